@@ -1,0 +1,415 @@
+//! Handles: one struct per right, minted only in this folder. No `Clone`, no serde, no public constructor. Holding
+//! one is the permission, and it permits nothing else. A handle of an older generation fails closed, because the
+//! address inside is dead.
+use super::messages::{
+    Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, TenantChanges, TenantFilters, TenantView, Wanted,
+};
+use actix::{Message, Recipient};
+use bailiwick_kernel::ids::{Generation, TenantKey};
+use bailiwick_kernel::mail::{ReplySlot, offer};
+use bailiwick_kernel::outcome::{Outcome, Rejection};
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_tenant::entry::FeedbackGiven;
+use bailiwick_tenant::question::Matter;
+use bailiwick_tenant::retrieval::messages::{DocumentView, IngestDocuments, Ingested, ListDocuments, NewDocument, RemoveDocument, ShowDocument};
+use bailiwick_tenant::supervisor::messages::{
+    Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadLineage, ReadPolicy, RoomView,
+};
+use bailiwick_tenant::turn::ReplyLine;
+use std::sync::Arc;
+
+/// What every tenant handle carries beside its address.
+#[derive(Debug)]
+pub(super) struct Seal {
+    pub(super) principal: Principal,
+    pub(super) generation: Generation,
+    /// After this wall-clock time a long-lived session must knock again.
+    pub(super) lease_until_unix_ms: u64,
+}
+
+async fn call<M, T>(to: &Recipient<M>, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
+where
+    M: Message<Result = ()> + Send + 'static,
+{
+    let (slot, awaited) = ReplySlot::pair();
+    offer(to, message(slot)).map_err(|(_message, undelivered)| Rejection::from(undelivered))?;
+    awaited.outcome().await
+}
+
+macro_rules! sealed {
+    ($($handle:ident),*) => {$(
+        impl $handle {
+            /// Who is acting.
+            #[must_use]
+            pub fn principal(&self) -> &Principal {
+                &self.seal.principal
+            }
+            /// The incarnation of the tenant this handle reaches.
+            #[must_use]
+            pub fn generation(&self) -> Generation {
+                self.seal.generation
+            }
+            /// True where a long-lived session must knock again.
+            #[must_use]
+            pub fn lease_is_over(&self, now_unix_ms: u64) -> bool {
+                now_unix_ms >= self.seal.lease_until_unix_ms
+            }
+        }
+    )*};
+}
+sealed!(AskHandle, IngestHandle, FeedbackHandle, AuditHandle, ObserveHandle, GovernHandle);
+
+/// Right `Ask` of one tenant.
+#[derive(Debug)]
+pub struct AskHandle {
+    pub(super) seal: Seal,
+    pub(super) admit: Recipient<Admit>,
+}
+
+impl AskHandle {
+    /// Sends a question in. The reply comes on the line; where the mailbox is full or dead, so does the refusal.
+    pub fn ask(&self, matter: Matter, idempotency_key: Option<String>, deadline_ms: Option<u64>, line: ReplyLine) {
+        let message = Admit { matter, principal: self.seal.principal.clone(), idempotency_key, deadline_ms, line };
+        if let Err((message, undelivered)) = offer(&self.admit, message) {
+            message.line.reject(undelivered.into());
+        }
+    }
+}
+
+/// Right `Ingest` of one tenant.
+#[derive(Debug)]
+pub struct IngestHandle {
+    pub(super) seal: Seal,
+    pub(super) ingest: Recipient<IngestDocuments>,
+    pub(super) remove: Recipient<RemoveDocument>,
+}
+
+impl IngestHandle {
+    /// Takes documents in; durable when answered.
+    ///
+    /// # Errors
+    /// The tenant's refusal; single documents fail inside the answer.
+    pub async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
+        let principal = self.seal.principal.clone();
+        call(&self.ingest, |reply| IngestDocuments { documents, principal, reply }).await
+    }
+
+    /// Removes one document.
+    ///
+    /// # Errors
+    /// `not_found`, `retention_violation`.
+    pub async fn remove(&self, id: String) -> Outcome<()> {
+        let principal = self.seal.principal.clone();
+        call(&self.remove, |reply| RemoveDocument { id, principal, reply }).await
+    }
+}
+
+/// Right `Feedback` of one tenant.
+#[derive(Debug)]
+pub struct FeedbackHandle {
+    pub(super) seal: Seal,
+    pub(super) feedback: Recipient<GiveFeedback>,
+}
+
+impl FeedbackHandle {
+    /// Judges an answer; durable when answered.
+    ///
+    /// # Errors
+    /// `not_found` where there is no such answer.
+    pub async fn give(&self, query_id: String, up: bool, comment: Option<String>, correct_answer: Option<String>) -> Outcome<FeedbackGiven> {
+        let principal = self.seal.principal.clone();
+        call(&self.feedback, |reply| GiveFeedback { query_id, up, comment, correct_answer, principal, reply }).await
+    }
+}
+
+/// Right `Audit` of one tenant.
+#[derive(Debug)]
+pub struct AuditHandle {
+    pub(super) seal: Seal,
+    pub(super) list: Recipient<ListDocuments>,
+    pub(super) show: Recipient<ShowDocument>,
+    pub(super) lineage: Recipient<ReadLineage>,
+    pub(super) export: Recipient<ExportLineage>,
+    pub(super) policy: Recipient<ReadPolicy>,
+}
+
+impl AuditHandle {
+    /// Documents in id order.
+    ///
+    /// # Errors
+    /// The tenant's refusal.
+    pub async fn documents(&self, after: Option<String>, limit: usize) -> Outcome<Vec<DocumentView>> {
+        call(&self.list, |reply| ListDocuments { after, limit, reply }).await
+    }
+
+    /// One document with its text.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn document(&self, id: String) -> Outcome<(DocumentView, String)> {
+        call(&self.show, |reply| ShowDocument { id, reply }).await
+    }
+
+    /// Every record of one answer.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn lineage(&self, query_id: String) -> Outcome<Lineage> {
+        call(&self.lineage, |reply| ReadLineage { query_id, reply }).await
+    }
+
+    /// A portion of the lineage export.
+    ///
+    /// # Errors
+    /// The tenant's refusal.
+    pub async fn export(&self, from: u64, max: usize) -> Outcome<LineagePortion> {
+        call(&self.export, |reply| ExportLineage { from, max, reply }).await
+    }
+
+    /// The policy in force.
+    ///
+    /// # Errors
+    /// The tenant's refusal.
+    pub async fn policy(&self) -> Outcome<Arc<PolicySnapshot>> {
+        call(&self.policy, |reply| ReadPolicy { reply }).await
+    }
+}
+
+/// Right `Observe` of one tenant.
+#[derive(Debug)]
+pub struct ObserveHandle {
+    pub(super) seal: Seal,
+    pub(super) figures: Recipient<ReadFigures>,
+    pub(super) policy: Recipient<ReadPolicy>,
+}
+
+impl ObserveHandle {
+    /// The tenant's own figures.
+    ///
+    /// # Errors
+    /// The tenant's refusal.
+    pub async fn figures(&self) -> Outcome<Figures> {
+        call(&self.figures, |reply| ReadFigures { reply }).await
+    }
+
+    /// The policy in force, for objectives and ceilings.
+    ///
+    /// # Errors
+    /// The tenant's refusal.
+    pub async fn policy(&self) -> Outcome<Arc<PolicySnapshot>> {
+        call(&self.policy, |reply| ReadPolicy { reply }).await
+    }
+}
+
+/// Right `Govern` of one tenant.
+#[derive(Debug)]
+pub struct GovernHandle {
+    pub(super) seal: Seal,
+    pub(super) tenant: TenantKey,
+    pub(super) registry: Recipient<Governed>,
+}
+
+/// A govern request with the tenant it is for; only a [`GovernHandle`] makes one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Governed {
+    pub(super) tenant: TenantKey,
+    pub(super) by: Principal,
+    pub(super) request: GovernRequest,
+}
+
+impl GovernHandle {
+    async fn govern<T>(&self, request: impl FnOnce(ReplySlot<T>) -> GovernRequest) -> Outcome<T> {
+        call(&self.registry, |slot| Governed { tenant: self.tenant, by: self.seal.principal.clone(), request: request(slot) }).await
+    }
+
+    /// Issues a key; its secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// `forbidden` for a role above the caller's.
+    pub async fn issue_key(&self, new: NewKey) -> Outcome<IssuedKey> {
+        self.govern(|slot| GovernRequest::Issue(new, slot)).await
+    }
+
+    /// Lists keys.
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub async fn keys(&self) -> Outcome<Vec<KeyView>> {
+        self.govern(GovernRequest::List).await
+    }
+
+    /// Revokes a key; in force when answered.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn revoke_key(&self, key_id: String) -> Outcome<KeyView> {
+        self.govern(|slot| GovernRequest::Revoke(key_id, slot)).await
+    }
+
+    /// Revokes a key and issues its successor.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn rotate_key(&self, key_id: String) -> Outcome<IssuedKey> {
+        self.govern(|slot| GovernRequest::Rotate(key_id, slot)).await
+    }
+}
+
+/// Right `Fleet`: the platform operator's.
+#[derive(Debug)]
+pub struct FleetHandle {
+    pub(super) registry: Recipient<Fleet>,
+}
+
+/// A fleet request; only a [`FleetHandle`] makes one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Fleet(pub(super) FleetRequest);
+
+impl FleetHandle {
+    async fn fleet<T>(&self, request: impl FnOnce(ReplySlot<T>) -> FleetRequest) -> Outcome<T> {
+        call(&self.registry, |slot| Fleet(request(slot))).await
+    }
+
+    /// createTenant (specification 2.2).
+    ///
+    /// # Errors
+    /// `conflict` where the name or id is taken, `invalid_request` where the record is not valid.
+    pub async fn create(&self, new: NewTenant) -> Outcome<TenantView> {
+        self.fleet(|slot| FleetRequest::Create(new, slot)).await
+    }
+
+    /// getTenant, by name or uuid.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn get(&self, tenant: String) -> Outcome<TenantView> {
+        self.fleet(|slot| FleetRequest::Get(tenant, slot)).await
+    }
+
+    /// updateTenant.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid_request`.
+    pub async fn update(&self, tenant: String, changes: TenantChanges) -> Outcome<TenantView> {
+        self.fleet(|slot| FleetRequest::Update(tenant, changes, slot)).await
+    }
+
+    /// listTenants.
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub async fn list(&self, filters: TenantFilters) -> Outcome<Vec<TenantView>> {
+        self.fleet(|slot| FleetRequest::List(filters, slot)).await
+    }
+
+    /// suspendTenant: old handles fail closed when answered.
+    ///
+    /// # Errors
+    /// `not_found`, `conflict`.
+    pub async fn suspend(&self, tenant: String, reason: String) -> Outcome<TenantView> {
+        self.fleet(|slot| FleetRequest::Suspend(tenant, reason, slot)).await
+    }
+
+    /// Ends a suspension, an archive or a quarantine.
+    ///
+    /// # Errors
+    /// `not_found`, `conflict`.
+    pub async fn resume(&self, tenant: String) -> Outcome<TenantView> {
+        self.fleet(|slot| FleetRequest::Resume(tenant, slot)).await
+    }
+
+    /// Archives.
+    ///
+    /// # Errors
+    /// `not_found`, `conflict`.
+    pub async fn archive(&self, tenant: String) -> Outcome<TenantView> {
+        self.fleet(|slot| FleetRequest::Archive(tenant, slot)).await
+    }
+
+    /// deleteTenant: soft, or with everything destroyed where `shred`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn delete(&self, tenant: String, shred: bool) -> Outcome<TenantView> {
+        self.fleet(|slot| FleetRequest::Delete(tenant, shred, slot)).await
+    }
+
+    /// The live tree.
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub async fn actors(&self) -> Outcome<Vec<RoomView>> {
+        self.fleet(FleetRequest::Actors).await
+    }
+}
+
+/// The registry's door: the one thing the edge is given at boot. It opens nothing; it can be knocked at.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub(super) registry: Recipient<Knock>,
+}
+
+impl Door {
+    async fn knock<T>(&self, claim: Claim, wanted: impl FnOnce(ReplySlot<T>) -> Wanted) -> Outcome<T> {
+        call(&self.registry, |slot| Knock { claim, wanted: wanted(slot) }).await
+    }
+
+    /// Knocks for the right to ask.
+    ///
+    /// # Errors
+    /// `unauthenticated`, `forbidden`, `tenant_suspended`; unknown and refused tenants answer alike.
+    pub async fn ask(&self, claim: Claim) -> Outcome<AskHandle> {
+        self.knock(claim, Wanted::Ask).await
+    }
+
+    /// Knocks for the right to ingest.
+    ///
+    /// # Errors
+    /// As [`Door::ask`].
+    pub async fn ingest(&self, claim: Claim) -> Outcome<IngestHandle> {
+        self.knock(claim, Wanted::Ingest).await
+    }
+
+    /// Knocks for the right to judge.
+    ///
+    /// # Errors
+    /// As [`Door::ask`].
+    pub async fn feedback(&self, claim: Claim) -> Outcome<FeedbackHandle> {
+        self.knock(claim, Wanted::Feedback).await
+    }
+
+    /// Knocks for the right to read.
+    ///
+    /// # Errors
+    /// As [`Door::ask`].
+    pub async fn audit(&self, claim: Claim) -> Outcome<AuditHandle> {
+        self.knock(claim, Wanted::Audit).await
+    }
+
+    /// Knocks for the right to see figures.
+    ///
+    /// # Errors
+    /// As [`Door::ask`].
+    pub async fn observe(&self, claim: Claim) -> Outcome<ObserveHandle> {
+        self.knock(claim, Wanted::Observe).await
+    }
+
+    /// Knocks for the right to govern.
+    ///
+    /// # Errors
+    /// As [`Door::ask`].
+    pub async fn govern(&self, claim: Claim) -> Outcome<GovernHandle> {
+        self.knock(claim, Wanted::Govern).await
+    }
+
+    /// Knocks for the fleet; only the platform operator is let in.
+    ///
+    /// # Errors
+    /// `unauthenticated`, `forbidden`.
+    pub async fn fleet(&self, claim: Claim) -> Outcome<FleetHandle> {
+        self.knock(claim, Wanted::Fleet).await
+    }
+}

@@ -1,0 +1,196 @@
+//! What the registry takes and gives.
+use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
+use actix::Message;
+use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_policy::access::Role;
+use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
+use bailiwick_tenant::supervisor::messages::RoomView;
+use serde::{Deserialize, Serialize};
+
+/// What a caller shows: an untrusted claim, authenticated and authorised inside the registry.
+#[derive(Clone)]
+pub struct Claim {
+    /// The bearer token as it came, or `None`.
+    pub credential: Option<secrecy::SecretString>,
+    /// A tenant named by path or header. A tenant's key may name only its own; the platform operator must name one.
+    pub tenant: Option<String>,
+}
+
+/// A handle wanted. One slot per right, so that a reply cannot carry more than was asked for.
+pub enum Wanted {
+    /// Ask, search, chat, embed.
+    Ask(ReplySlot<AskHandle>),
+    /// Add and remove documents.
+    Ingest(ReplySlot<IngestHandle>),
+    /// Judge an answer.
+    Feedback(ReplySlot<FeedbackHandle>),
+    /// Read documents, lineage, policy.
+    Audit(ReplySlot<AuditHandle>),
+    /// See usage and service levels.
+    Observe(ReplySlot<ObserveHandle>),
+    /// Change keys and policies of one tenant.
+    Govern(ReplySlot<GovernHandle>),
+    /// Create, change, suspend and delete tenants.
+    Fleet(ReplySlot<FleetHandle>),
+}
+
+/// A knock at the registry's door.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Knock {
+    /// Who claims to be there.
+    pub claim: Claim,
+    /// What is wanted.
+    pub wanted: Wanted,
+}
+
+/// A tenant as the control plane shows it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TenantView {
+    /// The registry record.
+    #[serde(flatten)]
+    pub record: TenantFile,
+    /// `serving`, `suspended`, `archived`, `deleted`, `quarantined`, `refused` (its files do not parse).
+    pub state: String,
+    /// Why it does not serve, where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Generation of its rooms.
+    pub generation: u64,
+    /// Version of the policy in force.
+    pub policy_version: String,
+}
+
+/// A tenant to create.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTenant {
+    /// UUID; drawn where absent.
+    #[serde(default)]
+    pub id: Option<uuid::Uuid>,
+    /// Name: lower-case letters, digits, hyphens.
+    pub name: String,
+    /// Plan.
+    #[serde(default)]
+    pub plan: Plan,
+    /// Configuration.
+    pub config: TenantConfig,
+    /// Quotas.
+    pub quotas: Quotas,
+    /// Metadata.
+    pub metadata: TenantMetadata,
+}
+
+/// Changes to a tenant; absent fields stay.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantChanges {
+    /// Plan.
+    #[serde(default)]
+    pub plan: Option<Plan>,
+    /// Configuration.
+    #[serde(default)]
+    pub config: Option<TenantConfig>,
+    /// Quotas.
+    #[serde(default)]
+    pub quotas: Option<Quotas>,
+    /// Metadata.
+    #[serde(default)]
+    pub metadata: Option<TenantMetadata>,
+}
+
+/// Filters of a list (specification 2.2); absent ones pass everything.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantFilters {
+    /// Only of this status.
+    #[serde(default)]
+    pub status: Option<Status>,
+    /// Only of this plan.
+    #[serde(default)]
+    pub plan: Option<Plan>,
+    /// Only of this region.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Only of this industry.
+    #[serde(default)]
+    pub industry: Option<String>,
+    /// Only with this compliance regime.
+    #[serde(default)]
+    pub compliance: Option<String>,
+}
+
+/// A key as listed; the secret is never kept.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Public id.
+    pub key_id: String,
+    /// User, where it names one.
+    pub user_id: Option<String>,
+    /// Role.
+    pub role: Role,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339, where it expires.
+    pub expires_at: Option<String>,
+    /// True where it may no longer be used.
+    pub revoked: bool,
+}
+
+/// A key at the one moment its secret is known.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct IssuedKey {
+    /// The key: `bwk_<public id>_<secret>`. Shown once.
+    pub key: String,
+    /// As it will be listed.
+    #[serde(flatten)]
+    pub view: KeyView,
+}
+
+/// A key to issue.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// Role.
+    pub role: Role,
+    /// User it belongs to.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// Milliseconds until it expires; never where absent.
+    #[serde(default)]
+    pub expires_in_ms: Option<u64>,
+}
+
+/// What a fleet handle asks of the registry.
+pub enum FleetRequest {
+    /// createTenant.
+    Create(NewTenant, ReplySlot<TenantView>),
+    /// getTenant, by name or uuid.
+    Get(String, ReplySlot<TenantView>),
+    /// updateTenant.
+    Update(String, TenantChanges, ReplySlot<TenantView>),
+    /// listTenants.
+    List(TenantFilters, ReplySlot<Vec<TenantView>>),
+    /// suspendTenant, with the reason.
+    Suspend(String, String, ReplySlot<TenantView>),
+    /// Ends a suspension, an archive or a quarantine.
+    Resume(String, ReplySlot<TenantView>),
+    /// Archives.
+    Archive(String, ReplySlot<TenantView>),
+    /// deleteTenant: soft, or with everything destroyed.
+    Delete(String, bool, ReplySlot<TenantView>),
+    /// The live tree of control rooms and tenants.
+    Actors(ReplySlot<Vec<RoomView>>),
+}
+
+/// What a govern handle asks of the registry, for its own tenant.
+pub enum GovernRequest {
+    /// Issues a key.
+    Issue(NewKey, ReplySlot<IssuedKey>),
+    /// Lists keys.
+    List(ReplySlot<Vec<KeyView>>),
+    /// Revokes one by public id.
+    Revoke(String, ReplySlot<KeyView>),
+    /// Revokes one and issues its successor with the same role, user and expiry.
+    Rotate(String, ReplySlot<IssuedKey>),
+}

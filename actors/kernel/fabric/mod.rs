@@ -1,0 +1,159 @@
+//! The seam between the house and what carries it: journals, blobs, leases and the view of who owns what.
+//!
+//! Purpose: one trait under which the embedded back end (one machine) and a log engine for many machines are equal.
+//! Owns: the vocabulary of the seam; the back ends own their data.
+//! Sends to: nobody; callers await.
+//! Never: sees plaintext. Every byte that crosses the seam was sealed by the tenant's cipher.
+//! Invariants: JRN1 (dense and chained), JRN2 (acknowledged means durable), stale owners cannot append.
+use crate::ids::{Epoch, Position, TenantKey};
+use std::future::Future;
+use std::pin::Pin;
+
+pub mod chain;
+#[cfg(test)]
+mod conformance;
+pub mod embedded;
+pub mod record;
+
+/// A boxed future that may cross threads.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// A journal's owner: the epoch to append with and where the journal ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tenure {
+    /// Fencing token; a later `acquire` makes this one stale.
+    pub epoch: Epoch,
+    /// Where the next record will stand.
+    pub next: Position,
+}
+
+/// What an append answers once it is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Appended {
+    /// Position of the first record of the append; the others follow densely.
+    pub first: Position,
+    /// Position of the last record.
+    pub last: Position,
+    /// Chain hash of the last record: commits to everything before it.
+    pub head: [u8; 32],
+}
+
+/// One sealed record as it stands in a journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealedRecord {
+    /// Its dense index.
+    pub position: Position,
+    /// Epoch of the owner that wrote it.
+    pub epoch: Epoch,
+    /// Chain hash of this record.
+    pub hash: [u8; 32],
+    /// The sealed payload.
+    pub payload: Vec<u8>,
+}
+
+/// Why an append was not acknowledged.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// A newer owner exists; certainly not appended.
+    #[error("appending to the journal: epoch {} is stale, the owner is now {}; the rooms must be rebuilt", .ours.0, .owner.0)]
+    Stale {
+        /// The epoch of this append.
+        ours: Epoch,
+        /// The epoch of the present owner.
+        owner: Epoch,
+    },
+    /// Too many appends wait; certainly not appended.
+    #[error("appending to the journal: {0} appends already wait; try again shortly")]
+    Full(usize),
+    /// Larger than a record may be; certainly not appended.
+    #[error("appending to the journal: a record of {bytes} bytes is larger than the limit of {max}")]
+    TooLarge {
+        /// Size of the offending record.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// May have been appended: the owner must re-acquire and read before it goes on.
+    #[error("appending to the journal: outcome unknown ({0}); the rooms must be rebuilt from the journal")]
+    Unsure(String),
+}
+
+/// Why the seam could not read or open.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FabricError {
+    /// The store failed.
+    #[error("{doing}: the store failed: {reason}")]
+    Store {
+        /// What was being done.
+        doing: &'static str,
+        /// What the store said.
+        reason: String,
+    },
+    /// A record is missing or was altered; the journal never activates.
+    #[error("reading the journal of {tenant}: record {} is damaged: {reason}; restore it from a backup", .position.0)]
+    Damaged {
+        /// Whose journal.
+        tenant: TenantKey,
+        /// Which record.
+        position: Position,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// Who holds a tenant, as far as this node knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holding {
+    /// The tenant.
+    pub tenant: TenantKey,
+    /// The epoch it was acquired with.
+    pub epoch: Epoch,
+    /// The node that holds it; the embedded back end knows only `here`.
+    pub node: String,
+}
+
+/// What carries the house. All methods are safe to call from any thread; appends are group-committed across tenants.
+pub trait Fabric: Send + Sync + 'static {
+    /// Takes ownership of a tenant's journal: verifies the whole chain, cuts a torn tail to the last whole record,
+    /// persists a new epoch. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Damaged`] for a gap or an altered record: such a journal never activates.
+    fn acquire(&self, tenant: TenantKey) -> Result<Tenure, FabricError>;
+
+    /// Appends sealed payloads as one unit and resolves when they are durable.
+    fn append(&self, tenant: TenantKey, epoch: Epoch, payloads: Vec<Vec<u8>>) -> BoxFuture<Result<Appended, AppendError>>;
+
+    /// Reads up to `max` records from a position on, in order, verifying the chain between them. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Damaged`] for a gap or an altered record.
+    fn read(&self, tenant: TenantKey, from: Position, max: usize) -> Result<Vec<SealedRecord>, FabricError>;
+
+    /// Stores a sealed blob. It is durable once the next append of this tenant is acknowledged. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    fn blob_put(&self, tenant: TenantKey, name: &str, sealed: &[u8]) -> Result<(), FabricError>;
+
+    /// Reads a sealed blob. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    fn blob_get(&self, tenant: TenantKey, name: &str) -> Result<Option<Vec<u8>>, FabricError>;
+
+    /// Removes a blob. Removing what is not there is no error. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    fn blob_delete(&self, tenant: TenantKey, name: &str) -> Result<(), FabricError>;
+
+    /// Removes every record and blob of a tenant. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    fn shred(&self, tenant: TenantKey) -> Result<(), FabricError>;
+
+    /// Who holds what, as far as this node knows.
+    fn view(&self) -> Vec<Holding>;
+}

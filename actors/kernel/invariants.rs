@@ -1,0 +1,26 @@
+//! The catalogue of invariants: one id each, named by assertions, tests and production alike.
+
+/// A promise of the house that may never be broken. The id stands in the log line of the incarnation that dies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Invariant {
+    /// Short stable id.
+    pub id: &'static str,
+    /// What is promised.
+    pub promise: &'static str,
+}
+
+/// Spent and held together never exceed the limit.
+pub const BUD1: Invariant = Invariant { id: "BUD1", promise: "settled + held <= limit, in integer nano-USD" };
+/// A journal is dense and chained.
+pub const JRN1: Invariant = Invariant { id: "JRN1", promise: "record n+1 follows record n and carries its hash" };
+/// Nothing is acknowledged that is not durable.
+pub const JRN2: Invariant = Invariant { id: "JRN2", promise: "an acknowledged append survives kill -9" };
+/// Rooms serve one tenant.
+pub const ISO1: Invariant = Invariant { id: "ISO1", promise: "a room holds the belongings of exactly one tenant" };
+/// No answer without a policy verdict.
+pub const POL1: Invariant = Invariant { id: "POL1", promise: "only a cleared turn answers" };
+/// An index serves only under the guard it was judged by.
+pub const IDX1: Invariant = Invariant { id: "IDX1", promise: "every searchable chunk was admitted by the guard in force" };
+
+/// All of them, for the documentation and the tests that walk the catalogue.
+pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1];

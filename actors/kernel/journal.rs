@@ -1,0 +1,153 @@
+//! A tenant's journal as its owner sees it: typed entries in, typed entries out; sealing and epochs inside.
+use crate::cipher::{Cipher, CipherError, Purpose};
+use crate::codec::{self, CodecError};
+use crate::fabric::{AppendError, Appended, Fabric, FabricError};
+use crate::ids::{Epoch, Position, TenantKey};
+use crate::limits::RECORD_BYTES_MAX;
+use serde::{Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+
+const READ_BATCH: usize = 512;
+
+/// Why a journal could not be opened, read or written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The seam refused the append.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The seam could not read.
+    #[error(transparent)]
+    Fabric(#[from] FabricError),
+    /// A record could not be encoded or decoded.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// A record could not be sealed or opened.
+    #[error(transparent)]
+    Cipher(#[from] CipherError),
+}
+
+/// The right to append to and read one tenant's journal, for as long as its epoch is the newest.
+#[derive(Clone)]
+pub struct Journal {
+    fabric: Arc<dyn Fabric>,
+    cipher: Cipher,
+    epoch: Epoch,
+    next_at_opening: Position,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Journal({}, epoch {})", self.cipher.tenant(), self.epoch.0)
+    }
+}
+
+impl Journal {
+    /// Takes ownership of the journal of the cipher's tenant. Blocking.
+    ///
+    /// # Errors
+    /// [`JournalError::Fabric`] where the journal is damaged or the store fails.
+    pub fn acquire(fabric: Arc<dyn Fabric>, cipher: Cipher) -> Result<Self, JournalError> {
+        let tenure = fabric.acquire(cipher.tenant())?;
+        Ok(Self { fabric, cipher, epoch: tenure.epoch, next_at_opening: tenure.next })
+    }
+
+    /// Whose journal this is.
+    #[must_use]
+    pub fn tenant(&self) -> TenantKey {
+        self.cipher.tenant()
+    }
+
+    /// The epoch appends are fenced with.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Where the journal ended when it was acquired: replay reaches up to here.
+    #[must_use]
+    pub fn next_at_opening(&self) -> Position {
+        self.next_at_opening
+    }
+
+    /// Appends entries as one unit; resolves when they are durable (invariant JRN2).
+    ///
+    /// # Errors
+    /// [`JournalError`]; after [`AppendError::Unsure`] or [`AppendError::Stale`] the owner must be rebuilt.
+    pub fn append<T: Serialize>(&self, entries: &[T]) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static + use<T> {
+        let sealed = self.seal(entries);
+        let (fabric, tenant, epoch) = (Arc::clone(&self.fabric), self.tenant(), self.epoch);
+        async move { Ok(fabric.append(tenant, epoch, sealed?).await?) }
+    }
+
+    fn seal<T: Serialize>(&self, entries: &[T]) -> Result<Vec<Vec<u8>>, JournalError> {
+        entries
+            .iter()
+            .map(|entry| {
+                let plain = codec::encode(entry)?;
+                if plain.len() > RECORD_BYTES_MAX {
+                    return Err(AppendError::TooLarge { bytes: plain.len(), max: RECORD_BYTES_MAX }.into());
+                }
+                Ok(self.cipher.seal(Purpose::Record, b"", &plain)?)
+            })
+            .collect()
+    }
+
+    /// Reads entries from a position on, in order, up to the present end. Blocking.
+    ///
+    /// # Errors
+    /// [`JournalError`] for damage, a wrong key or an unknown version; what was visited before stays visited.
+    pub fn replay<T: DeserializeOwned>(&self, from: Position, mut visit: impl FnMut(Position, [u8; 32], T)) -> Result<Position, JournalError> {
+        let mut at = from;
+        loop {
+            let records = self.fabric.read(self.tenant(), at, READ_BATCH)?;
+            if records.is_empty() {
+                return Ok(at);
+            }
+            for record in records {
+                let plain = self.cipher.open(Purpose::Record, b"", &record.payload)?;
+                visit(record.position, record.hash, codec::decode(&plain)?);
+                at = record.position.next();
+            }
+        }
+    }
+
+    /// Reads one entry. Blocking.
+    ///
+    /// # Errors
+    /// As [`Journal::replay`].
+    pub fn entry<T: DeserializeOwned>(&self, at: Position) -> Result<Option<([u8; 32], T)>, JournalError> {
+        match self.fabric.read(self.tenant(), at, 1)?.into_iter().next() {
+            Some(record) if record.position == at => {
+                let plain = self.cipher.open(Purpose::Record, b"", &record.payload)?;
+                Ok(Some((record.hash, codec::decode(&plain)?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Stores a document body; durable with the next acknowledged append. Blocking.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn blob_put(&self, name: &str, plain: &[u8]) -> Result<(), JournalError> {
+        let sealed = self.cipher.seal(Purpose::Blob, name.as_bytes(), plain)?;
+        Ok(self.fabric.blob_put(self.tenant(), name, &sealed)?)
+    }
+
+    /// Reads a document body. Blocking.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn blob_get(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        let sealed = self.fabric.blob_get(self.tenant(), name)?;
+        Ok(sealed.map(|bytes| self.cipher.open(Purpose::Blob, name.as_bytes(), &bytes)).transpose()?)
+    }
+
+    /// Removes a document body. Blocking.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn blob_delete(&self, name: &str) -> Result<(), JournalError> {
+        Ok(self.fabric.blob_delete(self.tenant(), name)?)
+    }
+}

@@ -1,0 +1,161 @@
+//! Shelves: derived, per-tenant key-value trees, values sealed. The truth is the journal; a shelf can be rebuilt.
+//!
+//! Writes become durable with the next acknowledged append (one log underneath), never by themselves.
+use crate::cipher::{Cipher, CipherError, Purpose};
+use crate::codec::{self, CodecError};
+use crate::fabric::{Fabric, FabricError, embedded::{Embedded, Tree}};
+use crate::ids::TenantKey;
+use crate::journal::{Journal, JournalError};
+use serde::{Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why a shelf failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] FabricError),
+    /// A value could not be opened.
+    #[error(transparent)]
+    Cipher(#[from] CipherError),
+    /// A value could not be decoded.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// One named tree of one tenant.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    tree: Tree,
+    cipher: Cipher,
+}
+
+impl Shelf {
+    /// Reads one value.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ShelfError> {
+        self.tree.get(key)?.map(|sealed| self.open(key, &sealed)).transpose()
+    }
+
+    /// Writes one value.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn put<T: Serialize>(&self, key: &[u8], value: &T) -> Result<(), ShelfError> {
+        Ok(self.tree.put(key, self.seal(key, value)?)?)
+    }
+
+    /// Writes and removes as one unit.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn apply<T: Serialize>(&self, puts: &[(Vec<u8>, T)], removals: &[Vec<u8>]) -> Result<(), ShelfError> {
+        let sealed = puts.iter().map(|(key, value)| Ok((key.clone(), self.seal(key, value)?))).collect::<Result<Vec<_>, ShelfError>>()?;
+        Ok(self.tree.apply(sealed, removals)?)
+    }
+
+    /// Removes one value.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn remove(&self, key: &[u8]) -> Result<(), ShelfError> {
+        Ok(self.tree.apply(Vec::new(), &[key.to_vec()])?)
+    }
+
+    /// Visits keys with a prefix in order, starting after `after` where given, at most `max` values.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn scan<T: DeserializeOwned>(&self, prefix: &[u8], after: Option<&[u8]>, max: usize) -> Result<Vec<(Vec<u8>, T)>, ShelfError> {
+        self.tree.scan(prefix, after, max)?.into_iter().map(|(key, sealed)| { let value = self.open(&key, &sealed)?; Ok((key, value)) }).collect()
+    }
+
+    /// Empties the shelf.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn clear(&self) -> Result<(), ShelfError> {
+        Ok(self.tree.clear()?)
+    }
+
+    fn seal<T: Serialize>(&self, key: &[u8], value: &T) -> Result<Vec<u8>, ShelfError> {
+        Ok(self.cipher.seal(Purpose::Shelf, key, &codec::encode(value)?)?)
+    }
+
+    fn open<T: DeserializeOwned>(&self, key: &[u8], sealed: &[u8]) -> Result<T, ShelfError> {
+        Ok(codec::decode(&self.cipher.open(Purpose::Shelf, key, sealed)?)?)
+    }
+}
+
+/// Everything one tenant owns on this node, opened. Rooms receive parts of it, never a name to look others up by.
+#[derive(Clone, Debug)]
+pub struct Belongings {
+    /// The journal, acquired.
+    pub journal: Journal,
+    /// The cipher every byte passes through.
+    pub cipher: Cipher,
+    /// A folder of this tenant alone, for its search index.
+    pub folder: PathBuf,
+    store: Arc<Embedded>,
+}
+
+impl Belongings {
+    /// Opens one shelf of this tenant. Blocking.
+    ///
+    /// # Errors
+    /// [`ShelfError::Store`].
+    pub fn shelf(&self, name: &'static str) -> Result<Shelf, ShelfError> {
+        Ok(Shelf { tree: self.store.tree(self.cipher.tenant(), name)?, cipher: self.cipher.clone() })
+    }
+}
+
+/// Opens belongings. Held by the registry alone.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    store: Arc<Embedded>,
+    folder: PathBuf,
+}
+
+impl Vault {
+    /// The vault of one data folder. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError`] where the store cannot be opened.
+    pub fn open(folder: &Path) -> Result<Self, FabricError> {
+        Ok(Self { store: Arc::new(Embedded::open(folder)?), folder: folder.to_path_buf() })
+    }
+
+    /// The seam itself, for the view and the shutdown.
+    #[must_use]
+    pub fn fabric(&self) -> Arc<dyn Fabric> {
+        Arc::clone(&self.store) as Arc<dyn Fabric>
+    }
+
+    /// Acquires one tenant's journal and opens its belongings. Blocking.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the journal is damaged.
+    pub fn belongings(&self, cipher: Cipher) -> Result<Belongings, JournalError> {
+        let journal = Journal::acquire(self.fabric(), cipher.clone())?;
+        let folder = self.folder.join("tenants").join(cipher.tenant().to_hex());
+        Ok(Belongings { journal, cipher, folder, store: Arc::clone(&self.store) })
+    }
+
+    /// Destroys everything a tenant owns on this node. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError`].
+    pub fn shred(&self, tenant: TenantKey) -> Result<(), FabricError> {
+        self.store.shred(tenant)?;
+        let folder = self.folder.join("tenants").join(tenant.to_hex());
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(FabricError::Store { doing: "removing the tenant's folder", reason: error.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Who may do what: roles of specification 2.5 and the rights routes ask for. One table, read by the registry, the
+//! golden access matrix and the documentation alike.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A role within one tenant (specification 2.5), and the platform's operator above all tenants.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Full control of one tenant.
+    Owner,
+    /// Manages users and policies of one tenant.
+    Admin,
+    /// Runs pipelines: asks, ingests, gives feedback.
+    Operator,
+    /// Reads everything of one tenant, changes nothing.
+    Auditor,
+    /// Sees the dashboards of one tenant.
+    Viewer,
+}
+
+/// What a route asks for. Holding a right's handle is the permission, and it permits nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// Ask, search, chat, embed.
+    Ask,
+    /// Add and remove documents.
+    Ingest,
+    /// Judge an answer.
+    Feedback,
+    /// Read documents, lineage, policy.
+    Audit,
+    /// See usage and service levels.
+    Observe,
+    /// Change keys, users, policies of one tenant.
+    Govern,
+    /// Create, change, suspend and delete tenants.
+    Fleet,
+}
+
+impl Role {
+    /// Every role, in the order of the access matrix.
+    pub const ALL: [Self; 5] = [Self::Owner, Self::Admin, Self::Operator, Self::Auditor, Self::Viewer];
+
+    /// The role as it stands in files and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    /// Reads a role.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+
+    /// The table of specification 2.5. [`Right::Fleet`] belongs to no tenant role.
+    #[must_use]
+    pub fn may(self, right: Right) -> bool {
+        use Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
+        match right {
+            Fleet => false,
+            Govern => matches!(self, Self::Owner | Self::Admin),
+            Ask | Ingest | Feedback => matches!(self, Self::Owner | Self::Admin | Self::Operator),
+            Audit => matches!(self, Self::Owner | Self::Admin | Self::Operator | Self::Auditor),
+            Observe => true,
+        }
+    }
+
+    /// True where this role may issue a key of the other: never one that may do more than itself.
+    #[must_use]
+    pub fn may_issue(self, other: Self) -> bool {
+        match self {
+            Self::Owner => true,
+            Self::Admin => other != Self::Owner,
+            _ => false,
+        }
+    }
+}
+
+/// Who is acting, as the registry found out. Rides with every message of a handle; it grants nothing by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Principal {
+    /// Public id of the key that was shown.
+    pub key_id: String,
+    /// The user the key belongs to, where it names one.
+    pub user_id: Option<String>,
+    /// The role within the tenant; `None` for the platform operator.
+    pub role: Option<Role>,
+}

@@ -1,0 +1,462 @@
+//! The files of `tenants/<tenant>/` (contract §4), field names exactly as in the specification. Unknown keys are
+//! refused everywhere.
+use bailiwick_kernel::money::NanoUsd;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Life of a tenant (specification 2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Serves.
+    #[default]
+    Active,
+    /// Keeps everything, serves nothing.
+    Suspended,
+    /// Closed; kept until its retention ends.
+    Archived,
+}
+
+/// Plan of a tenant (specification 2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Plan {
+    /// Smallest share.
+    #[default]
+    Free,
+    /// Middle share.
+    Pro,
+    /// Largest share.
+    Enterprise,
+}
+
+/// Encryption class of a tenant's configuration (specification 2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// AES-256 with a key derived on this node.
+    #[default]
+    Standard,
+    /// AES-256 with a key of the tenant's own key service.
+    Enhanced,
+}
+
+/// `tenant.yaml`: the registry record (specification 2.2).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantFile {
+    /// UUID of the tenant; stable for ever.
+    pub id: uuid::Uuid,
+    /// The tenant's name: lower-case letters, digits and hyphens; equals the folder's name.
+    pub name: String,
+    /// Life cycle state.
+    #[serde(default)]
+    pub status: Status,
+    /// Plan.
+    #[serde(default)]
+    pub plan: Plan,
+    /// Configuration.
+    pub config: TenantConfig,
+    /// Quotas.
+    pub quotas: Quotas,
+    /// Who the tenant is.
+    pub metadata: TenantMetadata,
+    /// RFC 3339 time of creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// RFC 3339 time of the last change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<String>,
+}
+
+/// `config` of `tenant.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantConfig {
+    /// Home region, such as `eu-west-1`.
+    pub region: String,
+    /// Days data is kept.
+    pub retention_days: u32,
+    /// Encryption class.
+    #[serde(default)]
+    pub encryption: Encryption,
+}
+
+/// `quotas` of `tenant.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quotas {
+    /// Requests per hour.
+    pub max_requests_per_hour: u32,
+    /// Requests in flight.
+    pub max_concurrent_requests: u32,
+    /// US dollars per month.
+    pub max_cost_per_month: NanoUsd,
+    /// Gigabytes (10⁹ bytes) of documents.
+    pub max_storage_gb: f64,
+}
+
+/// `metadata` of `tenant.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantMetadata {
+    /// Industry, such as `healthcare`.
+    pub industry: String,
+    /// Compliance regimes, such as `HIPAA`.
+    #[serde(default)]
+    pub compliance: Vec<String>,
+    /// Whom to write to.
+    pub contact_email: String,
+}
+
+/// State of a policy's approval (specification 2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// Waits; never serves.
+    Pending,
+    /// May serve.
+    Approved,
+    /// Never serves.
+    Rejected,
+}
+
+/// `metadata` of a policy file (specification 2.1).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyMetadata {
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub updated_at: String,
+    /// Who wrote it.
+    pub author: String,
+    /// Whether it may serve.
+    pub approval_status: Approval,
+}
+
+/// The head every policy file carries (specification 2.1); `rules` differ by file.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile<Rules> {
+    /// The tenant's name.
+    pub tenant_id: String,
+    /// Domain the rules are for; `*` for all.
+    pub domain_id: String,
+    /// Use case the rules are for; `*` for all.
+    pub usecase_id: String,
+    /// Version, such as `1.2.3`.
+    pub policy_semver: String,
+    /// The rules.
+    pub rules: Rules,
+    /// Provenance.
+    pub metadata: PolicyMetadata,
+}
+
+/// `policies/retrieval.yaml`.
+pub type RetrievalPolicy = PolicyFile<RetrievalRules>;
+/// `policies/evaluation.yaml`.
+pub type EvaluationPolicy = PolicyFile<EvaluationRules>;
+/// `policies/governance.yaml`.
+pub type GovernancePolicy = PolicyFile<GovernanceRules>;
+
+/// Rules of `policies/retrieval.yaml`: the trust and poisoning guard (specification 2.3).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetrievalRules {
+    /// The security policy; a tenant without one retrieves nothing.
+    pub security: SecurityRules,
+    /// Passages taken into an answer unless the caller asks for fewer.
+    #[serde(default = "default_top_k")]
+    pub top_k: u32,
+}
+
+fn default_top_k() -> u32 {
+    8
+}
+
+/// Trust and poisoning guard (specification 2.3 `TenantSecurityPolicy`).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityRules {
+    /// Host names documents may come from; `*.example.org` allows every host below. Uploads without a source
+    /// count as `upload.local`.
+    pub allowlist: Vec<String>,
+    /// Linear-time regular expressions; a chunk that matches one is never retrieved.
+    #[serde(default)]
+    pub forbidden_patterns: Vec<String>,
+    /// Refuse documents without a valid detached signature.
+    #[serde(default)]
+    pub signature_required: bool,
+    /// Chunks below this trust score (0 to 1) are never retrieved.
+    pub min_trust_score: f64,
+    /// Trust score by source host (0 to 1); the longest matching host wins.
+    #[serde(default)]
+    pub trust_scores: BTreeMap<String, f64>,
+    /// Trust score of an allowed host that is not listed.
+    #[serde(default = "default_trust")]
+    pub default_trust_score: f64,
+}
+
+fn default_trust() -> f64 {
+    0.5
+}
+
+/// Rules of `policies/evaluation.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationRules {
+    /// Share of answered questions that is sampled for evaluation (0 to 1).
+    pub sample_rate: f64,
+    /// Lowest acceptable nDCG@10 on the golden set.
+    pub min_ndcg_at_10: f64,
+    /// Lowest acceptable share of answers whose every sentence is supported.
+    pub min_groundedness: f64,
+}
+
+/// Rules of `policies/governance.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GovernanceRules {
+    /// Patterns an answer may not contain; a match withholds the answer.
+    #[serde(default)]
+    pub output_forbidden_patterns: Vec<String>,
+    /// Every answer cites its passages, or abstains.
+    #[serde(default = "yes")]
+    pub require_citations: bool,
+    /// Models that may be named on `/v1/chat/completions`; empty means the models of `router.yaml` only.
+    #[serde(default)]
+    pub allowed_models: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `router.yaml` (specification 2.4).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouterFile {
+    /// The tenant's name.
+    pub tenant_id: String,
+    /// Primary and fallback.
+    pub routing: Routing,
+    /// Service level the choice of a model aims at.
+    pub sla: Sla,
+    /// Ceilings.
+    pub budget: BudgetRules,
+}
+
+/// `routing` of `router.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Routing {
+    /// First choice.
+    pub primary: Route,
+    /// Taken when the primary fails or may not be used.
+    #[serde(default)]
+    pub fallback: Option<Route>,
+}
+
+/// One provider and model.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Name of a provider of `config.toml` (or `extractive`, the embedded one).
+    pub provider: String,
+    /// Model as the provider calls it.
+    pub model: String,
+    /// Sampling temperature.
+    #[serde(default)]
+    pub temperature: f64,
+    /// Most tokens an answer may have.
+    #[serde(default = "default_max_tokens")]
+    pub max_tokens: u32,
+}
+
+fn default_max_tokens() -> u32 {
+    1024
+}
+
+/// `sla` of `router.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sla {
+    /// 95th percentile of latency.
+    pub p95_latency_ms: u64,
+    /// Highest share of failed requests (0 to 1).
+    pub error_rate_max: f64,
+    /// Cost of a thousand answers.
+    pub cost_per_1k_qa_usd: NanoUsd,
+}
+
+/// `budget` of `router.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetRules {
+    /// Ceiling of a calendar month (UTC).
+    pub monthly_limit_usd: NanoUsd,
+    /// Ceiling of a calendar day (UTC).
+    pub daily_limit_usd: NanoUsd,
+    /// What happens before the ceiling.
+    #[serde(default)]
+    pub circuit_breaker: Option<BudgetBreaker>,
+}
+
+/// `budget.circuit_breaker` of `router.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetBreaker {
+    /// Share of the budget at which the breaker acts (0 to 1).
+    pub threshold: f64,
+    /// What it does.
+    pub action: BreakerAction,
+}
+
+/// What the budget's circuit breaker does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerAction {
+    /// Use the fallback model only.
+    DowngradeToFallback,
+    /// Refuse.
+    Block,
+    /// Ask a human.
+    RequireApproval,
+    /// Answer with the embedded extractive provider only.
+    ExtractiveOnly,
+}
+
+/// `features.yaml`: flags of one tenant.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeaturesFile {
+    /// The tenant's name.
+    pub tenant_id: String,
+    /// Flag name to its state.
+    #[serde(default)]
+    pub features: BTreeMap<String, Feature>,
+}
+
+/// One feature flag.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// On or off.
+    pub enabled: bool,
+    /// Turned off first when the tenant's service level suffers.
+    #[serde(default)]
+    pub experimental: bool,
+    /// What it does.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// `data-sovereignty.yaml` (specification 2.5).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SovereigntyFile {
+    /// The tenant's name.
+    pub tenant_id: String,
+    /// The rules.
+    pub data_sovereignty: Sovereignty,
+}
+
+/// `data_sovereignty` of its file.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sovereignty {
+    /// Home region.
+    pub region: String,
+    /// Regions data and calls may be in.
+    pub allowed_regions: Vec<String>,
+    /// Regions that are never used, `*` at the end allowed; wins over the allowed ones.
+    #[serde(default)]
+    pub forbidden_regions: Vec<String>,
+    /// Least days each kind of data is kept.
+    pub retention: Retention,
+    /// Encryption.
+    pub encryption: SovereignEncryption,
+    /// Compliance regimes.
+    #[serde(default)]
+    pub compliance: Vec<String>,
+}
+
+/// `retention` of `data-sovereignty.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Days logs are kept.
+    pub logs_days: u32,
+    /// Days documents are kept.
+    pub data_days: u32,
+    /// Days backups are kept.
+    pub backups_days: u32,
+}
+
+/// `encryption` of `data-sovereignty.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SovereignEncryption {
+    /// Such as `AES-256`.
+    pub at_rest: String,
+    /// Such as `TLS-1.3`.
+    pub in_transit: String,
+    /// Key in the tenant's key service.
+    #[serde(default)]
+    pub kms_key_id: Option<String>,
+    /// Days until the key is rotated.
+    #[serde(default)]
+    pub key_rotation_days: Option<u32>,
+}
+
+/// `slo.yaml` (specification 2.7).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SloFile {
+    /// The tenant's name.
+    pub tenant_id: String,
+    /// The objectives.
+    pub slo: Objectives,
+}
+
+/// `slo` of its file.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Objectives {
+    /// Share of time or requests that must succeed (0 to 1).
+    pub availability: f64,
+    /// 95th percentile of latency.
+    pub p95_latency_ms: u64,
+    /// Highest share of failed requests (0 to 1).
+    pub error_rate_max: f64,
+    /// Cost of a thousand answers.
+    pub cost_per_1k_qa_usd: NanoUsd,
+}
+
+/// `users.yaml`: who may act, without secrets.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsersFile {
+    /// The tenant's name.
+    pub tenant_id: String,
+    /// The users.
+    pub users: Vec<User>,
+}
+
+/// One user (specification 2.5 `TenantUser`).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The user's id.
+    pub user_id: String,
+    /// The user's role.
+    pub role: crate::access::Role,
+    /// Fine-grained permissions beyond the role.
+    #[serde(default)]
+    pub permissions: Vec<String>,
+    /// Attributes for attribute-based rules.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}

@@ -1,0 +1,67 @@
+//! A hold: money set aside for one turn. Moving it along is the right to spend up to it; dropping it gives it back.
+use actix::{Message, Recipient};
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::schema::Route;
+
+/// A model that this hold pays for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Candidate {
+    /// Provider, model and limits.
+    pub route: Route,
+    /// Price the hold was reckoned with.
+    pub price: crate::catalog::Price,
+    /// True for the fallback.
+    pub fallback: bool,
+}
+
+/// Money held for one turn.
+#[derive(Debug)]
+pub struct Hold {
+    number: u64,
+    amount: NanoUsd,
+    /// What may be called, in order; every one fits into the amount.
+    pub candidates: Vec<Candidate>,
+    /// Tokens of the prompt as counted for the hold.
+    pub prompt_tokens: u64,
+    home: Option<Recipient<Returned>>,
+}
+
+/// A hold came home: settled with what was charged, or unspent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Returned {
+    /// Which hold.
+    pub number: u64,
+    /// What was charged; nothing where the hold was dropped.
+    pub charged: NanoUsd,
+}
+
+impl Hold {
+    /// A hold of the given amount. Made by the budget room only.
+    pub(crate) fn new(number: u64, amount: NanoUsd, candidates: Vec<Candidate>, prompt_tokens: u64, home: Recipient<Returned>) -> Self {
+        Self { number, amount, candidates, prompt_tokens, home: Some(home) }
+    }
+
+    /// What is held.
+    #[must_use]
+    pub fn amount(&self) -> NanoUsd {
+        self.amount
+    }
+
+    /// Ends the hold with what was really charged, once that is durable.
+    pub(crate) fn settle(mut self, charged: NanoUsd) {
+        self.go_home(charged);
+    }
+
+    fn go_home(&mut self, charged: NanoUsd) {
+        if let Some(home) = self.home.take() {
+            bailiwick_kernel::mail::post_certain_to(&home, Returned { number: self.number, charged });
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.go_home(NanoUsd::ZERO);
+    }
+}

@@ -1,0 +1,69 @@
+//! The model catalogue: which providers exist, where they run and what they cost. Made by the control plane from
+//! `config.toml`, handed to rooms as an immutable snapshot.
+use bailiwick_kernel::money::NanoUsd;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Name of the embedded provider that needs no key and no network.
+pub const EXTRACTIVE: &str = "extractive";
+
+/// Price of one token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Price {
+    /// Per prompt token.
+    pub input_nano_usd_per_token: u64,
+    /// Per token of the answer.
+    pub output_nano_usd_per_token: u64,
+}
+
+impl Price {
+    /// What the given tokens cost; stops at the largest amount, which no budget holds.
+    #[must_use]
+    pub fn of(self, prompt_tokens: u64, completion_tokens: u64) -> NanoUsd {
+        NanoUsd(self.input_nano_usd_per_token)
+            .saturating_times(prompt_tokens)
+            .saturating_add(NanoUsd(self.output_nano_usd_per_token).saturating_times(completion_tokens))
+    }
+}
+
+/// One provider of `config.toml`.
+#[derive(Clone, Debug)]
+pub struct ProviderEntry {
+    /// Name routes use.
+    pub name: String,
+    /// `openai`, `anthropic` or `extractive`: a line of the providers' table.
+    pub kind: String,
+    /// Base URL, for kinds that have one.
+    pub base_url: Option<String>,
+    /// Secret, already read from its reference.
+    pub api_key: Option<secrecy::SecretString>,
+    /// Region it runs in.
+    pub region: String,
+    /// Calls in flight at most, over all tenants.
+    pub concurrency: usize,
+    /// A call that takes longer is given up.
+    pub timeout_ms: u64,
+    /// Tries after the first, on failures that may pass.
+    pub retries: u32,
+    /// Price by model; a model without a price is not called.
+    pub prices: BTreeMap<String, Price>,
+}
+
+/// All providers.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// By name.
+    pub providers: BTreeMap<String, Arc<ProviderEntry>>,
+}
+
+impl Catalog {
+    /// The price of a model, or `None` where it may not be called.
+    #[must_use]
+    pub fn price(&self, provider: &str, model: &str) -> Option<Price> {
+        if provider == EXTRACTIVE {
+            return Some(Price::default());
+        }
+        self.providers.get(provider)?.prices.get(model).copied()
+    }
+}

@@ -1,0 +1,167 @@
+//! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
+use crate::question::{ModelUsed, Usage};
+use bailiwick_kernel::money::NanoUsd;
+use serde::{Deserialize, Serialize};
+
+/// One journal entry.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Entry {
+    /// A document was accepted; its body is the blob of the same name.
+    DocumentAccepted(DocumentAccepted),
+    /// A document was removed.
+    DocumentRemoved {
+        /// Which.
+        id: String,
+        /// When.
+        at_unix_ms: u64,
+        /// By whose key.
+        by: String,
+    },
+    /// A turn ended in an answer, an abstention or a completion, and was charged.
+    AnswerRecorded(Box<AnswerRecorded>),
+    /// A turn was refused.
+    Refused {
+        /// Which question.
+        query_id: String,
+        /// The stable code.
+        code: String,
+        /// Why.
+        detail: String,
+        /// When.
+        at_unix_ms: u64,
+        /// By whose key it was asked.
+        by: String,
+    },
+    /// Money set aside so that holds need no record each: a crash may have spent up to this much unrecorded.
+    EscrowTaken {
+        /// The whole block now outstanding.
+        block: NanoUsd,
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// The block was given back in order.
+    EscrowReturned {
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// What a crash may have spent unrecorded: the escrow block that was never returned. Counts as spent.
+    Unreconciled {
+        /// The amount.
+        amount: NanoUsd,
+        /// When it was found.
+        at_unix_ms: u64,
+    },
+    /// Feedback on an answer.
+    FeedbackGiven(FeedbackGiven),
+    /// A policy version came into force.
+    PolicyAdopted {
+        /// The version.
+        version: String,
+        /// Digest of the files.
+        digest: String,
+        /// When.
+        at_unix_ms: u64,
+    },
+}
+
+/// A document as accepted.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DocumentAccepted {
+    /// Stable id.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// Source URL, or `upload.local/<file name>`.
+    pub source: String,
+    /// Domain.
+    pub domain: String,
+    /// Use case.
+    pub usecase: String,
+    /// Region the document belongs to.
+    pub region: String,
+    /// SHA-256 of the extracted text, in hexadecimal.
+    pub text_sha256: String,
+    /// Bytes of the original.
+    pub bytes: u64,
+    /// Characters of the text.
+    pub chars: u64,
+    /// Chunks it was cut into.
+    pub chunks: u32,
+    /// First character of each page after the first, for paged documents.
+    pub page_starts: Vec<u64>,
+    /// Detached signature, where one came with it.
+    pub signature: Option<String>,
+    /// Free metadata, JSON.
+    pub metadata_json: String,
+    /// When.
+    pub at_unix_ms: u64,
+    /// By whose key.
+    pub by: String,
+}
+
+/// One cited (or retrieved) chunk in the lineage of an answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LineageChunk {
+    /// The document.
+    pub source_id: String,
+    /// The chunk.
+    pub chunk_id: String,
+    /// Trust score of the document.
+    pub trust_score: f64,
+    /// Domain of the document.
+    pub domain: String,
+    /// Use case of the document.
+    pub usecase: String,
+}
+
+/// An answer as it was given. Carries its charge: one record, one charge.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AnswerRecorded {
+    /// Which question.
+    pub query_id: String,
+    /// `ask`, `chat` or `embed`.
+    pub kind: String,
+    /// The question, or an empty text for passed-through calls.
+    pub question: String,
+    /// The answer, or an empty text for passed-through calls.
+    pub answer: String,
+    /// True where it abstained.
+    pub abstained: bool,
+    /// Chunks cited, in order.
+    pub cited: Vec<LineageChunk>,
+    /// Which model answered.
+    pub model: ModelUsed,
+    /// Tokens and the money charged.
+    pub usage: Usage,
+    /// Policy it was cleared under.
+    pub policy_version: String,
+    /// Key that asked.
+    pub key_id: String,
+    /// User that asked, where the key names one.
+    pub user_id: Option<String>,
+    /// When it was admitted.
+    pub admitted_unix_ms: u64,
+    /// When it was cleared.
+    pub cleared_unix_ms: u64,
+    /// `Idempotency-Key`, where one was sent.
+    pub idempotency_key: Option<String>,
+    /// True where the asker hung up before the end.
+    pub cut_short: bool,
+}
+
+/// Feedback on an answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FeedbackGiven {
+    /// Which question.
+    pub query_id: String,
+    /// True for up.
+    pub up: bool,
+    /// Words.
+    pub comment: Option<String>,
+    /// What the answer should have been.
+    pub correct_answer: Option<String>,
+    /// When.
+    pub at_unix_ms: u64,
+    /// By whose key.
+    pub by: String,
+}

@@ -1,0 +1,10 @@
+//! The data plane: one tenant's supervisor and its rooms. This crate cannot name the registry, another tenant or
+//! HTTP: cargo's arrows forbid it.
+pub mod budget;
+pub mod catalog;
+pub mod entry;
+pub mod question;
+pub mod retrieval;
+pub mod routing;
+pub mod supervisor;
+pub mod turn;

@@ -1,0 +1,199 @@
+//! What comes in by the three doors and what goes out again: plain data, shared by all rooms of one tenant.
+use bailiwick_kernel::money::NanoUsd;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a turn is about.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Matter {
+    /// A question to be answered from the tenant's documents.
+    Ask(Question),
+    /// A search of the tenant's documents; answers with hits.
+    Search(Search),
+    /// A chat completion passed through to a model, in OpenAI's body. Boxed: it is by far the largest.
+    Chat(Box<Chat>),
+    /// Embeddings passed through to a model, in OpenAI's body.
+    Embed(Box<serde_json::Value>),
+}
+
+/// A question.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Question {
+    /// The question, checked for length and content at the edge.
+    pub text: String,
+    /// Only documents of this domain.
+    pub domain: Option<String>,
+    /// Only documents of this use case.
+    pub usecase: Option<String>,
+    /// Passages taken into the answer; the policy's number where absent.
+    pub top_k: Option<usize>,
+}
+
+/// A search.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Search {
+    /// The query.
+    pub query: String,
+    /// Only documents of this domain.
+    pub domain: Option<String>,
+    /// Only documents of this use case.
+    pub usecase: Option<String>,
+    /// Hits wanted.
+    pub top_k: Option<usize>,
+}
+
+/// A chat completion in OpenAI's shape.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Chat {
+    /// The model asked for.
+    pub model: String,
+    /// The body as it came, an object; unknown fields are passed on.
+    pub body: serde_json::Value,
+    /// Most tokens the answer may have, from the body or the route.
+    pub max_tokens: Option<u32>,
+}
+
+/// A piece of a document as retrieved. Offsets are characters of the extracted text.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Passage {
+    /// The document.
+    pub document_id: String,
+    /// The chunk within the document, `<document_id>#<n>`.
+    pub chunk_id: String,
+    /// The document's title.
+    pub title: String,
+    /// Where the document came from.
+    pub source: String,
+    /// The chunk's text.
+    pub text: String,
+    /// First character of the chunk in the document's text.
+    pub start: usize,
+    /// One past the last character.
+    pub end: usize,
+    /// Page of a paged document, from 1.
+    pub page: Option<u32>,
+    /// BM25 score.
+    pub score: f32,
+    /// Trust score (0 to 1) the guard gave the document.
+    pub trust_score: f64,
+    /// Domain.
+    pub domain: String,
+    /// Use case.
+    pub usecase: String,
+}
+
+/// One citation of an answer. `start..end` are characters of the document's text.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Citation {
+    /// The marker in the answer's text, such as `[1]`.
+    pub marker: String,
+    /// The document.
+    pub document_id: String,
+    /// The chunk.
+    pub chunk_id: String,
+    /// The document's title.
+    pub title: String,
+    /// Where the document came from.
+    pub source: String,
+    /// The words cited.
+    pub snippet: String,
+    /// First character of the snippet in the document's text.
+    pub start: usize,
+    /// One past the last character.
+    pub end: usize,
+    /// Page of a paged document, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    /// Trust score (0 to 1) of the document.
+    pub trust_score: f64,
+}
+
+/// Which model answered.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ModelUsed {
+    /// Provider's name in the catalogue.
+    pub provider: String,
+    /// Model's name.
+    pub name: String,
+    /// Region the provider runs in.
+    pub region: String,
+    /// True where the fallback answered.
+    pub fallback: bool,
+}
+
+/// Tokens and money of one call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u64,
+    /// Tokens of the answer.
+    pub completion_tokens: u64,
+    /// What was charged.
+    #[serde(rename = "cost_usd")]
+    pub cost: NanoUsd,
+}
+
+/// A grounded answer as the native routes give it (contract §2).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// Names the question from here to its lineage.
+    pub query_id: String,
+    /// The answer's text with its markers; a sentence saying why not where `abstained`.
+    pub answer: String,
+    /// True where nothing supports an answer.
+    pub abstained: bool,
+    /// Why it abstained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Citations, in order of first use.
+    pub citations: Vec<Citation>,
+    /// Mean trust score of the cited documents; 0 without citations.
+    pub trust_score: f64,
+    /// Which model answered.
+    pub model: ModelUsed,
+    /// Tokens and money.
+    pub usage: Usage,
+    /// Policy the answer was cleared under.
+    pub policy_version: String,
+    /// Position and chain hash of the answer's journal record: `bwr1.<position>.<hash>`.
+    pub receipt: String,
+}
+
+/// What a cleared turn answers.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// To [`Matter::Ask`].
+    Answer(Box<Answer>),
+    /// To [`Matter::Search`].
+    Hits(Arc<[Passage]>),
+    /// To [`Matter::Chat`] and [`Matter::Embed`].
+    Completion(Box<Completion>),
+}
+
+/// A passed-through completion.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Completion {
+    /// Names the call from here to its lineage.
+    pub query_id: String,
+    /// OpenAI's body; for a stream, the last chunk with usage.
+    pub body: serde_json::Value,
+    /// Which model answered.
+    pub model: ModelUsed,
+    /// Tokens and money.
+    pub usage: Usage,
+    /// Policy it was cleared under.
+    pub policy_version: String,
+    /// Position and chain hash of its journal record.
+    pub receipt: String,
+}
+
+/// One frame of a streamed reply. Frames of a turn arrive in order; the last one is the reply itself.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Frame {
+    /// The passages that may be cited, before the first word.
+    Citations(Vec<Citation>),
+    /// Words of a grounded answer.
+    Delta(String),
+    /// A chunk of a passed-through stream, in OpenAI's shape.
+    Chunk(serde_json::Value),
+}

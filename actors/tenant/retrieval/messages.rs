@@ -1,0 +1,201 @@
+//! What the retrieval room takes and gives. Plain data.
+use actix::Message;
+use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::PolicySnapshot;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A document as it comes in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewDocument {
+    /// The caller's id; derived from source and title where absent, so that re-ingest finds the same document.
+    pub id: Option<String>,
+    /// Title; taken from the content or the file name where absent.
+    pub title: Option<String>,
+    /// What it is made of.
+    pub content: Content,
+    /// Source URL.
+    pub source: Option<String>,
+    /// Domain; `general` where absent.
+    pub domain: Option<String>,
+    /// Use case; `general` where absent.
+    pub usecase: Option<String>,
+    /// Region; the tenant's home where absent.
+    pub region: Option<String>,
+    /// Detached signature over the content's bytes.
+    pub signature: Option<String>,
+    /// Free metadata; a JSON object.
+    pub metadata: Option<serde_json::Value>,
+}
+
+/// The content of a new document.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Content {
+    /// Text as it is.
+    Text(String),
+    /// A file to be parsed by its name's ending and its first bytes.
+    File {
+        /// Name as sent; only its last component is used.
+        name: String,
+        /// Bytes.
+        bytes: bytes::Bytes,
+    },
+}
+
+/// Takes documents in. Answers when they are durable; each document stands or falls alone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct IngestDocuments {
+    /// The documents.
+    pub documents: Vec<NewDocument>,
+    /// Who brings them.
+    pub principal: Principal,
+    /// Where the answer goes.
+    pub reply: ReplySlot<Vec<Ingested>>,
+}
+
+/// What became of one document.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Ingested {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Chunks it was cut into.
+    pub chunks: u32,
+    /// Journal position of its record; the earlier one where it was unchanged.
+    pub seq: u64,
+    /// What became of it.
+    pub state: DocumentState,
+    /// Why it failed or stays out of retrieval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// State of a document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentState {
+    /// Durable; searchable within a second.
+    Accepted,
+    /// The same content was here already.
+    Unchanged,
+    /// Durable and searchable.
+    Indexed,
+    /// Durable, kept out of retrieval by the guard.
+    Quarantined,
+    /// Not taken.
+    Failed,
+}
+
+/// A document as listed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DocumentView {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Where it came from.
+    pub source: String,
+    /// Domain.
+    pub domain: String,
+    /// Use case.
+    pub usecase: String,
+    /// Region.
+    pub region: String,
+    /// Chunks.
+    pub chunks: u32,
+    /// Characters.
+    pub chars: u64,
+    /// Bytes of the original.
+    pub bytes: u64,
+    /// Trust score under the guard in force.
+    pub trust_score: f64,
+    /// State under the guard in force.
+    pub state: DocumentState,
+    /// Why it is kept out, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Journal position.
+    pub seq: u64,
+    /// SHA-256 of the text.
+    pub text_sha256: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Free metadata.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub metadata: serde_json::Value,
+}
+
+/// Lists documents in id order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ListDocuments {
+    /// Start after this id.
+    pub after: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+    /// Where the answer goes.
+    pub reply: ReplySlot<Vec<DocumentView>>,
+}
+
+/// Shows one document with its text.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ShowDocument {
+    /// Which.
+    pub id: String,
+    /// Where the answer goes; `not_found` where there is none.
+    pub reply: ReplySlot<(DocumentView, String)>,
+}
+
+/// Removes one document: invisible when answered, its body gone from the store.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RemoveDocument {
+    /// Which.
+    pub id: String,
+    /// Who removes it.
+    pub principal: Principal,
+    /// Where the answer goes; `not_found` where there is none.
+    pub reply: ReplySlot<()>,
+}
+
+/// Judges every document anew under another policy; answers when the index serves under it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Rejudge {
+    /// The policy.
+    pub policy: Arc<PolicySnapshot>,
+    /// Where the answer goes.
+    pub reply: ReplySlot<()>,
+}
+
+/// Closes reader and writer; the next knock wakes them.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Passivate;
+
+/// Asks for the room's figures.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct MeasureCorpus {
+    /// Where the answer goes.
+    pub reply: ReplySlot<CorpusFigures>,
+}
+
+/// Figures of the room.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct CorpusFigures {
+    /// Documents kept.
+    pub documents: u64,
+    /// Bytes of the originals.
+    pub bytes: u64,
+    /// Documents searchable.
+    pub searchable: u64,
+    /// Segments of the index.
+    pub segments: u64,
+    /// True where reader and writer are closed.
+    pub passive: bool,
+}

@@ -1,0 +1,6 @@
+//! Purpose: keeps one tenant's documents and finds the passages an answer may rest on.
+//! Owns: document bodies (blobs), the document shelf, the search index of one tenant.
+//! Sends to: budget (`Turn<Grounded>`), the supervisor's exit (searches).
+//! Never: network, another tenant's shelf, a passage the guard in force did not admit.
+//! Invariants: IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
+pub mod messages;

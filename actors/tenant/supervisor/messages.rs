@@ -1,0 +1,286 @@
+//! What a tenant's supervisor takes. Each message belongs to one right; the registry wraps its recipient in a handle.
+use crate::entry::{AnswerRecorded, FeedbackGiven};
+use crate::question::Matter;
+use crate::retrieval::messages::CorpusFigures;
+use crate::turn::ReplyLine;
+use actix::Message;
+use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::PolicySnapshot;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Right `Ask`: a question, search, chat completion or embedding.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Admit {
+    /// What is asked.
+    pub matter: Matter,
+    /// Who asks.
+    pub principal: Principal,
+    /// `Idempotency-Key`, where one was sent.
+    pub idempotency_key: Option<String>,
+    /// Milliseconds until the asker stops waiting; the house's default where absent.
+    pub deadline_ms: Option<u64>,
+    /// Where the reply goes.
+    pub line: ReplyLine,
+}
+
+/// Right `Feedback`: a judgement of an answer.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GiveFeedback {
+    /// Which answer.
+    pub query_id: String,
+    /// True for up.
+    pub up: bool,
+    /// Words.
+    pub comment: Option<String>,
+    /// What it should have been.
+    pub correct_answer: Option<String>,
+    /// Who judges.
+    pub principal: Principal,
+    /// Where the answer goes; `not_found` where there is no such answer.
+    pub reply: ReplySlot<FeedbackGiven>,
+}
+
+/// Right `Audit`: every record of one answer.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadLineage {
+    /// Which answer.
+    pub query_id: String,
+    /// Where the answer goes; `not_found` where there is none.
+    pub reply: ReplySlot<Lineage>,
+}
+
+/// Right `Audit`: lineage lines in journal order, in portions.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ExportLineage {
+    /// Journal position to start at.
+    pub from: u64,
+    /// Records looked at, at most.
+    pub max: usize,
+    /// Where the answer goes.
+    pub reply: ReplySlot<LineagePortion>,
+}
+
+/// One answer's lineage.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The answer as recorded.
+    pub record: AnswerRecorded,
+    /// Journal position.
+    pub seq: u64,
+    /// Chain hash, in hexadecimal.
+    pub hash: String,
+    /// One line per cited chunk, in the specification's field names.
+    pub lines: Vec<LineageLine>,
+    /// Feedback given on it.
+    pub feedback: Vec<FeedbackGiven>,
+}
+
+/// A line of `lineage.jsonl` (specification 2.6), with the chain's position and hash beside the specified fields.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LineageLine {
+    /// The tenant's name.
+    pub tenant_id: String,
+    /// Domain of the chunk.
+    pub domain: String,
+    /// Use case of the chunk.
+    pub usecase: String,
+    /// The document.
+    pub source_id: String,
+    /// The question.
+    pub query_id: String,
+    /// The chunk.
+    pub chunk_id: String,
+    /// Trust score of the document.
+    pub trust_score: f64,
+    /// Who answered: `<provider>/<model>`.
+    pub agent_id: String,
+    /// Policy the answer was cleared under.
+    pub policy_version: String,
+    /// RFC 3339.
+    pub timestamp: String,
+    /// Journal position of the answer's record.
+    pub seq: u64,
+    /// Chain hash of the answer's record, in hexadecimal.
+    pub hash: String,
+}
+
+/// A portion of an export.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LineagePortion {
+    /// The lines.
+    pub lines: Vec<LineageLine>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// Right `Observe`: the tenant's own figures.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadFigures {
+    /// Where the answer goes.
+    pub reply: ReplySlot<Figures>,
+}
+
+/// A tenant's own figures.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Figures {
+    /// Money.
+    pub budget: BudgetFigures,
+    /// Answers, abstentions, refusals and failures since the journal began.
+    pub counts: Counts,
+    /// Latency of answers since the rooms were built, in milliseconds.
+    pub latency: LatencyFigures,
+    /// Documents.
+    pub corpus: CorpusFigures,
+}
+
+/// Money figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct BudgetFigures {
+    /// Ceiling of the month.
+    pub limit_month: NanoUsd,
+    /// Ceiling of the day.
+    pub limit_day: NanoUsd,
+    /// Settled this month.
+    pub spent_month: NanoUsd,
+    /// Settled today.
+    pub spent_day: NanoUsd,
+    /// Held now.
+    pub held: NanoUsd,
+    /// Counted as spent after crashes, until reconciled.
+    pub unreconciled: NanoUsd,
+    /// Charged above the hold, because a provider reported more.
+    pub overrun: NanoUsd,
+}
+
+/// Counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Answers and completions.
+    pub answered: u64,
+    /// Abstentions.
+    pub abstained: u64,
+    /// Refusals.
+    pub refused: u64,
+    /// Failures.
+    pub failed: u64,
+    /// Tokens of prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of answers.
+    pub completion_tokens: u64,
+}
+
+/// Latency figures.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct LatencyFigures {
+    /// Answers measured.
+    pub count: u64,
+    /// Median.
+    pub p50_ms: f64,
+    /// 95th percentile.
+    pub p95_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+}
+
+/// From the policy service: adopt a snapshot. Answered when nothing admitted afterwards uses an older one.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdoptPolicy {
+    /// The snapshot.
+    pub policy: Arc<PolicySnapshot>,
+    /// Acknowledgement, with the version.
+    pub reply: ReplySlot<String>,
+}
+
+/// Which policy is in force.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadPolicy {
+    /// Where the answer goes.
+    pub reply: ReplySlot<Arc<PolicySnapshot>>,
+}
+
+/// From the registry: stop in order. Answered when turns in flight have ended and the state is written.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Close {
+    /// Where the answer goes.
+    pub reply: ReplySlot<()>,
+}
+
+/// From observability: the live tree.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Inspect {
+    /// Where the answer goes.
+    pub reply: ReplySlot<Vec<RoomView>>,
+}
+
+/// One room in the live tree.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoomView {
+    /// Address: `<tenant key>/<generation>/<room>`.
+    pub address: String,
+    /// Kind of room, by its door plate.
+    pub kind: String,
+    /// `serving`, `passive`, `rebuilding`, `quarantined`, `closed`.
+    pub state: String,
+    /// Messages waiting.
+    pub mailbox_depth: u64,
+    /// Restarts since boot.
+    pub restarts: u64,
+    /// Last fault.
+    pub last_fault: Option<String>,
+}
+
+/// Sideways, one-way: something happened that the control plane counts. No content, no names.
+#[derive(Clone, PartialEq, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Happened {
+    /// To whom.
+    pub tenant: bailiwick_kernel::ids::TenantKey,
+    /// What.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// A turn was answered.
+    Answered {
+        /// `ask`, `search`, `chat` or `embed`.
+        kind: &'static str,
+        /// From admission to clearing.
+        latency_ms: u64,
+        /// What was charged.
+        charged: NanoUsd,
+        /// It abstained.
+        abstained: bool,
+        /// The fallback answered.
+        fallback: bool,
+        /// Tokens of prompt and answer.
+        tokens: (u64, u64),
+    },
+    /// A turn was refused or failed.
+    Refused {
+        /// The stable code.
+        code: bailiwick_kernel::outcome::Code,
+    },
+    /// A room died and the conveyor was rebuilt.
+    Rebuilt {
+        /// Which room died.
+        room: &'static str,
+        /// How often since boot.
+        restarts: u64,
+    },
+    /// The restart budget is used up; the tenant serves nothing until resumed.
+    Quarantined,
+}

@@ -1,0 +1,286 @@
+//! `Turn<Stage>` carries one question through the house once: `Admitted → Grounded → Funded → Answered → Cleared`.
+//!
+//! Only `Turn<Cleared>` can answer (invariant POL1), and only the exit makes one. A turn that is dropped on its way
+//! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
+use crate::budget::hold::Hold;
+use crate::question::{Frame, Matter, ModelUsed, Passage, Reply};
+use actix::Message;
+use bailiwick_kernel::ids::QueryId;
+use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
+use bailiwick_kernel::outcome::{Outcome, Rejection};
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// The edge's end of a turn.
+#[derive(Debug)]
+pub struct Awaiting {
+    /// Frames of a streamed reply; closed at once where the reply is whole.
+    pub frames: mpsc::Receiver<Frame>,
+    last: oneshot::Receiver<Outcome<Reply>>,
+}
+
+impl Awaiting {
+    /// The reply. Read the frames to their end first.
+    ///
+    /// # Errors
+    /// Whatever the turn was refused or failed with; [`Rejection::lost`] where it was dropped.
+    pub async fn reply(self) -> Outcome<Reply> {
+        self.last.await.unwrap_or_else(|_dropped| Err(Rejection::lost()))
+    }
+
+    /// As [`Awaiting::reply`], leaving the frames readable.
+    ///
+    /// # Errors
+    /// As [`Awaiting::reply`].
+    pub async fn reply_mut(&mut self) -> Outcome<Reply> {
+        (&mut self.last).await.unwrap_or_else(|_dropped| Err(Rejection::lost()))
+    }
+}
+
+/// The turn's end of the line to the asker. Its `Drop` answers *lost* by closing.
+#[derive(Debug)]
+pub struct ReplyLine {
+    frames: Option<mpsc::Sender<Frame>>,
+    last: oneshot::Sender<Outcome<Reply>>,
+}
+
+/// Where a provider's words go while they are still coming: bounded, and closed where the asker hung up.
+#[derive(Clone, Debug)]
+pub struct FrameSink(Option<mpsc::Sender<Frame>>);
+
+/// The asker is gone: stop, and settle what was used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HungUp;
+
+impl FrameSink {
+    /// A sink of nothing, for replies given whole.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self(None)
+    }
+
+    /// A sink into the given channel.
+    #[must_use]
+    pub fn into_channel(frames: mpsc::Sender<Frame>) -> Self {
+        Self(Some(frames))
+    }
+
+    /// True where somebody reads frames.
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Sends one frame, waiting while the reader is slow.
+    ///
+    /// # Errors
+    /// [`HungUp`] where the reader is gone.
+    pub async fn send(&self, frame: Frame) -> Result<(), HungUp> {
+        match &self.0 {
+            Some(frames) => frames.send(frame).await.map_err(|_closed| HungUp),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ReplyLine {
+    /// A line whose reply comes whole.
+    #[must_use]
+    pub fn whole() -> (Self, Awaiting) {
+        let (_closed, frames) = mpsc::channel(1);
+        let (last, awaiting) = oneshot::channel();
+        (Self { frames: None, last }, Awaiting { frames, last: awaiting })
+    }
+
+    /// A line whose reply comes in frames first.
+    #[must_use]
+    pub fn streaming() -> (Self, Awaiting) {
+        let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
+        let (last, awaiting) = oneshot::channel();
+        (Self { frames: Some(sender), last }, Awaiting { frames, last: awaiting })
+    }
+
+    /// True where the reply comes in frames first.
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.frames.is_some()
+    }
+
+    fn sink(&self) -> FrameSink {
+        FrameSink(self.frames.clone())
+    }
+
+    /// Ends the line with a rejection before a turn exists.
+    pub fn reject(self, rejection: Rejection) {
+        let _gone = self.last.send(Err(rejection));
+    }
+}
+
+/// What stays the same from admission to reply.
+#[derive(Debug)]
+pub struct Case {
+    /// Names the question from here to its lineage.
+    pub query_id: QueryId,
+    /// What is asked.
+    pub matter: Matter,
+    /// Who asks.
+    pub principal: Principal,
+    /// The policy in force at admission.
+    pub policy: Arc<PolicySnapshot>,
+    /// When it was admitted.
+    pub admitted_unix_ms: u64,
+    /// When it must be answered.
+    pub deadline_unix_ms: u64,
+    /// `Idempotency-Key`, where the caller sent one.
+    pub idempotency_key: Option<String>,
+    /// Counts the tenant's turns in flight; returned with the turn.
+    pub permit: Option<tokio::sync::OwnedSemaphorePermit>,
+}
+
+/// Stage: let in by role, rate, concurrency and policy.
+#[derive(Debug)]
+pub struct Admitted(());
+
+/// Stage: passages found (none for a passed-through call).
+#[derive(Debug)]
+pub struct Grounded {
+    /// What the answer may rest on, best first.
+    pub passages: Arc<[Passage]>,
+}
+
+/// Stage: the worst case is held.
+#[derive(Debug)]
+pub struct Funded {
+    /// What the answer may rest on.
+    pub passages: Arc<[Passage]>,
+    /// The money held, with what each candidate may cost. Returns by its own `Drop`.
+    pub hold: Hold,
+}
+
+/// Stage: a provider answered.
+#[derive(Debug)]
+pub struct Answered {
+    /// What the answer may rest on.
+    pub passages: Arc<[Passage]>,
+    /// The money held.
+    pub hold: Hold,
+    /// What the provider said.
+    pub draft: Draft,
+}
+
+/// Stage: cleared by the exit and durable.
+#[derive(Debug)]
+pub struct Cleared {
+    reply: Reply,
+}
+
+/// What a provider said, before the exit has seen it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Draft {
+    /// The words.
+    pub content: DraftContent,
+    /// Tokens of the prompt, as reported or counted.
+    pub prompt_tokens: u64,
+    /// Tokens of the answer, as reported or counted.
+    pub completion_tokens: u64,
+    /// Which model answered.
+    pub model: ModelUsed,
+    /// True where the asker hung up before the end: settle, record, answer nobody.
+    pub cut_short: bool,
+}
+
+/// The words of a draft.
+#[derive(Clone, PartialEq, Debug)]
+pub enum DraftContent {
+    /// A grounded answer with markers `[n]`, n counting the passages from 1. `spans` may name, per marker, the exact
+    /// characters of the passage's text that are cited.
+    Grounded {
+        /// Text with markers.
+        text: String,
+        /// Marker number → characters of that passage's text; the whole passage where absent.
+        spans: Vec<(usize, std::ops::Range<usize>)>,
+    },
+    /// Nothing supports an answer.
+    Abstained {
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// OpenAI's body, passed through (for a stream: the assembled last chunk).
+    Completion(serde_json::Value),
+}
+
+/// One question on its way through the house.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Turn<Stage: 'static> {
+    /// What stays the same.
+    pub case: Box<Case>,
+    /// What this stage added.
+    pub stage: Stage,
+    line: ReplyLine,
+}
+
+impl<Stage> Turn<Stage> {
+    /// Ends the turn where it stands. A hold it carries returns by itself.
+    pub fn refuse(self, rejection: Rejection) {
+        self.line.reject(rejection);
+    }
+
+    /// Where words go while they are still coming.
+    #[must_use]
+    pub fn sink(&self) -> FrameSink {
+        self.line.sink()
+    }
+
+    /// True where the reply comes in frames first.
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.line.is_streaming()
+    }
+}
+
+impl Turn<Admitted> {
+    /// Starts a turn. Called by the supervisor's admission only.
+    pub(crate) fn admit(case: Case, line: ReplyLine) -> Self {
+        Self { case: Box::new(case), stage: Admitted(()), line }
+    }
+
+    /// Adds the passages.
+    #[must_use]
+    pub fn ground(self, passages: Arc<[Passage]>) -> Turn<Grounded> {
+        Turn { case: self.case, stage: Grounded { passages }, line: self.line }
+    }
+}
+
+impl Turn<Grounded> {
+    /// Adds the hold.
+    #[must_use]
+    pub fn fund(self, hold: Hold) -> Turn<Funded> {
+        Turn { case: self.case, stage: Funded { passages: self.stage.passages, hold }, line: self.line }
+    }
+}
+
+impl Turn<Funded> {
+    /// Adds what the provider said.
+    #[must_use]
+    pub fn answer(self, draft: Draft) -> Turn<Answered> {
+        Turn { case: self.case, stage: Answered { passages: self.stage.passages, hold: self.stage.hold, draft }, line: self.line }
+    }
+}
+
+impl<Stage> Turn<Stage> {
+    /// Clears a turn whose record is durable. Called by the supervisor's exit only.
+    pub(crate) fn clear(self, reply: Reply) -> Turn<Cleared> {
+        Turn { case: self.case, stage: Cleared { reply }, line: self.line }
+    }
+}
+
+impl Turn<Cleared> {
+    /// Answers. The one way an answer leaves the house.
+    pub fn reply(self) {
+        let Turn { stage: Cleared { reply }, line, .. } = self;
+        let _gone = line.last.send(Ok(reply));
+    }
+}
