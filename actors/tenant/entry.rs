@@ -133,6 +133,8 @@ pub struct AnswerRecorded {
     pub model: ModelUsed,
     /// Tokens and the money charged.
     pub usage: Usage,
+    /// Part of the charge above what was held, because the provider reported more.
+    pub overrun: NanoUsd,
     /// Policy it was cleared under.
     pub policy_version: String,
     /// Key that asked.

@@ -10,7 +10,9 @@ use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use crate::supervisor::sideways::Sideways;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 /// The edge's end of a turn.
@@ -137,6 +139,58 @@ pub struct Case {
     pub idempotency_key: Option<String>,
     /// Counts the tenant's turns in flight; returned with the turn.
     pub permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    /// Where refusals are recorded and counted, one-way.
+    pub sideways: Sideways,
+}
+
+/// Turns standing before each room: retrieval, budget, routing, exit. What the live tree shows as mailbox depth.
+#[derive(Debug, Default)]
+pub struct Whereabouts([AtomicU64; 4]);
+
+impl Whereabouts {
+    /// Turns before the room, by its name on the door plate.
+    #[must_use]
+    pub fn before(&self, room: &str) -> u64 {
+        let [retrieval, budget, routing, exit] = &self.0;
+        let counter = match room {
+            "retrieval" => retrieval,
+            "budget" => budget,
+            "routing" => routing,
+            _ => exit,
+        };
+        counter.load(Ordering::Relaxed)
+    }
+}
+
+/// Where one turn stands; leaving is its `Drop`.
+#[derive(Debug)]
+struct Place {
+    counts: Arc<Whereabouts>,
+    at: usize,
+}
+
+impl Place {
+    fn at(counts: Arc<Whereabouts>, at: usize) -> Self {
+        let place = Self { counts, at };
+        place.count(|counter| counter.fetch_add(1, Ordering::Relaxed));
+        place
+    }
+
+    fn moved_to(self, at: usize) -> Self {
+        Self::at(Arc::clone(&self.counts), at)
+    }
+
+    fn count(&self, change: impl Fn(&AtomicU64) -> u64) {
+        if let Some(counter) = self.counts.0.get(self.at) {
+            change(counter);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.count(|counter| counter.fetch_sub(1, Ordering::Relaxed));
+    }
 }
 
 /// Stage: let in by role, rate, concurrency and policy.
@@ -220,11 +274,13 @@ pub struct Turn<Stage: 'static> {
     /// What this stage added.
     pub stage: Stage,
     line: ReplyLine,
+    place: Place,
 }
 
 impl<Stage> Turn<Stage> {
     /// Ends the turn where it stands. A hold it carries returns by itself.
     pub fn refuse(self, rejection: Rejection) {
+        self.case.sideways.refused(&self.case, &rejection);
         self.line.reject(rejection);
     }
 
@@ -243,14 +299,15 @@ impl<Stage> Turn<Stage> {
 
 impl Turn<Admitted> {
     /// Starts a turn. Called by the supervisor's admission only.
-    pub(crate) fn admit(case: Case, line: ReplyLine) -> Self {
-        Self { case: Box::new(case), stage: Admitted(()), line }
+    pub(crate) fn admit(case: Case, line: ReplyLine, whereabouts: Arc<Whereabouts>) -> Self {
+        Self { case: Box::new(case), stage: Admitted(()), line, place: Place::at(whereabouts, 0) }
     }
 
     /// Adds the passages.
     #[must_use]
     pub fn ground(self, passages: Arc<[Passage]>) -> Turn<Grounded> {
-        Turn { case: self.case, stage: Grounded { passages }, line: self.line }
+        let Self { case, line, place, .. } = self;
+        Turn { case, stage: Grounded { passages }, line, place: place.moved_to(1) }
     }
 }
 
@@ -258,7 +315,14 @@ impl Turn<Grounded> {
     /// Adds the hold.
     #[must_use]
     pub fn fund(self, hold: Hold) -> Turn<Funded> {
-        Turn { case: self.case, stage: Funded { passages: self.stage.passages, hold }, line: self.line }
+        let Self { case, stage: Grounded { passages }, line, place } = self;
+        Turn { case, stage: Funded { passages, hold }, line, place: place.moved_to(2) }
+    }
+
+    /// A search ends with its passages: it needs no money and no model.
+    pub(crate) fn clear_hits(self) -> Turn<Cleared> {
+        let Self { case, stage: Grounded { passages }, line, place } = self;
+        Turn { case, stage: Cleared { reply: Reply::Hits(passages) }, line, place: place.moved_to(3) }
     }
 }
 
@@ -266,14 +330,25 @@ impl Turn<Funded> {
     /// Adds what the provider said.
     #[must_use]
     pub fn answer(self, draft: Draft) -> Turn<Answered> {
-        Turn { case: self.case, stage: Answered { passages: self.stage.passages, hold: self.stage.hold, draft }, line: self.line }
+        let Self { case, stage: Funded { passages, hold }, line, place } = self;
+        Turn { case, stage: Answered { passages, hold, draft }, line, place: place.moved_to(3) }
     }
 }
 
-impl<Stage> Turn<Stage> {
-    /// Clears a turn whose record is durable. Called by the supervisor's exit only.
-    pub(crate) fn clear(self, reply: Reply) -> Turn<Cleared> {
-        Turn { case: self.case, stage: Cleared { reply }, line: self.line }
+impl Turn<Answered> {
+    /// Settles the hold with what a durable record charges and clears the turn. Called by the exit only.
+    pub(crate) fn settle_and_clear(self, charged: bailiwick_kernel::money::NanoUsd, reply: Reply) -> Turn<Cleared> {
+        let Self { case, stage: Answered { hold, .. }, line, place } = self;
+        hold.settle(charged);
+        Turn { case, stage: Cleared { reply }, line, place }
+    }
+
+    /// Settles the hold and ends the turn with a refusal: the provider was paid, the asker gets nothing.
+    pub(crate) fn settle_and_refuse(self, charged: bailiwick_kernel::money::NanoUsd, rejection: Rejection) {
+        let Self { case, stage: Answered { hold, .. }, line, .. } = self;
+        hold.settle(charged);
+        case.sideways.refused(&case, &rejection);
+        line.reject(rejection);
     }
 }
 

@@ -1,0 +1,37 @@
+//! The addresses of one incarnation of a tenant, one per message. Given to the registry and to nobody else.
+use crate::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use crate::supervisor::messages::{
+    AdoptPolicy, Admit, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy,
+};
+use actix::Recipient;
+
+/// Where each message of a tenant goes. A respawned tenant has new ones; these stay dead.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Right `Ask`.
+    pub admit: Recipient<Admit>,
+    /// Right `Ingest`.
+    pub ingest: Recipient<IngestDocuments>,
+    /// Right `Ingest`.
+    pub remove: Recipient<RemoveDocument>,
+    /// Right `Audit`.
+    pub list: Recipient<ListDocuments>,
+    /// Right `Audit`.
+    pub show: Recipient<ShowDocument>,
+    /// Right `Feedback`.
+    pub feedback: Recipient<GiveFeedback>,
+    /// Right `Audit`.
+    pub lineage: Recipient<ReadLineage>,
+    /// Right `Audit`.
+    pub export: Recipient<ExportLineage>,
+    /// Right `Observe`.
+    pub figures: Recipient<ReadFigures>,
+    /// Rights `Audit` and `Observe`.
+    pub policy: Recipient<ReadPolicy>,
+    /// The policy service's.
+    pub adopt: Recipient<AdoptPolicy>,
+    /// Observability's.
+    pub inspect: Recipient<Inspect>,
+    /// The registry's.
+    pub close: Recipient<Close>,
+}
