@@ -3,4 +3,7 @@
 //! Sends to: budget (`Turn<Grounded>`), the supervisor's exit (searches).
 //! Never: network, another tenant's shelf, a passage the guard in force did not admit.
 //! Invariants: IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
+pub mod chunk;
 pub mod messages;
+pub mod parse;
+pub mod sealed_directory;
