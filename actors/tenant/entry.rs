@@ -19,6 +19,13 @@ pub enum Entry {
     },
     /// A turn ended in an answer, an abstention or a completion, and was charged.
     AnswerRecorded(Box<AnswerRecorded>),
+    /// The rest of an answer too long for one record; stands in the same append, right behind it.
+    AnswerContinued {
+        /// Which question.
+        query_id: String,
+        /// The words that follow.
+        text: String,
+    },
     /// A turn was refused.
     Refused {
         /// Which question.

@@ -3,7 +3,6 @@ use super::actor::{RebuildRooms, Supervisor};
 use super::exit::{self, Charge};
 use super::messages::Event;
 use super::sideways::kind_of;
-use crate::entry::Entry;
 use crate::turn::{Answered, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::money::NanoUsd;
@@ -41,7 +40,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             fallback: clearance.record.model.fallback,
             tokens: (prompt_tokens, completion_tokens),
         };
-        let append = opened.belongings.journal.append(&[Entry::AnswerRecorded(Box::new(clearance.record))]);
+        let append = opened.belongings.journal.append(&exit::entries(clearance.record));
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;

@@ -1,7 +1,7 @@
 //! The exit: what may leave. Pure: a draft, its passages and the policy in, a clearance out.
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
-use crate::entry::{AnswerRecorded, LineageChunk};
+use crate::entry::{AnswerRecorded, Entry, LineageChunk};
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::markers;
 use crate::supervisor::sideways::kind_of;
@@ -10,6 +10,8 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 
+/// Bytes of an answer in one record; the question beside it has at most 40 kB.
+const ANSWER_PART_BYTES_MAX: usize = 14 << 10;
 const NO_CITATION: &str = "the model's answer cites none of the passages it was given";
 
 /// What the exit decided. The record is written either way: the provider was paid.
@@ -161,6 +163,25 @@ fn completion_text(body: &serde_json::Value) -> String {
     let choices = body.get("choices").and_then(serde_json::Value::as_array);
     let texts = choices.into_iter().flatten().filter_map(|choice| choice.pointer("/message/content").and_then(serde_json::Value::as_str));
     texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The entries of one record: a long answer is continued in further entries of the same append. The first carries
+/// the charge, and is the one a receipt names.
+#[must_use]
+pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
+    let mut rest = std::mem::take(&mut record.answer);
+    let mut parts = Vec::new();
+    while rest.len() > ANSWER_PART_BYTES_MAX {
+        let cut = (0..=ANSWER_PART_BYTES_MAX).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(0);
+        let tail = rest.split_off(cut);
+        parts.push(std::mem::replace(&mut rest, tail));
+    }
+    parts.push(rest);
+    let query_id = record.query_id.clone();
+    let mut parts = parts.into_iter();
+    record.answer = parts.next().unwrap_or_default();
+    let continued = parts.map(|text| Entry::AnswerContinued { query_id: query_id.clone(), text });
+    std::iter::once(Entry::AnswerRecorded(Box::new(record))).chain(continued).collect()
 }
 
 /// Writes the receipt of the durable record into the reply: `bwr1.<position>.<chain hash>`.

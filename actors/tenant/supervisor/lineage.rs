@@ -61,12 +61,17 @@ impl Derived {
     pub(super) fn lineage(&mut self, tenant_name: &str, query: QueryId) -> Result<Option<Lineage>, DerivedError> {
         self.catch_up()?;
         let stands = self.shelf.scan::<()>(&key_of(query, None), None, 1_024)?;
-        let mut answered = None;
+        let mut answered: Option<(Position, [u8; 32], AnswerRecorded)> = None;
         let mut feedback = Vec::new();
         for (key, ()) in stands {
             let Some(position) = position_of(&key) else { continue };
             match self.journal.entry::<Entry>(position)? {
                 Some((hash, Entry::AnswerRecorded(record))) => answered = Some((position, hash, *record)),
+                Some((_, Entry::AnswerContinued { text, .. })) => {
+                    if let Some((_, _, record)) = &mut answered {
+                        record.answer.push_str(&text);
+                    }
+                }
                 Some((_, Entry::FeedbackGiven(given))) => feedback.push(given),
                 _ => {}
             }
