@@ -194,7 +194,7 @@ fn each_slip_in_the_other_files_is_one_error_with_its_place() {
         (ROUTER, "threshold: 0.8", "threshold: ¦80", "budget.circuit_breaker.threshold: 80 is no share"),
         (ROUTER, "max_tokens: 512", "max_tokens: ¦0", "routing.primary.max_tokens: 0 would refuse"),
         (FEATURES, "enabled: true", "enabled: ¦yes", "invalid boolean"),
-        (SOVEREIGNTY, "cn-*", "¦'*'", "data_sovereignty.forbidden_regions[0]: \"*\" is no region pattern"),
+        (SOVEREIGNTY, "cn-*", "¦CN-*", "data_sovereignty.forbidden_regions[0]: \"CN-*\" is no region pattern"),
         (
             SOVEREIGNTY,
             "AES-256",
