@@ -1,4 +1,6 @@
 //! Providers behind one trait, each in one file, each one line in [`ALL`]. Nothing else names a provider.
+pub mod extractive;
+
 use crate::catalog::ProviderEntry;
 use crate::question::Passage;
 use crate::turn::{DraftContent, FrameSink};
@@ -13,7 +15,7 @@ pub type ProviderFuture<T> = Pin<Box<dyn Future<Output = Result<T, ProviderError
 pub type Constructor = fn(&ProviderEntry) -> Result<Arc<dyn Provider>, ProviderError>;
 
 /// Kind → constructor.
-pub const ALL: &[(&str, Constructor)] = &[];
+pub const ALL: &[(&str, Constructor)] = &[(crate::catalog::EXTRACTIVE, extractive::build)];
 
 /// Why a provider did not answer.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
