@@ -336,6 +336,19 @@ impl Turn<Funded> {
 }
 
 impl Turn<Answered> {
+    /// Takes the draft out for the exit to clear; an empty abstention stays behind.
+    pub(crate) fn take_draft(&mut self) -> Draft {
+        let nothing = Draft {
+            content: DraftContent::Abstained { reason: String::new() },
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            model: ModelUsed::default(),
+            cut_short: false,
+            rejection: None,
+        };
+        std::mem::replace(&mut self.stage.draft, nothing)
+    }
+
     /// Settles the hold with what a durable record charges and clears the turn. Called by the exit only.
     pub(crate) fn settle_and_clear(self, charged: bailiwick_kernel::money::NanoUsd, reply: Reply) -> Turn<Cleared> {
         let Self { case, stage: Answered { hold, .. }, line, place } = self;

@@ -1,6 +1,7 @@
 //! What the retrieval room takes and gives. Plain data.
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,9 @@ pub struct Ingested {
     /// Why it failed or stays out of retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The stable code, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 /// State of a document.

@@ -12,6 +12,7 @@ use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
 use crate::retrieval::messages::{IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
+use crate::retrieval::Pools;
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
 use crate::turn::{Case, Turn, Whereabouts};
@@ -27,7 +28,7 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 /// Refusals waiting for their record; more are counted only.
 const RECORDS_WAITING_MAX: usize = 256;
@@ -35,7 +36,7 @@ const RECORDS_WAITING_MAX: usize = 256;
 const RECORDS_PER_APPEND: usize = 64;
 
 /// What one tenant is built from. Things, not names: nothing here can look another tenant up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SupervisorParts {
     /// The tenant's name, for lineage lines.
     pub name: String,
@@ -53,8 +54,8 @@ pub struct SupervisorParts {
     pub clock: SharedClock,
     /// Where hostile formats are parsed.
     pub sandbox: Sandbox,
-    /// Permits of open index writers, shared by all tenants.
-    pub writers: Arc<Semaphore>,
+    /// Permits of writers, searches and parsers, shared by all tenants.
+    pub pools: Pools,
     /// The control plane's ear.
     pub happened: Recipient<Happened>,
     /// Milliseconds until a question without a deadline of its own is given up.

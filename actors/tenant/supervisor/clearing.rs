@@ -25,12 +25,8 @@ impl Handler<Turn<Answered>> for Supervisor {
         let Some(opened) = &self.opened else { return };
         let now = self.parts.clock.now_unix_ms();
         let charge = charge_of(&turn);
-        let empty = crate::turn::DraftContent::Abstained { reason: String::new() };
-        let model = turn.stage.draft.model.clone();
-        let (prompt_tokens, completion_tokens) = (turn.stage.draft.prompt_tokens, turn.stage.draft.completion_tokens);
-        let cut_short = turn.stage.draft.cut_short;
-        let taken = crate::turn::Draft { content: empty, prompt_tokens, completion_tokens, model, cut_short };
-        let draft = std::mem::replace(&mut turn.stage.draft, taken);
+        let draft = turn.take_draft();
+        let tokens = (draft.prompt_tokens, draft.completion_tokens);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let event = Event::Answered {
             kind: kind_of(&turn.case.matter),
@@ -38,7 +34,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             charged: charge.amount,
             abstained: clearance.record.abstained,
             fallback: clearance.record.model.fallback,
-            tokens: (prompt_tokens, completion_tokens),
+            tokens,
         };
         let append = opened.belongings.journal.append(&exit::entries(clearance.record));
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());

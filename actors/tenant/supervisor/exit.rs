@@ -44,7 +44,7 @@ struct Words {
 #[must_use]
 pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, now_unix_ms: u64) -> Clearance {
     let usage = Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
-    let Draft { content, model, cut_short, .. } = draft;
+    let Draft { content, model, cut_short, rejection, .. } = draft;
     let (words, body) = match content {
         DraftContent::Grounded { text, spans } => (ground(&case.policy, passages, &text, &spans), None),
         DraftContent::Abstained { reason } => (abstain(reason), None),
@@ -52,7 +52,9 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
     };
     let record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
     let said = body.as_ref().map_or_else(|| words.answer.clone(), completion_text);
-    let verdict = if case.policy.output_violation(&said).is_some() {
+    let verdict = if let Some(rejection) = rejection {
+        Err(rejection)
+    } else if case.policy.output_violation(&said).is_some() {
         Err(Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld"))
     } else {
         Ok(reply(case, words, body, model, usage))

@@ -4,7 +4,8 @@ use super::actor::{Supervisor, SupervisorParts};
 use super::opening::Opened;
 use crate::budget::{BudgetParts, BudgetRoom};
 use crate::retrieval::{RetrievalParts, RetrievalRoom};
-use crate::routing::{RoutingParts, RoutingRoom};
+use crate::routing::RoutingRoom;
+use crate::routing::messages::RoutingParts;
 use actix::prelude::*;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::obituary::Obituary;
@@ -46,7 +47,7 @@ impl Rooms {
             policy: Arc::clone(policy),
             clock: Arc::clone(&parts.clock),
             sandbox: parts.sandbox.clone(),
-            writers: Arc::clone(&parts.writers),
+            pools: parts.pools.clone(),
             next: budget.clone().recipient(),
             search_exit: supervisor.clone().recipient(),
             obituary: obituary("retrieval"),
