@@ -1,1 +1,3 @@
-//! .
+//! The edge: command line, gateway, console and the composition root. Decides nothing.
+pub mod config;
+pub mod gateway;

@@ -56,7 +56,7 @@ pub struct IngestDocuments {
 }
 
 /// What became of one document.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ingested {
     /// Its id.
     pub id: String,
@@ -74,7 +74,7 @@ pub struct Ingested {
 }
 
 /// State of a document.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentState {
     /// Durable; searchable within a second.
@@ -90,7 +90,7 @@ pub enum DocumentState {
 }
 
 /// A document as listed.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DocumentView {
     /// Its id.
     pub id: String,
@@ -186,7 +186,7 @@ pub struct MeasureCorpus {
 }
 
 /// Figures of the room.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CorpusFigures {
     /// Documents kept.
     pub documents: u64,
