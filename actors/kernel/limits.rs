@@ -75,6 +75,24 @@ pub const MAILBOX_MAX: usize = 1_024;
 pub const STREAM_FRAMES_MAX: usize = 64;
 /// Asks in flight on one WebSocket session.
 pub const SESSION_ASKS_MAX: usize = 16;
+/// Bytes of one frame a WebSocket client sends: the longest question with room for its escapes.
+pub const SESSION_FRAME_BYTES_MAX: usize = 256 << 10;
+/// Uploads read into memory at the same time, over all tenants.
+pub const UPLOADS_IN_FLIGHT_MAX: usize = 16;
+/// Connections open at the same time.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Characters of an id, name, domain, use case or region given by a caller.
+pub const NAME_CHARS_MAX: usize = 256;
+/// Characters of a source URL.
+pub const SOURCE_CHARS_MAX: usize = 2_048;
+/// Bytes of the free metadata of one document, and of its detached signature.
+pub const METADATA_BYTES_MAX: usize = 16 << 10;
+/// Characters of a comment and of a correct answer in one feedback.
+pub const FEEDBACK_CHARS_MAX: usize = 6_000;
+/// Items of one page of a list.
+pub const PAGE_ITEMS_MAX: usize = 1_000;
+/// Records looked at for one portion of an export.
+pub const EXPORT_PORTION_MAX: usize = 512;
 /// Panics of one tenant's rooms within [`RESTART_WINDOW_MS`] before that tenant is quarantined.
 pub const RESTARTS_MAX: u32 = 32;
 /// The window of the restart budget.
@@ -83,6 +101,8 @@ pub const RESTART_WINDOW_MS: u64 = 10_000;
 const _: () = assert!(INLINE_BLOB_BYTES_MAX < STORE_VALUE_BYTES_MAX, "an inline blob must fit a store value");
 const _: () =
     assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
+const _: () = assert!(FEEDBACK_CHARS_MAX * 2 * 4 + 2_048 < RECORD_BYTES_MAX, "feedback must fit one record");
+const _: () = assert!(QUESTION_CHARS_MAX * 12 < SESSION_FRAME_BYTES_MAX, "the longest question, escaped, must fit a frame");
 const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed");
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");
 const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");

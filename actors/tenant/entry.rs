@@ -107,7 +107,7 @@ pub struct DocumentAccepted {
 }
 
 /// One cited (or retrieved) chunk in the lineage of an answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LineageChunk {
     /// The document.
     pub source_id: String,
@@ -122,7 +122,7 @@ pub struct LineageChunk {
 }
 
 /// An answer as it was given. Carries its charge: one record, one charge.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AnswerRecorded {
     /// Which question.
     pub query_id: String,
@@ -159,7 +159,7 @@ pub struct AnswerRecorded {
 }
 
 /// Feedback on an answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FeedbackGiven {
     /// Which question.
     pub query_id: String,

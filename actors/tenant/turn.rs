@@ -21,6 +21,7 @@ pub struct Awaiting {
     /// Frames of a streamed reply; closed at once where the reply is whole.
     pub frames: mpsc::Receiver<Frame>,
     last: oneshot::Receiver<Outcome<Reply>>,
+    upstream_us: Arc<AtomicU64>,
 }
 
 impl Awaiting {
@@ -30,6 +31,12 @@ impl Awaiting {
     /// Whatever the turn was refused or failed with; [`Rejection::lost`] where it was dropped.
     pub async fn reply(self) -> Outcome<Reply> {
         self.last.await.unwrap_or_else(|_dropped| Err(Rejection::lost()))
+    }
+
+    /// Microseconds spent waiting for providers, once a room has noted them: what is not the house's own time.
+    #[must_use]
+    pub fn upstream_us(&self) -> Option<u64> {
+        Some(self.upstream_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
     }
 
     /// As [`Awaiting::reply`], leaving the frames readable.
@@ -46,6 +53,7 @@ impl Awaiting {
 pub struct ReplyLine {
     frames: Option<mpsc::Sender<Frame>>,
     last: oneshot::Sender<Outcome<Reply>>,
+    upstream_us: Arc<AtomicU64>,
 }
 
 /// Where a provider's words go while they are still coming: bounded, and closed where the asker hung up.
@@ -92,16 +100,21 @@ impl ReplyLine {
     #[must_use]
     pub fn whole() -> (Self, Awaiting) {
         let (_closed, frames) = mpsc::channel(1);
-        let (last, awaiting) = oneshot::channel();
-        (Self { frames: None, last }, Awaiting { frames, last: awaiting })
+        Self::pair(None, frames)
     }
 
     /// A line whose reply comes in frames first.
     #[must_use]
     pub fn streaming() -> (Self, Awaiting) {
         let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
+        Self::pair(Some(sender), frames)
+    }
+
+    fn pair(sender: Option<mpsc::Sender<Frame>>, frames: mpsc::Receiver<Frame>) -> (Self, Awaiting) {
         let (last, awaiting) = oneshot::channel();
-        (Self { frames: Some(sender), last }, Awaiting { frames, last: awaiting })
+        let upstream_us = Arc::new(AtomicU64::new(0));
+        let line = Self { frames: sender, last, upstream_us: Arc::clone(&upstream_us) };
+        (line, Awaiting { frames, last: awaiting, upstream_us })
     }
 
     /// True where the reply comes in frames first.
@@ -288,6 +301,11 @@ impl<Stage> Turn<Stage> {
     #[must_use]
     pub fn sink(&self) -> FrameSink {
         self.line.sink()
+    }
+
+    /// Notes time spent waiting for a provider, in microseconds; several calls of one turn add up.
+    pub fn note_upstream_us(&self, waited_us: u64) {
+        self.line.upstream_us.fetch_add(waited_us, Ordering::Relaxed);
     }
 
     /// True where the reply comes in frames first.

@@ -57,7 +57,7 @@ pub struct IngestDocuments {
 }
 
 /// What became of one document.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ingested {
     /// Its id.
     pub id: String,
@@ -78,7 +78,7 @@ pub struct Ingested {
 }
 
 /// State of a document.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentState {
     /// Durable; searchable within a second.
@@ -94,7 +94,7 @@ pub enum DocumentState {
 }
 
 /// A document as listed.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DocumentView {
     /// Its id.
     pub id: String,
@@ -190,7 +190,7 @@ pub struct MeasureCorpus {
 }
 
 /// Figures of the room.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CorpusFigures {
     /// Documents kept.
     pub documents: u64,
