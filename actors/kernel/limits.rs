@@ -6,6 +6,12 @@ pub const QUESTION_CHARS_MAX: usize = 10_000;
 pub const TOP_K_MAX: usize = 100;
 /// Passages given to a model, unless the caller says otherwise.
 pub const TOP_K_DEFAULT: usize = 8;
+/// Bytes of one policy file of a tenant.
+pub const POLICY_FILE_BYTES_MAX: usize = 1 << 20;
+/// Patterns in one list of forbidden patterns.
+pub const FORBIDDEN_PATTERNS_MAX: usize = 512;
+/// Characters of a tenant's name: it is also a folder's name and a DNS label.
+pub const TENANT_NAME_CHARS_MAX: usize = 63;
 /// Documents in one ingest request.
 pub const DOCUMENTS_PER_REQUEST_MAX: usize = 1_000;
 /// Bytes of one HTTP body.

@@ -1,8 +1,38 @@
 //! Parsed files to the one snapshot a tenant's rooms run under.
+pub use crate::checks::name_problem;
+use crate::findings::{Findings, Source};
 use crate::guard::Guard;
+use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
+use crate::{checks, contradictions, patterns};
+use aws_lc_rs::digest::{Context, SHA256};
 use regex::RegexSet;
 use std::sync::Arc;
+
+/// The registry record.
+pub const TENANT: &str = "tenant.yaml";
+/// Trust and poisoning guard.
+pub const RETRIEVAL: &str = "policies/retrieval.yaml";
+/// Sampling and floors.
+pub const EVALUATION: &str = "policies/evaluation.yaml";
+/// Output rules; its version is the snapshot's.
+pub const GOVERNANCE: &str = "policies/governance.yaml";
+/// Models and budget.
+pub const ROUTER: &str = "router.yaml";
+/// Flags; none where absent.
+pub const FEATURES: &str = "features.yaml";
+/// Regions and retention.
+pub const SOVEREIGNTY: &str = "data-sovereignty.yaml";
+/// Objectives; taken from the router's service level where absent.
+pub const SLO: &str = "slo.yaml";
+/// Users; none where absent.
+pub const USERS: &str = "users.yaml";
+
+/// Every file that decides something, relative to the tenant's folder. A shell reads those that exist.
+pub const FILES: [&str; 9] = [TENANT, RETRIEVAL, EVALUATION, GOVERNANCE, ROUTER, FEATURES, SOVEREIGNTY, SLO, USERS];
+
+/// Availability a tenant without `slo.yaml` aims at: the specification's 99.9 %.
+const AVAILABILITY_DEFAULT: f64 = 0.999;
 
 /// Everything a tenant's rooms need to decide, immutable, swapped whole.
 #[derive(Clone, Debug)]
@@ -33,4 +63,181 @@ pub struct PolicySnapshot {
     pub slo: Objectives,
     /// Users.
     pub users: Vec<User>,
+    /// Contradictions that keep nobody from serving; `policy check` says them.
+    pub warnings: Vec<FileError>,
 }
+
+impl PolicySnapshot {
+    /// Index of the first output pattern an answer contains; such an answer is withheld.
+    #[must_use]
+    pub fn output_violation(&self, text: &str) -> Option<usize> {
+        patterns::first_match(&self.output_forbidden, text)
+    }
+}
+
+/// Reads and checks all files of the tenant in the folder of this name.
+///
+/// # Errors
+/// Everything that keeps the tenant from serving, over all files, sorted by file and line. A missing required file
+/// is one of these: nothing is assumed that would let something pass.
+pub fn compile(folder_name: &str, texts: &FileTexts) -> Result<PolicySnapshot, Vec<FileError>> {
+    let mut findings = Findings::default();
+    findings.errors.extend(name_problem(folder_name).map(|problem| FileError::whole(TENANT, problem)));
+    findings.errors.extend(strangers(texts));
+    let files = Files::read(texts, &mut findings);
+    let compiled = files.check(folder_name, &mut findings);
+    findings.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    match (compiled, findings.errors.is_empty()) {
+        (Some(compiled), true) => {
+            files.snapshot(folder_name, compiled, digest(texts), findings.warnings).ok_or(findings.errors)
+        }
+        _ => Err(findings.errors),
+    }
+}
+
+/// Files that look as if they decided something, and do not: a slip in the name of an optional file would
+/// otherwise switch it off in silence.
+fn strangers(texts: &FileTexts) -> impl Iterator<Item = FileError> {
+    let is_law = |file: &str| {
+        let name = file.strip_prefix("policies/").unwrap_or(file);
+        !name.contains('/') && (name.ends_with(".yaml") || name.ends_with(".yml"))
+    };
+    texts
+        .keys()
+        .filter(move |file| is_law(file) && !FILES.contains(&file.as_str()))
+        .map(|file| FileError::whole(file, format!("unknown file {file:?}: {}", advice(file, &FILES))))
+}
+
+/// Length before content, so that no two sets of files run together to the same bytes.
+fn digest(texts: &FileTexts) -> String {
+    let mut context = Context::new(&SHA256);
+    for part in texts.iter().flat_map(|(file, text)| [file, text]) {
+        context.update(&part.len().to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    hex::encode(context.finish())
+}
+
+struct Files {
+    tenant: Option<Source<TenantFile>>,
+    retrieval: Option<Source<RetrievalPolicy>>,
+    evaluation: Option<Source<EvaluationPolicy>>,
+    governance: Option<Source<GovernancePolicy>>,
+    router: Option<Source<RouterFile>>,
+    features: Option<Source<FeaturesFile>>,
+    sovereignty: Option<Source<SovereigntyFile>>,
+    slo: Option<Source<SloFile>>,
+    users: Option<Source<UsersFile>>,
+}
+
+struct Compiled {
+    guard: Guard,
+    output_forbidden: RegexSet,
+}
+
+impl Files {
+    fn read(texts: &FileTexts, findings: &mut Findings) -> Self {
+        Self {
+            tenant: findings.required(texts, TENANT),
+            retrieval: findings.required(texts, RETRIEVAL),
+            evaluation: findings.required(texts, EVALUATION),
+            governance: findings.required(texts, GOVERNANCE),
+            router: findings.required(texts, ROUTER),
+            features: findings.optional(texts, FEATURES),
+            sovereignty: findings.required(texts, SOVEREIGNTY),
+            slo: findings.optional(texts, SLO),
+            users: findings.optional(texts, USERS),
+        }
+    }
+
+    /// Checks whatever could be read, so that one broken file does not hide the errors of the others.
+    fn check(&self, folder_name: &str, findings: &mut Findings) -> Option<Compiled> {
+        if let Some(tenant) = &self.tenant {
+            checks::tenant(tenant, folder_name, findings);
+        }
+        if let Some(evaluation) = &self.evaluation {
+            checks::head(evaluation, folder_name, findings);
+            checks::evaluation(evaluation, findings);
+        }
+        if let Some(router) = &self.router {
+            checks::router(router, folder_name, findings);
+            contradictions::router(router, findings);
+        }
+        if let Some(features) = &self.features {
+            checks::features(features, folder_name, findings);
+        }
+        if let Some(sovereignty) = &self.sovereignty {
+            checks::sovereignty(sovereignty, folder_name, findings);
+        }
+        if let Some(slo) = &self.slo {
+            checks::slo(slo, folder_name, findings);
+        }
+        if let Some(users) = &self.users {
+            checks::users(users, folder_name, findings);
+        }
+        self.check_pairs(findings);
+        let guard = self.retrieval.as_ref().and_then(|retrieval| {
+            checks::head(retrieval, folder_name, findings);
+            checks::retrieval(retrieval, findings)
+        });
+        let output_forbidden = self.governance.as_ref().and_then(|governance| {
+            checks::head(governance, folder_name, findings);
+            checks::governance(governance, findings)
+        });
+        Some(Compiled { guard: guard?, output_forbidden: output_forbidden? })
+    }
+
+    fn check_pairs(&self, findings: &mut Findings) {
+        if let (Some(tenant), Some(sovereignty)) = (&self.tenant, &self.sovereignty) {
+            checks::one_home(tenant, sovereignty, findings);
+            if let Some(router) = &self.router {
+                contradictions::across(tenant, router, sovereignty, findings);
+            }
+        }
+        if let (Some(router), Some(slo)) = (&self.router, &self.slo) {
+            contradictions::objectives(router, slo, findings);
+        }
+    }
+
+    /// The snapshot; `None` where a required file is absent, which then is among the errors already.
+    fn snapshot(
+        self,
+        folder_name: &str,
+        compiled: Compiled,
+        digest: String,
+        warnings: Vec<FileError>,
+    ) -> Option<PolicySnapshot> {
+        let (retrieval, governance, router) = (self.retrieval?.value, self.governance?.value, self.router?.value);
+        let no_features = || FeaturesFile { tenant_id: folder_name.to_owned(), features: Default::default() };
+        let slo = self.slo.map_or_else(|| objectives(&router.sla), |source| source.value.slo);
+        Some(PolicySnapshot {
+            version: governance.policy_semver,
+            digest,
+            tenant: self.tenant?.value,
+            guard: Arc::new(compiled.guard),
+            top_k: usize::try_from(retrieval.rules.top_k).ok()?,
+            output_forbidden: compiled.output_forbidden,
+            governance: governance.rules,
+            evaluation: self.evaluation?.value.rules,
+            router,
+            features: self.features.map_or_else(no_features, |source| source.value),
+            sovereignty: self.sovereignty?.value.data_sovereignty,
+            slo,
+            users: self.users.map(|source| source.value.users).unwrap_or_default(),
+            warnings,
+        })
+    }
+}
+
+fn objectives(sla: &Sla) -> Objectives {
+    Objectives {
+        availability: AVAILABILITY_DEFAULT,
+        p95_latency_ms: sla.p95_latency_ms,
+        error_rate_max: sla.error_rate_max,
+        cost_per_1k_qa_usd: sla.cost_per_1k_qa_usd,
+    }
+}
+
+#[cfg(test)]
+#[path = "compile_tests.rs"]
+mod tests;

@@ -2,7 +2,15 @@
 //!
 //! No actor, no I/O, no clock, no random: text in, typed snapshot or a helpful error out.
 pub mod access;
+mod checks;
 pub mod compile;
+mod contradictions;
+mod findings;
 pub mod guard;
+pub mod hosts;
 pub mod parse;
+pub mod patterns;
+pub mod places;
 pub mod schema;
+pub mod schemas;
+pub mod sovereignty;

@@ -1,0 +1,248 @@
+//! What must hold in each file, once it can be read: every failed check keeps the tenant from serving.
+use crate::findings::{Findings, Source};
+use crate::guard::Guard;
+use crate::parse::advice;
+use crate::patterns;
+use crate::schema::*;
+use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
+use bailiwick_kernel::limits::{TENANT_NAME_CHARS_MAX, TOP_K_MAX};
+use regex::RegexSet;
+use std::collections::BTreeSet;
+
+const AT_REST: [&str; 2] = ["AES-256", "AES-256-GCM"];
+const IN_TRANSIT: [&str; 2] = ["TLS-1.3", "TLS-1.2"];
+/// Largest sampling temperature any provider takes.
+const TEMPERATURE_MAX: f64 = 2.0;
+
+/// What is wrong with a text as a tenant's name; `None` where it is one. The name is a folder's name as well.
+#[must_use]
+pub fn name_problem(name: &str) -> Option<String> {
+    let letters = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let fits = !name.is_empty()
+        && name.len() <= TENANT_NAME_CHARS_MAX
+        && letters
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    (!fits).then(|| {
+        format!("{name:?} is no tenant name: write 1 to {TENANT_NAME_CHARS_MAX} lower-case letters, digits and hyphens, no hyphen at either end")
+    })
+}
+
+pub(crate) fn tenant(source: &Source<TenantFile>, folder_name: &str, findings: &mut Findings) {
+    let file = &source.value;
+    if file.name != folder_name {
+        findings.refuse(
+            source,
+            "name",
+            format!("{:?} is not the name of the folder: write {folder_name:?} or rename the folder", file.name),
+        );
+    }
+    if file.id.is_nil() {
+        findings.refuse(source, "id", "the zero id belongs to nobody: write a random UUID");
+    }
+    if let Some(problem) = region_problem(&file.config.region) {
+        findings.refuse(source, "config.region", problem);
+    }
+    let quotas = &file.quotas;
+    findings.positive(source, "quotas.max_requests_per_hour", quotas.max_requests_per_hour.into());
+    findings.positive(source, "quotas.max_concurrent_requests", quotas.max_concurrent_requests.into());
+    if !quotas.max_storage_gb.is_finite() || quotas.max_storage_gb < 0.0 {
+        findings.refuse(
+            source,
+            "quotas.max_storage_gb",
+            format!("{} is no size: write gigabytes, 0 or more", quotas.max_storage_gb),
+        );
+    }
+    if !file.metadata.contact_email.contains('@') {
+        findings.refuse(source, "metadata.contact_email", "this is no mail address: write one with an @");
+    }
+    let times = [("created_at", file.created_at.as_deref()), ("updated_at", file.updated_at.as_deref())];
+    let times = times.map(|(path, text)| text.and_then(|text| time(source, path, text, findings)));
+    ordered(source, "updated_at", times, findings);
+}
+
+pub(crate) fn belongs<T>(source: &Source<T>, tenant_id: &str, folder_name: &str, findings: &mut Findings) {
+    if tenant_id != folder_name {
+        findings.refuse(source, "tenant_id", format!("{tenant_id:?} is not this tenant: write {folder_name:?}"));
+    }
+}
+
+pub(crate) fn head<Rules>(source: &Source<PolicyFile<Rules>>, folder_name: &str, findings: &mut Findings) {
+    let file = &source.value;
+    belongs(source, &file.tenant_id, folder_name, findings);
+    findings.written(source, "domain_id", &file.domain_id);
+    findings.written(source, "usecase_id", &file.usecase_id);
+    if let Err(error) = semver::Version::parse(&file.policy_semver) {
+        findings.refuse(
+            source,
+            "policy_semver",
+            format!("{:?} is no version ({error}): write one such as 1.2.3", file.policy_semver),
+        );
+    }
+    let times =
+        [("metadata.created_at", &file.metadata.created_at), ("metadata.updated_at", &file.metadata.updated_at)];
+    let times = times.map(|(path, text)| time(source, path, text, findings));
+    ordered(source, "metadata.updated_at", times, findings);
+    findings.written(source, "metadata.author", &file.metadata.author);
+    let refusal = match file.metadata.approval_status {
+        Approval::Approved => return,
+        Approval::Pending => "a pending policy never serves: have it approved",
+        Approval::Rejected => "a rejected policy never serves: restore the version before it",
+    };
+    findings.refuse(source, "metadata.approval_status", refusal);
+}
+
+fn time<T>(source: &Source<T>, path: &str, text: &str, findings: &mut Findings) -> Option<jiff::Timestamp> {
+    match text.parse() {
+        Ok(time) => Some(time),
+        Err(error) => {
+            let error: jiff::Error = error;
+            findings.refuse(
+                source,
+                path,
+                format!("{text:?} is no time ({error}): write one such as 2025-10-08T12:00:00Z"),
+            );
+            None
+        }
+    }
+}
+
+fn ordered<T>(source: &Source<T>, path: &str, times: [Option<jiff::Timestamp>; 2], findings: &mut Findings) {
+    if let [Some(created), Some(updated)] = times
+        && updated < created
+    {
+        findings.refuse(source, path, "the last change lies before the creation: correct one of them");
+    }
+}
+
+pub(crate) fn retrieval(source: &Source<RetrievalPolicy>, findings: &mut Findings) -> Option<Guard> {
+    let rules = &source.value.rules;
+    let top_k_fits = usize::try_from(rules.top_k).is_ok_and(|top_k| (1..=TOP_K_MAX).contains(&top_k));
+    if !top_k_fits {
+        findings.refuse(source, "rules.top_k", format!("{} is out of range: write 1 to {TOP_K_MAX}", rules.top_k));
+    }
+    let refuse = |errors: Vec<crate::guard::GuardError>| {
+        errors
+            .iter()
+            .for_each(|error| findings.refuse(source, &format!("rules.security.{}", error.path), &error.problem));
+    };
+    Guard::compile(&rules.security).map_err(refuse).ok()
+}
+
+pub(crate) fn evaluation(source: &Source<EvaluationPolicy>, findings: &mut Findings) {
+    let rules = &source.value.rules;
+    findings.share(source, "rules.sample_rate", rules.sample_rate);
+    findings.share(source, "rules.min_ndcg_at_10", rules.min_ndcg_at_10);
+    findings.share(source, "rules.min_groundedness", rules.min_groundedness);
+}
+
+pub(crate) fn governance(source: &Source<GovernancePolicy>, findings: &mut Findings) -> Option<RegexSet> {
+    let rules = &source.value.rules;
+    for (index, model) in rules.allowed_models.iter().enumerate() {
+        findings.written(source, &format!("rules.allowed_models[{index}]"), model);
+    }
+    let list = "rules.output_forbidden_patterns";
+    let path = |index: Option<usize>| index.map_or_else(|| list.to_owned(), |index| format!("{list}[{index}]"));
+    let refuse = |problems: Vec<(Option<usize>, String)>| {
+        problems.iter().for_each(|(index, problem)| findings.refuse(source, &path(*index), problem));
+    };
+    patterns::compile(&rules.output_forbidden_patterns).map_err(refuse).ok()
+}
+
+pub(crate) fn router(source: &Source<RouterFile>, folder_name: &str, findings: &mut Findings) {
+    let file = &source.value;
+    belongs(source, &file.tenant_id, folder_name, findings);
+    let routes =
+        [("routing.primary", Some(&file.routing.primary)), ("routing.fallback", file.routing.fallback.as_ref())];
+    for (path, route) in routes.into_iter().filter_map(|(path, route)| Some((path, route?))) {
+        findings.written(source, &format!("{path}.provider"), &route.provider);
+        findings.written(source, &format!("{path}.model"), &route.model);
+        findings.positive(source, &format!("{path}.max_tokens"), route.max_tokens.into());
+        if !(0.0..=TEMPERATURE_MAX).contains(&route.temperature) {
+            findings.refuse(
+                source,
+                &format!("{path}.temperature"),
+                format!("{} is out of range: write 0 to {TEMPERATURE_MAX}", route.temperature),
+            );
+        }
+    }
+    findings.positive(source, "sla.p95_latency_ms", file.sla.p95_latency_ms);
+    findings.share(source, "sla.error_rate_max", file.sla.error_rate_max);
+    if let Some(breaker) = &file.budget.circuit_breaker {
+        findings.share(source, "budget.circuit_breaker.threshold", breaker.threshold);
+    }
+}
+
+pub(crate) fn features(source: &Source<FeaturesFile>, folder_name: &str, findings: &mut Findings) {
+    belongs(source, &source.value.tenant_id, folder_name, findings);
+    if source.value.features.keys().any(|flag| flag.trim().is_empty()) {
+        findings.refuse(source, "features", "a flag has an empty name: name it");
+    }
+}
+
+pub(crate) fn sovereignty(source: &Source<SovereigntyFile>, folder_name: &str, findings: &mut Findings) {
+    belongs(source, &source.value.tenant_id, folder_name, findings);
+    let rules = &source.value.data_sovereignty;
+    for (list, patterns) in
+        [("allowed_regions", &rules.allowed_regions), ("forbidden_regions", &rules.forbidden_regions)]
+    {
+        for (index, pattern) in patterns.iter().enumerate() {
+            if let Some(problem) = region_pattern_problem(pattern) {
+                findings.refuse(source, &format!("data_sovereignty.{list}[{index}]"), problem);
+            }
+        }
+    }
+    if let Err(problem) = region_allowed(rules, &rules.region) {
+        findings.refuse(source, "data_sovereignty.region", format!("the home region must be usable: {problem}"));
+    }
+    let encryption = &rules.encryption;
+    let kinds = [("at_rest", &encryption.at_rest, AT_REST), ("in_transit", &encryption.in_transit, IN_TRANSIT)];
+    for (key, value, known) in kinds {
+        if !known.contains(&value.as_str()) {
+            findings.refuse(
+                source,
+                &format!("data_sovereignty.encryption.{key}"),
+                format!("cannot encrypt with {value:?}: {}", advice(value, &known)),
+            );
+        }
+    }
+    if let Some(days) = encryption.key_rotation_days {
+        findings.positive(source, "data_sovereignty.encryption.key_rotation_days", days.into());
+    }
+}
+
+/// The home region stands in two files, and both must say the same.
+pub(crate) fn one_home(tenant: &Source<TenantFile>, sovereignty: &Source<SovereigntyFile>, findings: &mut Findings) {
+    let (here, there) = (&tenant.value.config.region, &sovereignty.value.data_sovereignty.region);
+    if here != there {
+        findings.refuse(
+            tenant,
+            "config.region",
+            format!("{here:?} is not the home region {there:?} of {}: make them equal", sovereignty.file),
+        );
+    }
+}
+
+pub(crate) fn slo(source: &Source<SloFile>, folder_name: &str, findings: &mut Findings) {
+    belongs(source, &source.value.tenant_id, folder_name, findings);
+    let objectives = &source.value.slo;
+    findings.share(source, "slo.availability", objectives.availability);
+    findings.share(source, "slo.error_rate_max", objectives.error_rate_max);
+    findings.positive(source, "slo.p95_latency_ms", objectives.p95_latency_ms);
+}
+
+pub(crate) fn users(source: &Source<UsersFile>, folder_name: &str, findings: &mut Findings) {
+    belongs(source, &source.value.tenant_id, folder_name, findings);
+    let mut seen = BTreeSet::new();
+    for (index, user) in source.value.users.iter().enumerate() {
+        let path = format!("users[{index}].user_id");
+        findings.written(source, &path, &user.user_id);
+        if !seen.insert(user.user_id.as_str()) {
+            findings.refuse(
+                source,
+                &path,
+                format!("user {:?} stands here twice: keep one, with one role", user.user_id),
+            );
+        }
+    }
+}

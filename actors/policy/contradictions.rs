@@ -1,0 +1,121 @@
+//! Numbers that cannot all be meant: found before production finds them, said as warnings, refused by nobody.
+use crate::findings::{Findings, Source};
+use crate::schema::*;
+use bailiwick_kernel::money::NanoUsd;
+
+/// Days of the longest month.
+const MONTH_DAYS: u64 = 31;
+/// Below this price of an output token no hosted model is sold: 0.05 USD for a million tokens.
+const CHEAPEST_TOKEN_NANO_USD: u64 = 50;
+const ANSWERS: u64 = 1_000;
+const MILLION: u64 = 1_000_000;
+/// The embedded provider's name in `router.yaml`: it costs nothing.
+const EMBEDDED: &str = "extractive";
+
+/// Contradictions within `router.yaml`.
+pub(crate) fn router(source: &Source<RouterFile>, findings: &mut Findings) {
+    let file = &source.value;
+    let budget = &file.budget;
+    let month = budget.daily_limit_usd.saturating_times(MONTH_DAYS);
+    if budget.daily_limit_usd > budget.monthly_limit_usd {
+        findings.warn(
+            source,
+            "budget.daily_limit_usd",
+            "the limit of a day is above that of a month and never reached: lower it",
+        );
+    } else if month > budget.monthly_limit_usd {
+        let problem = format!(
+            "{MONTH_DAYS} days at {} come to {month} USD, above the {} of a month: the tenant may stop before its last day, raise the month or lower the day",
+            budget.daily_limit_usd, budget.monthly_limit_usd
+        );
+        findings.warn(source, "budget.daily_limit_usd", problem);
+    }
+    cost(source, "routing.primary", &file.routing.primary, findings);
+    if let Some(fallback) = &file.routing.fallback {
+        cost(source, "routing.fallback", fallback, findings);
+    }
+    let downgrades =
+        budget.circuit_breaker.as_ref().is_some_and(|breaker| breaker.action == BreakerAction::DowngradeToFallback);
+    if downgrades && file.routing.fallback.is_none() {
+        findings.warn(
+            source,
+            "budget.circuit_breaker.action",
+            "there is no fallback to downgrade to, so this blocks: add routing.fallback or choose extractive_only",
+        );
+    }
+}
+
+fn cost(source: &Source<RouterFile>, path: &str, route: &Route, findings: &mut Findings) {
+    let target = source.value.sla.cost_per_1k_qa_usd;
+    let full_answers = CHEAPEST_TOKEN_NANO_USD.saturating_mul(route.max_tokens.into()).saturating_mul(ANSWERS);
+    if route.provider == EMBEDDED || route.max_tokens == 0 || full_answers <= target.0 {
+        return;
+    }
+    let million_tokens = NanoUsd((target.0 / ANSWERS).saturating_mul(MILLION) / u64::from(route.max_tokens));
+    let problem = format!(
+        "answers of {} tokens meet {target} USD a thousand only at {million_tokens} USD for a million tokens, and no hosted model is that cheap: \
+         lower max_tokens or raise sla.cost_per_1k_qa_usd",
+        route.max_tokens
+    );
+    findings.warn(source, &format!("{path}.max_tokens"), problem);
+}
+
+/// Contradictions between the registry record and the other files.
+pub(crate) fn across(
+    tenant: &Source<TenantFile>,
+    router: &Source<RouterFile>,
+    sovereignty: &Source<SovereigntyFile>,
+    findings: &mut Findings,
+) {
+    let (quota, monthly) = (tenant.value.quotas.max_cost_per_month, router.value.budget.monthly_limit_usd);
+    if monthly > quota {
+        findings.warn(
+            router,
+            "budget.monthly_limit_usd",
+            format!(
+                "{monthly} USD is above the quota of {quota} in {}, which refuses first: make them agree",
+                tenant.file
+            ),
+        );
+    }
+    let rules = &sovereignty.value.data_sovereignty;
+    let (kept, least) = (tenant.value.config.retention_days, rules.retention.data_days);
+    if kept < least {
+        findings.warn(
+            tenant,
+            "config.retention_days",
+            format!(
+                "data ends after {kept} days and must be kept {least} by {}: it will be kept {least}",
+                sovereignty.file
+            ),
+        );
+    }
+    for (index, regime) in tenant.value.metadata.compliance.iter().enumerate() {
+        if !rules.compliance.contains(regime) {
+            findings.warn(
+                tenant,
+                &format!("metadata.compliance[{index}]"),
+                format!("{regime} is not named in {}: add it there", sovereignty.file),
+            );
+        }
+    }
+}
+
+/// The router may not aim lower than the objective it serves.
+pub(crate) fn objectives(router: &Source<RouterFile>, slo: &Source<SloFile>, findings: &mut Findings) {
+    let (aim, objective) = (&router.value.sla, &slo.value.slo);
+    if aim.p95_latency_ms > objective.p95_latency_ms {
+        let problem = format!(
+            "{} ms misses the objective of {} ms in {}: lower it",
+            aim.p95_latency_ms, objective.p95_latency_ms, slo.file
+        );
+        findings.warn(router, "sla.p95_latency_ms", problem);
+    }
+    if aim.error_rate_max > objective.error_rate_max {
+        let problem = format!(
+            "{} misses the objective of {} in {}: lower it",
+            aim.error_rate_max, objective.error_rate_max, slo.file
+        );
+        findings.warn(router, "sla.error_rate_max", problem);
+    }
+}
