@@ -56,8 +56,6 @@ pub const KEYS_PER_TENANT_MAX: usize = 1_000;
 pub const REVOKED_KEYS_LISTED_MAX: usize = 1_000;
 /// Tenants of one node.
 pub const TENANTS_MAX: usize = 20_000;
-/// Characters of a tenant's name.
-pub const TENANT_NAME_CHARS_MAX: usize = 63;
 /// Bytes of one file of a tenant's folder that is read as text.
 pub const TENANT_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Files of a tenant's folder that are read as text.

@@ -3,24 +3,17 @@
 use super::messages::Found;
 use super::rules::{is_file_name, is_folder_name};
 use bailiwick_kernel::limits::{TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX, TENANTS_MAX};
-use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::compile::{PolicySnapshot, TENANT, compile};
 use bailiwick_policy::parse::{FileError, FileTexts};
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How texts become a policy: the law's compiler.
-pub type Compile = fn(&FileTexts) -> Result<PolicySnapshot, Vec<FileError>>;
-
-/// The file that is the registry record.
-pub const TENANT_FILE: &str = "tenant.yaml";
-
 /// The tenants folder.
 #[derive(Clone, Debug)]
 pub struct Folders {
     root: PathBuf,
-    compile: Compile,
 }
 
 /// Why a folder could not be read or written. Names files relative to the tenants folder only.
@@ -63,10 +56,10 @@ impl Folders {
     ///
     /// # Errors
     /// [`FolderError::Io`].
-    pub fn open(root: &Path, compile: Compile) -> Result<Self, FolderError> {
+    pub fn open(root: &Path) -> Result<Self, FolderError> {
         std::fs::create_dir_all(root).map_err(io("creating the tenants folder", root.display().to_string()))?;
         let root = root.canonicalize().map_err(io("opening the tenants folder", root.display().to_string()))?;
-        Ok(Self { root, compile })
+        Ok(Self { root })
     }
 
     /// Where it is.
@@ -101,20 +94,8 @@ impl Folders {
         match self.texts(name) {
             Ok(None) => Found::Gone,
             Err(error) => Found::Broken(error.to_string()),
-            Ok(Some(texts)) => match self.compiled(&texts) {
-                Ok(policy) => Found::Compiled(policy),
-                Err(problem) => Found::Broken(problem),
-            },
+            Ok(Some(texts)) => compiled(name, &texts).map_or_else(Found::Broken, Found::Compiled),
         }
-    }
-
-    /// Compiles texts; the problems come in one text, one a line, with file and line.
-    ///
-    /// # Errors
-    /// What is wrong with them.
-    pub fn compiled(&self, texts: &FileTexts) -> Result<Arc<PolicySnapshot>, String> {
-        let problems = |errors: Vec<FileError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        (self.compile)(texts).map(Arc::new).map_err(problems)
     }
 
     /// The texts of one folder; `None` where there is no such folder.
@@ -199,10 +180,10 @@ impl Folders {
     /// [`FolderError::Io`].
     pub fn replace_record(&self, name: &str, text: &str) -> Result<(), FolderError> {
         let folder = self.root.join(name);
-        let aside = folder.join(format!(".{TENANT_FILE}.new"));
-        let shown = format!("{name}/{TENANT_FILE}");
+        let aside = folder.join(format!(".{TENANT}.new"));
+        let shown = format!("{name}/{TENANT}");
         write_synced(&aside, text.as_bytes()).map_err(io("writing", shown.as_str()))?;
-        std::fs::rename(&aside, folder.join(TENANT_FILE)).map_err(io("writing", shown.as_str()))?;
+        std::fs::rename(&aside, folder.join(TENANT)).map_err(io("writing", shown.as_str()))?;
         sync_folder(&folder).map_err(io("writing", shown.as_str()))
     }
 
@@ -220,6 +201,15 @@ impl Folders {
             _ => Ok(()),
         }
     }
+}
+
+/// Compiles the texts of one folder; the problems come in one text, one a line, with file and line.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn compiled(name: &str, texts: &FileTexts) -> Result<Arc<PolicySnapshot>, String> {
+    let problems = |errors: Vec<FileError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    compile(name, texts).map(Arc::new).map_err(problems)
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -12,7 +12,7 @@ pub mod templates;
 mod tests;
 pub mod watch;
 
-use actix::{Actor, Context, Recipient};
+use actix::{Context, Recipient};
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::Awaited;
 use folder::Folders;

@@ -1,6 +1,6 @@
 //! The files of a tenant that is created over HTTP: they allow uploads and the embedded provider, and nothing else.
-use super::folder::TENANT_FILE;
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::compile::{EVALUATION, FEATURES, GOVERNANCE, RETRIEVAL, ROUTER, SLO, SOVEREIGNTY, TENANT, USERS};
 use bailiwick_policy::parse::FileTexts;
 use bailiwick_policy::schema::{Encryption, Plan, Status, TenantFile};
 
@@ -78,15 +78,15 @@ pub fn folder(tenant: &TenantFile, now_rfc3339: &str) -> FileTexts {
     );
     let policy = |rules: &str| policy(tenant, rules, now_rfc3339);
     let files = [
-        (TENANT_FILE, record(tenant)),
-        ("router.yaml", router),
-        ("features.yaml", format!("tenant_id: {name}\nfeatures: {{}}\n")),
-        ("data-sovereignty.yaml", sovereignty),
-        ("slo.yaml", format!("tenant_id: {name}\nslo:\n  availability: 0.99\n  {objectives}\n")),
-        ("users.yaml", format!("tenant_id: {name}\nusers: []\n")),
-        ("policies/retrieval.yaml", policy(RETRIEVAL)),
-        ("policies/evaluation.yaml", policy(EVALUATION)),
-        ("policies/governance.yaml", policy(GOVERNANCE)),
+        (TENANT, record(tenant)),
+        (ROUTER, router),
+        (FEATURES, format!("tenant_id: {name}\nfeatures: {{}}\n")),
+        (SOVEREIGNTY, sovereignty),
+        (SLO, format!("tenant_id: {name}\nslo:\n  availability: 0.99\n  {objectives}\n")),
+        (USERS, format!("tenant_id: {name}\nusers: []\n")),
+        (RETRIEVAL, policy(RETRIEVAL_RULES)),
+        (EVALUATION, policy(EVALUATION_RULES)),
+        (GOVERNANCE, policy(GOVERNANCE_RULES)),
     ];
     files.into_iter().map(|(file, text)| (file.to_owned(), text)).collect()
 }
@@ -101,7 +101,7 @@ fn policy(tenant: &TenantFile, rules: &str, now: &str) -> String {
     )
 }
 
-const RETRIEVAL: &str = "  security:
+const RETRIEVAL_RULES: &str = "  security:
     # uploads only; add the hosts documents may come from
     allowlist: [upload.local]
     forbidden_patterns:
@@ -113,8 +113,8 @@ const RETRIEVAL: &str = "  security:
     default_trust_score: 0.5
   top_k: 8
 ";
-const EVALUATION: &str = "  sample_rate: 0.05\n  min_ndcg_at_10: 0.6\n  min_groundedness: 0.9\n";
-const GOVERNANCE: &str = "  output_forbidden_patterns:
+const EVALUATION_RULES: &str = "  sample_rate: 0.05\n  min_ndcg_at_10: 0.6\n  min_groundedness: 0.9\n";
+const GOVERNANCE_RULES: &str = "  output_forbidden_patterns:
     - '-----BEGIN [A-Z ]*PRIVATE KEY-----'
   require_citations: true
   # empty: only the models of router.yaml may be named

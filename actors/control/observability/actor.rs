@@ -63,7 +63,7 @@ impl Handler<Happened> for Observability {
                 let registry = self.registry.clone();
                 let quarantined = Quarantined { tenant: happened.tenant };
                 // waits for room in the registry's mailbox: a quarantine is never dropped here
-                ctx.spawn(async move { drop(registry.send(quarantined).await) }.into_actor(self));
+                ctx.spawn(registry.send(quarantined).into_actor(self).map(|_sent, _act, _ctx| ()));
             }
             Event::Refused { .. } | Event::Rebuilt { .. } => {}
         }

@@ -23,9 +23,8 @@ impl Watchdog {
 
     fn look(&mut self, now_unix_ms: u64, ctx: &mut Context<Self>) {
         for verdict in self.outstanding.overdue(now_unix_ms) {
-            let registry = self.registry.clone();
             // waits for room in the registry's mailbox: a verdict is never dropped
-            ctx.spawn(async move { drop(registry.send(verdict).await) }.into_actor(self));
+            ctx.spawn(self.registry.send(verdict).into_actor(self).map(|_sent, _act, _ctx| ()));
         }
     }
 }

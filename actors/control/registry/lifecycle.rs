@@ -4,9 +4,9 @@ use super::directory::{CONTROL_ID, Directory, Folder, Tenant};
 use super::entry::{Entry, Standing};
 use super::messages::{NewTenant, TenantChanges};
 use bailiwick_kernel::clock::rfc3339;
-use bailiwick_kernel::limits::{NOTE_CHARS_MAX, TENANT_NAME_CHARS_MAX, TENANTS_MAX};
+use bailiwick_kernel::limits::{NOTE_CHARS_MAX, TENANTS_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
-use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::compile::{PolicySnapshot, name_problem};
 use bailiwick_policy::schema::{Status, TenantFile};
 use uuid::Uuid;
 
@@ -28,12 +28,8 @@ pub enum Wish {
 /// # Errors
 /// `invalid_request`.
 pub fn check_name(name: &str) -> Outcome<()> {
-    let inner = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if name.is_empty() || name.len() > TENANT_NAME_CHARS_MAX || !inner || name.starts_with('-') || name.ends_with('-') {
-        return Err(Rejection::new(
-            Code::InvalidRequest,
-            format!("creating a tenant: the name must have 1 to {TENANT_NAME_CHARS_MAX} lower-case letters, digits and inner hyphens"),
-        ));
+    if let Some(problem) = name_problem(name) {
+        return Err(Rejection::new(Code::InvalidRequest, format!("creating a tenant: {problem}")));
     }
     // a name in the form of a uuid could stand for another tenant's id
     if Uuid::parse_str(name).is_ok() {

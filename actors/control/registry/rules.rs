@@ -4,7 +4,7 @@ use super::credentials::{Digest, ShownKey};
 use super::directory::{Directory, Folder, Tenant};
 use super::entry::{KeyRecord, Standing};
 use bailiwick_kernel::ids::TenantKey;
-use bailiwick_kernel::limits::HANDLE_LEASE_MS;
+use bailiwick_kernel::limits::{HANDLE_LEASE_MS, RESTART_WINDOW_MS, RESTARTS_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::{Principal, Right};
 
@@ -135,4 +135,20 @@ fn forbidden(right: Right) -> Rejection {
         Right::Fleet => "managing tenants",
     };
     Rejection::new(Code::Forbidden, format!("this key does not permit {wanted}; use a key whose role does"))
+}
+
+/// Whether a supervisor that died may be built anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RestartVerdict {
+    /// It may.
+    Rebuild,
+    /// It died too often within the window.
+    Quarantine,
+}
+
+/// Counts one death into those of the window.
+pub fn restart(deaths_unix_ms: &mut Vec<u64>, now_unix_ms: u64) -> RestartVerdict {
+    deaths_unix_ms.retain(|at| now_unix_ms.saturating_sub(*at) < RESTART_WINDOW_MS);
+    deaths_unix_ms.push(now_unix_ms);
+    if deaths_unix_ms.len() > usize::try_from(RESTARTS_MAX).unwrap_or(usize::MAX) { RestartVerdict::Quarantine } else { RestartVerdict::Rebuild }
 }
