@@ -1,36 +1,37 @@
-//! The doors of one tenant's supervisor: one recipient per message kind. The registry keeps them and hands single
-//! ones out inside handles of one right.
-use super::messages::{Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy};
+//! The addresses of one incarnation of a tenant, one per message. Given to the registry and to nobody else.
 use crate::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use crate::supervisor::messages::{
+    AdoptPolicy, Admit, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy,
+};
 use actix::Recipient;
 
-/// Every door of one incarnation of a tenant.
+/// Where each message of a tenant goes. A respawned tenant has new ones; these stay dead.
 #[derive(Clone, Debug)]
 pub struct Doors {
-    /// Questions, searches, completions, embeddings.
+    /// Right `Ask`.
     pub admit: Recipient<Admit>,
-    /// Documents in.
+    /// Right `Ingest`.
     pub ingest: Recipient<IngestDocuments>,
-    /// Documents out.
+    /// Right `Ingest`.
     pub remove: Recipient<RemoveDocument>,
-    /// Documents listed.
+    /// Right `Audit`.
     pub list: Recipient<ListDocuments>,
-    /// One document shown.
+    /// Right `Audit`.
     pub show: Recipient<ShowDocument>,
-    /// Judgements of answers.
+    /// Right `Feedback`.
     pub feedback: Recipient<GiveFeedback>,
-    /// Records of one answer.
+    /// Right `Audit`.
     pub lineage: Recipient<ReadLineage>,
-    /// Lineage in portions.
+    /// Right `Audit`.
     pub export: Recipient<ExportLineage>,
-    /// Usage.
+    /// Right `Observe`.
     pub figures: Recipient<ReadFigures>,
-    /// The policy in force.
+    /// Rights `Audit` and `Observe`.
     pub policy: Recipient<ReadPolicy>,
-    /// A policy to adopt.
+    /// The policy service's.
     pub adopt: Recipient<AdoptPolicy>,
-    /// The live tree.
+    /// Observability's.
     pub inspect: Recipient<Inspect>,
-    /// The end in order.
+    /// The registry's.
     pub close: Recipient<Close>,
 }
