@@ -95,3 +95,56 @@ pub struct Principal {
     /// The role within the tenant; `None` for the platform operator.
     pub role: Option<Role>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHTS: [Right; 7] =
+        [Right::Ask, Right::Ingest, Right::Feedback, Right::Audit, Right::Observe, Right::Govern, Right::Fleet];
+
+    #[test]
+    fn the_access_matrix() {
+        let matrix = [
+            // ask, ingest, feedback, audit, observe, govern, fleet
+            (Role::Owner, [true, true, true, true, true, true, false]),
+            (Role::Admin, [true, true, true, true, true, true, false]),
+            (Role::Operator, [true, true, true, true, true, false, false]),
+            (Role::Auditor, [false, false, false, true, true, false, false]),
+            (Role::Viewer, [false, false, false, false, true, false, false]),
+        ];
+        for (role, row) in matrix {
+            assert_eq!(RIGHTS.map(|right| role.may(right)), row, "{}", role.as_str());
+        }
+        assert_eq!(matrix.map(|(role, _)| role), Role::ALL);
+    }
+
+    #[test]
+    fn keys_are_issued_downwards_only() {
+        let matrix = [
+            (Role::Owner, [true, true, true, true, true]),
+            (Role::Admin, [false, true, true, true, true]),
+            (Role::Operator, [false; 5]),
+            (Role::Auditor, [false; 5]),
+            (Role::Viewer, [false; 5]),
+        ];
+        for (role, row) in matrix {
+            assert_eq!(Role::ALL.map(|other| role.may_issue(other)), row, "{}", role.as_str());
+        }
+        for (issuer, issued) in Role::ALL.into_iter().flat_map(|issuer| Role::ALL.map(|issued| (issuer, issued))) {
+            let gains = RIGHTS.into_iter().any(|right| issued.may(right) && !issuer.may(right));
+            assert!(!(issuer.may_issue(issued) && gains), "{} gains through {}", issuer.as_str(), issued.as_str());
+        }
+    }
+
+    #[test]
+    fn names_read_back_and_no_other_text_is_a_role() {
+        for role in Role::ALL {
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+            assert_eq!(serde_json::to_string(&role).unwrap(), format!("{:?}", role.as_str()));
+        }
+        for text in ["", "Owner", "owner ", "root", "fleet"] {
+            assert_eq!(Role::parse(text), None, "{text:?}");
+        }
+    }
+}

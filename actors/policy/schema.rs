@@ -191,7 +191,7 @@ pub struct SecurityRules {
     pub signature_required: bool,
     /// Chunks below this trust score (0 to 1) are never retrieved.
     pub min_trust_score: f64,
-    /// Trust score by source host (0 to 1); the longest matching host wins.
+    /// Trust score by source host (0 to 1), written as in the allowlist; the longest matching host wins.
     #[serde(default)]
     pub trust_scores: BTreeMap<String, f64>,
     /// Trust score of an allowed host that is not listed.
