@@ -1,2 +1,11 @@
 //! The control plane: the rooms that govern tenants by message. Only the registry hands addresses out.
+pub mod cost;
+pub mod gitops;
+pub mod house;
+pub mod kms;
+pub mod model_catalog;
+pub mod observability;
+pub mod plane;
+pub mod policy_service;
+pub mod policy_watchdog;
 pub mod registry;

@@ -97,6 +97,44 @@ pub const EXPORT_PORTION_MAX: usize = 512;
 pub const RESTARTS_MAX: u32 = 32;
 /// The window of the restart budget.
 pub const RESTART_WINDOW_MS: u64 = 10_000;
+/// Longest a handle may be used before its holder knocks again: what a revoked key keeps at most.
+pub const HANDLE_LEASE_MS: u64 = 10_000;
+/// Tenants opened at the same time: each verifies a journal on a blocking thread.
+pub const OPENINGS_AT_ONCE: usize = 4;
+/// Knocks waiting for one tenant to open.
+pub const KNOCKS_WAITING_MAX: usize = 1_024;
+/// Changes waiting for the registry's journal.
+pub const CHANGES_WAITING_MAX: usize = 256;
+/// Usable keys of one tenant.
+pub const KEYS_PER_TENANT_MAX: usize = 1_000;
+/// Revoked keys of one tenant that are still listed; older ones leave the list.
+pub const REVOKED_KEYS_LISTED_MAX: usize = 1_000;
+/// Tenants of one node.
+pub const TENANTS_MAX: usize = 20_000;
+/// Bytes of one file of a tenant's folder that is read as text.
+pub const TENANT_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Files of a tenant's folder that are read as text.
+pub const TENANT_FILES_MAX: usize = 64;
+/// Folders handed to the registry at once.
+pub const FOLDERS_PER_BATCH_MAX: usize = 64;
+/// Changed folders remembered until quiet; more than that means "read all".
+pub const FOLDER_EVENTS_MAX: usize = 4_096;
+/// A burst of file events is over after this much quiet.
+pub const FOLDER_QUIET_MS: u64 = 150;
+/// A burst that never ends is read after this long all the same.
+pub const FOLDER_BURST_MS: u64 = 2_000;
+/// A tenant that has not acknowledged a policy by then is closed.
+pub const ACKNOWLEDGE_MS: u64 = 5_000;
+/// A supervisor that has not ended by then is no longer waited for.
+pub const CLOSE_MS: u64 = 10_000;
+/// A supervisor that has not shown its rooms by then is shown as silent.
+pub const INSPECT_MS: u64 = 500;
+/// Supervisors asked for their rooms at the same time.
+pub const INSPECTIONS_AT_ONCE: usize = 64;
+/// Days the fleet's costs are kept in memory.
+pub const COST_DAYS_MAX: usize = 62;
+/// Characters of a reason or a user id given by a caller.
+pub const NOTE_CHARS_MAX: usize = 500;
 
 const _: () = assert!(INLINE_BLOB_BYTES_MAX < STORE_VALUE_BYTES_MAX, "an inline blob must fit a store value");
 const _: () =
@@ -105,6 +143,8 @@ const _: () = assert!(FEEDBACK_CHARS_MAX * 2 * 4 + 2_048 < RECORD_BYTES_MAX, "fe
 const _: () = assert!(QUESTION_CHARS_MAX * 12 < SESSION_FRAME_BYTES_MAX, "the longest question, escaped, must fit a frame");
 const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed");
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");
+const _: () = assert!(FOLDERS_PER_BATCH_MAX < APPEND_RECORDS_MAX, "one batch of folders must fit one append");
+const _: () = assert!(FOLDER_QUIET_MS < FOLDER_BURST_MS, "a burst must be able to end");
 const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");
 const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");
 const _: () = assert!(DOCUMENT_CHARS_MAX * 6 < PARSE_REPLY_BYTES_MAX, "the largest text must fit the parser's answer");

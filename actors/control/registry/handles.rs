@@ -4,6 +4,7 @@
 use super::messages::{
     Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, TenantChanges, TenantFilters, TenantView, Wanted,
 };
+use crate::cost::messages::CostView;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::{ReplySlot, offer};
@@ -260,17 +261,27 @@ impl GovernHandle {
 /// Right `Fleet`: the platform operator's.
 #[derive(Debug)]
 pub struct FleetHandle {
+    pub(super) by: Principal,
     pub(super) registry: Recipient<Fleet>,
 }
 
 /// A fleet request; only a [`FleetHandle`] makes one.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Fleet(pub(super) FleetRequest);
+pub struct Fleet {
+    pub(super) by: Principal,
+    pub(super) request: FleetRequest,
+}
 
 impl FleetHandle {
+    /// Who is acting.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.by
+    }
+
     async fn fleet<T>(&self, request: impl FnOnce(ReplySlot<T>) -> FleetRequest) -> Outcome<T> {
-        call(&self.registry, |slot| Fleet(request(slot))).await
+        call(&self.registry, |slot| Fleet { by: self.by.clone(), request: request(slot) }).await
     }
 
     /// createTenant (specification 2.2).
@@ -335,6 +346,14 @@ impl FleetHandle {
     /// `not_found`.
     pub async fn delete(&self, tenant: String, shred: bool) -> Outcome<TenantView> {
         self.fleet(|slot| FleetRequest::Delete(tenant, shred, slot)).await
+    }
+
+    /// What the fleet cost since the start of this node, by tenant and day (UTC).
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub async fn costs(&self) -> Outcome<Vec<CostView>> {
+        self.fleet(FleetRequest::Costs).await
     }
 
     /// The live tree.

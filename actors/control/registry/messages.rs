@@ -1,6 +1,8 @@
 //! What the registry takes and gives.
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
+use crate::cost::messages::CostView;
 use actix::Message;
+use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
@@ -181,6 +183,8 @@ pub enum FleetRequest {
     Delete(String, bool, ReplySlot<TenantView>),
     /// The live tree of control rooms and tenants.
     Actors(ReplySlot<Vec<RoomView>>),
+    /// What the fleet cost since the start of this node.
+    Costs(ReplySlot<Vec<CostView>>),
 }
 
 /// What a govern handle asks of the registry, for its own tenant.
@@ -193,4 +197,32 @@ pub enum GovernRequest {
     Revoke(String, ReplySlot<KeyView>),
     /// Revokes one and issues its successor with the same role, user and expiry.
     Rotate(String, ReplySlot<IssuedKey>),
+}
+
+/// From observability: a tenant's restart budget is used up, its supervisor serves nothing any more.
+#[derive(Clone, PartialEq, Eq, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Quarantined {
+    /// Which tenant.
+    pub tenant: TenantKey,
+}
+
+/// From the policy watchdog: this incarnation did not acknowledge a policy in time and is to be closed.
+#[derive(Clone, PartialEq, Eq, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Verdict {
+    /// Which tenant.
+    pub tenant: TenantKey,
+    /// Which incarnation; a newer one is not meant.
+    pub generation: Generation,
+    /// Why.
+    pub reason: String,
+}
+
+/// From the shutdown: close every tenant in order. Answered when all have ended or are no longer waited for.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CloseAll {
+    /// Where the answer goes.
+    pub reply: ReplySlot<()>,
 }

@@ -1,7 +1,52 @@
 //! Purpose: knows who exists, who may knock, and hands out handles.
-//! Owns: the directory, credentials' digests, generations, the supervisors' addresses.
-//! Sends to: supervisors (adopt, close), the policy service, observability.
+//! Owns: the directory, credentials' digests, generations, the supervisors' addresses, the control journal.
+//! Sends to: supervisors (close), the policy service, observability, cost.
 //! Never: document content; an address to anybody but as a handle of one right.
-//! Invariants: unknown and refused tenants answer alike; an old generation's handle fails closed.
+//! Invariants: unknown and refused tenants answer alike; an old generation's handle fails closed; JRN2 for changes.
+pub mod actor;
+mod arrivals;
+mod changes;
+pub mod credentials;
+pub mod directory;
+pub mod entry;
+mod fleet;
 pub mod handles;
+pub mod housing;
+pub mod journal;
+pub mod keyring;
+pub mod lifecycle;
+mod lodging;
 pub mod messages;
+mod minting;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+pub mod views;
+
+use actix::{Addr, AsyncContext, Context};
+use bailiwick_kernel::limits::MAILBOX_MAX;
+
+/// The registry's address before the registry itself: rooms it sends to are joined with it first.
+pub struct Vestibule(Context<actor::Registry>);
+
+/// An address at which nobody answers until [`Vestibule::start`].
+#[must_use]
+pub fn vestibule() -> Vestibule {
+    let mut context = Context::new();
+    context.set_mailbox_capacity(MAILBOX_MAX);
+    Vestibule(context)
+}
+
+impl Vestibule {
+    /// The registry's address. Not handed to anybody but control rooms.
+    pub(crate) fn address(&self) -> Addr<actor::Registry> {
+        self.0.address()
+    }
+
+    /// Starts the room on the current arbiter; the door is what the edge gets.
+    #[must_use]
+    pub fn start(self, parts: actor::Belongings) -> handles::Door {
+        let address = self.0.run(actor::Registry::new(parts));
+        handles::Door { registry: address.recipient() }
+    }
+}

@@ -1,0 +1,223 @@
+//! The tenants folder on disk: reading a tenant's texts within bounds, writing what operators change over HTTP.
+//! Everything here blocks and runs on the blocking pool.
+use super::messages::Found;
+use super::rules::{is_file_name, is_folder_name};
+use bailiwick_kernel::limits::{TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX, TENANTS_MAX};
+use bailiwick_policy::compile::{PolicySnapshot, TENANT, compile};
+use bailiwick_policy::parse::{FileError, FileTexts};
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The tenants folder.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    root: PathBuf,
+}
+
+/// Why a folder could not be read or written. Names files relative to the tenants folder only.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The file system refused.
+    #[error("{doing} {name}: {error}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        name: String,
+        /// What the file system said.
+        error: std::io::Error,
+    },
+    /// A text is larger than a text may be.
+    #[error("reading {0}: it is larger than {TENANT_FILE_BYTES_MAX} bytes; split or shorten it")]
+    TooLarge(String),
+    /// More files than are read.
+    #[error("reading {0}: it has more than {TENANT_FILES_MAX} files; remove what does not belong there")]
+    TooMany(String),
+    /// A link leads out of the tenant's own folder.
+    #[error("reading {0}: it leads out of the tenant's own folder; put the file itself there")]
+    Escapes(String),
+    /// No text.
+    #[error("reading {0}: it is not UTF-8 text")]
+    NotText(String),
+    /// The folder is there already.
+    #[error("creating the folder {0}: it exists already")]
+    Exists(String),
+}
+
+fn io(doing: &'static str, name: impl Into<String>) -> impl FnOnce(std::io::Error) -> FolderError {
+    let name = name.into();
+    move |error| FolderError::Io { doing, name, error }
+}
+
+impl Folders {
+    /// The tenants folder at `root`; created where it is missing.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn open(root: &Path) -> Result<Self, FolderError> {
+        std::fs::create_dir_all(root).map_err(io("creating the tenants folder", root.display().to_string()))?;
+        let root = root.canonicalize().map_err(io("opening the tenants folder", root.display().to_string()))?;
+        Ok(Self { root })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Names of the folders that are there.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn names(&self) -> Result<BTreeSet<String>, FolderError> {
+        let doing = "listing the tenants folder";
+        let mut names = BTreeSet::new();
+        for entry in std::fs::read_dir(&self.root).map_err(io(doing, ""))? {
+            let entry = entry.map_err(io(doing, ""))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_folder_name(&name) && entry.file_type().map_err(io(doing, name.as_str()))?.is_dir() {
+                names.insert(name);
+            }
+            if names.len() > TENANTS_MAX {
+                return Err(FolderError::TooMany("tenants".to_owned()));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Reads and compiles one folder.
+    #[must_use]
+    pub fn load(&self, name: &str) -> Found {
+        match self.texts(name) {
+            Ok(None) => Found::Gone,
+            Err(error) => Found::Broken(error.to_string()),
+            Ok(Some(texts)) => compiled(name, &texts).map_or_else(Found::Broken, Found::Compiled),
+        }
+    }
+
+    /// The texts of one folder; `None` where there is no such folder.
+    ///
+    /// # Errors
+    /// [`FolderError`] for anything that is too large, too many, no text, or outside.
+    pub fn texts(&self, name: &str) -> Result<Option<FileTexts>, FolderError> {
+        let folder = self.root.join(name);
+        match std::fs::symlink_metadata(&folder) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(FolderError::Escapes(name.to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io("reading", name)(error)),
+        }
+        let mut texts = FileTexts::new();
+        self.collect(name, &folder, "", &mut texts)?;
+        let policies = folder.join("policies");
+        match std::fs::symlink_metadata(&policies) {
+            Ok(found) if found.is_dir() => self.collect(name, &policies, "policies/", &mut texts)?,
+            Ok(_) => return Err(FolderError::Escapes(format!("{name}/policies"))),
+            Err(_) => {}
+        }
+        Ok(Some(texts))
+    }
+
+    fn collect(&self, tenant: &str, folder: &Path, prefix: &str, texts: &mut FileTexts) -> Result<(), FolderError> {
+        let shown = format!("{tenant}/{prefix}");
+        for entry in std::fs::read_dir(folder).map_err(io("listing", shown.as_str()))? {
+            let entry = entry.map_err(io("listing", shown.as_str()))?;
+            let Some(name) = entry.file_name().to_str().map(str::to_owned).filter(|name| is_file_name(name)) else { continue };
+            if texts.len() >= TENANT_FILES_MAX {
+                return Err(FolderError::TooMany(tenant.to_owned()));
+            }
+            let relative = format!("{prefix}{name}");
+            let text = self.read_text(tenant, &entry.path(), &format!("{tenant}/{relative}"))?;
+            texts.insert(relative, text);
+        }
+        Ok(())
+    }
+
+    fn read_text(&self, tenant: &str, path: &Path, shown: &str) -> Result<String, FolderError> {
+        let real = path.canonicalize().map_err(io("reading", shown))?;
+        if !real.starts_with(self.root.join(tenant)) {
+            return Err(FolderError::Escapes(shown.to_owned()));
+        }
+        // a pipe or a device would never end
+        if !std::fs::metadata(&real).map_err(io("reading", shown))?.is_file() {
+            return Err(FolderError::NotText(shown.to_owned()));
+        }
+        let file = std::fs::File::open(&real).map_err(io("reading", shown))?;
+        let mut bytes = Vec::new();
+        file.take(TENANT_FILE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes).map_err(io("reading", shown))?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > TENANT_FILE_BYTES_MAX {
+            return Err(FolderError::TooLarge(shown.to_owned()));
+        }
+        String::from_utf8(bytes).map_err(|_invalid| FolderError::NotText(shown.to_owned()))
+    }
+
+    /// Creates a tenant's folder with the given texts: written aside, synced, then renamed, so that nobody ever
+    /// sees half of it.
+    ///
+    /// # Errors
+    /// [`FolderError::Exists`], [`FolderError::Io`].
+    pub fn create(&self, name: &str, texts: &FileTexts) -> Result<(), FolderError> {
+        let target = self.root.join(name);
+        if std::fs::symlink_metadata(&target).is_ok() {
+            return Err(FolderError::Exists(name.to_owned()));
+        }
+        let aside = self.root.join(format!(".new-{name}"));
+        self.discard(&aside, name)?;
+        std::fs::create_dir_all(aside.join("policies")).map_err(io("creating the folder", name))?;
+        for (relative, text) in texts {
+            write_synced(&aside.join(relative), text.as_bytes()).map_err(io("writing", format!("{name}/{relative}")))?;
+        }
+        std::fs::rename(&aside, &target).map_err(io("creating the folder", name))?;
+        sync_folder(&self.root).map_err(io("creating the folder", name))
+    }
+
+    /// Replaces a tenant's `tenant.yaml`.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn replace_record(&self, name: &str, text: &str) -> Result<(), FolderError> {
+        let folder = self.root.join(name);
+        let aside = folder.join(format!(".{TENANT}.new"));
+        let shown = format!("{name}/{TENANT}");
+        write_synced(&aside, text.as_bytes()).map_err(io("writing", shown.as_str()))?;
+        std::fs::rename(&aside, folder.join(TENANT)).map_err(io("writing", shown.as_str()))?;
+        sync_folder(&folder).map_err(io("writing", shown.as_str()))
+    }
+
+    /// Removes a tenant's folder with everything in it; a folder that is gone is no error.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn remove(&self, name: &str) -> Result<(), FolderError> {
+        self.discard(&self.root.join(name), name)
+    }
+
+    fn discard(&self, path: &Path, name: &str) -> Result<(), FolderError> {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io("removing the folder", name)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Compiles the texts of one folder; the problems come in one text, one a line, with file and line.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn compiled(name: &str, texts: &FileTexts) -> Result<Arc<PolicySnapshot>, String> {
+    let problems = |errors: Vec<FileError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    compile(name, texts).map(Arc::new).map_err(problems)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}

@@ -1,0 +1,59 @@
+//! What the GitOps room takes and gives.
+use actix::Message;
+use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// To the registry: folders that were read. Answered when what they mean is durable and on its way to the tenants.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct FoldersSeen {
+    /// The folders.
+    pub folders: Vec<FolderSeen>,
+    /// Where the answer goes.
+    pub reply: ReplySlot<()>,
+}
+
+/// One folder that was read.
+#[derive(Clone, Debug)]
+pub struct FolderSeen {
+    /// The folder's name.
+    pub name: String,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What a folder gives.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// Its files compile.
+    Compiled(Arc<PolicySnapshot>),
+    /// They do not: every problem, with file and line.
+    Broken(String),
+    /// There is no such folder.
+    Gone,
+}
+
+/// From the watcher: something changed below the tenants folder.
+#[derive(Clone, PartialEq, Eq, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Changed(pub Scope);
+
+/// What is to be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// These folders.
+    Some(BTreeSet<String>),
+    /// All of them: too much changed to tell, or it is the start.
+    All,
+}
+
+/// What the first reading found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FirstReading {
+    /// Folders that compiled.
+    pub compiled: usize,
+    /// Folders that did not.
+    pub broken: usize,
+}

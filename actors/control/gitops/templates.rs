@@ -1,0 +1,122 @@
+//! The files of a tenant that is created over HTTP: they allow uploads and the embedded provider, and nothing else.
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::compile::{EVALUATION, FEATURES, GOVERNANCE, RETRIEVAL, ROUTER, SLO, SOVEREIGNTY, TENANT, USERS};
+use bailiwick_policy::parse::FileTexts;
+use bailiwick_policy::schema::{Encryption, Plan, Status, TenantFile};
+
+/// Days in the longest month: the daily ceiling times this never exceeds the monthly one.
+const DAYS_OF_A_MONTH: u64 = 31;
+
+/// A string as YAML: JSON's double-quoted form, which YAML 1.2 reads the same way.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn list<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
+    let items: Vec<_> = texts.into_iter().map(|text| quoted(text)).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// `tenant.yaml` of a record.
+#[must_use]
+pub fn record(record: &TenantFile) -> String {
+    let status = match record.status {
+        Status::Active => "active",
+        Status::Suspended => "suspended",
+        Status::Archived => "archived",
+    };
+    let plan = match record.plan {
+        Plan::Free => "free",
+        Plan::Pro => "pro",
+        Plan::Enterprise => "enterprise",
+    };
+    let encryption = match record.config.encryption {
+        Encryption::Standard => "standard",
+        Encryption::Enhanced => "enhanced",
+    };
+    let time = |key: &str, value: &Option<String>| value.as_ref().map(|at| format!("{key}: {}\n", quoted(at))).unwrap_or_default();
+    format!(
+        "id: {id}\nname: {name}\nstatus: {status}\nplan: {plan}\n{created}{updated}\nconfig:\n  region: {region}\n  retention_days: {days}\n  \
+         encryption: {encryption}\n\nquotas:\n  max_requests_per_hour: {per_hour}\n  max_concurrent_requests: {concurrent}\n  \
+         max_cost_per_month: {cost}\n  max_storage_gb: {storage:?}\n\nmetadata:\n  industry: {industry}\n  compliance: {compliance}\n  \
+         contact_email: {contact}\n",
+        id = quoted(&record.id.to_string()),
+        name = quoted(&record.name),
+        created = time("created_at", &record.created_at),
+        updated = time("updated_at", &record.updated_at),
+        region = quoted(&record.config.region),
+        days = record.config.retention_days,
+        per_hour = record.quotas.max_requests_per_hour,
+        concurrent = record.quotas.max_concurrent_requests,
+        cost = quoted(&record.quotas.max_cost_per_month.to_string()),
+        storage = record.quotas.max_storage_gb,
+        industry = quoted(&record.metadata.industry),
+        compliance = list(&record.metadata.compliance),
+        contact = quoted(&record.metadata.contact_email),
+    )
+}
+
+/// Every file of a new tenant. Sources: only uploads. Provider: only the embedded one. Regions: only its own.
+#[must_use]
+pub fn folder(tenant: &TenantFile, now_rfc3339: &str) -> FileTexts {
+    let name = quoted(&tenant.name);
+    let month = tenant.quotas.max_cost_per_month;
+    let day = NanoUsd(month.0 / DAYS_OF_A_MONTH);
+    let region = quoted(&tenant.config.region);
+    let objectives = "p95_latency_ms: 3100\n  error_rate_max: 0.01\n  cost_per_1k_qa_usd: 0.10";
+    let router = format!(
+        "tenant_id: {name}\nrouting:\n  primary:\n    provider: extractive\n    model: sentences\n    temperature: 0.0\n    max_tokens: 512\n\n\
+         sla:\n  {objectives}\n\nbudget:\n  monthly_limit_usd: {month}\n  daily_limit_usd: {day}\n",
+        month = quoted(&month.to_string()),
+        day = quoted(&day.to_string()),
+    );
+    let sovereignty = format!(
+        "tenant_id: {name}\ndata_sovereignty:\n  region: {region}\n  allowed_regions: [{region}]\n  forbidden_regions: []\n\n  \
+         retention:\n    logs_days: 30\n    data_days: 0\n    backups_days: 30\n\n  encryption:\n    at_rest: AES-256\n    \
+         in_transit: TLS-1.3\n\n  compliance: {compliance}\n",
+        compliance = list(&tenant.metadata.compliance),
+    );
+    let policy = |rules: &str| policy(tenant, rules, now_rfc3339);
+    let files = [
+        (TENANT, record(tenant)),
+        (ROUTER, router),
+        (FEATURES, format!("tenant_id: {name}\nfeatures: {{}}\n")),
+        (SOVEREIGNTY, sovereignty),
+        (SLO, format!("tenant_id: {name}\nslo:\n  availability: 0.99\n  {objectives}\n")),
+        (USERS, format!("tenant_id: {name}\nusers: []\n")),
+        (RETRIEVAL, policy(RETRIEVAL_RULES)),
+        (EVALUATION, policy(EVALUATION_RULES)),
+        (GOVERNANCE, policy(GOVERNANCE_RULES)),
+    ];
+    files.into_iter().map(|(file, text)| (file.to_owned(), text)).collect()
+}
+
+fn policy(tenant: &TenantFile, rules: &str, now: &str) -> String {
+    format!(
+        "tenant_id: {name}\ndomain_id: \"*\"\nusecase_id: \"*\"\npolicy_semver: 1.0.0\n\nrules:\n{rules}\nmetadata:\n  created_at: {now}\n  \
+         updated_at: {now}\n  author: {author}\n  approval_status: approved\n",
+        name = quoted(&tenant.name),
+        now = quoted(now),
+        author = quoted(&tenant.metadata.contact_email),
+    )
+}
+
+const RETRIEVAL_RULES: &str = "  security:
+    # uploads only; add the hosts documents may come from
+    allowlist: [upload.local]
+    forbidden_patterns:
+      - '(?i)\\bignore\\s+(all\\s+)?(the\\s+|your\\s+)?(previous|prior|above)\\s+instructions\\b'
+    signature_required: false
+    min_trust_score: 0.3
+    trust_scores:
+      upload.local: 0.7
+    default_trust_score: 0.5
+  top_k: 8
+";
+const EVALUATION_RULES: &str = "  sample_rate: 0.05\n  min_ndcg_at_10: 0.6\n  min_groundedness: 0.9\n";
+const GOVERNANCE_RULES: &str = "  output_forbidden_patterns:
+    - '-----BEGIN [A-Z ]*PRIVATE KEY-----'
+  require_citations: true
+  # empty: only the models of router.yaml may be named
+  allowed_models: []
+";

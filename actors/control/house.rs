@@ -1,0 +1,73 @@
+//! The real housing: acquires a tenant's belongings on the blocking pool and has its rooms furnished on one of the
+//! arbiters of the data plane.
+use crate::kms::KeyService;
+use crate::registry::housing::Housing;
+use actix::ArbiterHandle;
+use bailiwick_kernel::ids::{Generation, TenantKey};
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::shelf::{Belongings, Vault};
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_tenant::supervisor::doors::Doors;
+use std::sync::Arc;
+
+/// What one tenant's supervisor is started with, beside what all tenants share.
+#[derive(Debug)]
+pub struct Residence {
+    /// The tenant's name.
+    pub name: String,
+    /// The incarnation.
+    pub generation: Generation,
+    /// What it owns, opened.
+    pub belongings: Belongings,
+    /// The policy it starts under.
+    pub policy: Arc<PolicySnapshot>,
+}
+
+/// Starts a supervisor on the current arbiter. Made at boot, which knows what all tenants share.
+pub type Furnish = Arc<dyn Fn(Residence) -> Doors + Send + Sync>;
+
+/// Opens tenants on this node.
+pub struct House {
+    vault: Vault,
+    keys: KeyService,
+    arbiters: Vec<ArbiterHandle>,
+    furnish: Furnish,
+}
+
+impl House {
+    /// A house over a vault; its tenants are spread over the given arbiters, which must not be empty.
+    #[must_use]
+    pub fn new(vault: Vault, keys: KeyService, arbiters: Vec<ArbiterHandle>, furnish: Furnish) -> Self {
+        Self { vault, keys, arbiters, furnish }
+    }
+
+    /// The same tenant always lives on the same arbiter.
+    fn arbiter_of(&self, tenant: TenantKey) -> Outcome<&ArbiterHandle> {
+        let number = tenant.as_bytes().iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+        let place = number.checked_rem(self.arbiters.len()).and_then(|place| self.arbiters.get(place));
+        place.ok_or_else(|| Rejection::new(Code::Internal, "opening the tenant: the node has no arbiter for tenants"))
+    }
+}
+
+impl Housing for House {
+    fn open(&self, tenant: TenantKey, name: &str, generation: Generation, policy: Arc<PolicySnapshot>) -> Outcome<Doors> {
+        let damaged = |error: String| Rejection::new(Code::Internal, format!("opening the tenant: {error}"));
+        let arbiter = self.arbiter_of(tenant)?;
+        let cipher = self.keys.cipher_for(tenant).map_err(|error| damaged(error.to_string()))?;
+        let belongings = self.vault.belongings(cipher).map_err(|error| damaged(error.to_string()))?;
+        let residence = Residence { name: name.to_owned(), generation, belongings, policy };
+        let (furnish, (ready, furnished)) = (Arc::clone(&self.furnish), std::sync::mpsc::sync_channel(1));
+        let sent = arbiter.spawn_fn(move || {
+            let _gone = ready.send(furnish(residence));
+        });
+        if !sent {
+            return Err(Rejection::lost());
+        }
+        // ends in any case: where furnishing fails, the sender is dropped
+        furnished.recv().map_err(|_dropped| damaged("its rooms could not be started".to_owned()))
+    }
+
+    fn shred(&self, tenant: TenantKey) -> Outcome<()> {
+        self.vault.shred(tenant).map_err(|error| Rejection::new(Code::Internal, format!("destroying the tenant: {error}")))
+    }
+}

@@ -1,0 +1,104 @@
+//! The control plane as boot starts it: its rooms, joined in the one order that leaves nobody without an address.
+use crate::gitops::folder::{FolderError, Folders};
+use crate::gitops::messages::FirstReading;
+use crate::kms::KeyService;
+use crate::registry::actor::{Belongings, Rooms};
+use crate::registry::handles::Door;
+use crate::registry::housing::Housing;
+use crate::registry::journal::{OpeningError, ensure_operator_key, opener};
+use crate::registry::messages::CloseAll;
+use crate::{cost, gitops, observability, policy_service, policy_watchdog, registry};
+use actix::Recipient;
+use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::mail::{Awaited, ReplySlot};
+use bailiwick_kernel::shelf::Vault;
+use bailiwick_tenant::supervisor::messages::Happened;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What the control plane is started with.
+pub struct Parts {
+    /// The tenants folder; created where it is missing.
+    pub tenants: PathBuf,
+    /// Where the first operator key is written.
+    pub operator_key: PathBuf,
+    /// The store.
+    pub vault: Vault,
+    /// The master key.
+    pub keys: KeyService,
+    /// Time.
+    pub clock: SharedClock,
+    /// Makes the housing, given where tenants report what happens.
+    pub housing: Box<dyn FnOnce(Recipient<Happened>) -> Arc<dyn Housing>>,
+}
+
+/// The control plane, running.
+#[derive(Debug)]
+pub struct ControlPlane {
+    /// The registry's door, for the edge.
+    pub door: Door,
+    /// Comes when every folder under `tenants/` has been read once, and every sound tenant is being opened.
+    pub first_reading: Awaited<FirstReading>,
+    /// The way to the end.
+    pub closing: Closing,
+}
+
+/// Ends the tenants in order.
+#[derive(Clone, Debug)]
+pub struct Closing {
+    registry: Recipient<CloseAll>,
+}
+
+impl Closing {
+    /// Takes no knock any more, closes every tenant, and comes back when all have ended or are no longer waited for.
+    pub async fn close_all(self) {
+        let (reply, awaited) = ReplySlot::pair();
+        if self.registry.send(CloseAll { reply }).await.is_ok() {
+            let _ended = awaited.outcome().await;
+        }
+    }
+}
+
+/// Why the control plane could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The control journal or the operator's key.
+    #[error(transparent)]
+    Opening(#[from] OpeningError),
+    /// The tenants folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The reading of the journal itself failed.
+    #[error("opening the control journal: its reading was interrupted; start again")]
+    Interrupted,
+}
+
+/// Starts the control plane on the current arbiter.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
+    let Parts { tenants, operator_key, vault, keys, clock, housing } = parts;
+    let reopen = opener(vault, &keys)?;
+    let first = Arc::clone(&reopen);
+    let opening = tokio::task::spawn_blocking(move || Ok::<_, StartError>((first().map_err(OpeningError::from)?, Folders::open(&tenants)?)));
+    let ((journal, mut directory), folders) = opening.await.map_err(|_panicked| StartError::Interrupted)??;
+    ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
+    let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
+
+    let vestibule = registry::vestibule();
+    let registry = vestibule.address();
+    let cost = cost::start();
+    let observability = observability::start(Arc::clone(&clock), cost.clone().recipient(), registry.clone().recipient());
+    let watchdog = policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient());
+    let policy_service = policy_service::start(watchdog.clone().recipient(), watchdog.recipient());
+    let rooms = Rooms {
+        policy_service: policy_service.recipient(),
+        observability: observability.clone().recipient(),
+        cost: cost.recipient(),
+    };
+    let housing = housing(observability.recipient());
+    let door = vestibule.start(Belongings { directory, journal, reopen, clock, housing, folders: folders.clone(), rooms });
+    let first_reading = gitops::start(folders, known, registry.clone().recipient());
+    Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
+}

@@ -1,0 +1,23 @@
+//! Purpose: closes a tenant that does not acknowledge a policy in time.
+//! Owns: the acknowledgements that are outstanding.
+//! Sends to: the registry (verdicts).
+//! Never: judges the policy itself; lets an unacknowledged tenant go on under an older one.
+//! Invariants: every push ends in an acknowledgement, an end of the incarnation, or a verdict.
+pub mod actor;
+pub mod messages;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+
+use crate::registry::messages::Verdict;
+use actix::{Addr, Context, Recipient};
+use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::limits::MAILBOX_MAX;
+
+/// Starts the room on the current arbiter.
+#[must_use]
+pub fn start(clock: SharedClock, registry: Recipient<Verdict>) -> Addr<actor::Watchdog> {
+    let mut context = Context::new();
+    context.set_mailbox_capacity(MAILBOX_MAX);
+    context.run(actor::Watchdog::new(clock, registry))
+}

@@ -1,0 +1,265 @@
+//! The shell: one writer of the control journal, many readers of the directory. Knocks are judged on what is durable
+//! and never wait for a change; changes wait for one another.
+use super::changes::Change;
+use super::directory::{Directory, control_key};
+use super::handles::{Fleet, Governed};
+use super::housing::Housing;
+use super::journal::Reopen;
+use super::lodging::{Lodging, Stage, Waiting};
+use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, Verdict};
+use super::minting::{grant_fleet, grant_governing, refuse, right_of};
+use super::rules::{Place, judge};
+use super::{credentials, views};
+use crate::cost::messages::ReadCosts;
+use crate::gitops::folder::Folders;
+use crate::gitops::messages::FoldersSeen;
+use crate::observability::messages::{ReadTree, Supervised};
+use crate::policy_service::messages::Commit;
+use actix::prelude::*;
+use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::ids::{Generation, TenantKey};
+use bailiwick_kernel::journal::Journal;
+use bailiwick_kernel::limits::OPENINGS_AT_ONCE;
+use bailiwick_kernel::mail::{ReplySlot, offer};
+use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::access::Right;
+use bailiwick_tenant::supervisor::messages::RoomView;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The control rooms the registry sends to.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// Brings policies into force.
+    pub policy_service: Recipient<Commit>,
+    /// Shows the live tree.
+    pub observability: Recipient<ReadTree>,
+    /// Shows what the fleet cost.
+    pub cost: Recipient<ReadCosts>,
+}
+
+/// The room.
+pub struct Registry {
+    pub(super) directory: Directory,
+    pub(super) journal: Journal,
+    pub(super) reopen: Reopen,
+    pub(super) clock: SharedClock,
+    pub(super) housing: Arc<dyn Housing>,
+    pub(super) folders: Folders,
+    pub(super) rooms: Rooms,
+    pub(super) openings: Arc<Semaphore>,
+    pub(super) lodgings: HashMap<TenantKey, Lodging>,
+    pub(super) deaths: HashMap<TenantKey, Vec<u64>>,
+    pub(super) changes: VecDeque<Change>,
+    /// A change is being prepared or written.
+    pub(super) busy: bool,
+    /// The journal is lost to this incarnation: no change is taken any more.
+    pub(super) sealed: bool,
+    pub(super) commits: u64,
+    pub(super) committed: HashMap<TenantKey, u64>,
+    pub(super) leaving: Option<Vec<ReplySlot<()>>>,
+}
+
+/// What the registry is made of.
+pub struct Belongings {
+    /// The directory as replayed.
+    pub directory: Directory,
+    /// The control journal, acquired.
+    pub journal: Journal,
+    /// How both are had again after an append whose outcome is unknown.
+    pub reopen: Reopen,
+    /// Time.
+    pub clock: SharedClock,
+    /// Opens tenants.
+    pub housing: Arc<dyn Housing>,
+    /// The tenants folder.
+    pub folders: Folders,
+    /// The rooms it sends to.
+    pub rooms: Rooms,
+}
+
+impl Registry {
+    /// A registry in which no tenant is open yet.
+    #[must_use]
+    pub fn new(parts: Belongings) -> Self {
+        Self {
+            directory: parts.directory,
+            journal: parts.journal,
+            reopen: parts.reopen,
+            clock: parts.clock,
+            housing: parts.housing,
+            folders: parts.folders,
+            rooms: parts.rooms,
+            openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),
+            lodgings: HashMap::new(),
+            deaths: HashMap::new(),
+            changes: VecDeque::new(),
+            busy: false,
+            sealed: false,
+            commits: 0,
+            committed: HashMap::new(),
+            leaving: None,
+        }
+    }
+
+    pub(super) fn leave_when_empty(&mut self) {
+        if self.lodgings.is_empty()
+            && let Some(slots) = &mut self.leaving
+        {
+            for slot in slots.drain(..) {
+                slot.answer(Ok(()));
+            }
+        }
+    }
+
+    fn tree(&self) -> (Vec<Supervised>, Vec<RoomView>) {
+        let mut supervisors = Vec::new();
+        let mut rooms: Vec<_> = CONTROL_ROOMS.iter().map(|room| room_view(format!("{}/{room}", control_key()), room, "serving")).collect();
+        for tenant in self.directory.tenants() {
+            let lodging = self.lodgings.get(&tenant.key);
+            match lodging.map(|lodging| &lodging.stage) {
+                Some(Stage::Open(doors)) => {
+                    supervisors.push(Supervised { tenant: tenant.key, generation: tenant.generation, inspect: doors.inspect.clone() });
+                }
+                stage => {
+                    let state = match stage {
+                        Some(Stage::Opening) => "rebuilding",
+                        _ if tenant.quarantine.is_some() => "quarantined",
+                        _ => "closed",
+                    };
+                    rooms.push(room_view(format!("{}/{}/supervisor", tenant.key, tenant.generation), "supervisor", state));
+                }
+            }
+        }
+        (supervisors, rooms)
+    }
+}
+
+/// The rooms of the control plane, as the live tree shows them.
+const CONTROL_ROOMS: [&str; 6] = ["registry", "gitops", "policy_service", "policy_watchdog", "observability", "cost"];
+
+fn room_view(address: String, kind: &str, state: &str) -> RoomView {
+    RoomView { address, kind: kind.to_owned(), state: state.to_owned(), mailbox_depth: 0, restarts: 0, last_fault: None }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let unfinished: Vec<_> = self.directory.tenants().filter(|tenant| tenant.destroying).map(|tenant| tenant.key).collect();
+        for key in unfinished {
+            self.finish_destruction(key, None, ctx);
+        }
+    }
+}
+
+impl Handler<Knock> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Knock { claim, wanted }: Knock, ctx: &mut Self::Context) {
+        let shown = claim.credential.as_ref().and_then(credentials::read);
+        let right = right_of(&wanted);
+        let admission = match judge(&self.directory, shown.as_ref(), claim.tenant.as_deref(), right, self.clock.now_unix_ms()) {
+            Ok(admission) => admission,
+            Err(rejection) => {
+                metrics::counter!("bailiwick_knocks_refused_total", "code" => rejection.code.as_str()).increment(1);
+                return refuse(wanted, rejection);
+            }
+        };
+        match admission.into {
+            Place::Fleet => grant_fleet(wanted, admission, ctx.address().recipient()),
+            Place::Tenant(key) if right == Right::Govern => {
+                let generation = self.directory.tenant(key).map_or(0, |tenant| tenant.generation);
+                grant_governing(wanted, admission, key, Generation(generation), ctx.address().recipient());
+            }
+            Place::Tenant(key) => self.enter(key, Waiting { admission, wanted }, ctx),
+        }
+    }
+}
+
+impl Handler<Governed> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Governed { tenant, by, request }: Governed, ctx: &mut Self::Context) {
+        match request {
+            GovernRequest::List(slot) => {
+                let now_unix_ms = self.clock.now_unix_ms();
+                let keys = self.directory.tenant(tenant).map(|tenant| self.directory.keys_of(Some(tenant.id))).unwrap_or_default();
+                slot.answer(Ok(keys.into_iter().filter_map(|record| views::key_view(record, now_unix_ms)).collect()));
+            }
+            request => self.enqueue(Change::Key { tenant, by, request }, ctx),
+        }
+    }
+}
+
+impl Handler<Fleet> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Fleet { by, request }: Fleet, ctx: &mut Self::Context) {
+        match request {
+            FleetRequest::Get(name, slot) => {
+                let found = self.directory.find(&name).map(views::tenant_view);
+                let stray = || self.directory.strays().get(&name).map(|problem| views::stray_view(&name, problem));
+                slot.answer(found.or_else(stray).ok_or_else(|| Rejection::new(Code::NotFound, "there is no tenant of that name or id")));
+            }
+            FleetRequest::List(filters, slot) => slot.answer(Ok(views::list(&self.directory, &filters))),
+            FleetRequest::Actors(reply) => {
+                let (supervisors, rooms) = self.tree();
+                if let Err((read, undelivered)) = offer(&self.rooms.observability, ReadTree { supervisors, rooms, reply }) {
+                    read.reply.answer(Err(undelivered.into()));
+                }
+            }
+            FleetRequest::Costs(reply) => {
+                if let Err((read, undelivered)) = offer(&self.rooms.cost, ReadCosts { reply }) {
+                    read.reply.answer(Err(undelivered.into()));
+                }
+            }
+            request => self.enqueue(Change::Fleet { by, request }, ctx),
+        }
+    }
+}
+
+impl Handler<FoldersSeen> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, seen: FoldersSeen, ctx: &mut Self::Context) {
+        self.enqueue(Change::Folders(seen), ctx);
+    }
+}
+
+impl Handler<Quarantined> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Quarantined { tenant }: Quarantined, ctx: &mut Self::Context) {
+        if self.lodgings.contains_key(&tenant) {
+            self.quarantine(tenant, "its rooms died too often", ctx);
+        }
+    }
+}
+
+impl Handler<Verdict> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, verdict: Verdict, ctx: &mut Self::Context) {
+        if self.lodgings.get(&verdict.tenant).is_some_and(|lodging| lodging.generation == verdict.generation.0) {
+            self.quarantine(verdict.tenant, &verdict.reason, ctx);
+        }
+    }
+}
+
+impl Handler<CloseAll> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, CloseAll { reply }: CloseAll, ctx: &mut Self::Context) {
+        self.leaving.get_or_insert_default().push(reply);
+        for change in std::mem::take(&mut self.changes) {
+            change.refuse(Rejection::lost());
+        }
+        let open: Vec<_> = self.lodgings.keys().copied().collect();
+        for key in open {
+            drop(self.close(key, ctx));
+        }
+        self.leave_when_empty();
+    }
+}

@@ -1,0 +1,169 @@
+//! Folders that were read, and policies on their way into force.
+use super::actor::Registry;
+use super::directory::Folder;
+use super::entry::Entry;
+use super::lifecycle::{Arrival, arrive};
+use super::lodging::Stage;
+use super::messages::TenantView;
+use crate::gitops::messages::{FolderSeen, FoldersSeen, Found};
+use crate::policy_service::messages::Commit;
+use actix::prelude::*;
+use bailiwick_kernel::ids::{Generation, TenantKey};
+use bailiwick_kernel::mail::{ReplySlot, offer};
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
+use std::collections::HashSet;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a batch of folders comes to.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    ids: HashSet<Uuid>,
+    arrived: Vec<(Uuid, Arc<PolicySnapshot>)>,
+}
+
+impl Registry {
+    pub(super) fn take_folders(&mut self, seen: FoldersSeen, ctx: &mut Context<Self>) {
+        let mut batch = Batch::default();
+        for FolderSeen { name, found } in seen.folders {
+            match found {
+                Found::Compiled(policy) => self.take_sound(&name, policy, &mut batch, ctx),
+                Found::Broken(problem) => self.note_refused(&name, problem, ctx),
+                Found::Gone => self.note_gone(&name, ctx),
+            }
+        }
+        let Batch { entries, arrived, .. } = batch;
+        self.record(entries, ctx, move |act, ctx, outcome| {
+            if outcome.is_ok() {
+                for (id, policy) in arrived {
+                    act.adopt(id, policy, ctx);
+                }
+            }
+            seen.reply.answer(outcome);
+        });
+    }
+
+    fn take_sound(&mut self, name: &str, policy: Arc<PolicySnapshot>, batch: &mut Batch, ctx: &mut Context<Self>) {
+        if self.directory.find(name).is_some_and(|tenant| tenant.destroying) {
+            return;
+        }
+        let arrival = arrive(&self.directory, name, &policy, self.clock.now_unix_ms());
+        let (id, entry) = match arrival {
+            Err(rejection) => return self.note_refused(name, rejection.detail, ctx),
+            Ok(Arrival::New(entry)) => (policy.tenant.id, Some(entry)),
+            Ok(Arrival::Known(id, entry)) => (id, entry),
+        };
+        if !batch.ids.insert(id) {
+            return self.note_refused(name, "tenant.yaml: another new folder has the same id; every tenant has its own".to_owned(), ctx);
+        }
+        for warning in &policy.warnings {
+            tracing::warn!(tenant = name, file = warning.file, line = warning.line, problem = warning.problem, "policy warning");
+        }
+        batch.entries.extend(entry);
+        batch.arrived.push((id, policy));
+    }
+
+    fn note_refused(&mut self, name: &str, problem: String, ctx: &mut Context<Self>) {
+        tracing::error!(tenant = name, problem, "the folder is not loaded; the version in force stays");
+        match self.directory.find(name).map(|tenant| tenant.key) {
+            Some(key) => self.note_folder(key, Folder::Refused(problem), ctx),
+            None => self.directory.note_stray(name, Some(problem)),
+        }
+    }
+
+    fn note_gone(&mut self, name: &str, ctx: &mut Context<Self>) {
+        match self.directory.find(name).map(|tenant| (tenant.key, tenant.destroying)) {
+            Some((_, true)) => {}
+            Some((key, false)) => {
+                tracing::warn!(tenant = name, "the folder is gone; the tenant is suspended until it is back");
+                self.note_folder(key, Folder::Gone, ctx);
+            }
+            None => self.directory.note_stray(name, None),
+        }
+    }
+
+    /// Brings what a sound folder says into force.
+    fn adopt(&mut self, id: Uuid, policy: Arc<PolicySnapshot>, ctx: &mut Context<Self>) {
+        let Some(tenant) = self.directory.find_id(id) else { return };
+        let key = tenant.key;
+        match &tenant.policy {
+            Some(in_force) if in_force.digest == policy.digest => self.note_folder(key, Folder::Sound, ctx),
+            Some(_) => self.commit(key, policy, None, ctx),
+            None => {
+                if let Some(tenant) = self.directory.tenant_mut(key) {
+                    tenant.policy = Some(policy);
+                }
+                self.note_folder(key, Folder::Sound, ctx);
+            }
+        }
+    }
+
+    /// Hands a policy to the policy service; in force, and answered, once the tenant has acknowledged it.
+    pub(super) fn commit(&mut self, key: TenantKey, policy: Arc<PolicySnapshot>, slot: Option<ReplySlot<TenantView>>, ctx: &mut Context<Self>) {
+        self.commits = self.commits.saturating_add(1);
+        let number = self.commits;
+        let in_force = self.directory.tenant(key).and_then(|tenant| tenant.policy.clone()).unwrap_or_else(|| Arc::clone(&policy));
+        let (generation, to) = match self.lodgings.get(&key) {
+            Some(lodging) => match &lodging.stage {
+                Stage::Open(doors) if doors.adopt.connected() => (lodging.generation, Some(doors.adopt.clone())),
+                _ => (lodging.generation, None),
+            },
+            None => (0, None),
+        };
+        let pushed = to.is_some();
+        let (reply, awaited) = ReplySlot::pair();
+        let commit = Commit { tenant: key, generation: Generation(generation), in_force, policy: Arc::clone(&policy), to, reply };
+        let sent = offer(&self.rooms.policy_service, commit).map_err(|(_commit, undelivered)| Rejection::from(undelivered));
+        let committing = async move {
+            sent?;
+            awaited.outcome().await
+        };
+        ctx.spawn(committing.into_actor(self).map(move |outcome, act, ctx| {
+            let incarnation_ended = pushed && !act.is_open(key, generation);
+            match outcome {
+                // the rooms that were to adopt it are gone: the next ones open with it
+                Err(rejection) if rejection.code == Code::Lost && incarnation_ended => act.commit(key, policy, slot, ctx),
+                outcome => act.committed(key, number, policy, outcome, slot, ctx),
+            }
+        }));
+    }
+
+    fn is_open(&self, key: TenantKey, generation: u64) -> bool {
+        self.lodgings.get(&key).is_some_and(|lodging| {
+            lodging.generation == generation && matches!(&lodging.stage, Stage::Open(doors) if doors.adopt.connected())
+        })
+    }
+
+    fn committed(
+        &mut self,
+        key: TenantKey,
+        number: u64,
+        policy: Arc<PolicySnapshot>,
+        outcome: Outcome<String>,
+        slot: Option<ReplySlot<TenantView>>,
+        ctx: &mut Context<Self>,
+    ) {
+        match &outcome {
+            Ok(version) => {
+                tracing::info!(tenant = %key, version, digest = policy.digest, "policy in force");
+                let latest = self.committed.entry(key).or_default();
+                if *latest < number {
+                    *latest = number;
+                    if let Some(tenant) = self.directory.tenant_mut(key) {
+                        tenant.policy = Some(policy);
+                    }
+                    self.note_folder(key, Folder::Sound, ctx);
+                }
+            }
+            Err(rejection) => {
+                tracing::error!(tenant = %key, problem = %rejection, "the policy is not in force; the version before it stays");
+                self.note_folder(key, Folder::Refused(rejection.detail.clone()), ctx);
+            }
+        }
+        if let Some(slot) = slot {
+            slot.answer(outcome.and_then(|_version| self.view(key)));
+        }
+    }
+}

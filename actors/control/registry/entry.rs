@@ -1,0 +1,110 @@
+//! What stands in the control plane's own journal. Encoded by `kernel::codec`; a change of a type here is a new
+//! codec version. Contents of files do not stand here: `tenants/` is their truth.
+use super::credentials::Digest;
+use bailiwick_policy::access::Role;
+use bailiwick_policy::schema::Status;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Where a tenant stands, by decision of an operator or of its `tenant.yaml`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Standing {
+    /// Serves.
+    Active,
+    /// Keeps everything, serves nothing.
+    Suspended,
+    /// Closed; kept until its retention ends.
+    Archived,
+    /// Deleted softly: kept until its retention ends, cannot be resumed.
+    Deleted,
+}
+
+/// A key as kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Public id.
+    pub key_id: String,
+    /// The tenant it opens; `None` for the platform operator.
+    pub tenant: Option<Uuid>,
+    /// The role within the tenant; `None` for the platform operator.
+    pub role: Option<Role>,
+    /// The user it belongs to.
+    pub user_id: Option<String>,
+    /// SHA-256 of the secret.
+    pub digest: Digest,
+    /// When it was issued.
+    pub created_unix_ms: u64,
+    /// From when on it opens nothing.
+    pub expires_unix_ms: Option<u64>,
+    /// When it was revoked.
+    pub revoked_unix_ms: Option<u64>,
+    /// Whose key issued it.
+    pub issued_by: String,
+}
+
+/// One entry of the control journal.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Entry {
+    /// A tenant is known from here on; its id is never used again.
+    TenantRegistered {
+        /// Its id.
+        id: Uuid,
+        /// Its name.
+        name: String,
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// Its record was changed by an operator.
+    TenantChanged {
+        /// Which tenant.
+        id: Uuid,
+        /// Digest of its files after the change.
+        digest: String,
+        /// When.
+        at_unix_ms: u64,
+        /// By whose key.
+        by: String,
+    },
+    /// Its standing was changed by an operator, or by an edit of its `tenant.yaml`.
+    StandingChanged {
+        /// Which tenant.
+        id: Uuid,
+        /// The new standing.
+        standing: Standing,
+        /// Why.
+        reason: Option<String>,
+        /// What `tenant.yaml` said at that time: where it says something else later, the file has spoken last.
+        file_status: Status,
+        /// When.
+        at_unix_ms: u64,
+        /// By whose key, or `tenant.yaml`.
+        by: String,
+    },
+    /// A key was issued.
+    KeyIssued(KeyRecord),
+    /// A key was revoked.
+    KeyRevoked {
+        /// Which.
+        key_id: String,
+        /// When.
+        at_unix_ms: u64,
+        /// By whose key.
+        by: String,
+    },
+    /// Everything of a tenant is being destroyed; finished at the next start where this was interrupted.
+    DestructionBegun {
+        /// Which tenant.
+        id: Uuid,
+        /// When.
+        at_unix_ms: u64,
+        /// By whose key.
+        by: String,
+    },
+    /// Nothing of the tenant is left. Its id stays taken, its name is free.
+    DestructionDone {
+        /// Which tenant.
+        id: Uuid,
+        /// When.
+        at_unix_ms: u64,
+    },
+}

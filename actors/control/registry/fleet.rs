@@ -1,0 +1,246 @@
+//! Changes of the fleet and of keys, carried out.
+use super::actor::Registry;
+use super::changes::Change;
+use super::credentials::FreshKey;
+use super::directory::Folder;
+use super::entry::Entry;
+use super::journal::random_key_bytes;
+use super::keyring::{self, Issue};
+use super::lifecycle::{self, Wish};
+use super::messages::{FleetRequest, GovernRequest, IssuedKey, NewTenant, TenantChanges, TenantView};
+use super::rules::no_such_tenant;
+use super::{credentials, views};
+use crate::gitops::folder::{FolderError, compiled};
+use crate::gitops::templates;
+use actix::prelude::*;
+use bailiwick_kernel::clock::rfc3339;
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::TENANT;
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Registry {
+    pub(super) fn change_key(&mut self, tenant: TenantKey, by: &Principal, request: GovernRequest, ctx: &mut Context<Self>) {
+        let now_unix_ms = self.clock.now_unix_ms();
+        let Some(tenant) = self.directory.tenant(tenant).filter(|tenant| !tenant.destroying) else {
+            return Change::Key { tenant, by: by.clone(), request }.refuse(no_such_tenant());
+        };
+        match request {
+            GovernRequest::Issue(new, slot) => {
+                let issue = fresh_key().and_then(|fresh| Ok((keyring::issue(&self.directory, tenant, by, &new, &fresh, now_unix_ms)?, fresh)));
+                self.hand_out(issue, now_unix_ms, slot, ctx);
+            }
+            GovernRequest::Rotate(key_id, slot) => {
+                let issue = fresh_key().and_then(|fresh| Ok((keyring::rotate(&self.directory, tenant, by, &key_id, &fresh, now_unix_ms)?, fresh)));
+                self.hand_out(issue, now_unix_ms, slot, ctx);
+            }
+            GovernRequest::Revoke(key_id, slot) => match keyring::revoke(&self.directory, tenant, by, &key_id, now_unix_ms) {
+                Err(rejection) => slot.answer(Err(rejection)),
+                Ok(entries) => self.record(entries, ctx, move |act, _ctx, outcome| {
+                    let view = |()| act.directory.key(&key_id).and_then(|record| views::key_view(record, now_unix_ms)).ok_or_else(no_such_tenant);
+                    slot.answer(outcome.and_then(view));
+                }),
+            },
+            GovernRequest::List(slot) => slot.answer(Err(Rejection::new(Code::Internal, "listing keys is no change"))),
+        }
+    }
+
+    fn hand_out(&mut self, issue: Outcome<(Issue, FreshKey)>, now_unix_ms: u64, slot: ReplySlot<IssuedKey>, ctx: &mut Context<Self>) {
+        let (issue, fresh) = match issue {
+            Ok(decided) => decided,
+            Err(rejection) => return slot.answer(Err(rejection)),
+        };
+        self.record(issue.entries, ctx, move |_act, _ctx, outcome| {
+            let key = fresh.whole.expose_secret().to_owned();
+            let issued = |()| views::key_view(&issue.record, now_unix_ms).map(|view| IssuedKey { key, view }).ok_or_else(no_such_tenant);
+            slot.answer(outcome.and_then(issued));
+        });
+    }
+
+    pub(super) fn change_fleet(&mut self, by: &Principal, request: FleetRequest, ctx: &mut Context<Self>) {
+        match request {
+            FleetRequest::Create(new, slot) => self.create(new, slot, ctx),
+            FleetRequest::Update(name, changes, slot) => self.update(&name, &changes, by, slot, ctx),
+            FleetRequest::Suspend(name, reason, slot) => self.change_standing(&name, Wish::Suspend(reason), by, slot, ctx),
+            FleetRequest::Resume(name, slot) => self.change_standing(&name, Wish::Resume, by, slot, ctx),
+            FleetRequest::Archive(name, slot) => self.change_standing(&name, Wish::Archive, by, slot, ctx),
+            FleetRequest::Delete(name, false, slot) => self.change_standing(&name, Wish::Delete, by, slot, ctx),
+            FleetRequest::Delete(name, true, slot) => self.destroy(&name, by, slot, ctx),
+            other @ (FleetRequest::Get(..) | FleetRequest::List(..) | FleetRequest::Actors(_) | FleetRequest::Costs(_)) => {
+                Change::Fleet { by: by.clone(), request: other }.refuse(Rejection::new(Code::Internal, "reading is no change"));
+            }
+        }
+    }
+
+    /// createTenant: the files are compiled before anything is written, and written before anything is journaled. A
+    /// crash in between leaves a sound folder, which the next start registers.
+    fn create(&mut self, new: NewTenant, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
+        let now_unix_ms = self.clock.now_unix_ms();
+        let record = match lifecycle::create(&self.directory, &new, Uuid::new_v4(), now_unix_ms) {
+            Ok(record) => record,
+            Err(rejection) => return slot.answer(Err(rejection)),
+        };
+        let (folders, id, name) = (self.folders.clone(), record.id, record.name.clone());
+        let write = move || {
+            let texts = templates::folder(&record, &rfc3339(now_unix_ms));
+            let policy = compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
+            Ok(policy)
+        };
+        self.prepare(write, ctx, move |act, ctx, written| {
+            let policy = match written {
+                Ok(policy) => policy,
+                Err(rejection) => return slot.answer(Err(rejection)),
+            };
+            let entry = Entry::TenantRegistered { id, name, at_unix_ms: now_unix_ms };
+            act.record(vec![entry], ctx, move |act, ctx, outcome| {
+                let Some(key) = act.directory.find_id(id).map(|tenant| tenant.key) else {
+                    return slot.answer(Err(outcome.err().unwrap_or_else(Rejection::lost)));
+                };
+                if let Some(tenant) = act.directory.tenant_mut(key) {
+                    tenant.policy = Some(policy);
+                }
+                act.note_folder(key, Folder::Sound, ctx);
+                slot.answer(outcome.and_then(|()| act.view(key)));
+            });
+        });
+    }
+
+    fn update(&mut self, name: &str, changes: &TenantChanges, by: &Principal, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
+        let now_unix_ms = self.clock.now_unix_ms();
+        let decided = self.known(name).and_then(|key| {
+            let tenant = self.directory.tenant(key).ok_or_else(no_such_tenant)?;
+            Ok((key, lifecycle::update(tenant, changes, now_unix_ms)?))
+        });
+        let (key, record) = match decided {
+            Ok(decided) => decided,
+            Err(rejection) => return slot.answer(Err(rejection)),
+        };
+        let (folders, id, by) = (self.folders.clone(), record.id, by.key_id.clone());
+        let write = move || {
+            let mut texts = folders.texts(&record.name).map_err(|error| not_written(&error))?.unwrap_or_default();
+            let text = templates::record(&record);
+            texts.insert(TENANT.to_owned(), text.clone());
+            let policy = compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            folders.replace_record(&record.name, &text).map_err(|error| not_written(&error))?;
+            Ok(policy)
+        };
+        self.prepare(write, ctx, move |act, ctx, written| match written {
+            Err(rejection) => slot.answer(Err(rejection)),
+            Ok(policy) => {
+                let entry = Entry::TenantChanged { id, digest: policy.digest.clone(), at_unix_ms: now_unix_ms, by };
+                act.record(vec![entry], ctx, move |act, ctx, outcome| match outcome {
+                    Ok(()) => act.commit(key, policy, Some(slot), ctx),
+                    Err(rejection) => slot.answer(Err(rejection)),
+                });
+            }
+        });
+    }
+
+    fn change_standing(&mut self, name: &str, wish: Wish, by: &Principal, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
+        let now_unix_ms = self.clock.now_unix_ms();
+        let decided = self.known(name).and_then(|key| {
+            let tenant = self.directory.tenant(key).ok_or_else(no_such_tenant)?;
+            Ok((key, lifecycle::change_standing(tenant, &wish, &by.key_id, now_unix_ms)?))
+        });
+        let (key, entries) = match decided {
+            Ok(decided) => decided,
+            Err(rejection) => return slot.answer(Err(rejection)),
+        };
+        self.record(entries, ctx, move |act, ctx, outcome| {
+            if let Err(rejection) = outcome {
+                return slot.answer(Err(rejection));
+            }
+            act.deaths.remove(&key);
+            if let (Wish::Resume, Some(tenant)) = (&wish, act.directory.tenant_mut(key)) {
+                tenant.quarantine = None;
+                act.settle(key, ctx);
+                return slot.answer(act.view(key));
+            }
+            act.directory.next_generation(key);
+            let closed = act.close(key, ctx).outcome();
+            ctx.spawn(closed.into_actor(act).map(move |closed, act, _ctx| slot.answer(closed.and_then(|()| act.view(key)))));
+        });
+    }
+
+    /// Decides to destroy, closes the rooms, destroys, and only then says so in the journal: interrupted anywhere, it
+    /// is finished at the next start.
+    fn destroy(&mut self, name: &str, by: &Principal, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
+        let found = self.known(name).and_then(|key| self.directory.tenant(key).map(|tenant| (key, tenant.id)).ok_or_else(no_such_tenant));
+        let (key, id) = match found {
+            Ok(found) => found,
+            Err(rejection) => return slot.answer(Err(rejection)),
+        };
+        let entry = Entry::DestructionBegun { id, at_unix_ms: self.clock.now_unix_ms(), by: by.key_id.clone() };
+        self.record(vec![entry], ctx, move |act, ctx, outcome| match outcome {
+            Ok(()) => act.finish_destruction(key, Some(slot), ctx),
+            Err(rejection) => slot.answer(Err(rejection)),
+        });
+    }
+
+    /// Closes the rooms of a tenant whose destruction was decided and destroys what it owns.
+    pub(super) fn finish_destruction(&mut self, key: TenantKey, slot: Option<ReplySlot<TenantView>>, ctx: &mut Context<Self>) {
+        let name = self.directory.tenant(key).map(|tenant| tenant.name.clone()).unwrap_or_default();
+        let (closed, housing, folders) = (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone());
+        let destroying = async move {
+            closed.await?;
+            let work = move || {
+                housing.shred(key)?;
+                folders.remove(&name).map_err(|error| not_written(&error))
+            };
+            tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
+        };
+        ctx.spawn(destroying.into_actor(self).map(move |outcome, act, ctx| match (outcome, slot) {
+            (Ok(()), slot) => act.enqueue(Change::Destroyed(key, slot), ctx),
+            (Err(rejection), slot) => {
+                tracing::error!(tenant = %key, problem = %rejection, "destroying; it is tried again at the next start");
+                if let Some(slot) = slot {
+                    slot.answer(Err(rejection));
+                }
+            }
+        }));
+    }
+
+    pub(super) fn destroyed(&mut self, key: TenantKey, slot: Option<ReplySlot<TenantView>>, ctx: &mut Context<Self>) {
+        let Some(tenant) = self.directory.tenant(key) else { return };
+        let (view, id) = (views::tenant_view(tenant), tenant.id);
+        let entry = Entry::DestructionDone { id, at_unix_ms: self.clock.now_unix_ms() };
+        self.record(vec![entry], ctx, move |act, _ctx, outcome| {
+            act.deaths.remove(&key);
+            act.committed.remove(&key);
+            if let Some(slot) = slot {
+                slot.answer(outcome.map(|()| TenantView { reason: Some("everything it owned is destroyed".to_owned()), ..view }));
+            }
+        });
+    }
+
+    fn known(&self, name: &str) -> Outcome<TenantKey> {
+        let found = self.directory.find(name).filter(|tenant| !tenant.destroying);
+        found.map(|tenant| tenant.key).ok_or_else(|| Rejection::new(Code::NotFound, "there is no tenant of that name or id"))
+    }
+
+    pub(super) fn view(&self, key: TenantKey) -> Outcome<TenantView> {
+        self.directory.tenant(key).map(views::tenant_view).ok_or_else(no_such_tenant)
+    }
+}
+
+fn fresh_key() -> Outcome<FreshKey> {
+    let random = random_key_bytes().map_err(|error| Rejection::new(Code::Internal, error.to_string()))?;
+    Ok(credentials::forge(random))
+}
+
+fn invalid(problem: &str) -> Rejection {
+    Rejection::new(Code::InvalidRequest, format!("the tenant's record is not valid: {problem}"))
+}
+
+fn not_written(error: &FolderError) -> Rejection {
+    match error {
+        FolderError::Exists(_) => Rejection::new(Code::Conflict, format!("{error}; remove it or choose another name")),
+        FolderError::Io { .. } => Rejection::new(Code::Internal, error.to_string()),
+        _ => Rejection::new(Code::Conflict, error.to_string()),
+    }
+}
