@@ -22,6 +22,27 @@ pub const JSON_BYTES_MAX: usize = 4 << 20;
 pub const DOCUMENT_BYTES_MAX: usize = 32 << 20;
 /// Characters of text taken from one document.
 pub const DOCUMENT_CHARS_MAX: usize = 8 << 20;
+/// Characters of one chunk of a document.
+pub const CHUNK_CHARS_MAX: usize = 2_000;
+/// Characters of a title.
+pub const TITLE_CHARS_MAX: usize = 300;
+/// Bytes of a file's name, as file systems have it.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// Wall-clock time of one parser process; longer than [`PARSE_CPU_SECONDS_MAX`], so that a busy machine is not blamed
+/// on the document.
+pub const PARSE_MS_MAX: u64 = 20_000;
+/// Processor time of one parser process.
+pub const PARSE_CPU_SECONDS_MAX: u64 = 15;
+/// Address space of one parser process.
+pub const PARSE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// Files open in one parser process: the three it is given and a few of the runtime's own.
+pub const PARSE_FILES_MAX: u64 = 16;
+/// Bytes of a parser process's answer: every character of the largest text escaped, with its frame.
+pub const PARSE_REPLY_BYTES_MAX: usize = 64 << 20;
+/// Files in one archive (docx).
+pub const ARCHIVE_ENTRIES_MAX: usize = 4_096;
+/// Bytes of one unpacked file of an archive.
+pub const ARCHIVE_ENTRY_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of one value in the store; larger ones would bypass its log (design §7).
 pub const STORE_VALUE_BYTES_MAX: usize = 64 << 10;
 /// Blobs up to this size stand in the store, larger ones in a file of their own.
@@ -44,6 +65,9 @@ pub const RESTARTS_MAX: u32 = 32;
 pub const RESTART_WINDOW_MS: u64 = 10_000;
 
 const _: () = assert!(INLINE_BLOB_BYTES_MAX < STORE_VALUE_BYTES_MAX, "an inline blob must fit a store value");
-const _: () = assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
+const _: () =
+    assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
 const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed");
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");
+const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");
+const _: () = assert!(DOCUMENT_CHARS_MAX * 6 < PARSE_REPLY_BYTES_MAX, "the largest text must fit the parser's answer");
