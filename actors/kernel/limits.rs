@@ -45,14 +45,31 @@ pub const ARCHIVE_ENTRIES_MAX: usize = 4_096;
 pub const ARCHIVE_ENTRY_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of one value in the store; larger ones would bypass its log (design §7).
 pub const STORE_VALUE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one key in the store: 256 of them make a page, which must not bypass its log either.
+pub const STORE_KEY_BYTES_MAX: usize = 2 << 10;
+/// Bytes of one segment of the store's log. A page larger than a quarter of it leaves the log for a file that is never
+/// synced, and a page holds up to 17 values, or 19 while two are merged.
+pub const STORE_SEGMENT_BYTES: usize = 8 << 20;
+/// Bytes of pages the store keeps in memory.
+pub const STORE_CACHE_BYTES: u64 = 64 << 20;
 /// Blobs up to this size stand in the store, larger ones in a file of their own.
 pub const INLINE_BLOB_BYTES_MAX: usize = 32 << 10;
 /// Bytes of one journal record before sealing.
 pub const RECORD_BYTES_MAX: usize = 60 << 10;
 /// Records in one append.
 pub const APPEND_RECORDS_MAX: usize = 4_096;
+/// Bytes of one append.
+pub const APPEND_BYTES_MAX: usize = 64 << 20;
 /// Appends waiting for the group commit.
 pub const APPEND_QUEUE_MAX: usize = 8_192;
+/// Bytes of appends waiting for the group commit.
+pub const APPEND_QUEUE_BYTES_MAX: usize = 128 << 20;
+/// Appends committed by one sync.
+pub const APPEND_GROUP_MAX: usize = 1_024;
+/// Bytes after which a group is committed without looking for more.
+pub const APPEND_GROUP_BYTES_MAX: usize = 8 << 20;
+/// Bytes of payloads after which one read of a journal ends early.
+pub const READ_BYTES_MAX: usize = 8 << 20;
 /// Messages waiting before one room.
 pub const MAILBOX_MAX: usize = 1_024;
 /// Frames waiting in one streamed reply: a slow client stops its own turn, nobody else's.
@@ -71,3 +88,5 @@ const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed")
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");
 const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");
 const _: () = assert!(DOCUMENT_CHARS_MAX * 6 < PARSE_REPLY_BYTES_MAX, "the largest text must fit the parser's answer");
+const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");
+const _: () = assert!(20 * (STORE_VALUE_BYTES_MAX + STORE_KEY_BYTES_MAX) < STORE_SEGMENT_BYTES / 4, "a page must stay in the log");

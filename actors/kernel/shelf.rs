@@ -134,6 +134,14 @@ impl Vault {
         Arc::clone(&self.store) as Arc<dyn Fabric>
     }
 
+    /// Returns once everything written before, shelves included, is on the disk; for an orderly shutdown. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError`].
+    pub fn sync(&self) -> Result<(), FabricError> {
+        self.store.sync()
+    }
+
     /// Acquires one tenant's journal and opens its belongings. Blocking.
     ///
     /// # Errors

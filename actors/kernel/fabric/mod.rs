@@ -9,11 +9,23 @@ use crate::ids::{Epoch, Position, TenantKey};
 use std::future::Future;
 use std::pin::Pin;
 
+mod blobs;
 pub mod chain;
 #[cfg(test)]
 mod conformance;
 pub mod embedded;
+pub mod ledger;
+#[cfg(test)]
+mod memory;
 pub mod record;
+mod seats;
+pub mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+/// Bytes of one sealed payload.
+pub const PAYLOAD_BYTES_MAX: usize = crate::limits::STORE_VALUE_BYTES_MAX - record::OVERHEAD_BYTES;
 
 /// A boxed future that may cross threads.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -66,10 +78,18 @@ pub enum AppendError {
     #[error("appending to the journal: {0} appends already wait; try again shortly")]
     Full(usize),
     /// Larger than a record may be; certainly not appended.
-    #[error("appending to the journal: a record of {bytes} bytes is larger than the limit of {max}")]
+    #[error("appending to the journal: {bytes} bytes are more than the limit of {max}")]
     TooLarge {
-        /// Size of the offending record.
+        /// Size of the offending record, or of the append where that is what is too large.
         bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// No record, or more than one append may hold; certainly not appended.
+    #[error("appending to the journal: one append holds 1 to {max} records, this one has {records}")]
+    Count {
+        /// Records of the append.
+        records: usize,
         /// The limit.
         max: usize,
     },
@@ -122,7 +142,12 @@ pub trait Fabric: Send + Sync + 'static {
     fn acquire(&self, tenant: TenantKey) -> Result<Tenure, FabricError>;
 
     /// Appends sealed payloads as one unit and resolves when they are durable.
-    fn append(&self, tenant: TenantKey, epoch: Epoch, payloads: Vec<Vec<u8>>) -> BoxFuture<Result<Appended, AppendError>>;
+    fn append(
+        &self,
+        tenant: TenantKey,
+        epoch: Epoch,
+        payloads: Vec<Vec<u8>>,
+    ) -> BoxFuture<Result<Appended, AppendError>>;
 
     /// Reads up to `max` records from a position on, in order, verifying the chain between them. Blocking.
     ///

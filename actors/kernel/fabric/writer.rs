@@ -1,0 +1,247 @@
+//! The group commit: one thread that appends for all tenants and syncs once for everything that waited.
+//!
+//! It never waits for more work to come: while one group syncs, the next one gathers in the queue.
+use super::chain::Head;
+use super::seats::{Seat, Standing};
+use super::store::{Store, StoreFailure};
+use super::{AppendError, Appended, record};
+use crate::ids::{Epoch, TenantKey};
+use crate::limits::{APPEND_BYTES_MAX, APPEND_GROUP_BYTES_MAX, APPEND_GROUP_MAX, APPEND_QUEUE_BYTES_MAX};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// What an append ends with.
+pub type Answer = Result<Appended, AppendError>;
+
+/// One append on its way to the log.
+#[derive(Debug)]
+pub struct Append {
+    /// The seat of its tenant.
+    pub seat: Arc<Seat>,
+    /// Its tenant.
+    pub tenant: TenantKey,
+    /// The epoch of its owner.
+    pub epoch: Epoch,
+    /// What to append, sealed.
+    pub payloads: Vec<Vec<u8>>,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+impl Append {
+    fn bytes(&self) -> usize {
+        self.payloads.iter().map(Vec::len).sum()
+    }
+}
+
+enum Job {
+    Append(Append),
+    Sync(SyncSender<Result<(), StoreFailure>>),
+}
+
+/// What waits in the queue.
+#[derive(Default, Debug)]
+struct Waiting {
+    appends: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Waiting {
+    fn enter(&self, bytes: usize) -> Result<(), usize> {
+        if self.bytes.fetch_add(bytes, Ordering::AcqRel).saturating_add(bytes) > APPEND_QUEUE_BYTES_MAX {
+            self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+            return Err(self.appends.load(Ordering::Acquire));
+        }
+        self.appends.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn leave(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.appends.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The queue before the writing thread, and the thread.
+#[derive(Debug)]
+pub struct Writer {
+    queue: Option<SyncSender<Job>>,
+    waiting: Arc<Waiting>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// [`StoreFailure`] where the system gives no thread.
+    pub fn start(store: Arc<dyn Store>, queue_max: usize) -> Result<Self, StoreFailure> {
+        let (queue, jobs) = sync_channel(queue_max);
+        let waiting = Arc::new(Waiting::default());
+        let (seen, name) = (Arc::clone(&waiting), String::from("journal-writer"));
+        let thread =
+            std::thread::Builder::new().name(name).spawn(move || write_until_closed(store.as_ref(), &jobs, &seen))?;
+        Ok(Self { queue: Some(queue), waiting, thread: Some(thread) })
+    }
+
+    /// Queues an append.
+    ///
+    /// # Errors
+    /// [`AppendError`]; then it is certainly not appended, unless the thread has died.
+    pub fn offer(&self, append: Append) -> Result<(), AppendError> {
+        let bytes = append.bytes();
+        if bytes > APPEND_BYTES_MAX {
+            return Err(AppendError::TooLarge { bytes, max: APPEND_BYTES_MAX });
+        }
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        self.waiting.enter(bytes).map_err(AppendError::Full)?;
+        queue.try_send(Job::Append(append)).map_err(|error| {
+            self.waiting.leave(bytes);
+            match error {
+                TrySendError::Full(_) => AppendError::Full(self.waiting.appends.load(Ordering::Acquire)),
+                TrySendError::Disconnected(_) => ended(),
+            }
+        })
+    }
+
+    /// Returns once everything written before is on the disk; shares the sync with whatever else waits. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreFailure`].
+    pub fn sync(&self) -> Result<(), StoreFailure> {
+        let ended = || StoreFailure(String::from("the writing thread has ended"));
+        let (answer, answered) = sync_channel(1);
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        queue.send(Job::Sync(answer)).map_err(|_closed| ended())?;
+        answered.recv().map_err(|_closed| ended())?
+    }
+}
+
+/// The answer where the thread is gone and with it the knowledge of what it wrote.
+pub fn ended() -> AppendError {
+    AppendError::Unsure(String::from("the writing thread has ended"))
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writing thread of the journals panicked; unacknowledged appends were lost");
+        }
+    }
+}
+
+/// An append whose records are written and wait for the sync.
+struct Written {
+    seat: Arc<Seat>,
+    epoch: Epoch,
+    appended: Appended,
+    answer: oneshot::Sender<Answer>,
+}
+
+#[derive(Default)]
+struct Group {
+    written: Vec<Written>,
+    syncs: Vec<SyncSender<Result<(), StoreFailure>>>,
+    bytes: usize,
+}
+
+impl Group {
+    fn is_full(&self) -> bool {
+        self.written.len() >= APPEND_GROUP_MAX
+            || self.syncs.len() >= APPEND_GROUP_MAX
+            || self.bytes >= APPEND_GROUP_BYTES_MAX
+    }
+
+    fn take(&mut self, job: Job, waiting: &Waiting) {
+        match job {
+            Job::Sync(answer) => self.syncs.push(answer),
+            Job::Append(append) => {
+                let bytes = append.bytes();
+                self.bytes = self.bytes.saturating_add(bytes);
+                self.write(append);
+                waiting.leave(bytes);
+            }
+        }
+    }
+
+    fn write(&mut self, append: Append) {
+        let Append { seat, tenant, epoch, payloads, answer } = append;
+        match write_records(&seat, tenant, epoch, &payloads) {
+            Ok(appended) => self.written.push(Written { seat, epoch, appended, answer }),
+            Err(error) => answer_if_awaited(answer, Err(error)),
+        }
+    }
+
+    fn commit(self, store: &dyn Store) {
+        if self.written.is_empty() && self.syncs.is_empty() {
+            return;
+        }
+        let outcome = store.sync();
+        // Every seat learns the outcome before anybody is answered: who has an answer finds the records readable, and
+        // who was told "unsure" cannot append before acquiring again.
+        for written in &self.written {
+            let mut state = written.seat.state();
+            match &outcome {
+                Ok(()) => state.settle(written.epoch, written.appended.last.next()),
+                Err(failure) => state.fail(written.epoch, &failure.0),
+            }
+        }
+        for Written { appended, answer, .. } in self.written {
+            answer_if_awaited(
+                answer,
+                outcome.clone().map(|()| appended).map_err(|failure| AppendError::Unsure(failure.0)),
+            );
+        }
+        for answer in self.syncs {
+            let _gone = answer.send(outcome.clone());
+        }
+    }
+}
+
+fn answer_if_awaited(to: oneshot::Sender<Answer>, answer: Answer) {
+    let _gone = to.send(answer);
+}
+
+fn write_until_closed(store: &dyn Store, jobs: &Receiver<Job>, waiting: &Waiting) {
+    while let Ok(first) = jobs.recv() {
+        let mut group = Group::default();
+        group.take(first, waiting);
+        while !group.is_full() {
+            let Ok(job) = jobs.try_recv() else { break };
+            group.take(job, waiting);
+        }
+        group.commit(store);
+    }
+    // What the shelves wrote since the last append.
+    if let Err(failure) = store.sync() {
+        tracing::error!(reason = %failure, "closing the store: the last sync failed");
+    }
+}
+
+/// Places the records of one append after the journal's head and writes them as one unit.
+fn write_records(seat: &Seat, tenant: TenantKey, epoch: Epoch, payloads: &[Vec<u8>]) -> Answer {
+    let mut state = seat.state();
+    let (journal, start) = state.admit(epoch)?;
+    let (mut head, mut last) = (start, start.next);
+    let mut frames = Vec::with_capacity(payloads.len());
+    for payload in payloads {
+        let too_large = || AppendError::TooLarge { bytes: payload.len(), max: super::PAYLOAD_BYTES_MAX };
+        let (next, frame) = head.extend(tenant, epoch, payload).ok_or_else(too_large)?;
+        frames.push((record::key(head.next).to_vec(), frame));
+        last = head.next;
+        head = next;
+    }
+    if let Err(failure) = journal.apply(frames, &[]) {
+        state.fail(epoch, &failure.0);
+        return Err(AppendError::Unsure(failure.0));
+    }
+    let Head { hash, .. } = head;
+    state.standing = Standing::Owned { journal, head };
+    Ok(Appended { first: start.next, last, head: hash })
+}
