@@ -47,8 +47,9 @@ pub const ARCHIVE_ENTRY_BYTES_MAX: u64 = 64 << 20;
 pub const STORE_VALUE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of one key in the store: 256 of them make a page, which must not bypass its log either.
 pub const STORE_KEY_BYTES_MAX: usize = 2 << 10;
-/// Bytes of one segment of the store's log.
-pub const STORE_SEGMENT_BYTES: usize = 4 << 20;
+/// Bytes of one segment of the store's log. A page larger than a quarter of it leaves the log for a file that is never
+/// synced, and a page holds up to 17 values, or 19 while two are merged.
+pub const STORE_SEGMENT_BYTES: usize = 8 << 20;
 /// Bytes of pages the store keeps in memory.
 pub const STORE_CACHE_BYTES: u64 = 64 << 20;
 /// Blobs up to this size stand in the store, larger ones in a file of their own.
@@ -153,7 +154,6 @@ const _: () =
     assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
 const _: () = assert!(FEEDBACK_CHARS_MAX * 2 * 4 + 2_048 < RECORD_BYTES_MAX, "feedback must fit one record");
 const _: () = assert!(QUESTION_CHARS_MAX * 12 < SESSION_FRAME_BYTES_MAX, "the longest question, escaped, must fit a frame");
-const _: () = assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
 const _: () = assert!(PROVIDER_AHEAD_BYTES_MAX < PROVIDER_ANSWER_BYTES_MAX, "what runs ahead is part of an answer");
 const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed");
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");
@@ -162,3 +162,4 @@ const _: () = assert!(FOLDER_QUIET_MS < FOLDER_BURST_MS, "a burst must be able t
 const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");
 const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");
 const _: () = assert!(DOCUMENT_CHARS_MAX * 6 < PARSE_REPLY_BYTES_MAX, "the largest text must fit the parser's answer");
+const _: () = assert!(20 * (STORE_VALUE_BYTES_MAX + STORE_KEY_BYTES_MAX) < STORE_SEGMENT_BYTES / 4, "a page must stay in the log");

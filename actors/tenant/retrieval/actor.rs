@@ -51,7 +51,7 @@ pub struct RetrievalParts {
 
 /// The retrieval room of one tenant.
 pub struct RetrievalRoom {
-    desk: Desk,
+    pub(super) desk: Desk,
     clock: SharedClock,
     next: Recipient<Turn<Grounded>>,
     search_exit: Recipient<Turn<Grounded>>,
@@ -73,10 +73,14 @@ impl RetrievalRoom {
     /// Starts the room on the current arbiter. It opens nothing before the first knock.
     #[must_use]
     pub fn start(parts: RetrievalParts) -> Addr<Self> {
+        Actor::start(Self::furnish(parts))
+    }
+
+    pub(super) fn furnish(parts: RetrievalParts) -> Self {
         let (queue, work) = mpsc::channel(indexer::WORK_MAX);
         let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.pools));
         let last_knock_unix_ms = parts.clock.now_unix_ms();
-        let room = Self {
+        Self {
             desk: Desk { corpus, sandbox: parts.sandbox, queue },
             clock: parts.clock,
             next: parts.next,
@@ -87,8 +91,7 @@ impl RetrievalRoom {
             watch: None,
             work: Some(work),
             _obituary: parts.obituary,
-        };
-        Actor::start(room)
+        }
     }
 
     /// Notes a knock and, where a permit is left, lets it in.

@@ -178,12 +178,6 @@ impl Served {
     pub fn segments(&self) -> u64 {
         u64::try_from(self.view.segments()).unwrap_or(u64::MAX)
     }
-
-    /// How far it has come, under which guard.
-    #[must_use]
-    pub fn stamp(&self) -> &Stamp {
-        &self.stamp
-    }
 }
 
 impl From<IndexError> for Rejection {

@@ -122,12 +122,6 @@ impl Engine {
         Ok(open.writer.insert(writer))
     }
 
-    /// True where a writer is open.
-    #[must_use]
-    pub fn is_writing(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.writer.is_some())
-    }
-
     /// Brings the index in step with the documents under the guard in force, and serves it.
     ///
     /// # Errors

@@ -311,15 +311,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes out everything.
-    ///
-    /// # Errors
-    /// [`IndexError`] where the engine gave up.
-    pub fn clear(&self) -> Result<(), IndexError> {
-        self.writer.delete_all_documents().map_err(failed("emptying the index"))?;
-        Ok(())
-    }
-
     /// Makes everything since the last commit durable under a stamp, as one unit. Blocking.
     ///
     /// # Errors

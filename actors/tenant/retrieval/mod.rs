@@ -15,7 +15,7 @@ pub mod parse;
 mod pools;
 mod prepare;
 mod rules;
-mod sealed_directory;
+pub mod sealed_directory;
 mod truth;
 mod view;
 mod words;

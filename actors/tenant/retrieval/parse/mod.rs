@@ -30,6 +30,14 @@ pub struct Parsed {
 }
 
 impl Parsed {
+    /// Text that came as text: line ends and limits as for files, without a reader.
+    ///
+    /// # Errors
+    /// [`ParseError`], as for a plain text file.
+    pub fn from_text(text: String) -> Result<Self, ParseError> {
+        Self::checked(None, text::tidy(text)?, Vec::new())
+    }
+
     /// Checks what every format must keep: not blank, within the limit, a title worth showing.
     fn checked(title: Option<String>, text: String, page_starts: Vec<u64>) -> Result<Self, ParseError> {
         if text.chars().nth(DOCUMENT_CHARS_MAX).is_some() {

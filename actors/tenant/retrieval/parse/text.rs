@@ -12,12 +12,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<String, ParseError> {
         return Err(ParseError::NotUtf8 { at: 0 });
     }
     let text = std::str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8 { at: error.valid_up_to() as u64 })?;
-    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+    tidy(text.to_owned())
+}
+
+/// Text with every line end `\n`, without a byte order mark; NUL is refused.
+pub(super) fn tidy(text: String) -> Result<String, ParseError> {
+    if let Some(at) = text.bytes().position(|byte| byte == 0) {
         return Err(ParseError::Nul { at: at as u64 });
     }
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let text = text.strip_prefix('\u{FEFF}').map(str::to_owned).unwrap_or(text);
     if !text.contains('\r') {
-        return Ok(text.to_owned());
+        return Ok(text);
     }
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
