@@ -345,14 +345,14 @@ fn at(file: &str, text: &str, offset: usize, problem: String) -> FileError {
     FileError { file: file.to_owned(), line: count(line), column: count(column), problem }
 }
 
-/// The embedded provider: no key, no network, no price; it runs where the node runs, so its region is everyone's.
+/// The embedded provider: no key, no network, no price. It has no region of its own: the text it reads leaves for none.
 fn extractive() -> ProviderEntry {
     ProviderEntry {
         name: EXTRACTIVE.to_owned(),
         kind: EXTRACTIVE.to_owned(),
         base_url: None,
         api_key: None,
-        region: String::from("local"),
+        region: String::new(),
         concurrency: EXTRACTIVE_CONCURRENCY,
         timeout_ms: EXTRACTIVE_TIMEOUT_MS,
         retries: 0,

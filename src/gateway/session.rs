@@ -99,7 +99,7 @@ impl Caller {
 struct Conversation {
     caller: Rc<Caller>,
     session: Session,
-    asks: JoinSet<()>,
+    asks: JoinSet<Result<(), Closed>>,
     running: HashMap<String, AbortHandle>,
     heard: Instant,
     pinged: bool,
@@ -122,9 +122,10 @@ impl Conversation {
         let reason = loop {
             let course = tokio::select! {
                 message = stream.recv() => self.hear(message).await,
-                Some(_ended) = self.asks.join_next(), if !self.asks.is_empty() => {
+                Some(ended) = self.asks.join_next(), if !self.asks.is_empty() => {
                     self.running.retain(|_, ask| !ask.is_finished());
-                    Course::Talk
+                    // a frame that could not be said is missing for good: better no session than one with a hole
+                    if matches!(ended, Ok(Err(Closed))) { Course::Close(None) } else { Course::Talk }
                 }
                 _ = tick.tick() => self.look_after().await,
             };
@@ -216,9 +217,7 @@ impl Conversation {
         handle.ask(Matter::Ask(question), idempotency_key, Some(self.caller.edge.settings.ask_deadline_ms), line);
         let relay =
             Relay { caller: Rc::clone(&self.caller), session: self.session.clone(), id: id.to_owned(), spoke: false };
-        let task = self.asks.spawn_local(async move {
-            let _gone = relay.run(awaiting).await;
-        });
+        let task = self.asks.spawn_local(relay.run(awaiting));
         self.running.insert(id.to_owned(), task);
         Ok(())
     }

@@ -27,20 +27,27 @@ pub(super) enum ClientFrame {
 }
 
 /// A frame that cannot be understood, with the id it carried, where it carried one.
-pub(super) type Misread = (Option<String>, Failure);
+pub(super) type Misread = (Option<String>, Box<Failure>);
 
 /// Reads a frame.
 pub(super) fn read(text: &str) -> Result<ClientFrame, Misread> {
-    let mut frame: Map<String, Value> = body::parse(text.as_bytes()).map_err(|failure| (None, failure))?;
+    let mut frame: Map<String, Value> = body::parse(text.as_bytes()).map_err(|failure| (None, Box::new(failure)))?;
     let id = match frame.remove("id") {
         Some(Value::String(id)) if !id.is_empty() && id.len() <= NAME_CHARS_MAX => id,
-        _ => return Err((None, Failure::invalid(format!("reading id: send a text of 1 to {NAME_CHARS_MAX} bytes")))),
+        _ => {
+            return Err((
+                None,
+                Box::new(Failure::invalid(format!("reading id: send a text of 1 to {NAME_CHARS_MAX} bytes"))),
+            ));
+        }
     };
     match frame.remove("type").as_ref().and_then(Value::as_str) {
-        Some("ask") => asked(id.clone(), frame).map_err(|failure| (Some(id), failure)),
+        Some("ask") => asked(id.clone(), frame).map_err(|failure| (Some(id), Box::new(failure))),
         Some("cancel") if frame.is_empty() => Ok(ClientFrame::Cancel { id }),
-        Some("cancel") => Err((Some(id), Failure::invalid("reading the frame: cancel takes an id and nothing else"))),
-        _ => Err((Some(id), Failure::invalid("reading type: send `ask` or `cancel`"))),
+        Some("cancel") => {
+            Err((Some(id), Box::new(Failure::invalid("reading the frame: cancel takes an id and nothing else"))))
+        }
+        _ => Err((Some(id), Box::new(Failure::invalid("reading type: send `ask` or `cancel`")))),
     }
 }
 
@@ -49,9 +56,8 @@ fn asked(id: String, mut frame: Map<String, Value>) -> Result<ClientFrame, Failu
         None | Some(Value::Null) => None,
         Some(Value::String(key)) if super::knock::is_idempotency_key(&key) => Some(key),
         Some(_) => {
-            return Err(Failure::invalid(format!(
-                "reading idempotency_key: send 1 to {NAME_CHARS_MAX} visible ASCII characters"
-            )));
+            let detail = format!("reading idempotency_key: send 1 to {NAME_CHARS_MAX} visible ASCII characters");
+            return Err(Failure::invalid(detail));
         }
     };
     let asked: AskBody = body::from_value(Value::Object(frame))?;

@@ -103,7 +103,8 @@ async fn bodies_are_read_within_their_limit() {
 #[actix_web::test]
 async fn a_body_that_does_not_arrive_is_given_up() {
     let request = TestRequest::post().to_http_request();
-    let mut payload = actix_web::dev::Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
+    let mut payload: actix_web::dev::Payload =
+        actix_web::dev::Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
     let payload = web::Payload::from_request(&request, &mut payload).await.unwrap();
     let failure = body::bytes(&request, payload, 10, Duration::ZERO).await.unwrap_err();
     assert_eq!(failure.status().as_u16(), 408);

@@ -15,7 +15,7 @@ macro_rules! app {
 }
 
 fn request(method: &str, path: &str) -> test::TestRequest {
-    let path = path.replace('{', "").replace('}', "");
+    let path = path.replace(['{', '}'], "");
     test::TestRequest::default().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(&path)
 }
 
@@ -59,7 +59,10 @@ async fn without_a_door_nothing_is_let_in() {
         let response = test::call_service(&app, request(route.method, route.path).to_request()).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{} {}", route.method, route.path);
     }
-    assert_eq!(test::call_service(&app, request("GET", "/readyz").to_request()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        test::call_service(&app, request("GET", "/readyz").to_request()).await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     assert_eq!(test::call_service(&app, request("GET", "/healthz").to_request()).await.status(), StatusCode::OK);
 }
 
