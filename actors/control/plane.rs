@@ -2,19 +2,24 @@
 use crate::gitops::folder::{FolderError, Folders};
 use crate::gitops::messages::FirstReading;
 use crate::kms::KeyService;
-use crate::registry::actor::{Belongings, Rooms};
+use crate::registry::actor::{Belongings, Registry, Rooms};
+use crate::registry::directory::Directory;
 use crate::registry::handles::Door;
 use crate::registry::housing::Housing;
-use crate::registry::journal::{OpeningError, ensure_operator_key, opener};
+use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;
 use crate::{cost, gitops, observability, policy_service, policy_watchdog, registry};
-use actix::Recipient;
+use actix::{Addr, Recipient};
 use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::mail::{Awaited, ReplySlot};
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_tenant::supervisor::messages::Happened;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Makes the housing, given where tenants report what happens.
+pub type MakeHousing = Box<dyn FnOnce(Recipient<Happened>) -> Arc<dyn Housing>>;
 
 /// What the control plane is started with.
 pub struct Parts {
@@ -28,8 +33,8 @@ pub struct Parts {
     pub keys: KeyService,
     /// Time.
     pub clock: SharedClock,
-    /// Makes the housing, given where tenants report what happens.
-    pub housing: Box<dyn FnOnce(Recipient<Happened>) -> Arc<dyn Housing>>,
+    /// Makes what opens tenants.
+    pub housing: MakeHousing,
 }
 
 /// The control plane, running.
@@ -85,7 +90,23 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let ((journal, mut directory), folders) = opening.await.map_err(|_panicked| StartError::Interrupted)??;
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
+    let (door, registry) = join(Opened { directory, journal, reopen }, clock, folders.clone(), housing);
+    let first_reading = gitops::start(folders, known, registry.clone().recipient());
+    Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
+}
 
+/// The control journal, opened.
+pub(crate) struct Opened {
+    /// What it says.
+    pub(crate) directory: Directory,
+    /// Itself.
+    pub(crate) journal: Journal,
+    /// How both are had again.
+    pub(crate) reopen: Reopen,
+}
+
+/// Starts every room but the one that reads folders, and joins them.
+pub(crate) fn join(opened: Opened, clock: SharedClock, folders: Folders, housing: MakeHousing) -> (Door, Addr<Registry>) {
     let vestibule = registry::vestibule();
     let registry = vestibule.address();
     let cost = cost::start();
@@ -98,7 +119,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
         cost: cost.recipient(),
     };
     let housing = housing(observability.recipient());
-    let door = vestibule.start(Belongings { directory, journal, reopen, clock, housing, folders: folders.clone(), rooms });
-    let first_reading = gitops::start(folders, known, registry.clone().recipient());
-    Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
+    let Opened { directory, journal, reopen } = opened;
+    let door = vestibule.start(Belongings { directory, journal, reopen, clock, housing, folders, rooms });
+    (door, registry)
 }

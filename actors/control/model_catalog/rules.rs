@@ -27,7 +27,8 @@ fn embedded() -> ProviderEntry {
         kind: EXTRACTIVE.to_owned(),
         base_url: None,
         api_key: None,
-        region: "local".to_owned(),
+        // runs where the tenant is: routing takes the tenant's home region
+        region: String::new(),
         concurrency: EXTRACTIVE_CONCURRENCY,
         timeout_ms: EXTRACTIVE_TIMEOUT_MS,
         retries: 0,

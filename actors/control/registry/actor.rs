@@ -54,7 +54,7 @@ pub struct Registry {
     pub(super) changes: VecDeque<Change>,
     /// A change is being prepared or written.
     pub(super) busy: bool,
-    /// The journal is lost to this incarnation: no change is taken any more.
+    /// The journal is lost to this incarnation: nobody is let in, and no change is taken.
     pub(super) sealed: bool,
     pub(super) commits: u64,
     pub(super) committed: HashMap<TenantKey, u64>,
@@ -158,6 +158,9 @@ impl Handler<Knock> for Registry {
     type Result = ();
 
     fn handle(&mut self, Knock { claim, wanted }: Knock, ctx: &mut Self::Context) {
+        if self.sealed {
+            return refuse(wanted, Rejection::lost());
+        }
         let shown = claim.credential.as_ref().and_then(credentials::read);
         let right = right_of(&wanted);
         let admission = match judge(&self.directory, shown.as_ref(), claim.tenant.as_deref(), right, self.clock.now_unix_ms()) {

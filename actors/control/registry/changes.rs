@@ -131,10 +131,14 @@ impl Registry {
         tracing::error!(tenant = "control", %error, "a change was not written");
         match error {
             JournalError::Append(AppendError::Full(_)) => Rejection::retry_after(Code::Overloaded, "the journal is busy; nothing was changed; try again shortly", 500),
-            JournalError::Append(AppendError::TooLarge { .. }) | JournalError::Codec(_) | JournalError::Cipher(_) => {
+            JournalError::Append(AppendError::TooLarge { .. } | AppendError::Count { .. }) | JournalError::Codec(_) | JournalError::Cipher(_) => {
                 Rejection::new(Code::Internal, "the change could not be written; nothing was changed")
             }
-            JournalError::Append(AppendError::Stale { .. } | AppendError::Unsure(_)) | JournalError::Fabric(_) => {
+            JournalError::Append(AppendError::Stale { .. }) => {
+                self.seal("another owner has taken the control journal over");
+                Rejection::lost()
+            }
+            JournalError::Append(AppendError::Unsure(_)) | JournalError::Fabric(_) => {
                 self.reread(ctx);
                 Rejection::new(Code::Internal, "it is not known whether the change was written; look before you repeat it")
             }
@@ -160,14 +164,22 @@ impl Registry {
                     act.next_change(ctx);
                 }
                 failed => {
-                    let problem = failed.err().map(|error| error.to_string()).unwrap_or_else(|| "it cannot be read".to_owned());
-                    tracing::error!(tenant = "control", problem, "the control journal is lost; no change is taken until a restart");
-                    act.sealed = true;
-                    for change in std::mem::take(&mut act.changes) {
-                        change.refuse(Rejection::lost());
-                    }
+                    let problem = match failed {
+                        Ok(Err(error)) => error.to_string(),
+                        _ => "its reading failed".to_owned(),
+                    };
+                    act.seal(&problem);
                 }
             }
         }));
+    }
+
+    /// The directory may be outdated from here on: nobody is let in and nothing is changed until a restart.
+    fn seal(&mut self, problem: &str) {
+        tracing::error!(tenant = "control", problem, "the control journal is lost; nobody is let in until a restart");
+        self.sealed = true;
+        for change in std::mem::take(&mut self.changes) {
+            change.refuse(Rejection::lost());
+        }
     }
 }

@@ -5,10 +5,14 @@
 //! Invariants: unknown and refused tenants answer alike; an old generation's handle fails closed; JRN2 for changes.
 pub mod actor;
 mod arrivals;
+#[cfg(test)]
+mod bench;
 mod changes;
 pub mod credentials;
 pub mod directory;
 pub mod entry;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod fleet;
 pub mod handles;
 pub mod housing;
@@ -19,6 +23,8 @@ mod lodging;
 pub mod messages;
 mod minting;
 pub mod rules;
+#[cfg(test)]
+mod shell_tests;
 #[cfg(test)]
 mod tests;
 pub mod views;

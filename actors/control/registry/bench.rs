@@ -1,0 +1,224 @@
+//! A registry with its rooms over a real store, and tenants whose supervisor is a probe.
+use super::actor::Registry;
+use super::credentials::forge;
+use super::directory::Directory;
+use super::entry::Entry;
+use super::fixtures::{NOW, key_record};
+use super::handles::{Door, FleetHandle};
+use super::housing::Housing;
+use super::journal::{ensure_operator_key, opener};
+use super::messages::{Claim, NewTenant, TenantView};
+use crate::gitops::folder::Folders;
+use crate::kms::KeyService;
+use crate::plane::{Opened, join};
+use actix::prelude::*;
+use bailiwick_kernel::clock::{ManualClock, SharedClock};
+use bailiwick_kernel::ids::{Generation, TenantKey};
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::shelf::Vault;
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::schema::Plan;
+use bailiwick_tenant::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use bailiwick_tenant::supervisor::doors::Doors;
+use bailiwick_tenant::supervisor::messages::{
+    AdoptPolicy, Admit, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, RoomView,
+};
+use secrecy::SecretString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Stands for a tenant's supervisor.
+pub(super) struct Probe {
+    address: String,
+    policy: Arc<PolicySnapshot>,
+    silent: Arc<AtomicBool>,
+    kept: Vec<AdoptPolicy>,
+}
+
+impl Actor for Probe {
+    type Context = Context<Self>;
+}
+
+/// Messages whose answer is of no interest here: dropped, which answers *lost*.
+macro_rules! drops {
+    ($($message:ty),*) => {$(
+        impl Handler<$message> for Probe {
+            type Result = ();
+            fn handle(&mut self, _message: $message, _ctx: &mut Self::Context) {}
+        }
+    )*};
+}
+drops!(Admit, IngestDocuments, RemoveDocument, ListDocuments, ShowDocument, GiveFeedback, ReadLineage, ExportLineage, ReadFigures);
+
+impl Handler<ReadPolicy> for Probe {
+    type Result = ();
+    fn handle(&mut self, read: ReadPolicy, _ctx: &mut Self::Context) {
+        read.reply.answer(Ok(Arc::clone(&self.policy)));
+    }
+}
+
+impl Handler<AdoptPolicy> for Probe {
+    type Result = ();
+    fn handle(&mut self, adopt: AdoptPolicy, _ctx: &mut Self::Context) {
+        if self.silent.load(Ordering::SeqCst) {
+            self.kept.push(adopt);
+            return;
+        }
+        self.policy = adopt.policy;
+        adopt.reply.answer(Ok(self.policy.version.clone()));
+    }
+}
+
+impl Handler<Inspect> for Probe {
+    type Result = ();
+    fn handle(&mut self, inspect: Inspect, _ctx: &mut Self::Context) {
+        if !self.silent.load(Ordering::SeqCst) {
+            let (kind, state) = ("supervisor".to_owned(), "serving".to_owned());
+            inspect.reply.answer(Ok(vec![RoomView { address: self.address.clone(), kind, state, mailbox_depth: 0, restarts: 0, last_fault: None }]));
+        }
+    }
+}
+
+impl Handler<Close> for Probe {
+    type Result = ();
+    fn handle(&mut self, close: Close, ctx: &mut Self::Context) {
+        ctx.stop();
+        close.reply.answer(Ok(()));
+    }
+}
+
+/// Opens probes on the test's arbiter.
+pub(super) struct Probes {
+    arbiter: ArbiterHandle,
+    /// Generations that were opened, with the tenant's name.
+    pub(super) opened: Mutex<Vec<(String, u64)>>,
+    /// Tenants that were destroyed.
+    pub(super) destroyed: Mutex<Vec<TenantKey>>,
+    /// The next opening fails with this.
+    pub(super) fails: Mutex<Option<Rejection>>,
+    /// Probes do not acknowledge policies and do not show themselves.
+    pub(super) silent: Arc<AtomicBool>,
+    vault: Vault,
+}
+
+impl Housing for Probes {
+    fn open(&self, tenant: TenantKey, name: &str, generation: Generation, policy: Arc<PolicySnapshot>) -> Outcome<Doors> {
+        if let Some(rejection) = self.fails.lock().unwrap().take() {
+            return Err(rejection);
+        }
+        self.opened.lock().unwrap().push((name.to_owned(), generation.0));
+        let (silent, (ready, furnished)) = (Arc::clone(&self.silent), std::sync::mpsc::sync_channel(1));
+        let address = format!("{tenant}/{}/supervisor", generation.0);
+        self.arbiter.spawn_fn(move || ready.send(doors(&Probe { address, policy, silent, kept: Vec::new() }.start())).unwrap());
+        furnished.recv().map_err(|_gone| Rejection::lost())
+    }
+
+    fn shred(&self, tenant: TenantKey) -> Outcome<()> {
+        self.destroyed.lock().unwrap().push(tenant);
+        self.vault.shred(tenant).map_err(|error| Rejection::new(Code::Internal, error.to_string()))
+    }
+}
+
+fn doors(probe: &Addr<Probe>) -> Doors {
+    Doors {
+        admit: probe.clone().recipient(),
+        ingest: probe.clone().recipient(),
+        remove: probe.clone().recipient(),
+        list: probe.clone().recipient(),
+        show: probe.clone().recipient(),
+        feedback: probe.clone().recipient(),
+        lineage: probe.clone().recipient(),
+        export: probe.clone().recipient(),
+        figures: probe.clone().recipient(),
+        policy: probe.clone().recipient(),
+        adopt: probe.clone().recipient(),
+        inspect: probe.clone().recipient(),
+        close: probe.clone().recipient(),
+    }
+}
+
+/// A running registry.
+pub(super) struct Bench {
+    pub(super) root: Arc<tempfile::TempDir>,
+    pub(super) folders: Folders,
+    pub(super) probes: Arc<Probes>,
+    pub(super) registry: Addr<Registry>,
+    pub(super) door: Door,
+    pub(super) operator: SecretString,
+    pub(super) clock: Arc<ManualClock>,
+    vault: Vault,
+}
+
+impl Bench {
+    pub(super) async fn start() -> Self {
+        let root = Arc::new(tempfile::tempdir().unwrap());
+        let vault = Vault::open(root.path()).unwrap();
+        Self::over(root, vault).await
+    }
+
+    /// The same store again, as after a restart: the registry before loses its journal to this one.
+    pub(super) async fn restart(&self) -> Self {
+        Self::over(Arc::clone(&self.root), self.vault.clone()).await
+    }
+
+    async fn over(root: Arc<tempfile::TempDir>, vault: Vault) -> Self {
+        let key_file = root.path().join("operator.key");
+        let folders = Folders::open(&root.path().join("folders")).unwrap();
+        let keys_folder = root.path().join("keys");
+        let reopen = opener(vault.clone(), &KeyService::open(&keys_folder).unwrap()).unwrap();
+        let (journal, mut directory): (_, Directory) = reopen().unwrap();
+        ensure_operator_key(&journal, &mut directory, &key_file, NOW).await.unwrap();
+        let operator = SecretString::from(std::fs::read_to_string(&key_file).unwrap().trim().to_owned());
+        let probes = Arc::new(Probes {
+            arbiter: Arbiter::current(),
+            opened: Mutex::default(),
+            destroyed: Mutex::default(),
+            fails: Mutex::default(),
+            silent: Arc::default(),
+            vault: vault.clone(),
+        });
+        let clock = ManualClock::at(NOW);
+        let shared: SharedClock = clock.clone();
+        let housing = Arc::clone(&probes) as Arc<dyn Housing>;
+        let (door, registry) = join(Opened { directory, journal, reopen }, shared, folders.clone(), Box::new(move |_happened| housing));
+        Self { root, folders, probes, registry, door, operator, clock, vault }
+    }
+
+    pub(super) fn vault(&self) -> Vault {
+        self.vault.clone()
+    }
+
+    pub(super) fn as_operator(&self, tenant: Option<&str>) -> Claim {
+        Claim { credential: Some(self.operator.clone()), tenant: tenant.map(str::to_owned) }
+    }
+
+    pub(super) async fn fleet(&self) -> FleetHandle {
+        self.door.fleet(self.as_operator(None)).await.unwrap()
+    }
+
+    pub(super) async fn create(&self, name: &str) -> TenantView {
+        self.fleet().await.create(new_tenant(name)).await.unwrap()
+    }
+
+    /// Issues a key of a tenant and gives the claim that shows it.
+    pub(super) async fn key(&self, tenant: &str, role: bailiwick_policy::access::Role) -> (String, Claim) {
+        let governing = self.door.govern(self.as_operator(Some(tenant))).await.unwrap();
+        let issued = governing.issue_key(super::messages::NewKey { role, user_id: None, expires_in_ms: None }).await.unwrap();
+        (issued.view.key_id, Claim { credential: Some(SecretString::from(issued.key)), tenant: None })
+    }
+}
+
+pub(super) fn new_tenant(name: &str) -> NewTenant {
+    let file = super::fixtures::record(name, uuid::Uuid::nil());
+    NewTenant { id: None, name: name.to_owned(), plan: Plan::Pro, config: file.config, quotas: file.quotas, metadata: file.metadata }
+}
+
+/// A credential in the form of a key that nobody issued.
+pub(super) fn stranger() -> Claim {
+    Claim { credential: Some(forge([3; super::credentials::RANDOM_BYTES]).whole), tenant: None }
+}
+
+/// An entry that is valid at any time.
+pub(super) fn some_entry() -> Entry {
+    Entry::KeyIssued(key_record(&super::fixtures::fresh(200), Some(uuid::Uuid::from_u128(1)), None))
+}

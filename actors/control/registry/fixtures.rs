@@ -1,0 +1,79 @@
+//! What the registry's tests are made of.
+use super::credentials::{FreshKey, forge};
+use super::directory::Directory;
+use super::entry::{Entry, KeyRecord};
+use crate::gitops::folder::compiled;
+use crate::gitops::templates;
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::access::Role;
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::schema::{Encryption, Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub(crate) const ACME: Uuid = Uuid::from_u128(0xacce);
+pub(crate) const BETA: Uuid = Uuid::from_u128(0xbe7a);
+pub(crate) const NOW: u64 = 1_760_000_000_000;
+
+pub(crate) fn record(name: &str, id: Uuid) -> TenantFile {
+    TenantFile {
+        id,
+        name: name.to_owned(),
+        status: Status::Active,
+        plan: Plan::Pro,
+        config: TenantConfig { region: "eu-west-1".to_owned(), retention_days: 30, encryption: Encryption::Standard },
+        quotas: Quotas {
+            max_requests_per_hour: 1_000,
+            max_concurrent_requests: 8,
+            max_cost_per_month: NanoUsd::parse_usd("310").unwrap(),
+            max_storage_gb: 0.5,
+        },
+        metadata: TenantMetadata {
+            industry: "finance".to_owned(),
+            compliance: vec!["SOX".to_owned(), "quote \" and: colon".to_owned()],
+            contact_email: "a@b.example".to_owned(),
+        },
+        created_at: Some("2026-01-01T00:00:00.000Z".to_owned()),
+        updated_at: None,
+    }
+}
+
+pub(crate) fn policy_of(file: &TenantFile) -> Arc<PolicySnapshot> {
+    compiled(&file.name, &templates::folder(file, "2026-01-01T00:00:00Z")).unwrap()
+}
+
+pub(crate) fn fresh(seed: u8) -> FreshKey {
+    let mut random = [seed; super::credentials::RANDOM_BYTES];
+    random[0] = seed.wrapping_mul(7).wrapping_add(1);
+    forge(random)
+}
+
+pub(crate) fn key_record(fresh: &FreshKey, tenant: Option<Uuid>, role: Option<Role>) -> KeyRecord {
+    KeyRecord {
+        key_id: fresh.key_id.clone(),
+        tenant,
+        role,
+        user_id: None,
+        digest: fresh.digest,
+        created_unix_ms: NOW,
+        expires_unix_ms: None,
+        revoked_unix_ms: None,
+        issued_by: "test".to_owned(),
+    }
+}
+
+/// `acme` and `beta`, both serving.
+pub(crate) fn two_tenants() -> Directory {
+    let mut directory = Directory::default();
+    for (name, id) in [("acme", ACME), ("beta", BETA)] {
+        directory.apply(&Entry::TenantRegistered { id, name: name.to_owned(), at_unix_ms: NOW });
+        let key = key_of(&directory, id);
+        directory.tenant_mut(key).unwrap().policy = Some(policy_of(&record(name, id)));
+    }
+    directory
+}
+
+pub(crate) fn key_of(directory: &Directory, id: Uuid) -> TenantKey {
+    directory.find_id(id).unwrap().key
+}
