@@ -2,6 +2,8 @@
 use super::{Output, say};
 use crate::config::Config;
 use anyhow::bail;
+use bailiwick_control::gitops::folder::Folders;
+use bailiwick_control::gitops::messages::Found;
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -90,20 +92,26 @@ impl Doctor {
     }
 }
 
-fn tenants(folder: &Path) -> Vec<Finding> {
-    let names = match bailiwick_control::gitops::names(folder) {
-        Ok(names) if names.is_empty() => return vec![finding("tenants", State::Warning, format!("{} holds no tenant; create one with `bailiwick tenant create`", folder.display()))],
-        Ok(names) => names,
+fn tenants(root: &Path) -> Vec<Finding> {
+    let listed = Folders::open(root).and_then(|folders| Ok((folders.names()?, folders)));
+    let (names, folders) = match listed {
+        Ok(listed) => listed,
         Err(error) => return vec![finding("tenants", State::Bad, error.to_string())],
     };
+    if names.is_empty() {
+        let words = format!("{} holds no tenant; create one with `bailiwick tenant create`", root.display());
+        return vec![finding("tenants", State::Warning, words)];
+    }
     let mut findings = Vec::new();
     for name in names {
-        match bailiwick_control::gitops::load(folder, &name) {
-            Ok(snapshot) => {
+        match folders.load(&name) {
+            Found::Compiled(snapshot) => {
                 findings.push(finding("tenants", State::Good, format!("{name}: policy {}", snapshot.version)));
-                findings.extend(snapshot.warnings.iter().map(|warning| finding("tenants", State::Warning, format!("{name}/{warning}"))));
+                let warnings = snapshot.warnings.iter();
+                findings.extend(warnings.map(|warning| finding("tenants", State::Warning, format!("{name}/{warning}"))));
             }
-            Err(errors) => findings.extend(errors.iter().map(|error| finding("tenants", State::Bad, format!("{name}/{error}")))),
+            Found::Broken(problems) => findings.push(finding("tenants", State::Bad, format!("{name}: {problems}"))),
+            Found::Gone => {}
         }
     }
     findings

@@ -77,6 +77,7 @@ impl Parcel {
             seq: 0,
             state: DocumentState::Failed,
             error,
+            code: Some(failure.code()),
         })
     }
 }
