@@ -7,6 +7,10 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use std::fmt;
 use std::sync::Arc;
 
+const TAG_BYTES: usize = 16;
+/// Bytes sealing adds: the nonce in front, the tag behind.
+pub const OVERHEAD_BYTES: usize = NONCE_LEN + TAG_BYTES;
+
 /// What a ciphertext is for; part of its associated data, so that a blob cannot stand in for a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
@@ -113,10 +117,62 @@ impl Cipher {
         sealed.extend_from_slice(&nonce);
         let mut body = plain.to_vec();
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(self.associated(purpose, name)), &mut body)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(self.associated(purpose, name)),
+                &mut body,
+            )
             .map_err(|_unspecified| CipherError::Refused)?;
         sealed.append(&mut body);
         Ok(sealed)
+    }
+
+    /// Seals like [`Cipher::seal`] and appends the result to `sealed`, without a buffer of its own. Adds
+    /// [`OVERHEAD_BYTES`] to the length of `plain`.
+    ///
+    /// # Errors
+    /// [`CipherError::Random`] where no nonce can be drawn.
+    pub fn seal_into(
+        &self,
+        purpose: Purpose,
+        name: &[u8],
+        plain: &[u8],
+        sealed: &mut Vec<u8>,
+    ) -> Result<(), CipherError> {
+        let mut nonce = [0_u8; NONCE_LEN];
+        self.random.fill(&mut nonce).map_err(|_unspecified| CipherError::Random)?;
+        sealed.reserve(plain.len() + OVERHEAD_BYTES);
+        sealed.extend_from_slice(&nonce);
+        let start = sealed.len();
+        sealed.extend_from_slice(plain);
+        let body = sealed.get_mut(start..).ok_or(CipherError::Refused)?;
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(self.associated(purpose, name)),
+                body,
+            )
+            .map_err(|_unspecified| CipherError::Refused)?;
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(())
+    }
+
+    /// Opens like [`Cipher::open`] into a buffer that is exactly [`OVERHEAD_BYTES`] shorter than `sealed`. Where it
+    /// refuses, what stands in the buffer means nothing.
+    ///
+    /// # Errors
+    /// [`CipherError::Refused`] where anything was altered or belongs elsewhere, or the buffer has another length.
+    pub fn open_into(&self, purpose: Purpose, name: &[u8], sealed: &[u8], plain: &mut [u8]) -> Result<(), CipherError> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(CipherError::Refused)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_unspecified| CipherError::Refused)?;
+        let (body, tag) = body.split_at_checked(plain.len()).ok_or(CipherError::Refused)?;
+        if tag.len() != TAG_BYTES {
+            return Err(CipherError::Refused);
+        }
+        self.key
+            .open_separate_gather(nonce, Aad::from(self.associated(purpose, name)), body, tag, plain)
+            .map_err(|_unspecified| CipherError::Refused)
     }
 
     /// Opens what [`Cipher::seal`] made for the same tenant, purpose and name.
@@ -134,5 +190,48 @@ impl Cipher {
         let length = plain.len();
         body.truncate(length);
         Ok(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "test")]
+    fn cipher() -> Cipher {
+        Cipher::derive(&[7; 32], TenantKey::mint(uuid::Uuid::from_u128(1))).unwrap()
+    }
+
+    #[test]
+    fn both_ways_of_sealing_are_opened_by_both_ways_of_opening() {
+        let cipher = cipher();
+        let mut appended = b"before".to_vec();
+        cipher.seal_into(Purpose::Index, b"name", b"plain", &mut appended).unwrap();
+        let sealed = appended.split_off(6);
+        assert_eq!(appended, b"before");
+        assert_eq!(sealed.len(), 5 + OVERHEAD_BYTES);
+        assert_eq!(cipher.open(Purpose::Index, b"name", &sealed).unwrap(), b"plain");
+
+        let sealed = cipher.seal(Purpose::Index, b"name", b"plain").unwrap();
+        let mut plain = [0; 5];
+        cipher.open_into(Purpose::Index, b"name", &sealed, &mut plain).unwrap();
+        assert_eq!(&plain, b"plain");
+    }
+
+    #[test]
+    fn opening_into_refuses_what_was_altered_renamed_or_is_of_another_length() {
+        let cipher = cipher();
+        let sealed = cipher.seal(Purpose::Index, b"name", b"plain").unwrap();
+        for at in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            assert_eq!(cipher.open_into(Purpose::Index, b"name", &altered, &mut [0; 5]), Err(CipherError::Refused));
+        }
+        assert_eq!(cipher.open_into(Purpose::Index, b"other", &sealed, &mut [0; 5]), Err(CipherError::Refused));
+        assert_eq!(cipher.open_into(Purpose::Blob, b"name", &sealed, &mut [0; 5]), Err(CipherError::Refused));
+        for length in [0, 4, 6, 64] {
+            let mut plain = vec![0; length];
+            assert_eq!(cipher.open_into(Purpose::Index, b"name", &sealed, &mut plain), Err(CipherError::Refused));
+        }
     }
 }

@@ -111,6 +111,19 @@ impl Journal {
         }
     }
 
+    /// Reads up to `max` entries from a position on, with position and chain hash. Blocking.
+    ///
+    /// # Errors
+    /// As [`Journal::replay`].
+    pub fn portion<T: DeserializeOwned>(&self, from: Position, max: usize) -> Result<Vec<(Position, [u8; 32], T)>, JournalError> {
+        let records = self.fabric.read(self.tenant(), from, max)?;
+        let open = |record: crate::fabric::SealedRecord| {
+            let plain = self.cipher.open(Purpose::Record, b"", &record.payload)?;
+            Ok((record.position, record.hash, codec::decode(&plain)?))
+        };
+        records.into_iter().map(open).collect()
+    }
+
     /// Reads one entry. Blocking.
     ///
     /// # Errors

@@ -22,12 +22,34 @@ pub const JSON_BYTES_MAX: usize = 4 << 20;
 pub const DOCUMENT_BYTES_MAX: usize = 32 << 20;
 /// Characters of text taken from one document.
 pub const DOCUMENT_CHARS_MAX: usize = 8 << 20;
+/// Characters of one chunk of a document.
+pub const CHUNK_CHARS_MAX: usize = 2_000;
+/// Characters of a title.
+pub const TITLE_CHARS_MAX: usize = 300;
+/// Bytes of a file's name, as file systems have it.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// Wall-clock time of one parser process; longer than [`PARSE_CPU_SECONDS_MAX`], so that a busy machine is not blamed
+/// on the document.
+pub const PARSE_MS_MAX: u64 = 20_000;
+/// Processor time of one parser process.
+pub const PARSE_CPU_SECONDS_MAX: u64 = 15;
+/// Address space of one parser process.
+pub const PARSE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// Files open in one parser process: the three it is given and a few of the runtime's own.
+pub const PARSE_FILES_MAX: u64 = 16;
+/// Bytes of a parser process's answer: every character of the largest text escaped, with its frame.
+pub const PARSE_REPLY_BYTES_MAX: usize = 64 << 20;
+/// Files in one archive (docx).
+pub const ARCHIVE_ENTRIES_MAX: usize = 4_096;
+/// Bytes of one unpacked file of an archive.
+pub const ARCHIVE_ENTRY_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of one value in the store; larger ones would bypass its log (design §7).
 pub const STORE_VALUE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of one key in the store: 256 of them make a page, which must not bypass its log either.
 pub const STORE_KEY_BYTES_MAX: usize = 2 << 10;
-/// Bytes of one segment of the store's log.
-pub const STORE_SEGMENT_BYTES: usize = 4 << 20;
+/// Bytes of one segment of the store's log. A page larger than a quarter of it leaves the log for a file that is never
+/// synced, and a page holds up to 17 values, or 19 while two are merged.
+pub const STORE_SEGMENT_BYTES: usize = 8 << 20;
 /// Bytes of pages the store keeps in memory.
 pub const STORE_CACHE_BYTES: u64 = 64 << 20;
 /// Blobs up to this size stand in the store, larger ones in a file of their own.
@@ -52,8 +74,38 @@ pub const READ_BYTES_MAX: usize = 8 << 20;
 pub const MAILBOX_MAX: usize = 1_024;
 /// Frames waiting in one streamed reply: a slow client stops its own turn, nobody else's.
 pub const STREAM_FRAMES_MAX: usize = 64;
+/// Bytes of one provider's answer, whole or streamed; a longer one is given up.
+pub const PROVIDER_ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a provider's error body that are read for its reason.
+pub const PROVIDER_ERROR_BYTES_MAX: usize = 16 << 10;
+/// Bytes a provider's stream may run ahead of the asker.
+pub const PROVIDER_AHEAD_BYTES_MAX: usize = 64 << 10;
+/// Characters of a provider's error message quoted to the asker.
+pub const PROVIDER_QUOTE_CHARS_MAX: usize = 200;
+/// Longest `Retry-After` of a provider that is waited for; a longer one means the next candidate.
+pub const PROVIDER_RETRY_AFTER_MS_MAX: u64 = 10_000;
+/// Token counts of large texts under way off the reactor.
+pub const TOKEN_COUNTS_MAX: usize = 2;
 /// Asks in flight on one WebSocket session.
 pub const SESSION_ASKS_MAX: usize = 16;
+/// Bytes of one frame a WebSocket client sends: the longest question with room for its escapes.
+pub const SESSION_FRAME_BYTES_MAX: usize = 256 << 10;
+/// Uploads read into memory at the same time, over all tenants.
+pub const UPLOADS_IN_FLIGHT_MAX: usize = 16;
+/// Connections open at the same time.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Characters of an id, name, domain, use case or region given by a caller.
+pub const NAME_CHARS_MAX: usize = 256;
+/// Characters of a source URL.
+pub const SOURCE_CHARS_MAX: usize = 2_048;
+/// Bytes of the free metadata of one document, and of its detached signature.
+pub const METADATA_BYTES_MAX: usize = 16 << 10;
+/// Characters of a comment and of a correct answer in one feedback.
+pub const FEEDBACK_CHARS_MAX: usize = 6_000;
+/// Items of one page of a list.
+pub const PAGE_ITEMS_MAX: usize = 1_000;
+/// Records looked at for one portion of an export.
+pub const EXPORT_PORTION_MAX: usize = 512;
 /// Panics of one tenant's rooms within [`RESTART_WINDOW_MS`] before that tenant is quarantined.
 pub const RESTARTS_MAX: u32 = 32;
 /// The window of the restart budget.
@@ -98,9 +150,16 @@ pub const COST_DAYS_MAX: usize = 62;
 pub const NOTE_CHARS_MAX: usize = 500;
 
 const _: () = assert!(INLINE_BLOB_BYTES_MAX < STORE_VALUE_BYTES_MAX, "an inline blob must fit a store value");
-const _: () = assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
+const _: () =
+    assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
+const _: () = assert!(FEEDBACK_CHARS_MAX * 2 * 4 + 2_048 < RECORD_BYTES_MAX, "feedback must fit one record");
+const _: () = assert!(QUESTION_CHARS_MAX * 12 < SESSION_FRAME_BYTES_MAX, "the longest question, escaped, must fit a frame");
+const _: () = assert!(PROVIDER_AHEAD_BYTES_MAX < PROVIDER_ANSWER_BYTES_MAX, "what runs ahead is part of an answer");
 const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed");
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");
 const _: () = assert!(FOLDERS_PER_BATCH_MAX < APPEND_RECORDS_MAX, "one batch of folders must fit one append");
 const _: () = assert!(FOLDER_QUIET_MS < FOLDER_BURST_MS, "a burst must be able to end");
 const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");
+const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");
+const _: () = assert!(DOCUMENT_CHARS_MAX * 6 < PARSE_REPLY_BYTES_MAX, "the largest text must fit the parser's answer");
+const _: () = assert!(20 * (STORE_VALUE_BYTES_MAX + STORE_KEY_BYTES_MAX) < STORE_SEGMENT_BYTES / 4, "a page must stay in the log");

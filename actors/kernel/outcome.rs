@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Stable codes of contract §2. The edge maps each to one status; nothing else invents codes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// No usable credential.

@@ -110,6 +110,16 @@ impl Belongings {
     pub fn shelf(&self, name: &'static str) -> Result<Shelf, ShelfError> {
         Ok(Shelf { tree: self.store.tree(self.cipher.tenant(), name)?, cipher: self.cipher.clone() })
     }
+
+    /// Acquires the journal anew, for rebuilt rooms: what an earlier incarnation still had in flight becomes stale.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the journal is damaged.
+    pub fn reacquire(&self) -> Result<Self, JournalError> {
+        let journal = Journal::acquire(Arc::clone(&self.store) as Arc<dyn Fabric>, self.cipher.clone())?;
+        Ok(Self { journal, cipher: self.cipher.clone(), folder: self.folder.clone(), store: Arc::clone(&self.store) })
+    }
 }
 
 /// Opens belongings. Held by the registry alone.

@@ -19,6 +19,13 @@ pub enum Entry {
     },
     /// A turn ended in an answer, an abstention or a completion, and was charged.
     AnswerRecorded(Box<AnswerRecorded>),
+    /// The rest of an answer too long for one record; stands in the same append, right behind it.
+    AnswerContinued {
+        /// Which question.
+        query_id: String,
+        /// The words that follow.
+        text: String,
+    },
     /// A turn was refused.
     Refused {
         /// Which question.
@@ -100,7 +107,7 @@ pub struct DocumentAccepted {
 }
 
 /// One cited (or retrieved) chunk in the lineage of an answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LineageChunk {
     /// The document.
     pub source_id: String,
@@ -115,7 +122,7 @@ pub struct LineageChunk {
 }
 
 /// An answer as it was given. Carries its charge: one record, one charge.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AnswerRecorded {
     /// Which question.
     pub query_id: String,
@@ -133,6 +140,8 @@ pub struct AnswerRecorded {
     pub model: ModelUsed,
     /// Tokens and the money charged.
     pub usage: Usage,
+    /// Part of the charge above what was held, because the provider reported more.
+    pub overrun: NanoUsd,
     /// Policy it was cleared under.
     pub policy_version: String,
     /// Key that asked.
@@ -150,7 +159,7 @@ pub struct AnswerRecorded {
 }
 
 /// Feedback on an answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FeedbackGiven {
     /// Which question.
     pub query_id: String,

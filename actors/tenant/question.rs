@@ -54,7 +54,7 @@ pub struct Chat {
 }
 
 /// A piece of a document as retrieved. Offsets are characters of the extracted text.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Passage {
     /// The document.
     pub document_id: String,
@@ -83,7 +83,7 @@ pub struct Passage {
 }
 
 /// One citation of an answer. `start..end` are characters of the document's text.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Citation {
     /// The marker in the answer's text, such as `[1]`.
     pub marker: String,
@@ -109,7 +109,7 @@ pub struct Citation {
 }
 
 /// Which model answered.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ModelUsed {
     /// Provider's name in the catalogue.
     pub provider: String,
@@ -122,7 +122,7 @@ pub struct ModelUsed {
 }
 
 /// Tokens and money of one call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: u64,
@@ -134,7 +134,7 @@ pub struct Usage {
 }
 
 /// A grounded answer as the native routes give it (contract §2).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Answer {
     /// Names the question from here to its lineage.
     pub query_id: String,

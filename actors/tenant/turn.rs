@@ -10,7 +10,9 @@ use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use crate::supervisor::sideways::Sideways;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 /// The edge's end of a turn.
@@ -19,6 +21,7 @@ pub struct Awaiting {
     /// Frames of a streamed reply; closed at once where the reply is whole.
     pub frames: mpsc::Receiver<Frame>,
     last: oneshot::Receiver<Outcome<Reply>>,
+    upstream_us: Arc<AtomicU64>,
 }
 
 impl Awaiting {
@@ -28,6 +31,12 @@ impl Awaiting {
     /// Whatever the turn was refused or failed with; [`Rejection::lost`] where it was dropped.
     pub async fn reply(self) -> Outcome<Reply> {
         self.last.await.unwrap_or_else(|_dropped| Err(Rejection::lost()))
+    }
+
+    /// Microseconds spent waiting for providers, once a room has noted them: what is not the house's own time.
+    #[must_use]
+    pub fn upstream_us(&self) -> Option<u64> {
+        Some(self.upstream_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
     }
 
     /// As [`Awaiting::reply`], leaving the frames readable.
@@ -44,6 +53,7 @@ impl Awaiting {
 pub struct ReplyLine {
     frames: Option<mpsc::Sender<Frame>>,
     last: oneshot::Sender<Outcome<Reply>>,
+    upstream_us: Arc<AtomicU64>,
 }
 
 /// Where a provider's words go while they are still coming: bounded, and closed where the asker hung up.
@@ -83,6 +93,14 @@ impl FrameSink {
             None => Ok(()),
         }
     }
+
+    /// Waits until the reader is gone; for ever where nobody reads frames.
+    pub async fn closed(&self) {
+        match &self.0 {
+            Some(frames) => frames.closed().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl ReplyLine {
@@ -90,16 +108,21 @@ impl ReplyLine {
     #[must_use]
     pub fn whole() -> (Self, Awaiting) {
         let (_closed, frames) = mpsc::channel(1);
-        let (last, awaiting) = oneshot::channel();
-        (Self { frames: None, last }, Awaiting { frames, last: awaiting })
+        Self::pair(None, frames)
     }
 
     /// A line whose reply comes in frames first.
     #[must_use]
     pub fn streaming() -> (Self, Awaiting) {
         let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
+        Self::pair(Some(sender), frames)
+    }
+
+    fn pair(sender: Option<mpsc::Sender<Frame>>, frames: mpsc::Receiver<Frame>) -> (Self, Awaiting) {
         let (last, awaiting) = oneshot::channel();
-        (Self { frames: Some(sender), last }, Awaiting { frames, last: awaiting })
+        let upstream_us = Arc::new(AtomicU64::new(0));
+        let line = Self { frames: sender, last, upstream_us: Arc::clone(&upstream_us) };
+        (line, Awaiting { frames, last: awaiting, upstream_us })
     }
 
     /// True where the reply comes in frames first.
@@ -137,6 +160,58 @@ pub struct Case {
     pub idempotency_key: Option<String>,
     /// Counts the tenant's turns in flight; returned with the turn.
     pub permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    /// Where refusals are recorded and counted, one-way.
+    pub sideways: Sideways,
+}
+
+/// Turns standing before each room: retrieval, budget, routing, exit. What the live tree shows as mailbox depth.
+#[derive(Debug, Default)]
+pub struct Whereabouts([AtomicU64; 4]);
+
+impl Whereabouts {
+    /// Turns before the room, by its name on the door plate.
+    #[must_use]
+    pub fn before(&self, room: &str) -> u64 {
+        let [retrieval, budget, routing, exit] = &self.0;
+        let counter = match room {
+            "retrieval" => retrieval,
+            "budget" => budget,
+            "routing" => routing,
+            _ => exit,
+        };
+        counter.load(Ordering::Relaxed)
+    }
+}
+
+/// Where one turn stands; leaving is its `Drop`.
+#[derive(Debug)]
+struct Place {
+    counts: Arc<Whereabouts>,
+    at: usize,
+}
+
+impl Place {
+    fn at(counts: Arc<Whereabouts>, at: usize) -> Self {
+        let place = Self { counts, at };
+        place.count(|counter| counter.fetch_add(1, Ordering::Relaxed));
+        place
+    }
+
+    fn moved_to(self, at: usize) -> Self {
+        Self::at(Arc::clone(&self.counts), at)
+    }
+
+    fn count(&self, change: impl Fn(&AtomicU64) -> u64) {
+        if let Some(counter) = self.counts.0.get(self.at) {
+            change(counter);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.count(|counter| counter.fetch_sub(1, Ordering::Relaxed));
+    }
 }
 
 /// Stage: let in by role, rate, concurrency and policy.
@@ -189,6 +264,9 @@ pub struct Draft {
     pub model: ModelUsed,
     /// True where the asker hung up before the end: settle, record, answer nobody.
     pub cut_short: bool,
+    /// What the asker gets instead of the words, where money was used and no answer came of it (a stream that broke
+    /// off, words the output policy forbids): settle, record, then refuse with this.
+    pub rejection: Option<Rejection>,
 }
 
 /// The words of a draft.
@@ -220,11 +298,13 @@ pub struct Turn<Stage: 'static> {
     /// What this stage added.
     pub stage: Stage,
     line: ReplyLine,
+    place: Place,
 }
 
 impl<Stage> Turn<Stage> {
     /// Ends the turn where it stands. A hold it carries returns by itself.
     pub fn refuse(self, rejection: Rejection) {
+        self.case.sideways.refused(&self.case, &rejection);
         self.line.reject(rejection);
     }
 
@@ -232,6 +312,11 @@ impl<Stage> Turn<Stage> {
     #[must_use]
     pub fn sink(&self) -> FrameSink {
         self.line.sink()
+    }
+
+    /// Notes time spent waiting for a provider, in microseconds; several calls of one turn add up.
+    pub fn note_upstream_us(&self, waited_us: u64) {
+        self.line.upstream_us.fetch_add(waited_us, Ordering::Relaxed);
     }
 
     /// True where the reply comes in frames first.
@@ -243,14 +328,15 @@ impl<Stage> Turn<Stage> {
 
 impl Turn<Admitted> {
     /// Starts a turn. Called by the supervisor's admission only.
-    pub(crate) fn admit(case: Case, line: ReplyLine) -> Self {
-        Self { case: Box::new(case), stage: Admitted(()), line }
+    pub(crate) fn admit(case: Case, line: ReplyLine, whereabouts: Arc<Whereabouts>) -> Self {
+        Self { case: Box::new(case), stage: Admitted(()), line, place: Place::at(whereabouts, 0) }
     }
 
     /// Adds the passages.
     #[must_use]
     pub fn ground(self, passages: Arc<[Passage]>) -> Turn<Grounded> {
-        Turn { case: self.case, stage: Grounded { passages }, line: self.line }
+        let Self { case, line, place, .. } = self;
+        Turn { case, stage: Grounded { passages }, line, place: place.moved_to(1) }
     }
 }
 
@@ -258,7 +344,14 @@ impl Turn<Grounded> {
     /// Adds the hold.
     #[must_use]
     pub fn fund(self, hold: Hold) -> Turn<Funded> {
-        Turn { case: self.case, stage: Funded { passages: self.stage.passages, hold }, line: self.line }
+        let Self { case, stage: Grounded { passages }, line, place } = self;
+        Turn { case, stage: Funded { passages, hold }, line, place: place.moved_to(2) }
+    }
+
+    /// A search ends with its passages: it needs no money and no model.
+    pub(crate) fn clear_hits(self) -> Turn<Cleared> {
+        let Self { case, stage: Grounded { passages }, line, place } = self;
+        Turn { case, stage: Cleared { reply: Reply::Hits(passages) }, line, place: place.moved_to(3) }
     }
 }
 
@@ -266,14 +359,38 @@ impl Turn<Funded> {
     /// Adds what the provider said.
     #[must_use]
     pub fn answer(self, draft: Draft) -> Turn<Answered> {
-        Turn { case: self.case, stage: Answered { passages: self.stage.passages, hold: self.stage.hold, draft }, line: self.line }
+        let Self { case, stage: Funded { passages, hold }, line, place } = self;
+        Turn { case, stage: Answered { passages, hold, draft }, line, place: place.moved_to(3) }
     }
 }
 
-impl<Stage> Turn<Stage> {
-    /// Clears a turn whose record is durable. Called by the supervisor's exit only.
-    pub(crate) fn clear(self, reply: Reply) -> Turn<Cleared> {
-        Turn { case: self.case, stage: Cleared { reply }, line: self.line }
+impl Turn<Answered> {
+    /// Takes the draft out for the exit to clear; an empty abstention stays behind.
+    pub(crate) fn take_draft(&mut self) -> Draft {
+        let nothing = Draft {
+            content: DraftContent::Abstained { reason: String::new() },
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            model: ModelUsed::default(),
+            cut_short: false,
+            rejection: None,
+        };
+        std::mem::replace(&mut self.stage.draft, nothing)
+    }
+
+    /// Settles the hold with what a durable record charges and clears the turn. Called by the exit only.
+    pub(crate) fn settle_and_clear(self, charged: bailiwick_kernel::money::NanoUsd, reply: Reply) -> Turn<Cleared> {
+        let Self { case, stage: Answered { hold, .. }, line, place } = self;
+        hold.settle(charged);
+        Turn { case, stage: Cleared { reply }, line, place }
+    }
+
+    /// Settles the hold and ends the turn with a refusal: the provider was paid, the asker gets nothing.
+    pub(crate) fn settle_and_refuse(self, charged: bailiwick_kernel::money::NanoUsd, rejection: Rejection) {
+        let Self { case, stage: Answered { hold, .. }, line, .. } = self;
+        hold.settle(charged);
+        case.sideways.refused(&case, &rejection);
+        line.reject(rejection);
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Knock {
 }
 
 /// A tenant as the control plane shows it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TenantView {
     /// The registry record.
     #[serde(flatten)]
@@ -64,7 +64,7 @@ pub struct TenantView {
 }
 
 /// A tenant to create.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
     /// UUID; drawn where absent.
@@ -84,7 +84,7 @@ pub struct NewTenant {
 }
 
 /// Changes to a tenant; absent fields stay.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantChanges {
     /// Plan.
@@ -102,7 +102,7 @@ pub struct TenantChanges {
 }
 
 /// Filters of a list (specification 2.2); absent ones pass everything.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantFilters {
     /// Only of this status.
@@ -123,7 +123,7 @@ pub struct TenantFilters {
 }
 
 /// A key as listed; the secret is never kept.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeyView {
     /// Public id.
     pub key_id: String,
@@ -140,7 +140,7 @@ pub struct KeyView {
 }
 
 /// A key at the one moment its secret is known.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IssuedKey {
     /// The key: `bwk_<public id>_<secret>`. Shown once.
     pub key: String,
@@ -150,7 +150,7 @@ pub struct IssuedKey {
 }
 
 /// A key to issue.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// Role.

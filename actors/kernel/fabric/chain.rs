@@ -36,7 +36,13 @@ impl Head {
 
 /// The chain hash of a record: every field but the last has a fixed width, so no two records hash alike.
 #[must_use]
-pub fn link(tenant: TenantKey, at: Position, epoch: Epoch, previous: &[u8; HASH_BYTES], payload: &[u8]) -> [u8; HASH_BYTES] {
+pub fn link(
+    tenant: TenantKey,
+    at: Position,
+    epoch: Epoch,
+    previous: &[u8; HASH_BYTES],
+    payload: &[u8],
+) -> [u8; HASH_BYTES] {
     let mut context = Context::new(&SHA256);
     context.update(RECORD_DOMAIN);
     context.update(tenant.as_bytes());
@@ -94,7 +100,11 @@ impl Walk {
     /// A pass that starts with the record at `first`: its own link to the one before is taken as it stands.
     #[must_use]
     pub fn starting_at(tenant: TenantKey, first: Position) -> Self {
-        if first == Position(0) { Self::from_genesis(tenant) } else { Self { next: first, previous: None, ..Self::from_genesis(tenant) } }
+        if first == Position(0) {
+            Self::from_genesis(tenant)
+        } else {
+            Self { next: first, previous: None, ..Self::from_genesis(tenant) }
+        }
     }
 
     /// Also checks that the journal still has a head it once had: its tail must not have been lost since.
@@ -115,7 +125,8 @@ impl Walk {
     /// # Errors
     /// [`Damage`] for a gap or an altered record.
     pub fn step<'a>(&mut self, key: &[u8], value: &'a [u8]) -> Result<Option<Frame<'a>>, Damage> {
-        let at = record::position(key).ok_or_else(|| self.damage(format!("a key of {} bytes stands where it should be", key.len())))?;
+        let at = record::position(key)
+            .ok_or_else(|| self.damage(format!("a key of {} bytes stands where it should be", key.len())))?;
         if let Some(position) = self.torn {
             return Err(Damage { position, reason: String::from("it is torn, and records follow it") });
         }

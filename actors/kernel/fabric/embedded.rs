@@ -2,7 +2,7 @@
 use super::blobs::Blobs;
 use super::chain::{Damage, End, Head, Walk};
 use super::seats::{Seat, Seats, Standing};
-use super::store::{Keyed, SledStore, Store, StoreFailure};
+use super::store::{Keyed, Pairs, SledStore, Store, StoreFailure};
 use super::writer::{Append, Writer, ended};
 use super::*;
 use super::{ledger, record};
@@ -49,7 +49,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`FabricError::Store`].
-    pub fn apply(&self, puts: Vec<(Vec<u8>, Vec<u8>)>, removals: &[Vec<u8>]) -> Result<(), FabricError> {
+    pub fn apply(&self, puts: Pairs, removals: &[Vec<u8>]) -> Result<(), FabricError> {
         self.keyed.apply(puts, removals).map_err(|failure| failure.while_doing("writing a shelf"))
     }
 
@@ -57,7 +57,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`FabricError::Store`].
-    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, max: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, FabricError> {
+    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, max: usize) -> Result<Pairs, FabricError> {
         let from = after.map_or_else(|| prefix.to_vec(), |key| [key, &[0]].concat().max(prefix.to_vec()));
         let mut found = Vec::new();
         let mut collect = |key: &[u8], value: &[u8]| {
@@ -116,7 +116,8 @@ impl Embedded {
     /// # Errors
     /// [`FabricError::Store`], also where another process has it open.
     pub fn open(folder: &Path) -> Result<Self, FabricError> {
-        let store = SledStore::open(&folder.join("store")).map_err(|failure| failure.while_doing("opening the store"))?;
+        let store =
+            SledStore::open(&folder.join("store")).map_err(|failure| failure.while_doing("opening the store"))?;
         Self::over(Arc::new(store), folder, APPEND_QUEUE_MAX)
     }
 
@@ -154,7 +155,8 @@ impl Embedded {
         let bytes = self.ledger.get(tenant.as_bytes()).map_err(|failure| failure.while_doing(DOING))?;
         let Some(bytes) = bytes else { return Ok(ledger::Entry { epoch: Epoch(0), mark: Head::genesis(tenant) }) };
         ledger::decode(&bytes).ok_or_else(|| {
-            StoreFailure(format!("the entry of {tenant} was altered; restore the node from a backup")).while_doing(DOING)
+            StoreFailure(format!("the entry of {tenant} was altered; restore the node from a backup"))
+                .while_doing(DOING)
         })
     }
 
@@ -174,7 +176,13 @@ impl Embedded {
 
     /// Verifies a journal and cuts a torn last record. Verified once from its first record, a journal is verified
     /// from the last mark when it is acquired again by the same process: reading verifies as well.
-    fn verify(&self, tenant: TenantKey, mark: Head, verified_before: bool, journal: &dyn Keyed) -> Result<Head, FabricError> {
+    fn verify(
+        &self,
+        tenant: TenantKey,
+        mark: Head,
+        verified_before: bool,
+        journal: &dyn Keyed,
+    ) -> Result<Head, FabricError> {
         const DOING: &str = "verifying a journal";
         let last_marked = Position(mark.next.0.saturating_sub(1));
         let start = if verified_before { Walk::starting_at(tenant, last_marked) } else { Walk::from_genesis(tenant) };
@@ -184,7 +192,9 @@ impl Embedded {
         let End { head, torn } = walk.finish().map_err(damaged(tenant))?;
         if let Some(position) = torn {
             tracing::warn!(%tenant, position = position.0, "a torn record at the end of the journal was cut");
-            journal.apply(Vec::new(), &[record::key(position).to_vec()]).map_err(|failure| failure.while_doing(DOING))?;
+            journal
+                .apply(Vec::new(), &[record::key(position).to_vec()])
+                .map_err(|failure| failure.while_doing(DOING))?;
         }
         Ok(head.unwrap_or(mark))
     }
@@ -194,7 +204,12 @@ impl Embedded {
         self.seats.get(tenant).and_then(|seat| seat.state().durable)
     }
 
-    fn queue(&self, tenant: TenantKey, epoch: Epoch, payloads: Vec<Vec<u8>>) -> Result<oneshot::Receiver<writer::Answer>, AppendError> {
+    fn queue(
+        &self,
+        tenant: TenantKey,
+        epoch: Epoch,
+        payloads: Vec<Vec<u8>>,
+    ) -> Result<oneshot::Receiver<writer::Answer>, AppendError> {
         if payloads.is_empty() || payloads.len() > APPEND_RECORDS_MAX {
             return Err(AppendError::Count { records: payloads.len(), max: APPEND_RECORDS_MAX });
         }
@@ -228,7 +243,12 @@ impl Fabric for Embedded {
         Ok(Tenure { epoch, next: head.next })
     }
 
-    fn append(&self, tenant: TenantKey, epoch: Epoch, payloads: Vec<Vec<u8>>) -> BoxFuture<Result<Appended, AppendError>> {
+    fn append(
+        &self,
+        tenant: TenantKey,
+        epoch: Epoch,
+        payloads: Vec<Vec<u8>>,
+    ) -> BoxFuture<Result<Appended, AppendError>> {
         let queued = self.queue(tenant, epoch, payloads);
         Box::pin(async move { queued?.await.unwrap_or_else(|_dropped| Err(ended())) })
     }
@@ -236,7 +256,8 @@ impl Fabric for Embedded {
     fn read(&self, tenant: TenantKey, from: Position, max: usize) -> Result<Vec<SealedRecord>, FabricError> {
         let durable = self.durable(tenant);
         let Some(journal) = self.store.existing(&journal_name(tenant)) else { return Ok(Vec::new()) };
-        let end = Position(from.0.saturating_add(u64::try_from(max).unwrap_or(u64::MAX))).min(durable.unwrap_or(Position(u64::MAX)));
+        let end = Position(from.0.saturating_add(u64::try_from(max).unwrap_or(u64::MAX)))
+            .min(durable.unwrap_or(Position(u64::MAX)));
         if from >= end {
             return Ok(Vec::new());
         }
@@ -245,9 +266,18 @@ impl Fabric for Embedded {
         let stored = walk_tree(journal.as_ref(), &mut walk, |position, frame| {
             if position >= from {
                 bytes = bytes.saturating_add(frame.payload.len());
-                records.push(SealedRecord { position, epoch: frame.epoch, hash: frame.hash, payload: frame.payload.to_vec() });
+                records.push(SealedRecord {
+                    position,
+                    epoch: frame.epoch,
+                    hash: frame.hash,
+                    payload: frame.payload.to_vec(),
+                });
             }
-            if position.next() >= end || bytes >= READ_BYTES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if position.next() >= end || bytes >= READ_BYTES_MAX {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         stored.map_err(|failure| failure.while_doing("reading a journal"))?.map_err(damaged(tenant))?;
         let broken_off = durable.is_some() && walk.next() < end && bytes < READ_BYTES_MAX;

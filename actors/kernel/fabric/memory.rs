@@ -1,25 +1,24 @@
 //! A store in memory, for tests: it remembers the order of its writes, can lose power after any of them, and fails or
 //! waits where a test tells it to. It also shows that the seam's suite does not depend on sled.
-use super::store::{Keyed, Store, StoreFailure, Visitor};
+use super::store::{Keyed, Pairs, Store, StoreFailure, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 /// Called with the tree's name before each write, or with `sync` before each sync.
 pub(super) type Hook = Box<dyn FnMut(&str) -> Result<(), StoreFailure> + Send>;
-type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
-type Puts = Vec<(Vec<u8>, Vec<u8>)>;
+type Sorted = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Clone, Debug)]
 enum Write {
-    Apply { tree: String, puts: Puts, removals: Vec<Vec<u8>> },
+    Apply { tree: String, puts: Pairs, removals: Vec<Vec<u8>> },
     Create(String),
     Drop(String),
 }
 
 #[derive(Default)]
 struct Inner {
-    trees: Mutex<BTreeMap<String, Pairs>>,
+    trees: Mutex<BTreeMap<String, Sorted>>,
     log: Mutex<Vec<Write>>,
     synced: Mutex<usize>,
     syncs: Mutex<usize>,
@@ -129,7 +128,7 @@ struct MemoryTree {
 }
 
 impl MemoryTree {
-    fn pairs(&self) -> Result<Pairs, StoreFailure> {
+    fn pairs(&self) -> Result<Sorted, StoreFailure> {
         let trees = self.store.0.trees.lock().unwrap();
         trees.get(&self.name).cloned().ok_or_else(|| StoreFailure(format!("the tree {} was dropped", self.name)))
     }
@@ -140,7 +139,7 @@ impl Keyed for MemoryTree {
         Ok(self.pairs()?.get(key).cloned())
     }
 
-    fn apply(&self, puts: Puts, removals: &[Vec<u8>]) -> Result<(), StoreFailure> {
+    fn apply(&self, puts: Pairs, removals: &[Vec<u8>]) -> Result<(), StoreFailure> {
         self.pairs()?;
         MemoryStore::ask(&self.store.0.before_write, &self.name)?;
         self.store.replay(Write::Apply { tree: self.name.clone(), puts, removals: removals.to_vec() });

@@ -142,7 +142,12 @@ pub trait Fabric: Send + Sync + 'static {
     fn acquire(&self, tenant: TenantKey) -> Result<Tenure, FabricError>;
 
     /// Appends sealed payloads as one unit and resolves when they are durable.
-    fn append(&self, tenant: TenantKey, epoch: Epoch, payloads: Vec<Vec<u8>>) -> BoxFuture<Result<Appended, AppendError>>;
+    fn append(
+        &self,
+        tenant: TenantKey,
+        epoch: Epoch,
+        payloads: Vec<Vec<u8>>,
+    ) -> BoxFuture<Result<Appended, AppendError>>;
 
     /// Reads up to `max` records from a position on, in order, verifying the chain between them. Blocking.
     ///

@@ -100,7 +100,9 @@ impl Seats {
         }
         let mut seats = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let vacant = || State { epoch: Epoch(0), standing: Standing::Vacant, durable: None };
-        Arc::clone(seats.entry(tenant).or_insert_with(|| Arc::new(Seat { turn: Mutex::new(()), state: Mutex::new(vacant()) })))
+        Arc::clone(
+            seats.entry(tenant).or_insert_with(|| Arc::new(Seat { turn: Mutex::new(()), state: Mutex::new(vacant()) })),
+        )
     }
 
     /// Who holds what.

@@ -1,16 +1,17 @@
 //! The store under the embedded back end: named trees of keys and values. The one file that names sled.
 //!
-//! Four rules make sled 0.34 safe to acknowledge from: one database for the node; segments of 4 MiB and values of at
+//! Four rules make sled 0.34 safe to acknowledge from: one database for the node; segments of 8 MiB and values of at
 //! most 64 KiB, because larger pages leave its log for files it never syncs; a bounded cache; and an fdatasync of our
 //! own after its `flush`, which on Linux is only a `sync_file_range`.
 use super::FabricError;
 use crate::limits::{STORE_CACHE_BYTES, STORE_KEY_BYTES_MAX, STORE_SEGMENT_BYTES, STORE_VALUE_BYTES_MAX};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 /// What a store said when it failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ impl From<std::io::Error> for StoreFailure {
         Self(error.to_string())
     }
 }
+
+/// Keys with their values.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Sees one key and value at a time and says whether to go on.
 pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
@@ -79,7 +83,7 @@ pub trait Keyed: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// [`StoreFailure`], also for a key or value larger than a store may hold; then nothing was written.
-    fn apply(&self, puts: Vec<(Vec<u8>, Vec<u8>)>, removals: &[Vec<u8>]) -> Result<(), StoreFailure>;
+    fn apply(&self, puts: Pairs, removals: &[Vec<u8>]) -> Result<(), StoreFailure>;
 
     /// Visits keys in order, from a key on.
     ///
@@ -114,6 +118,7 @@ impl SledStore {
     /// [`StoreFailure`], also where another process has it open.
     pub fn open(folder: &Path) -> Result<Self, StoreFailure> {
         std::fs::create_dir_all(folder)?;
+        wait_until_let_go(&folder.join("db"))?;
         // Without a flusher thread: nothing is durable but by our own sync, and idle nodes stay idle.
         let database = sled::Config::new()
             .path(folder)
@@ -139,6 +144,21 @@ impl SledStore {
         self.database.flush()?;
         Ok(self.log.sync_data()?)
     }
+}
+
+/// A store that closes is let go of by a thread of its own, a moment after its last handle is gone; so one that is
+/// opened again at once asks a few times before it takes the file for another process's.
+fn wait_until_let_go(log: &Path) -> Result<(), StoreFailure> {
+    const ATTEMPTS: u32 = 40;
+    let Ok(file) = File::open(log) else { return Ok(()) };
+    for _ in 0..ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file.unlock()?),
+            Err(TryLockError::WouldBlock) => std::thread::park_timeout(Duration::from_millis(25)),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    Err(StoreFailure(format!("another process has {} open; stop it first", log.display())))
 }
 
 /// Makes created, renamed and removed entries of a folder durable.
@@ -167,7 +187,12 @@ impl Store for SledStore {
 
     fn names(&self, prefix: &str) -> Vec<String> {
         let trees = self.trees.read().unwrap_or_else(PoisonError::into_inner);
-        trees.range(prefix.to_owned()..).map(|(name, _)| name).take_while(|name| name.starts_with(prefix)).cloned().collect()
+        trees
+            .range(prefix.to_owned()..)
+            .map(|(name, _)| name)
+            .take_while(|name| name.starts_with(prefix))
+            .cloned()
+            .collect()
     }
 
     fn drop_tree(&self, name: &str) -> Result<(), StoreFailure> {
@@ -182,7 +207,8 @@ impl Store for SledStore {
             return Err(failure.clone());
         }
         self.sync_log().map_err(|failure| {
-            let lost = StoreFailure(format!("an earlier sync failed, restart the node to see what the disk holds: {failure}"));
+            let lost =
+                StoreFailure(format!("an earlier sync failed, restart the node to see what the disk holds: {failure}"));
             self.lost.get_or_init(|| lost);
             failure
         })
@@ -193,7 +219,11 @@ impl Store for SledStore {
 struct SledTree(sled::Tree);
 
 fn fits(what: &str, bytes: usize, max: usize) -> Result<(), StoreFailure> {
-    if bytes > max { Err(StoreFailure(format!("a {what} of {bytes} bytes is larger than the limit of {max}"))) } else { Ok(()) }
+    if bytes > max {
+        Err(StoreFailure(format!("a {what} of {bytes} bytes is larger than the limit of {max}")))
+    } else {
+        Ok(())
+    }
 }
 
 impl Keyed for SledTree {
@@ -201,7 +231,7 @@ impl Keyed for SledTree {
         Ok(self.0.get(key)?.map(|value| value.to_vec()))
     }
 
-    fn apply(&self, mut puts: Vec<(Vec<u8>, Vec<u8>)>, removals: &[Vec<u8>]) -> Result<(), StoreFailure> {
+    fn apply(&self, mut puts: Pairs, removals: &[Vec<u8>]) -> Result<(), StoreFailure> {
         for (key, value) in &puts {
             fits("key", key.len(), STORE_KEY_BYTES_MAX)?;
             fits("value", value.len(), STORE_VALUE_BYTES_MAX)?;

@@ -9,9 +9,9 @@ use super::*;
 use crate::limits::{APPEND_QUEUE_MAX, STORE_KEY_BYTES_MAX, STORE_VALUE_BYTES_MAX};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::Arc;
 use tempfile::TempDir;
 
 fn embedded(store: &MemoryStore, queue_max: usize) -> (Embedded, TempDir) {
@@ -50,10 +50,14 @@ fn what_waits_during_a_sync_is_committed_by_the_next_one() {
     let first = fabric.append(tenant(0), epochs[0], vec![b"first".to_vec()]);
     began.recv().unwrap();
     assert_eq!(payloads(&fabric, tenant(0)), Vec::<Vec<u8>>::new(), "what is not durable is not read");
-    let waiting: Vec<_> = (0..100_usize).map(|at| fabric.append(tenant((at % 10) as u128), epochs[at % 10], vec![vec![at as u8]])).collect();
+    let waiting: Vec<_> = (0..100_usize)
+        .map(|at| fabric.append(tenant((at % 10) as u128), epochs[at % 10], vec![vec![at as u8]]))
+        .collect();
     drop(let_go);
     wait(first).unwrap();
-    waiting.into_iter().for_each(|append| drop(wait(append).unwrap()));
+    for append in waiting {
+        wait(append).unwrap();
+    }
     assert_eq!(store.syncs() - before, 2);
     assert_eq!(payloads(&fabric, tenant(0)).len(), 11);
 }
@@ -69,7 +73,9 @@ fn a_full_queue_is_answered_at_once() {
     taken.extend((1..=3).map(|number| fabric.append(tenant(1), epoch, vec![vec![number]])));
     assert_eq!(one(&fabric, tenant(1), epoch, b"refused"), Err(AppendError::Full(3)));
     drop(let_go);
-    taken.into_iter().for_each(|append| drop(wait(append).unwrap()));
+    for append in taken {
+        wait(append).unwrap();
+    }
     assert_eq!(payloads(&fabric, tenant(1)), [[0], [1], [2], [3]]);
     one(&fabric, tenant(1), epoch, b"room again").unwrap();
 }
@@ -87,7 +93,9 @@ fn the_bytes_that_wait_are_bounded_too() {
     assert_eq!(wait(large()), Err(AppendError::Full(2)));
     drop(let_go);
     wait(first).unwrap();
-    taken.into_iter().for_each(|append| drop(wait(append).unwrap()));
+    for append in taken {
+        wait(append).unwrap();
+    }
     wait(large()).unwrap();
 }
 
@@ -99,9 +107,13 @@ fn after_a_failed_sync_nobody_appends_before_acquiring_again() {
     one(&fabric, tenant(1), epochs[0], b"kept").unwrap();
     let failing = Arc::new(AtomicBool::new(true));
     let fails = Arc::clone(&failing);
-    store.before_sync(Box::new(move |_| if fails.load(Ordering::SeqCst) { Err(StoreFailure(String::from("disk on fire"))) } else { Ok(()) }));
+    store.before_sync(Box::new(move |_| {
+        if fails.load(Ordering::SeqCst) { Err(StoreFailure(String::from("disk on fire"))) } else { Ok(()) }
+    }));
     let unsure = Err(AppendError::Unsure(String::from("disk on fire")));
-    let group = [1, 2].map(|number: u8| fabric.append(tenant(number.into()), epochs[usize::from(number) - 1], vec![b"maybe".to_vec()]));
+    let group = [1, 2].map(|number: u8| {
+        fabric.append(tenant(number.into()), epochs[usize::from(number) - 1], vec![b"maybe".to_vec()])
+    });
     group.into_iter().for_each(|append| assert_eq!(wait(append), unsure));
     assert!(matches!(fabric.sync(), Err(FabricError::Store { .. })));
     failing.store(false, Ordering::SeqCst);
@@ -205,11 +217,14 @@ fn live(store: &MemoryStore, steps: &[Step]) -> Vec<Acknowledged> {
     let mut acknowledged = Vec::new();
     for (number, step) in (0_u8..).zip(steps) {
         match step {
-            Step::Acquire { tenant: whose } => epochs[usize::from(*whose)] = fabric.acquire(tenant((*whose).into())).unwrap().epoch,
+            Step::Acquire { tenant: whose } => {
+                epochs[usize::from(*whose)] = fabric.acquire(tenant((*whose).into())).unwrap().epoch
+            }
             Step::Blob { tenant: whose } => fabric.blob_put(tenant((*whose).into()), "blob", &[number]).unwrap(),
             Step::Append { tenant: whose, records } => {
                 let (tenant, payloads) = (tenant((*whose).into()), (0..*records).map(|part| vec![number, part]));
-                let appended = wait(fabric.append(tenant, epochs[usize::from(*whose)], payloads.clone().collect())).unwrap();
+                let appended =
+                    wait(fabric.append(tenant, epochs[usize::from(*whose)], payloads.clone().collect())).unwrap();
                 let synced = store.written_and_synced().1;
                 let placed = (appended.first.0 as usize..).zip(payloads);
                 acknowledged.extend(placed.map(|(at, payload)| Acknowledged { tenant, at, payload, synced }));
@@ -246,16 +261,27 @@ fn the_largest_values_never_leave_the_synced_log() {
     let folder = tempfile::tempdir().unwrap();
     let store = SledStore::open(folder.path()).unwrap();
     let tree = store.tree("tree").unwrap();
-    for at in 0..200_u64 {
-        let key = (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 64).to_be_bytes().to_vec();
-        tree.apply(vec![(key, vec![at as u8; STORE_VALUE_BYTES_MAX])], &[]).unwrap();
-    }
+    let scattered = |at: u64| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58).to_be_bytes().to_vec();
+    std::thread::scope(|scope| {
+        for writer in 0..3_u64 {
+            let tree = &tree;
+            scope.spawn(move || {
+                for at in (writer * 100)..(writer * 100 + 80) {
+                    tree.apply(vec![(scattered(at), vec![7; STORE_VALUE_BYTES_MAX])], &[]).unwrap();
+                    if at % 3 == 0 {
+                        tree.apply(Vec::new(), &[scattered(at + 1), scattered(at + 40)]).unwrap();
+                    }
+                }
+            });
+        }
+    });
     for at in 0..600_u64 {
-        let key = [at.to_be_bytes().as_slice(), &vec![7; STORE_KEY_BYTES_MAX - 8]].concat();
+        let key = [at.to_be_bytes().as_slice(), &[7; STORE_KEY_BYTES_MAX - 8]].concat();
         tree.apply(vec![(key, Vec::new())], &[]).unwrap();
     }
     store.sync().unwrap();
-    let outside: Vec<_> = std::fs::read_dir(folder.path().join("blobs")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    let outside: Vec<_> =
+        std::fs::read_dir(folder.path().join("blobs")).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(outside, Vec::<std::ffi::OsString>::new());
 }
 

@@ -7,9 +7,9 @@ use super::store::{Store, StoreFailure};
 use super::{AppendError, Appended, record};
 use crate::ids::{Epoch, TenantKey};
 use crate::limits::{APPEND_BYTES_MAX, APPEND_GROUP_BYTES_MAX, APPEND_GROUP_MAX, APPEND_QUEUE_BYTES_MAX};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
@@ -82,7 +82,8 @@ impl Writer {
         let (queue, jobs) = sync_channel(queue_max);
         let waiting = Arc::new(Waiting::default());
         let (seen, name) = (Arc::clone(&waiting), String::from("journal-writer"));
-        let thread = std::thread::Builder::new().name(name).spawn(move || write_until_closed(store.as_ref(), &jobs, &seen))?;
+        let thread =
+            std::thread::Builder::new().name(name).spawn(move || write_until_closed(store.as_ref(), &jobs, &seen))?;
         Ok(Self { queue: Some(queue), waiting, thread: Some(thread) })
     }
 
@@ -152,7 +153,9 @@ struct Group {
 
 impl Group {
     fn is_full(&self) -> bool {
-        self.written.len() >= APPEND_GROUP_MAX || self.syncs.len() >= APPEND_GROUP_MAX || self.bytes >= APPEND_GROUP_BYTES_MAX
+        self.written.len() >= APPEND_GROUP_MAX
+            || self.syncs.len() >= APPEND_GROUP_MAX
+            || self.bytes >= APPEND_GROUP_BYTES_MAX
     }
 
     fn take(&mut self, job: Job, waiting: &Waiting) {
@@ -190,7 +193,10 @@ impl Group {
             }
         }
         for Written { appended, answer, .. } in self.written {
-            answer_if_awaited(answer, outcome.clone().map(|()| appended).map_err(|failure| AppendError::Unsure(failure.0)));
+            answer_if_awaited(
+                answer,
+                outcome.clone().map(|()| appended).map_err(|failure| AppendError::Unsure(failure.0)),
+            );
         }
         for answer in self.syncs {
             let _gone = answer.send(outcome.clone());

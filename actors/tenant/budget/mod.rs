@@ -2,5 +2,13 @@
 //! Owns: the balance of one tenant: settled, held, escrow.
 //! Sends to: routing (`Turn<Funded>`).
 //! Never: a price it was not given; a call without a hold, on primary or fallback.
-//! Invariants: BUD1 (settled + held <= limit, in integer nano-USD).
+//! Invariants: BUD1 (spent + held <= limit, in integer nano-USD).
+mod actor;
 pub mod hold;
+pub mod ledger;
+pub mod messages;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{BudgetParts, BudgetRoom};

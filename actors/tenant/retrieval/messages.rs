@@ -1,6 +1,7 @@
 //! What the retrieval room takes and gives. Plain data.
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,7 @@ pub struct IngestDocuments {
 }
 
 /// What became of one document.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ingested {
     /// Its id.
     pub id: String,
@@ -71,10 +72,13 @@ pub struct Ingested {
     /// Why it failed or stays out of retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The stable code, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 /// State of a document.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentState {
     /// Durable; searchable within a second.
@@ -90,7 +94,7 @@ pub enum DocumentState {
 }
 
 /// A document as listed.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DocumentView {
     /// Its id.
     pub id: String,
@@ -186,7 +190,7 @@ pub struct MeasureCorpus {
 }
 
 /// Figures of the room.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CorpusFigures {
     /// Documents kept.
     pub documents: u64,

@@ -3,4 +3,27 @@
 //! Sends to: budget (`Turn<Grounded>`), the supervisor's exit (searches).
 //! Never: network, another tenant's shelf, a passage the guard in force did not admit.
 //! Invariants: IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
+mod actor;
+pub mod chunk;
+mod corpus;
+mod engine;
+mod index;
+mod indexer;
+mod ingest;
 pub mod messages;
+pub mod parse;
+mod pools;
+mod prepare;
+mod rules;
+pub mod sealed_directory;
+mod truth;
+mod view;
+mod words;
+
+#[cfg(test)]
+mod room_tests;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{RetrievalParts, RetrievalRoom};
+pub use pools::Pools;

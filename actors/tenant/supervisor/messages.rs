@@ -68,7 +68,7 @@ pub struct ExportLineage {
 }
 
 /// One answer's lineage.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lineage {
     /// The answer as recorded.
     pub record: AnswerRecorded,
@@ -83,7 +83,7 @@ pub struct Lineage {
 }
 
 /// A line of `lineage.jsonl` (specification 2.6), with the chain's position and hash beside the specified fields.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LineageLine {
     /// The tenant's name.
     pub tenant_id: String,
@@ -129,7 +129,7 @@ pub struct ReadFigures {
 }
 
 /// A tenant's own figures.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Figures {
     /// Money.
     pub budget: BudgetFigures,
@@ -142,7 +142,7 @@ pub struct Figures {
 }
 
 /// Money figures.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BudgetFigures {
     /// Ceiling of the month.
     pub limit_month: NanoUsd,
@@ -161,7 +161,7 @@ pub struct BudgetFigures {
 }
 
 /// Counters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Counts {
     /// Answers and completions.
     pub answered: u64,
@@ -178,7 +178,7 @@ pub struct Counts {
 }
 
 /// Latency figures.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LatencyFigures {
     /// Answers measured.
     pub count: u64,
@@ -225,7 +225,7 @@ pub struct Inspect {
 }
 
 /// One room in the live tree.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RoomView {
     /// Address: `<tenant key>/<generation>/<room>`.
     pub address: String,

@@ -3,5 +3,21 @@
 //! Sends to: retrieval (`Turn<Admitted>`), budget (passed-through calls), the asker (cleared turns).
 //! Never: another tenant, HTTP, the registry.
 //! Invariants: POL1 (only a cleared turn answers), ISO1 (one tenant's belongings), JRN2 (durable before answered).
+mod actor;
+mod admission;
+mod audit;
+mod clearing;
 pub mod doors;
+pub mod exit;
+pub mod fold;
+mod latency;
+mod lineage;
 pub mod messages;
+mod opening;
+mod rooms;
+pub mod rules;
+pub mod sideways;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{SupervisorParts, start};

@@ -1,0 +1,27 @@
+//! What the budget room takes beside turns and returned holds.
+use crate::supervisor::messages::BudgetFigures;
+use actix::Message;
+use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::sync::Arc;
+
+/// Other ceilings are in force.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdoptBudget(pub Arc<PolicySnapshot>);
+
+/// Asks for the figures.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadBudget {
+    /// Where the answer goes.
+    pub reply: ReplySlot<BudgetFigures>,
+}
+
+/// Gives the escrow back; answered when that is durable.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CloseBudget {
+    /// Where the answer goes.
+    pub reply: ReplySlot<()>,
+}

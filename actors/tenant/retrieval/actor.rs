@@ -1,0 +1,343 @@
+//! The room's shell: takes a message, reads the clock, starts the task that carries it out.
+use super::corpus::{Corpus, NotServed};
+use super::indexer::{self, Work};
+use super::ingest::{Afterwards, Desk, no_such_document};
+use super::messages::{
+    CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate, Rejudge, RemoveDocument, ShowDocument,
+};
+use super::parse::Sandbox;
+use super::pools::{Pools, off_the_arbiter};
+use super::prepare::Occasion;
+use super::rules::{LIST_MAX, Wanted, wanted};
+use super::view::view;
+use crate::question::{Matter, Passage};
+use crate::turn::{Admitted, Grounded, Turn};
+use actix::prelude::*;
+use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::limits::MAILBOX_MAX;
+use bailiwick_kernel::mail::{self, Undelivered};
+use bailiwick_kernel::obituary::Obituary;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::shelf::Belongings;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+/// Ingest requests of one tenant under way at once; each may hold a body in memory.
+const INGESTS_MAX: usize = 4;
+/// A room nobody knocked at for this long closes its index.
+const IDLE_MS: u64 = 60_000;
+
+/// What the room is given.
+pub struct RetrievalParts {
+    /// What the tenant owns.
+    pub belongings: Belongings,
+    /// The policy in force.
+    pub policy: Arc<PolicySnapshot>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Reads files, hostile formats in child processes.
+    pub sandbox: Sandbox,
+    /// Permits of the node.
+    pub pools: Pools,
+    /// Where questions go with their passages: budget.
+    pub next: Recipient<Turn<Grounded>>,
+    /// Where searches go with their hits: the supervisor's exit.
+    pub search_exit: Recipient<Turn<Grounded>>,
+    /// Tells the supervisor when this room ends.
+    pub obituary: Obituary,
+}
+
+/// The retrieval room of one tenant.
+pub struct RetrievalRoom {
+    pub(super) desk: Desk,
+    clock: SharedClock,
+    next: Recipient<Turn<Grounded>>,
+    search_exit: Recipient<Turn<Grounded>>,
+    /// Tasks under way: what the mailbox bounds as messages, this bounds as tasks.
+    tasks: Arc<Semaphore>,
+    ingests: Arc<Semaphore>,
+    last_knock_unix_ms: u64,
+    watch: Option<SpawnHandle>,
+    work: Option<mpsc::Receiver<Work>>,
+    _obituary: Obituary,
+}
+
+/// A task found that this incarnation may not go on.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct End;
+
+impl RetrievalRoom {
+    /// Starts the room on the current arbiter. It opens nothing before the first knock.
+    #[must_use]
+    pub fn start(parts: RetrievalParts) -> Addr<Self> {
+        Actor::start(Self::furnish(parts))
+    }
+
+    pub(super) fn furnish(parts: RetrievalParts) -> Self {
+        let (queue, work) = mpsc::channel(indexer::WORK_MAX);
+        let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.pools));
+        let last_knock_unix_ms = parts.clock.now_unix_ms();
+        Self {
+            desk: Desk { corpus, sandbox: parts.sandbox, queue },
+            clock: parts.clock,
+            next: parts.next,
+            search_exit: parts.search_exit,
+            tasks: Arc::new(Semaphore::new(MAILBOX_MAX)),
+            ingests: Arc::new(Semaphore::new(INGESTS_MAX)),
+            last_knock_unix_ms,
+            watch: None,
+            work: Some(work),
+            _obituary: parts.obituary,
+        }
+    }
+
+    /// Notes a knock and, where a permit is left, lets it in.
+    fn knock(&mut self, permits: &Arc<Semaphore>, ctx: &mut Context<Self>) -> Outcome<OwnedSemaphorePermit> {
+        self.last_knock_unix_ms = self.clock.now_unix_ms();
+        if self.watch.is_none() {
+            self.watch = Some(ctx.run_interval(Duration::from_millis(IDLE_MS / 2), Self::look_for_idleness));
+        }
+        Arc::clone(permits).try_acquire_owned().map_err(|_none_left| Undelivered::Full.into())
+    }
+
+    fn let_in(&mut self, ctx: &mut Context<Self>) -> Outcome<OwnedSemaphorePermit> {
+        let permits = Arc::clone(&self.tasks);
+        self.knock(&permits, ctx)
+    }
+
+    fn look_for_idleness(&mut self, ctx: &mut Context<Self>) {
+        if self.clock.now_unix_ms().saturating_sub(self.last_knock_unix_ms) >= IDLE_MS {
+            self.passivate(ctx);
+        }
+    }
+
+    fn passivate(&mut self, ctx: &mut Context<Self>) {
+        if let Some(watch) = self.watch.take() {
+            ctx.cancel_future(watch);
+        }
+        let desk = self.desk.clone();
+        actix::spawn(async move {
+            // Whether it closed or was closed already, the next knock opens it.
+            let _closed = desk.ask_index(Work::Sleep).await;
+        });
+    }
+
+    /// Runs a task that changes documents; ends the room where the task says so.
+    fn change(&self, ctx: &Context<Self>, permit: OwnedSemaphorePermit, task: impl Future<Output = Afterwards> + 'static) {
+        let room = ctx.address();
+        actix::spawn(async move {
+            let _until_done = permit;
+            if task.await == Afterwards::End {
+                mail::post_certain(&room, End);
+            }
+        });
+    }
+}
+
+impl Actor for RetrievalRoom {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX_MAX);
+        if let Some(work) = self.work.take() {
+            actix::spawn(indexer::run(Arc::clone(&self.desk.corpus), work));
+        }
+    }
+}
+
+impl Handler<End> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, _end: End, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Turn<Admitted>> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, turn: Turn<Admitted>, ctx: &mut Context<Self>) {
+        let permit = match self.let_in(ctx) {
+            Ok(permit) => permit,
+            Err(rejection) => return turn.refuse(rejection),
+        };
+        let next = if matches!(turn.case.matter, Matter::Search(_)) { &self.search_exit } else { &self.next };
+        let Some(wanted) = wanted(&turn.case.matter, &turn.case.policy) else {
+            return forward(next, turn.ground(Arc::from([])));
+        };
+        let (desk, next) = (self.desk.clone(), next.clone());
+        actix::spawn(async move {
+            let _until_done = permit;
+            let guard = turn.case.policy.guard.fingerprint.clone();
+            match find(&desk, &guard, wanted).await {
+                Ok(passages) => forward(&next, turn.ground(passages.into())),
+                Err(rejection) => turn.refuse(rejection),
+            }
+        });
+    }
+}
+
+fn forward(next: &Recipient<Turn<Grounded>>, turn: Turn<Grounded>) {
+    if let Err((turn, undelivered)) = mail::offer(next, turn) {
+        turn.refuse(undelivered.into());
+    }
+}
+
+async fn find(desk: &Desk, guard: &str, wanted: Wanted) -> Outcome<Vec<Passage>> {
+    let served = match desk.corpus.served(guard) {
+        Err(NotServed::Asleep) => {
+            desk.ask_index(Work::Wake).await?;
+            desk.corpus.served(guard)
+        }
+        known => known,
+    };
+    let served = served.map_err(|_not_served| {
+        let detail = "searching: the policy is being changed and the index is being judged anew; try again shortly";
+        Rejection::retry_after(Code::Conflict, detail, 250)
+    })?;
+    match off_the_arbiter(&desk.corpus.pools.searches, move || served.search(&wanted)).await {
+        Ok(Ok(passages)) => Ok(passages),
+        Ok(Err(error)) => mend(desk, error.into()).await,
+        Err(panicked) => mend(desk, panicked).await,
+    }
+}
+
+/// The index is damaged: it is built anew, and the asker may try again.
+async fn mend(desk: &Desk, found: Rejection) -> Outcome<Vec<Passage>> {
+    desk.ask_index(Work::Mend).await?;
+    Err(Rejection::retry_after(Code::Lost, format!("{}; the index was rebuilt, try again", found.detail), 100))
+}
+
+impl Handler<IngestDocuments> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, request: IngestDocuments, ctx: &mut Context<Self>) {
+        let permits = Arc::clone(&self.ingests);
+        let permit = match self.knock(&permits, ctx) {
+            Ok(permit) => permit,
+            Err(rejection) => return request.reply.answer(Err(rejection)),
+        };
+        let IngestDocuments { documents, principal, reply } = request;
+        let desk = self.desk.clone();
+        let occasion =
+            Occasion { policy: desk.corpus.policy.load_full(), now_unix_ms: self.clock.now_unix_ms(), by: principal.key_id };
+        self.change(ctx, permit, async move { desk.ingest(documents, occasion, reply).await });
+    }
+}
+
+impl Handler<RemoveDocument> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, request: RemoveDocument, ctx: &mut Context<Self>) {
+        let permit = match self.let_in(ctx) {
+            Ok(permit) => permit,
+            Err(rejection) => return request.reply.answer(Err(rejection)),
+        };
+        let RemoveDocument { id, principal, reply } = request;
+        let (desk, now_unix_ms) = (self.desk.clone(), self.clock.now_unix_ms());
+        self.change(ctx, permit, async move { desk.remove(id, principal.key_id, now_unix_ms, reply).await });
+    }
+}
+
+impl Handler<ListDocuments> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, request: ListDocuments, ctx: &mut Context<Self>) {
+        let ListDocuments { after, limit, reply } = request;
+        let permit = match self.let_in(ctx) {
+            Ok(permit) => permit,
+            Err(rejection) => return reply.answer(Err(rejection)),
+        };
+        let corpus = Arc::clone(&self.desk.corpus);
+        actix::spawn(async move {
+            let _until_done = permit;
+            let listed = corpus.read(move |truth| truth.list(after.as_deref(), limit.min(LIST_MAX))).await;
+            let views = listed.map(|held| held.into_iter().map(|held| shown(&corpus, held)).collect());
+            reply.answer(views);
+        });
+    }
+}
+
+fn shown(corpus: &Corpus, held: super::rules::Held) -> DocumentView {
+    let has_indexed = corpus.has_indexed(&held);
+    view(held, has_indexed)
+}
+
+impl Handler<ShowDocument> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, request: ShowDocument, ctx: &mut Context<Self>) {
+        let ShowDocument { id, reply } = request;
+        let permit = match self.let_in(ctx) {
+            Ok(permit) => permit,
+            Err(rejection) => return reply.answer(Err(rejection)),
+        };
+        let corpus = Arc::clone(&self.desk.corpus);
+        actix::spawn(async move {
+            let _until_done = permit;
+            let found = corpus.read(move |truth| {
+                let Some(held) = truth.get(&id)? else { return Ok(None) };
+                let text = truth.text(&held.accepted)?;
+                Ok(Some((held, text)))
+            });
+            let found = found.await.and_then(|found| found.ok_or_else(no_such_document));
+            reply.answer(found.map(|(held, text)| (shown(&corpus, held), text)));
+        });
+    }
+}
+
+impl Handler<Rejudge> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, request: Rejudge, ctx: &mut Context<Self>) {
+        let Rejudge { policy, reply } = request;
+        let permit = match self.let_in(ctx) {
+            Ok(permit) => permit,
+            Err(rejection) => return reply.answer(Err(rejection)),
+        };
+        let desk = self.desk.clone();
+        actix::spawn(async move {
+            let _until_done = permit;
+            // Nothing is kept under one guard while the index goes over to another.
+            let _gate = Arc::clone(&desk.corpus.gate).lock_owned().await;
+            desk.corpus.policy.store(policy);
+            reply.answer(desk.ask_index(Work::Wake).await);
+        });
+    }
+}
+
+impl Handler<Passivate> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, _message: Passivate, ctx: &mut Context<Self>) {
+        self.passivate(ctx);
+    }
+}
+
+impl Handler<MeasureCorpus> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, request: MeasureCorpus, _ctx: &mut Context<Self>) {
+        let corpus = Arc::clone(&self.desk.corpus);
+        let Ok(permit) = Arc::clone(&self.tasks).try_acquire_owned() else {
+            return request.reply.answer(Err(Undelivered::Full.into()));
+        };
+        actix::spawn(async move {
+            let _until_done = permit;
+            let figures = corpus.truth().await.map(|truth| {
+                let (mark, served) = (truth.mark(), corpus.current());
+                CorpusFigures {
+                    documents: mark.documents,
+                    bytes: mark.bytes,
+                    searchable: served.as_ref().map_or_else(|| corpus.last_searchable(), |served| served.documents()),
+                    segments: served.as_ref().map_or(0, |served| served.segments()),
+                    passive: served.is_none(),
+                }
+            });
+            request.reply.answer(figures);
+        });
+    }
+}

@@ -1,0 +1,187 @@
+//! What the tasks of one room share: the tenant's belongings, the policy in force, and the view that is served.
+use super::chunk::chunk;
+use super::index::{IndexError, Stamp, View};
+use super::pools::{Pools, off_the_arbiter};
+use super::rules::{Held, Wanted, judge};
+use super::truth::{Truth, TruthError};
+use crate::question::Passage;
+use arc_swap::ArcSwap;
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::shelf::Belongings;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{Mutex, OnceCell};
+
+/// A committed state of the index, as searches use it.
+pub struct Served {
+    view: View,
+    stamp: Stamp,
+}
+
+/// What is served now.
+#[derive(Clone, Default)]
+struct Shown {
+    current: Option<Arc<Served>>,
+    /// Under the guard before: turns admitted just before a policy change still find their index. Never older than
+    /// the last change of a document.
+    previous: Option<Arc<Served>>,
+}
+
+/// Why a search cannot be run at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotServed {
+    /// The index is closed: wake it.
+    Asleep,
+    /// The index is open under another guard (invariant IDX1): refuse.
+    OtherGuard,
+}
+
+/// One tenant's corpus.
+pub struct Corpus {
+    /// What the tenant owns.
+    pub belongings: Belongings,
+    /// Permits of the node.
+    pub pools: Pools,
+    /// The policy documents are judged under.
+    pub policy: ArcSwap<PolicySnapshot>,
+    /// Held from the decision about a document until the index has been told: changes reach journal, shelf and index
+    /// in one order.
+    pub gate: Arc<Mutex<()>>,
+    truth: OnceCell<Arc<Truth>>,
+    shown: ArcSwap<Shown>,
+    searchable: AtomicU64,
+}
+
+impl Corpus {
+    /// A corpus that has opened nothing yet.
+    #[must_use]
+    pub fn new(belongings: Belongings, policy: Arc<PolicySnapshot>, pools: Pools) -> Self {
+        Self {
+            belongings,
+            pools,
+            policy: ArcSwap::new(policy),
+            gate: Arc::new(Mutex::new(())),
+            truth: OnceCell::new(),
+            shown: ArcSwap::from_pointee(Shown::default()),
+            searchable: AtomicU64::new(0),
+        }
+    }
+
+    /// Whose corpus this is.
+    #[must_use]
+    pub fn tenant(&self) -> TenantKey {
+        self.belongings.journal.tenant()
+    }
+
+    /// The folder of the search index.
+    #[must_use]
+    pub fn index_folder(&self) -> PathBuf {
+        self.belongings.folder.join("index")
+    }
+
+    /// The documents; opened, and folded up to the journal's end, on first use.
+    ///
+    /// # Errors
+    /// The journal's or the shelf's.
+    pub async fn truth(self: &Arc<Self>) -> Outcome<Arc<Truth>> {
+        let opened = self.truth.get_or_try_init(|| async {
+            let corpus = Arc::clone(self);
+            let opened = off_the_arbiter(&self.pools.searches, move || {
+                let policy = corpus.policy.load_full();
+                let judge = |accepted: &crate::entry::DocumentAccepted, text: &str| {
+                    let pieces = chunk(text, &accepted.page_starts);
+                    judge(&policy.guard, &accepted.source, pieces.iter().map(|piece| piece.text.as_str())).0
+                };
+                Truth::open(&corpus.belongings, &judge)
+            });
+            Ok::<_, Rejection>(Arc::new(opened.await??))
+        });
+        opened.await.cloned()
+    }
+
+    /// Reads from the documents on a thread that may block.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub async fn read<T: Send + 'static>(self: &Arc<Self>, read: impl FnOnce(&Truth) -> Result<T, TruthError> + Send + 'static) -> Outcome<T> {
+        let truth = self.truth().await?;
+        Ok(off_the_arbiter(&self.pools.searches, move || read(&truth)).await??)
+    }
+
+    /// The view of a guard.
+    ///
+    /// # Errors
+    /// [`NotServed`].
+    pub fn served(&self, guard: &str) -> Result<Arc<Served>, NotServed> {
+        let shown = self.shown.load();
+        let current = shown.current.as_ref().ok_or(NotServed::Asleep)?;
+        [Some(current), shown.previous.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|served| served.stamp.guard == guard)
+            .cloned()
+            .ok_or(NotServed::OtherGuard)
+    }
+
+    /// Serves another view from now on. The one before stays for its own guard, and only until the next change.
+    pub fn show(&self, view: View, stamp: Stamp) {
+        self.searchable.store(view.documents(), Ordering::Relaxed);
+        let before = self.shown.load_full().current.clone();
+        let previous = before.filter(|before| before.stamp.guard != stamp.guard);
+        self.shown.store(Arc::new(Shown { current: Some(Arc::new(Served { view, stamp })), previous }));
+    }
+
+    /// Serves nothing until woken.
+    pub fn hide(&self) {
+        self.shown.store(Arc::new(Shown::default()));
+    }
+
+    /// What is served now, where something is.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Served>> {
+        self.shown.load().current.clone()
+    }
+
+    /// Documents that could be found when something was served last; 0 before that.
+    #[must_use]
+    pub fn last_searchable(&self) -> u64 {
+        self.searchable.load(Ordering::Relaxed)
+    }
+
+    /// True where a document's chunks can be found now: the index has reached its record.
+    #[must_use]
+    pub fn has_indexed(&self, held: &Held) -> bool {
+        self.shown.load().current.as_ref().is_none_or(|served| served.stamp.next > held.seq)
+    }
+}
+
+impl Served {
+    /// Searches. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub fn search(&self, wanted: &Wanted) -> Result<Vec<Passage>, IndexError> {
+        self.view.search(wanted)
+    }
+
+    /// Documents that can be found.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.view.documents()
+    }
+
+    /// Segments of the index.
+    #[must_use]
+    pub fn segments(&self) -> u64 {
+        u64::try_from(self.view.segments()).unwrap_or(u64::MAX)
+    }
+}
+
+impl From<IndexError> for Rejection {
+    fn from(error: IndexError) -> Self {
+        Self::new(Code::Internal, error.to_string())
+    }
+}

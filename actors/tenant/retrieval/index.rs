@@ -1,0 +1,428 @@
+//! The search index of one tenant. With the sealed directory the only file that names tantivy.
+//!
+//! Derived state: whatever stands here can be rebuilt from the journal and the blobs. A commit carries its
+//! [`Stamp`]: how far in the journal it has come and under which guard its chunks were admitted (invariant IDX1).
+use super::rules::Wanted;
+use super::sealed_directory::SealedDirectory;
+use super::words::Words;
+use crate::question::Passage;
+use bailiwick_kernel::cipher::Cipher;
+use bailiwick_kernel::codec;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use tantivy::collector::{Count, TopDocs};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, TermQuery};
+use tantivy::schema::{Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
+use tantivy::tokenizer::{
+    Language, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream, Tokenizer,
+};
+use tantivy::{DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
+
+const ANALYSER: &str = "words";
+/// Distinct words of one query that are looked up; the rest of a very long question adds cost, not quality.
+const QUERY_WORDS_MAX: usize = 256;
+/// Bytes of a word that is indexed; longer ones are encodings, not words.
+const WORD_BYTES_MAX: usize = 64;
+/// Hits looked at beyond those wanted, so that ties at the end are broken by name and not by place in the index.
+const TIES_MAX: usize = 16;
+const WRITER_BYTES: usize = 30_000_000;
+const STORE_BLOCK_BYTES: usize = 8_192;
+/// Segments an idle index may keep.
+const SEGMENTS_IDLE_MAX: usize = 2;
+/// Chunks up to which an idle index is merged whole; larger ones are left to the merge policy.
+const MERGED_WHOLE_CHUNKS_MAX: u32 = 50_000;
+
+/// Why the index failed. It is derived: the cure is always to rebuild it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{doing}: the search index failed: {reason}")]
+pub struct IndexError {
+    /// What was being done.
+    pub doing: &'static str,
+    /// What the engine said.
+    pub reason: String,
+}
+
+fn failed<E: std::fmt::Display>(doing: &'static str) -> impl FnOnce(E) -> IndexError {
+    move |error| IndexError { doing, reason: error.to_string() }
+}
+
+/// How far an index has come, and under which guard. Stands in every commit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The journal position after the last entry the index reflects.
+    pub next: u64,
+    /// Fingerprint of the guard its chunks were admitted by.
+    pub guard: String,
+}
+
+/// A chunk as it stands in the index, with everything a passage needs.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Chunk<Text> {
+    /// The document.
+    pub document_id: Text,
+    /// Its title; searched together with the text.
+    pub title: Text,
+    /// Where it came from.
+    pub source: Text,
+    /// Domain.
+    pub domain: Text,
+    /// Use case.
+    pub usecase: Text,
+    /// The chunk's text.
+    pub text: Text,
+    /// Number of the chunk within the document, from 0.
+    pub number: u32,
+    /// First character.
+    pub start: usize,
+    /// One past the last character.
+    pub end: usize,
+    /// Page, from 1.
+    pub page: Option<u32>,
+    /// Trust score the guard gave.
+    pub trust_score: f64,
+}
+
+impl Chunk<String> {
+    fn into_passage(self, score: f32) -> Passage {
+        Passage {
+            chunk_id: format!("{}#{}", self.document_id, self.number),
+            document_id: self.document_id,
+            title: self.title,
+            source: self.source,
+            text: self.text,
+            start: self.start,
+            end: self.end,
+            page: self.page,
+            score,
+            trust_score: self.trust_score,
+            domain: self.domain,
+            usecase: self.usecase,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Fields {
+    text: Field,
+    document_id: Field,
+    domain: Field,
+    usecase: Field,
+    first: Field,
+    stored: Field,
+}
+
+/// An open index.
+pub struct SearchIndex {
+    index: Index,
+    reader: IndexReader,
+    fields: Fields,
+}
+
+impl SearchIndex {
+    /// Opens the index of a folder, or creates an empty one. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where it is damaged or was made by a build with other fields: wipe and rebuild.
+    pub fn open(folder: &Path, cipher: &Cipher) -> Result<Self, IndexError> {
+        let doing = "opening the index";
+        std::fs::create_dir_all(folder).map_err(failed(doing))?;
+        let directory = SealedDirectory::open(folder, cipher.clone()).map_err(failed(doing))?;
+        let (schema, fields) = schema();
+        let mut index = if Index::exists(&directory).map_err(failed(doing))? {
+            Index::open(directory).map_err(failed(doing))?
+        } else {
+            let settings = IndexSettings { docstore_blocksize: STORE_BLOCK_BYTES, docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
+            Index::create(directory, schema.clone(), settings).map_err(failed(doing))?
+        };
+        if index.schema() != schema {
+            return Err(IndexError { doing, reason: String::from("its fields are those of another build") });
+        }
+        index.tokenizers().register(ANALYSER, analyser());
+        index.settings_mut().docstore_compress_dedicated_thread = false;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed(doing))?;
+        Ok(Self { index, reader, fields })
+    }
+
+    /// Removes the index of a folder, so that it can be rebuilt. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the folder cannot be removed.
+    pub fn wipe(folder: &Path) -> Result<(), IndexError> {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("removing the index")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The stamp of the last commit; `None` for an index that was never committed.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the index is damaged.
+    pub fn stamp(&self) -> Result<Option<Stamp>, IndexError> {
+        let doing = "reading the index's stamp";
+        let metas = self.index.load_metas().map_err(failed(doing))?;
+        metas.payload.map(|payload| serde_json::from_str(&payload).map_err(failed(doing))).transpose()
+    }
+
+    /// A view of what is committed now. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where a segment cannot be opened.
+    pub fn view(&self) -> Result<View, IndexError> {
+        self.reader.reload().map_err(failed("reloading the index"))?;
+        let searcher = self.reader.searcher();
+        let analyser = self.index.tokenizer_for_field(self.fields.text).map_err(failed("reloading the index"))?;
+        let first = TermQuery::new(Term::from_field_text(self.fields.first, "1"), IndexRecordOption::Basic);
+        let documents = searcher.search(&first, &Count).map_err(failed("counting documents"))?;
+        Ok(View { searcher, analyser, fields: self.fields, documents: u64::try_from(documents).unwrap_or(u64::MAX) })
+    }
+
+    /// Opens the one writer. Blocking; costs threads and memory until it is finished.
+    ///
+    /// # Errors
+    /// [`IndexError`] where another writer is open or the index is damaged.
+    pub fn writer(&self) -> Result<Writer, IndexError> {
+        let options = IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1).memory_budget_per_thread(WRITER_BYTES).build();
+        let writer: IndexWriter = self.index.writer_with_options(options).map_err(failed("opening the index's writer"))?;
+        writer.set_merge_policy(Box::new(LogMergePolicy::default()));
+        Ok(Writer { writer, fields: self.fields })
+    }
+}
+
+/// What was committed at one moment; searched without a lock.
+pub struct View {
+    searcher: Searcher,
+    analyser: TextAnalyzer,
+    fields: Fields,
+    documents: u64,
+}
+
+impl View {
+    /// Documents with at least one searchable chunk.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// Segments it is made of.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.searcher.segment_readers().len()
+    }
+
+    /// The best passages, best first; equal scores in the order of document and chunk. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the index is damaged.
+    pub fn search(&self, wanted: &Wanted) -> Result<Vec<Passage>, IndexError> {
+        let doing = "searching";
+        let Some(query) = self.query(wanted) else { return Ok(Vec::new()) };
+        let collector = TopDocs::with_limit(wanted.top_k.saturating_add(TIES_MAX)).order_by_score();
+        let hits = self.searcher.search(&*query, &collector).map_err(failed(doing))?;
+        let last_score = hits.get(wanted.top_k.saturating_sub(1)).map_or(f32::MIN, |(score, _at)| *score);
+        let mut found = Vec::with_capacity(wanted.top_k);
+        for (score, at) in hits.into_iter().take_while(|(score, _at)| *score >= last_score) {
+            found.push((score, self.chunk(at)?));
+        }
+        found.sort_by(|(one, a), (other, b)| {
+            other.total_cmp(one).then_with(|| a.document_id.cmp(&b.document_id)).then_with(|| a.number.cmp(&b.number))
+        });
+        found.truncate(wanted.top_k);
+        Ok(found.into_iter().map(|(score, chunk)| chunk.into_passage(score)).collect())
+    }
+
+    fn chunk(&self, at: DocAddress) -> Result<Chunk<String>, IndexError> {
+        let document: TantivyDocument = self.searcher.doc(at).map_err(failed("reading a chunk"))?;
+        let bytes = document.get_first(self.fields.stored).and_then(|value| value.as_bytes()).unwrap_or_default();
+        codec::decode(bytes).map_err(failed("reading a chunk"))
+    }
+
+    /// Any of the words, a repeated word counting as often as it stands there; the filters inside the query.
+    fn query(&self, wanted: &Wanted) -> Option<Box<dyn Query>> {
+        let mut analyser = self.analyser.clone();
+        let mut counts: BTreeMap<String, f32> = BTreeMap::new();
+        analyser.token_stream(&wanted.text).process(&mut |token| {
+            if let Some(count) = counts.get_mut(&token.text) {
+                *count += 1.0;
+            } else if counts.len() < QUERY_WORDS_MAX {
+                counts.insert(token.text.clone(), 1.0);
+            }
+        });
+        if counts.is_empty() || wanted.top_k == 0 {
+            return None;
+        }
+        let any: Vec<(Occur, Box<dyn Query>)> =
+            counts.into_iter().map(|(word, count)| (Occur::Should, self.word(&word, count))).collect();
+        let any: Box<dyn Query> = Box::new(BooleanQuery::new(any));
+        let filters = [(self.fields.domain, &wanted.domain), (self.fields.usecase, &wanted.usecase)];
+        let mut all: Vec<(Occur, Box<dyn Query>)> = filters
+            .into_iter()
+            .filter_map(|(field, only)| only.as_ref().map(|only| (Occur::Must, exactly(field, only))))
+            .collect();
+        if all.is_empty() {
+            return Some(any);
+        }
+        all.push((Occur::Must, any));
+        Some(Box::new(BooleanQuery::new(all)))
+    }
+
+    fn word(&self, word: &str, count: f32) -> Box<dyn Query> {
+        let term = Box::new(TermQuery::new(Term::from_field_text(self.fields.text, word), IndexRecordOption::WithFreqs));
+        if count > 1.0 { Box::new(BoostQuery::new(term, count)) } else { term }
+    }
+}
+
+fn exactly(field: Field, text: &str) -> Box<dyn Query> {
+    let term = TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic);
+    Box::new(ConstScoreQuery::new(Box::new(term), 0.0))
+}
+
+/// The one writer of an index. Nothing it does is visible before a commit and the next view.
+pub struct Writer {
+    writer: IndexWriter,
+    fields: Fields,
+}
+
+impl Writer {
+    /// Takes out every chunk of a document.
+    pub fn remove(&self, document_id: &str) {
+        self.writer.delete_term(Term::from_field_text(self.fields.document_id, document_id));
+    }
+
+    /// Adds one admitted chunk; `first` marks the document's first one.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the engine gave up.
+    pub fn add(&self, chunk: &Chunk<&str>, first_of_document: FirstOfDocument) -> Result<(), IndexError> {
+        let fields = self.fields;
+        let mut document = TantivyDocument::default();
+        document.add_text(fields.text, chunk.title);
+        document.add_text(fields.text, chunk.text);
+        document.add_text(fields.document_id, chunk.document_id);
+        document.add_text(fields.domain, chunk.domain);
+        document.add_text(fields.usecase, chunk.usecase);
+        if first_of_document == FirstOfDocument::Yes {
+            document.add_text(fields.first, "1");
+        }
+        document.add_bytes(fields.stored, &codec::encode(chunk).map_err(failed("adding a chunk"))?);
+        self.writer.add_document(document).map_err(failed("adding a chunk"))?;
+        Ok(())
+    }
+
+    /// Makes everything since the last commit durable under a stamp, as one unit. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the engine gave up.
+    pub fn commit(&mut self, stamp: &Stamp) -> Result<(), IndexError> {
+        let doing = "committing to the index";
+        let payload = serde_json::to_string(stamp).map_err(failed(doing))?;
+        let mut prepared = self.writer.prepare_commit().map_err(failed(doing))?;
+        prepared.set_payload(&payload);
+        prepared.commit().map_err(failed(doing))?;
+        Ok(())
+    }
+
+    /// Rewrites segments that still hold removed text, and small ones into one. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the engine gave up.
+    pub fn compact(&mut self) -> Result<(), IndexError> {
+        let doing = "compacting the index";
+        let segments = self.writer.index().searchable_segment_metas().map_err(failed(doing))?;
+        let chunks: u32 = segments.iter().map(tantivy::SegmentMeta::num_docs).fold(0, u32::saturating_add);
+        let stale: Vec<_> = segments.iter().filter(|segment| segment.has_deletes()).map(tantivy::SegmentMeta::id).collect();
+        let whole = chunks <= MERGED_WHOLE_CHUNKS_MAX && (!stale.is_empty() || segments.len() > SEGMENTS_IDLE_MAX);
+        let merged = if whole { segments.iter().map(tantivy::SegmentMeta::id).collect() } else { stale };
+        if !merged.is_empty() {
+            self.writer.merge(&merged).wait().map_err(failed(doing))?;
+        }
+        Ok(())
+    }
+
+    /// Removes files no view needs any more and closes the writer. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the engine gave up.
+    pub fn finish(self) -> Result<(), IndexError> {
+        self.writer.garbage_collect_files().wait().map_err(failed("removing old segments"))?;
+        self.writer.wait_merging_threads().map_err(failed("closing the index's writer"))
+    }
+}
+
+/// Whether a chunk is the first of its document in the index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FirstOfDocument {
+    /// The first one.
+    Yes,
+    /// A further one.
+    No,
+}
+
+fn schema() -> (Schema, Fields) {
+    let mut schema = Schema::builder();
+    let indexed = |tokenizer: &str, option, norms| {
+        TextOptions::default()
+            .set_indexing_options(TextFieldIndexing::default().set_tokenizer(tokenizer).set_index_option(option).set_fieldnorms(norms))
+    };
+    let name = || indexed("raw", IndexRecordOption::Basic, false);
+    let fields = Fields {
+        text: schema.add_text_field("text", indexed(ANALYSER, IndexRecordOption::WithFreqs, true)),
+        document_id: schema.add_text_field("document_id", name()),
+        domain: schema.add_text_field("domain", name()),
+        usecase: schema.add_text_field("usecase", name()),
+        first: schema.add_text_field("first", name()),
+        stored: schema.add_bytes_field("stored", STORED),
+    };
+    (schema.build(), fields)
+}
+
+fn analyser() -> TextAnalyzer {
+    let words = TextAnalyzer::builder(WordTokenizer::default()).filter(RemoveLongFilter::limit(WORD_BYTES_MAX)).filter(LowerCaser);
+    match StopWordFilter::new(Language::English) {
+        Some(stop_words) => words.filter(stop_words).filter(Stemmer::new(Language::English)).build(),
+        None => words.filter(Stemmer::new(Language::English)).build(),
+    }
+}
+
+/// [`Words`] as the engine wants them.
+#[derive(Clone, Default)]
+struct WordTokenizer {
+    token: Token,
+}
+
+struct WordStream<'a> {
+    text: &'a str,
+    words: Words<'a>,
+    token: &'a mut Token,
+}
+
+impl Tokenizer for WordTokenizer {
+    type TokenStream<'a> = WordStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
+        self.token.reset();
+        WordStream { text, words: Words::of(text), token: &mut self.token }
+    }
+}
+
+impl TokenStream for WordStream<'_> {
+    fn advance(&mut self) -> bool {
+        self.token.text.clear();
+        self.token.position = self.token.position.wrapping_add(1);
+        let Some(range) = self.words.next() else { return false };
+        self.token.offset_from = range.start;
+        self.token.offset_to = range.end;
+        self.token.text.push_str(self.text.get(range).unwrap_or_default());
+        true
+    }
+
+    fn token(&self) -> &Token {
+        self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        self.token
+    }
+}

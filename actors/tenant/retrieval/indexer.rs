@@ -1,0 +1,232 @@
+//! The one task of a room that changes its index: takes changes in order, commits them together, closes the writer
+//! when nothing comes any more.
+use super::corpus::Corpus;
+use super::engine::{Batch, Engine, EngineError, Step};
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
+
+/// Changes waiting for the index; an ingest waits when it is full.
+pub const WORK_MAX: usize = 4;
+/// A change is committed when none follows within this time …
+const COMMIT_GAP: Duration = Duration::from_millis(60);
+/// … or at the latest after this one: searchable within a second.
+const COMMIT_WITHIN: Duration = Duration::from_millis(400);
+/// A writer is closed when no change has come for this long.
+const WRITER_LINGERS: Duration = Duration::from_millis(1_500);
+
+/// Where the outcome of a piece of work goes.
+pub type Done = oneshot::Sender<Outcome<()>>;
+
+/// What the index is told.
+#[derive(Debug)]
+pub enum Work {
+    /// Be open, in step with the documents, under the guard in force.
+    Wake(Done),
+    /// Take the changes of one append.
+    Take(Box<Batch>),
+    /// Commit and serve everything told so far.
+    Settle(Done),
+    /// A search failed: build everything anew.
+    Mend(Done),
+    /// Close everything.
+    Sleep(Done),
+}
+
+enum Trouble {
+    Engine(EngineError),
+    Panicked,
+    Rejected(Rejection),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Engine(error) => error.fmt(f),
+            Self::Panicked => f.write_str("the search engine panicked"),
+            Self::Rejected(rejection) => rejection.fmt(f),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Uncommitted {
+    first: Instant,
+    last: Instant,
+}
+
+struct Indexer {
+    corpus: Arc<Corpus>,
+    engine: Option<Engine>,
+    /// The right to a writer; kept while one is open.
+    permit: Option<OwnedSemaphorePermit>,
+    uncommitted: Option<Uncommitted>,
+    wrote: Instant,
+}
+
+/// Serves the queue until the room is gone. What was not committed then is in the journal.
+pub async fn run(corpus: Arc<Corpus>, mut queue: mpsc::Receiver<Work>) {
+    let mut indexer = Indexer { corpus, engine: None, permit: None, uncommitted: None, wrote: Instant::now() };
+    loop {
+        let work = match indexer.due() {
+            Some(due) => tokio::time::timeout_at(due, queue.recv()).await,
+            None => Ok(queue.recv().await),
+        };
+        match work {
+            Ok(Some(work)) => indexer.work(work).await,
+            Ok(None) => break,
+            Err(_elapsed) => indexer.tidy().await,
+        }
+    }
+    let Indexer { engine, permit, .. } = indexer;
+    // Closing a writer joins its threads: not on an arbiter.
+    let _closed = tokio::task::spawn_blocking(move || drop((engine, permit))).await;
+}
+
+impl Indexer {
+    fn due(&self) -> Option<Instant> {
+        match self.uncommitted {
+            Some(Uncommitted { first, last }) => Some((first + COMMIT_WITHIN).min(last + COMMIT_GAP)),
+            None => self.permit.as_ref().map(|_writing| self.wrote + WRITER_LINGERS),
+        }
+    }
+
+    async fn work(&mut self, work: Work) {
+        // An overdue commit goes first, so that a stream of changes cannot put it off.
+        if self.due().is_some_and(|due| due <= Instant::now()) {
+            self.tidy().await;
+        }
+        let (done, outcome) = match work {
+            Work::Take(batch) => return self.take(batch).await,
+            Work::Wake(done) => (done, self.in_step().await),
+            Work::Settle(done) => (done, self.settle().await),
+            Work::Mend(done) => (done, self.rebuild("a search failed").await),
+            Work::Sleep(done) => (done, self.sleep().await),
+        };
+        let _gone = done.send(outcome);
+    }
+
+    /// Runs one step of the engine where it may block.
+    async fn step<T: Send + 'static>(
+        &mut self,
+        step: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let mut engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => Engine::new(Arc::clone(&self.corpus), self.corpus.truth().await.map_err(Trouble::Rejected)?),
+        };
+        let done = tokio::task::spawn_blocking(move || {
+            let outcome = step(&mut engine);
+            (engine, outcome)
+        });
+        match done.await {
+            Ok((engine, outcome)) => {
+                self.engine = Some(engine);
+                outcome.map_err(Trouble::Engine)
+            }
+            Err(_panicked) => Err(Trouble::Panicked),
+        }
+    }
+
+    async fn right_to_write(&mut self) {
+        if self.permit.is_none() {
+            self.permit = Arc::clone(&self.corpus.pools.writers).acquire_owned().await.ok();
+        }
+        self.wrote = Instant::now();
+    }
+
+    async fn in_step(&mut self) -> Outcome<()> {
+        let opened = match self.step(Engine::open).await {
+            Ok(Step::Fresh) => return Ok(()),
+            Ok(Step::Behind) => {
+                self.right_to_write().await;
+                self.step(Engine::catch_up).await
+            }
+            Err(trouble) => Err(trouble),
+        };
+        match opened {
+            Ok(()) => {
+                self.uncommitted = None;
+                Ok(())
+            }
+            Err(trouble) => self.rebuild(trouble).await,
+        }
+    }
+
+    async fn take(&mut self, batch: Box<Batch>) {
+        if self.in_step().await.is_err() {
+            return;
+        }
+        self.right_to_write().await;
+        match self.step(move |engine| engine.take(&batch)).await {
+            Ok(()) => {
+                let now = Instant::now();
+                let first = self.uncommitted.map_or(now, |uncommitted| uncommitted.first);
+                self.uncommitted = Some(Uncommitted { first, last: now });
+            }
+            Err(trouble) => drop(self.rebuild(trouble).await),
+        }
+    }
+
+    async fn settle(&mut self) -> Outcome<()> {
+        self.in_step().await?;
+        if self.uncommitted.is_some() { self.commit().await } else { Ok(()) }
+    }
+
+    async fn commit(&mut self) -> Outcome<()> {
+        self.right_to_write().await;
+        match self.step(Engine::commit).await {
+            Ok(()) => {
+                self.uncommitted = None;
+                Ok(())
+            }
+            Err(trouble) => self.rebuild(trouble).await,
+        }
+    }
+
+    /// The index is derived: whatever is wrong with it, it is made anew from the journal, once.
+    async fn rebuild(&mut self, why: impl std::fmt::Display) -> Outcome<()> {
+        tracing::warn!(tenant = %self.corpus.tenant(), %why, "rebuilding the search index");
+        self.right_to_write().await;
+        self.uncommitted = None;
+        let Err(trouble) = self.step(Engine::rebuild).await else { return Ok(()) };
+        tracing::error!(tenant = %self.corpus.tenant(), %trouble, "the search index cannot be built; searches are refused");
+        self.corpus.hide();
+        let engine = self.engine.take();
+        let _closed = tokio::task::spawn_blocking(move || drop(engine)).await;
+        self.permit = None;
+        let detail = "searching: the index of this tenant cannot be built; see the log of the node";
+        Err(Rejection::retry_after(Code::Internal, detail, 1_000))
+    }
+
+    /// What is due: a commit, or the closing of an idle writer.
+    async fn tidy(&mut self) {
+        if self.uncommitted.is_some() {
+            drop(self.commit().await);
+            // Others wait for a writer: give way after every commit.
+            if self.corpus.pools.writers.available_permits() > 0 {
+                return;
+            }
+        }
+        if let Err(trouble) = self.step(Engine::stop_writing).await {
+            drop(self.rebuild(trouble).await);
+            return;
+        }
+        self.permit = None;
+    }
+
+    async fn sleep(&mut self) -> Outcome<()> {
+        if self.uncommitted.is_some() {
+            self.commit().await?;
+        }
+        let closed = self.step(|engine| {
+            engine.close();
+            Ok(())
+        });
+        let outcome = closed.await;
+        self.permit = None;
+        outcome.map_err(|_panicked| Rejection::lost())
+    }
+}

@@ -1,0 +1,276 @@
+//! Documents in and out: decided under the gate, appended as one unit, answered when durable, then told to the index.
+use super::corpus::Corpus;
+use super::engine::{Batch, Ready};
+use super::indexer::Work;
+use super::messages::{DocumentState, Ingested, NewDocument};
+use super::parse::Sandbox;
+use super::pools::off_the_arbiter;
+use super::prepare::{Failed, Occasion, Preparation, Prepared, prepare};
+use super::rules::{Decision, Held, decide, fits_quota, may_remove, request_size};
+use super::truth::{Truth, TruthError};
+use crate::entry::Entry;
+use bailiwick_kernel::ids::Position;
+use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the tasks that change documents share.
+#[derive(Clone)]
+pub struct Desk {
+    /// The corpus.
+    pub corpus: Arc<Corpus>,
+    /// Reads files.
+    pub sandbox: Sandbox,
+    /// Tells the index.
+    pub queue: mpsc::Sender<Work>,
+}
+
+/// Whether the incarnation of the room may go on after a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Afterwards {
+    /// It may.
+    GoOn,
+    /// The journal has another owner, or it is unknown what stands in it: the rooms must be rebuilt.
+    End,
+}
+
+impl Afterwards {
+    fn of(error: &TruthError) -> Self {
+        if error.ends_the_incarnation() { Self::End } else { Self::GoOn }
+    }
+}
+
+/// What is decided about a request's documents, in its order.
+struct Decided {
+    /// The answer, with places for the positions that are not known before the append.
+    answers: Vec<Answer>,
+    /// Documents to be kept.
+    keep: Vec<Prepared>,
+}
+
+enum Answer {
+    Final(Ingested),
+    /// The n-th of the documents to be kept.
+    Kept(usize),
+    /// The same as the n-th.
+    SameAs(usize),
+}
+
+impl Desk {
+    /// Asks the index for something and waits until it is done.
+    ///
+    /// # Errors
+    /// Those of the work; [`Rejection::lost`] where the room is going.
+    pub async fn ask_index(&self, work: impl FnOnce(oneshot::Sender<Outcome<()>>) -> Work) -> Outcome<()> {
+        let (done, outcome) = oneshot::channel();
+        self.queue.send(work(done)).await.map_err(|_gone| Rejection::lost())?;
+        outcome.await.map_err(|_gone| Rejection::lost())?
+    }
+
+    /// Takes documents in and answers when they are durable.
+    pub async fn ingest(&self, documents: Vec<NewDocument>, occasion: Occasion, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
+        let ready = async {
+            request_size(documents.len())?;
+            let truth = self.corpus.truth().await?;
+            let prepared = prepare(&self.sandbox, &self.corpus.pools, documents, &occasion).await?;
+            Ok::<_, Rejection>((truth, prepared))
+        };
+        let (truth, prepared) = match ready.await {
+            Ok(ready) => ready,
+            Err(rejection) => {
+                reply.answer(Err(rejection));
+                return Afterwards::GoOn;
+            }
+        };
+        // Held until the index has been told: changes reach it in the journal's order.
+        let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
+        let policy = self.corpus.policy.load_full();
+        let deciding = Arc::clone(&truth);
+        let decided = off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared)).await;
+        let decided = match decided.and_then(|decided| Ok(decided?)) {
+            Ok(decided) => decided,
+            Err(rejection) => {
+                reply.answer(Err(rejection));
+                return Afterwards::GoOn;
+            }
+        };
+        if decided.keep.is_empty() {
+            reply.answer(Ok(answers(decided.answers, &[], 0)));
+            return Afterwards::GoOn;
+        }
+        self.keep(&truth, decided, reply).await
+    }
+
+    async fn keep(&self, truth: &Arc<Truth>, decided: Decided, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
+        let Decided { answers: places, keep } = decided;
+        let entries: Vec<Entry> = keep.iter().map(|prepared| Entry::DocumentAccepted(prepared.accepted.clone())).collect();
+        let appended = match truth.journal().append(&entries).await.map_err(TruthError::from) {
+            Ok(appended) => appended,
+            Err(error) => {
+                let afterwards = Afterwards::of(&error);
+                reply.answer(Err(error.into()));
+                return afterwards;
+            }
+        };
+        drop(entries);
+        let first = appended.first.0;
+        reply.answer(Ok(answers(places, &keep, first)));
+        let ready: Vec<Ready> = (first..).zip(keep).map(|(seq, prepared)| ready(prepared, seq)).collect();
+        self.take_over(truth, ready, Vec::new(), appended.last).await
+    }
+
+    /// Takes an append over into the shelf and tells the index.
+    async fn take_over(&self, truth: &Arc<Truth>, ready: Vec<Ready>, removed: Vec<String>, last: Position) -> Afterwards {
+        let truth = Arc::clone(truth);
+        let batch = off_the_arbiter(&self.corpus.pools.parsers, move || {
+            let after = truth.mark().changed;
+            truth.take_over(ready.iter().map(|ready| ready.held.clone()).collect(), &removed, last)?;
+            Ok::<_, TruthError>(Batch { after, next: last.next().0, ready, removed })
+        });
+        match batch.await {
+            Ok(Ok(batch)) => {
+                // A closed queue belongs to a room that is going: its successor reads the journal.
+                let _gone = self.queue.send(Work::Take(Box::new(batch))).await;
+                Afterwards::GoOn
+            }
+            // The journal is ahead of the shelf: the next incarnation folds it again.
+            Ok(Err(_)) | Err(_) => Afterwards::End,
+        }
+    }
+
+    /// Removes a document; answers when it can no longer be found.
+    pub async fn remove(&self, id: String, by: String, now_unix_ms: u64, reply: ReplySlot<()>) -> Afterwards {
+        let gate = Arc::clone(&self.corpus.gate).lock_owned().await;
+        let asked = id.clone();
+        let sovereignty = self.corpus.policy.load().sovereignty.clone();
+        let found = self.corpus.read(move |truth| truth.get(&asked)).await.and_then(|held| {
+            let held = held.ok_or_else(no_such_document)?;
+            may_remove(&held.accepted, &sovereignty, now_unix_ms)
+        });
+        let truth = match found {
+            Ok(()) => self.corpus.truth().await,
+            Err(rejection) => Err(rejection),
+        };
+        let truth = match truth {
+            Ok(truth) => truth,
+            Err(rejection) => {
+                reply.answer(Err(rejection));
+                return Afterwards::GoOn;
+            }
+        };
+        let entry = Entry::DocumentRemoved { id: id.clone(), at_unix_ms: now_unix_ms, by };
+        let appended = match truth.journal().append(&[entry]).await.map_err(TruthError::from) {
+            Ok(appended) => appended,
+            Err(error) => {
+                let afterwards = Afterwards::of(&error);
+                reply.answer(Err(error.into()));
+                return afterwards;
+            }
+        };
+        let afterwards = self.take_over(&truth, Vec::new(), vec![id], appended.last).await;
+        drop(gate);
+        reply.answer(self.ask_index(Work::Settle).await);
+        afterwards
+    }
+}
+
+/// The answer to an id that names nothing here.
+#[must_use]
+pub fn no_such_document() -> Rejection {
+    Rejection::new(Code::NotFound, "no such document")
+}
+
+fn ready(prepared: Prepared, seq: u64) -> Ready {
+    let Prepared { accepted, pieces, verdict, admitted, .. } = prepared;
+    Ready { held: Held { accepted, seq, verdict }, pieces, admitted }
+}
+
+/// Decides about every document in turn and stores the bodies of those to be kept. Blocking; under the gate.
+fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) -> Result<Decided, TruthError> {
+    let mut decided = Decided { answers: Vec::with_capacity(preparation.len()), keep: Vec::with_capacity(preparation.len()) };
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kept_bytes = truth.mark().bytes;
+    for document in preparation {
+        let mut prepared = match document {
+            Ok(prepared) => prepared,
+            Err(failed) => {
+                decided.answers.push(Answer::Final(not_taken(failed)));
+                continue;
+            }
+        };
+        let id = prepared.accepted.id.clone();
+        let earlier = places.get(&id).and_then(|place| decided.keep.get(*place).map(|earlier| (*place, &earlier.accepted)));
+        let former = if earlier.is_some() { None } else { truth.get(&id)? };
+        if let Some((place, earlier)) = earlier.filter(|(_, earlier)| decide(Some((earlier, 0)), &prepared.accepted) != Decision::Take) {
+            debug_assert_eq!(earlier.id, id, "a place belongs to its id");
+            decided.answers.push(Answer::SameAs(place));
+            continue;
+        }
+        if let Some(held) = &former
+            && let Decision::Unchanged { seq } = decide(Some((&held.accepted, held.seq)), &prepared.accepted)
+        {
+            decided.answers.push(Answer::Final(unchanged(held, seq)));
+            continue;
+        }
+        let freed = earlier.map(|(_, earlier)| earlier.bytes).or(former.map(|held| held.accepted.bytes)).unwrap_or(0);
+        let added = prepared.accepted.bytes;
+        if let Err(rejection) = fits_quota(kept_bytes, freed, added, policy.tenant.quotas.max_storage_gb) {
+            let failed = Failed { id, title: prepared.accepted.title, rejection };
+            decided.answers.push(Answer::Final(not_taken(failed)));
+            continue;
+        }
+        kept_bytes = kept_bytes.saturating_sub(freed).saturating_add(added);
+        if prepared.verdict.guard != policy.guard.fingerprint {
+            prepared.judge(policy);
+        }
+        truth.put_text(&prepared.accepted, &prepared.text)?;
+        prepared.text = String::new();
+        places.insert(id, decided.keep.len());
+        decided.answers.push(Answer::Kept(decided.keep.len()));
+        decided.keep.push(prepared);
+    }
+    Ok(decided)
+}
+
+fn not_taken(failed: Failed) -> Ingested {
+    let Failed { id, title, rejection } = failed;
+    Ingested { id, title, chunks: 0, seq: 0, state: DocumentState::Failed, error: Some(rejection.detail), code: Some(rejection.code) }
+}
+
+fn unchanged(held: &Held, seq: u64) -> Ingested {
+    Ingested {
+        id: held.accepted.id.clone(),
+        title: held.accepted.title.clone(),
+        chunks: held.accepted.chunks,
+        seq,
+        state: DocumentState::Unchanged,
+        error: held.verdict.reason.clone(),
+        code: None,
+    }
+}
+
+fn answers(places: Vec<Answer>, kept: &[Prepared], first: u64) -> Vec<Ingested> {
+    let kept = |place: usize, state: Option<DocumentState>| {
+        let prepared = kept.get(place)?;
+        let quarantined = if prepared.verdict.admitted == 0 { DocumentState::Quarantined } else { DocumentState::Accepted };
+        Some(Ingested {
+            id: prepared.accepted.id.clone(),
+            title: prepared.accepted.title.clone(),
+            chunks: prepared.accepted.chunks,
+            seq: first.saturating_add(u64::try_from(place).unwrap_or(u64::MAX)),
+            state: state.unwrap_or(quarantined),
+            error: prepared.verdict.reason.clone(),
+            code: None,
+        })
+    };
+    let answer = |place| match place {
+        Answer::Final(ingested) => Some(ingested),
+        Answer::Kept(place) => kept(place, None),
+        Answer::SameAs(place) => kept(place, Some(DocumentState::Unchanged)),
+    };
+    places.into_iter().filter_map(answer).collect()
+}

@@ -1,0 +1,180 @@
+//! New documents to records, pieces and verdicts, before anything is kept. Each document stands or falls alone.
+use super::chunk::{Piece, chunk};
+use super::messages::{Content, NewDocument};
+use super::parse::{ParseError, Parsed, Sandbox, detect};
+use super::pools::{Pools, off_the_arbiter};
+use super::rules::{Intake, Verdict, cut_title, intake, judge, sha256_hex};
+use crate::entry::{DocumentAccepted, Entry};
+use bailiwick_kernel::codec;
+use bailiwick_kernel::limits::RECORD_BYTES_MAX;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
+use futures_util::{StreamExt, stream};
+use std::sync::Arc;
+
+/// Documents of one request parsed at the same time.
+const PARALLEL: usize = 2;
+/// Characters of a first line that serves as title.
+const LINE_TITLE_CHARS_MAX: usize = 120;
+
+/// A document ready to be kept.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Prepared {
+    /// The entry to be appended, an [`Entry::DocumentAccepted`].
+    pub accepted: DocumentAccepted,
+    /// Its text.
+    pub text: String,
+    /// Its chunks.
+    pub pieces: Vec<Piece>,
+    /// What the guard says.
+    pub verdict: Verdict,
+    /// Which chunks may be retrieved.
+    pub admitted: Vec<bool>,
+}
+
+impl Prepared {
+    /// Judges again, under another guard.
+    pub fn judge(&mut self, policy: &PolicySnapshot) {
+        let chunks = self.pieces.iter().map(|piece| piece.text.as_str());
+        (self.verdict, self.admitted) = judge(&policy.guard, &self.accepted.source, chunks);
+    }
+}
+
+/// What is the same for all documents of a request.
+#[derive(Clone, Debug)]
+pub struct Occasion {
+    /// The policy in force.
+    pub policy: Arc<PolicySnapshot>,
+    /// Now.
+    pub now_unix_ms: u64,
+    /// By whose key.
+    pub by: String,
+}
+
+/// A document that was not taken, as far as it got.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failed {
+    /// The id it has or would have had; empty where that is what is wrong.
+    pub id: String,
+    /// The title it was given.
+    pub title: String,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+/// What becomes of each document, in the order of the request.
+pub type Preparation = Vec<Result<Prepared, Failed>>;
+
+/// Parses, cuts and judges the documents of one request.
+///
+/// # Errors
+/// [`Rejection::lost`] where the work was dropped; what is wrong with one document stands in its place.
+pub async fn prepare(sandbox: &Sandbox, pools: &Pools, documents: Vec<NewDocument>, occasion: &Occasion) -> Outcome<Preparation> {
+    let read = documents.into_iter().map(|document| read(sandbox, document, &occasion.policy));
+    let mut read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
+    // Two halves: one request uses as many threads as parse at once, and keeps its order.
+    let second = read.split_off(read.len().div_ceil(PARALLEL));
+    let half = |half: Vec<Result<Read, Failed>>| {
+        let occasion = occasion.clone();
+        off_the_arbiter(&pools.parsers, move || half.into_iter().map(|read| finish(read?, &occasion)).collect::<Preparation>())
+    };
+    let (first, second) = tokio::join!(half(read), half(second));
+    let mut all = first?;
+    all.extend(second?);
+    Ok(all)
+}
+
+struct Read {
+    intake: Intake,
+    content: Readable,
+    signature: Option<String>,
+}
+
+enum Readable {
+    /// Not looked at yet.
+    Text(String),
+    /// Parsed from a file.
+    Parsed(Parsed),
+}
+
+async fn read(sandbox: &Sandbox, document: NewDocument, policy: &PolicySnapshot) -> Result<Read, Failed> {
+    let named = |rejection| Failed { id: document.id.clone().unwrap_or_default(), title: document.title.clone().unwrap_or_default(), rejection };
+    let intake = intake(&document, &policy.sovereignty).map_err(named)?;
+    let content = match document.content {
+        Content::Text(text) => Readable::Text(text),
+        Content::File { name, bytes } => {
+            let parsed = match detect(&name, &bytes) {
+                Ok(format) => sandbox.parse(format, bytes).await,
+                Err(error) => Err(error),
+            };
+            Readable::Parsed(parsed.map_err(|error| unreadable(&intake, &error))?)
+        }
+    };
+    Ok(Read { intake, content, signature: document.signature })
+}
+
+fn failed(intake: &Intake, rejection: Rejection) -> Failed {
+    let title = intake.title.clone().or_else(|| intake.file_name.clone()).unwrap_or_default();
+    Failed { id: intake.id.clone(), title, rejection }
+}
+
+fn unreadable(intake: &Intake, error: &ParseError) -> Failed {
+    let code = match error {
+        ParseError::TooLarge { .. } => Code::TooLarge,
+        ParseError::Unavailable { .. } => Code::Overloaded,
+        _ => Code::InvalidRequest,
+    };
+    failed(intake, Rejection::new(code, error.to_string()))
+}
+
+/// The part that only computes.
+fn finish(read: Read, occasion: &Occasion) -> Result<Prepared, Failed> {
+    let Read { intake, content, signature } = read;
+    let parsed = match content {
+        Readable::Text(text) => Parsed::from_text(text).map_err(|error| unreadable(&intake, &error))?,
+        Readable::Parsed(parsed) => parsed,
+    };
+    let title = intake.title.clone().or(parsed.title).or_else(|| intake.file_name.clone()).unwrap_or_else(|| first_line(&parsed.text));
+    let pieces = chunk(&parsed.text, &parsed.page_starts);
+    let (verdict, admitted) = judge(&occasion.policy.guard, &intake.source, pieces.iter().map(|piece| piece.text.as_str()));
+    let accepted = DocumentAccepted {
+        text_sha256: sha256_hex(parsed.text.as_bytes()),
+        chars: u64::try_from(parsed.text.chars().count()).unwrap_or(u64::MAX),
+        chunks: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
+        page_starts: parsed.page_starts,
+        id: intake.id.clone(),
+        title,
+        source: intake.source.clone(),
+        domain: intake.domain.clone(),
+        usecase: intake.usecase.clone(),
+        region: intake.region.clone(),
+        bytes: intake.bytes,
+        signature,
+        metadata_json: intake.metadata_json.clone(),
+        at_unix_ms: occasion.now_unix_ms,
+        by: occasion.by.clone(),
+    };
+    check_record(&accepted).map_err(|rejection| failed(&intake, rejection))?;
+    Ok(Prepared { accepted, text: parsed.text, pieces, verdict, admitted })
+}
+
+/// One record that is too large would take the whole append with it.
+fn check_record(accepted: &DocumentAccepted) -> Outcome<()> {
+    let is_surely_small = accepted.page_starts.is_empty() && accepted.metadata_json.len() < RECORD_BYTES_MAX / 4;
+    if is_surely_small {
+        return Ok(());
+    }
+    match codec::encode(&Entry::DocumentAccepted(accepted.clone())) {
+        Ok(record) if record.len() <= RECORD_BYTES_MAX => Ok(()),
+        Ok(_) | Err(_) => Err(Rejection::new(Code::TooLarge, "taking a document: it has too many pages for one record; split it")),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let title = cut_title(line);
+    if title.chars().count() <= LINE_TITLE_CHARS_MAX {
+        return title;
+    }
+    title.chars().take(LINE_TITLE_CHARS_MAX).chain(['…']).collect()
+}

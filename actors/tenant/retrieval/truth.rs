@@ -1,0 +1,274 @@
+//! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
+use super::rules::{Held, Mark, Verdict, body_name};
+use crate::entry::{DocumentAccepted, Entry};
+use bailiwick_kernel::codec::CodecError;
+use bailiwick_kernel::fabric::AppendError;
+use bailiwick_kernel::ids::Position;
+use bailiwick_kernel::journal::{Journal, JournalError};
+use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const SHELF: &str = "documents";
+const DOCUMENT: &[u8] = b"d/";
+const MARK: &[u8] = b"mark";
+/// Documents gathered in a replay before they are written to the shelf.
+const REPLAY_BATCH: usize = 1_024;
+
+/// Why the room's state could not be read or written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TruthError {
+    /// The journal or a body.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The shelf.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// A body that a record points to is not there.
+    #[error("reading document {0}: its body is missing; restore it from a backup or send the document again")]
+    Bodiless(String),
+}
+
+impl TruthError {
+    /// True where this incarnation no longer owns the journal, or cannot know what stands in it: rebuild the rooms.
+    #[must_use]
+    pub fn ends_the_incarnation(&self) -> bool {
+        matches!(self, Self::Journal(JournalError::Append(AppendError::Stale { .. } | AppendError::Unsure(_))))
+    }
+}
+
+impl From<TruthError> for Rejection {
+    fn from(error: TruthError) -> Self {
+        match &error {
+            TruthError::Journal(JournalError::Append(AppendError::Full(_))) => Self::retry_after(Code::Overloaded, error.to_string(), 250),
+            TruthError::Journal(JournalError::Append(AppendError::TooLarge { .. })) => Self::new(Code::TooLarge, error.to_string()),
+            _ if error.ends_the_incarnation() => Self::lost(),
+            _ => Self::new(Code::Internal, error.to_string()),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum Kept {
+    Document(Box<Held>),
+    Mark(Mark),
+}
+
+/// The fold of one tenant's document entries.
+#[derive(Debug)]
+pub struct Truth {
+    journal: Journal,
+    shelf: Shelf,
+    mark: Mutex<Mark>,
+}
+
+/// Judges a document by its record and text, for documents found in a replay.
+pub type Judge<'a> = &'a dyn Fn(&DocumentAccepted, &str) -> Verdict;
+
+impl Truth {
+    /// Opens the shelf and folds into it what the journal has and it has not. A shelf that cannot be read is emptied
+    /// and folded anew.
+    ///
+    /// # Errors
+    /// [`TruthError`].
+    pub fn open(belongings: &Belongings, judge: Judge<'_>) -> Result<Self, TruthError> {
+        let shelf = belongings.shelf(SHELF)?;
+        let mark = match shelf.get::<Kept>(MARK) {
+            Ok(Some(Kept::Mark(mark))) => mark,
+            Ok(_) | Err(ShelfError::Cipher(_) | ShelfError::Codec(_)) => {
+                shelf.clear()?;
+                Mark::default()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let truth = Self { journal: belongings.journal.clone(), shelf, mark: Mutex::new(mark) };
+        truth.fold(judge)?;
+        Ok(truth)
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// How far the fold has come, and its sums.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mark> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fold(&self, judge: Judge<'_>) -> Result<(), TruthError> {
+        let mut found: BTreeMap<String, Option<(DocumentAccepted, u64)>> = BTreeMap::new();
+        let mut trouble = None;
+        let mut changed = self.mark().changed;
+        let mut visit = |position: Position, entry: Entry| {
+            match entry {
+                Entry::DocumentAccepted(accepted) => found.insert(accepted.id.clone(), Some((accepted, position.0))),
+                Entry::DocumentRemoved { id, .. } => found.insert(id, None),
+                _ => return Ok(()),
+            };
+            changed = position.next().0;
+            if found.len() < REPLAY_BATCH {
+                return Ok(());
+            }
+            self.fold_batch(std::mem::take(&mut found), changed, changed, judge)
+        };
+        let end = self.journal.replay(Position(self.mark().applied), |position, _hash, entry| {
+            if trouble.is_none() {
+                trouble = visit(position, entry).err();
+            }
+        })?;
+        match trouble {
+            Some(error) => Err(error),
+            None if end.0 == self.mark().applied => Ok(()),
+            None => self.fold_batch(found, end.0, changed, judge),
+        }
+    }
+
+    fn fold_batch(
+        &self,
+        found: BTreeMap<String, Option<(DocumentAccepted, u64)>>,
+        applied: u64,
+        changed: u64,
+        judge: Judge<'_>,
+    ) -> Result<(), TruthError> {
+        let mut held = Vec::new();
+        let mut gone = Vec::new();
+        for (id, document) in found {
+            match document {
+                Some((accepted, seq)) => {
+                    let verdict = match self.text(&accepted) {
+                        Ok(text) => judge(&accepted, &text),
+                        Err(TruthError::Bodiless(_)) => Verdict { reason: Some("its body is missing".into()), ..Verdict::default() },
+                        Err(error) => return Err(error),
+                    };
+                    held.push(Held { accepted, seq, verdict });
+                }
+                None => gone.push(id),
+            }
+        }
+        self.apply(held, &gone, applied, changed)
+    }
+
+    /// One document.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn get(&self, id: &str) -> Result<Option<Held>, TruthError> {
+        Ok(match self.shelf.get::<Kept>(&key(id))? {
+            Some(Kept::Document(held)) => Some(*held),
+            _ => None,
+        })
+    }
+
+    /// Documents in id order, after an id.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn list(&self, after: Option<&str>, max: usize) -> Result<Vec<Held>, TruthError> {
+        let after = after.map(key);
+        let found = self.shelf.scan::<Kept>(DOCUMENT, after.as_deref(), max)?;
+        Ok(found.into_iter().filter_map(|(_key, kept)| if let Kept::Document(held) = kept { Some(*held) } else { None }).collect())
+    }
+
+    /// The text of a document.
+    ///
+    /// # Errors
+    /// [`TruthError::Bodiless`], [`TruthError::Journal`].
+    pub fn text(&self, accepted: &DocumentAccepted) -> Result<String, TruthError> {
+        let body = self.journal.blob_get(&body_name(&accepted.id, &accepted.text_sha256))?;
+        let bytes = body.ok_or_else(|| TruthError::Bodiless(accepted.id.clone()))?;
+        String::from_utf8(bytes)
+            .map_err(|_bytes| TruthError::Journal(JournalError::Codec(CodecError::Malformed("a document's body is not UTF-8".into()))))
+    }
+
+    /// Stores the text of a document; durable with the next append.
+    ///
+    /// # Errors
+    /// [`TruthError::Journal`].
+    pub fn put_text(&self, accepted: &DocumentAccepted, text: &str) -> Result<(), TruthError> {
+        Ok(self.journal.blob_put(&body_name(&accepted.id, &accepted.text_sha256), text.as_bytes())?)
+    }
+
+    /// Takes over what was appended: documents kept and removed, former bodies gone. `last` is the position of the
+    /// append's last record.
+    ///
+    /// # Errors
+    /// [`TruthError`]; the next opening folds it again from the journal.
+    pub fn take_over(&self, held: Vec<Held>, removed: &[String], last: Position) -> Result<(), TruthError> {
+        self.apply(held, removed, last.next().0, last.next().0)
+    }
+
+    /// Writes another verdict on documents that stay what they are.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn rejudged(&self, held: Vec<Held>) -> Result<(), TruthError> {
+        let puts: Vec<_> = held.into_iter().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
+        Ok(self.shelf.apply(&puts, &[])?)
+    }
+
+    fn apply(&self, held: Vec<Held>, removed: &[String], applied: u64, changed: u64) -> Result<(), TruthError> {
+        let mut mark = self.mark();
+        mark.applied = applied;
+        mark.changed = changed;
+        let mut bodies = Vec::new();
+        let mut latest: BTreeMap<String, Held> = BTreeMap::new();
+        for held in held {
+            if let Some(earlier) = latest.insert(held.accepted.id.clone(), held) {
+                bodies.push(body_name(&earlier.accepted.id, &earlier.accepted.text_sha256));
+            }
+        }
+        for id in latest.keys().chain(removed) {
+            if let Some(former) = self.get(id)? {
+                mark.documents = mark.documents.saturating_sub(1);
+                mark.bytes = mark.bytes.saturating_sub(former.accepted.bytes);
+                bodies.push(body_name(id, &former.accepted.text_sha256));
+            }
+        }
+        for held in latest.values() {
+            mark.documents = mark.documents.saturating_add(1);
+            mark.bytes = mark.bytes.saturating_add(held.accepted.bytes);
+            let body = body_name(&held.accepted.id, &held.accepted.text_sha256);
+            bodies.retain(|former| *former != body);
+        }
+        let mut puts: Vec<_> = latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
+        puts.push((MARK.to_vec(), Kept::Mark(mark)));
+        let removals: Vec<_> = removed.iter().map(|id| key(id)).collect();
+        self.shelf.apply(&puts, &removals)?;
+        *self.lock() = mark;
+        for body in bodies {
+            self.journal.blob_delete(&body)?;
+        }
+        Ok(())
+    }
+
+    /// Ids of the documents that entries from a position on speak of.
+    ///
+    /// # Errors
+    /// [`TruthError::Journal`].
+    pub fn touched_since(&self, from: u64) -> Result<Vec<String>, TruthError> {
+        let mut ids = std::collections::BTreeSet::new();
+        self.journal.replay(Position(from), |_position, _hash, entry: Entry| match entry {
+            Entry::DocumentAccepted(accepted) => {
+                ids.insert(accepted.id);
+            }
+            Entry::DocumentRemoved { id, .. } => {
+                ids.insert(id);
+            }
+            _ => {}
+        })?;
+        Ok(ids.into_iter().collect())
+    }
+}
+
+fn key(id: &str) -> Vec<u8> {
+    [DOCUMENT, id.as_bytes()].concat()
+}

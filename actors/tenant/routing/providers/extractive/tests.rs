@@ -1,0 +1,4 @@
+//! Tables and properties of the embedded provider's rules, and the provider itself through its trait.
+mod answers;
+mod provider;
+mod reading;

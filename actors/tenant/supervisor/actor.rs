@@ -1,0 +1,368 @@
+//! The shell of the supervisor: admits, forwards, rebuilds, adopts, closes.
+use super::admission::{Admission, is_serveable};
+use super::doors::Doors;
+use super::latency::Latencies;
+use super::messages::{AdoptPolicy, Admit, Close, Event, Happened};
+use super::opening::{Opened, on_derived, open};
+use super::rooms::{KINDS, Rooms};
+use super::rules::{Phase, Restarts, Verdict};
+use super::sideways::Sideways;
+use crate::budget::messages::{AdoptBudget, CloseBudget};
+use crate::catalog::Catalog;
+use crate::entry::Entry;
+use crate::question::Matter;
+use crate::retrieval::messages::{IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
+use crate::retrieval::Pools;
+use crate::retrieval::parse::child::Sandbox;
+use crate::routing::clients::Clients;
+use crate::turn::{Case, Turn, Whereabouts};
+use actix::prelude::*;
+use arc_swap::ArcSwapOption;
+use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::ids::{Generation, QueryId};
+use bailiwick_kernel::journal::Journal;
+use bailiwick_kernel::limits::MAILBOX_MAX;
+use bailiwick_kernel::mail::{ReplySlot, offer, post_certain};
+use bailiwick_kernel::obituary::{Cause, Died};
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::shelf::Belongings;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+
+/// Refusals waiting for their record; more are counted only.
+const RECORDS_WAITING_MAX: usize = 256;
+/// Refusals recorded by one append, at most.
+const RECORDS_PER_APPEND: usize = 64;
+
+/// What one tenant is built from. Things, not names: nothing here can look another tenant up.
+#[derive(Clone)]
+pub struct SupervisorParts {
+    /// The tenant's name, for lineage lines.
+    pub name: String,
+    /// The incarnation of the tenant's address.
+    pub generation: Generation,
+    /// Journal, shelves, cipher, folder.
+    pub belongings: Belongings,
+    /// The policy in force.
+    pub policy: Arc<PolicySnapshot>,
+    /// Provider clients, shared by all tenants.
+    pub clients: Arc<Clients>,
+    /// Prices.
+    pub catalog: Arc<Catalog>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Where hostile formats are parsed.
+    pub sandbox: Sandbox,
+    /// Permits of writers, searches and parsers, shared by all tenants.
+    pub pools: Pools,
+    /// The control plane's ear.
+    pub happened: Recipient<Happened>,
+    /// Milliseconds until a question without a deadline of its own is given up.
+    pub ask_deadline_ms: u64,
+}
+
+/// The supervisor of one tenant.
+pub struct Supervisor {
+    pub(super) parts: SupervisorParts,
+    pub(super) policy: Arc<PolicySnapshot>,
+    pub(super) phase: Phase,
+    pub(super) opened: Option<Opened>,
+    pub(super) rooms: Option<Rooms>,
+    pub(super) incarnation: u64,
+    /// Rooms of the incarnation that has ended whose obituaries are still to come.
+    mourned: usize,
+    admission: Admission,
+    pub(super) whereabouts: Arc<Whereabouts>,
+    pub(super) sideways: Sideways,
+    /// The journal refusals are recorded in: that of the present incarnation.
+    recording: Arc<ArcSwapOption<Journal>>,
+    pub(super) restarts: Restarts,
+    pub(super) latencies: Arc<Mutex<Latencies>>,
+    pub(super) last_fault: Option<String>,
+}
+
+/// Starts a tenant on the current arbiter and gives its doors. Its first knock may come at once: it waits behind
+/// the opening of the journal.
+#[must_use]
+pub fn start(parts: SupervisorParts) -> Doors {
+    let (recorder, records) = mpsc::channel(RECORDS_WAITING_MAX);
+    let recording = Arc::new(ArcSwapOption::empty());
+    actix::spawn(record_refusals(records, Arc::clone(&recording)));
+    let sideways = Sideways::new(parts.belongings.cipher.tenant(), recorder, parts.happened.clone(), Arc::clone(&parts.clock));
+    let address = Supervisor {
+        policy: Arc::clone(&parts.policy),
+        phase: Phase::Opening,
+        opened: None,
+        rooms: None,
+        incarnation: 0,
+        mourned: 0,
+        admission: Admission::new(&parts.policy),
+        whereabouts: Arc::default(),
+        sideways,
+        recording: Arc::clone(&recording),
+        restarts: Restarts::default(),
+        latencies: Arc::default(),
+        last_fault: None,
+        parts,
+    }
+    .start();
+    Doors {
+        admit: address.clone().recipient(),
+        ingest: address.clone().recipient(),
+        remove: address.clone().recipient(),
+        list: address.clone().recipient(),
+        show: address.clone().recipient(),
+        feedback: address.clone().recipient(),
+        lineage: address.clone().recipient(),
+        export: address.clone().recipient(),
+        figures: address.clone().recipient(),
+        policy: address.clone().recipient(),
+        adopt: address.clone().recipient(),
+        inspect: address.clone().recipient(),
+        close: address.recipient(),
+    }
+}
+
+/// Writes refusals to the journal in batches, never in a turn's way. Ends with the last turn and the supervisor.
+async fn record_refusals(mut records: mpsc::Receiver<Entry>, recording: Arc<ArcSwapOption<Journal>>) {
+    let mut batch = Vec::new();
+    while records.recv_many(&mut batch, RECORDS_PER_APPEND).await > 0 {
+        if let Some(journal) = recording.load_full()
+            && let Err(error) = journal.append(&batch).await
+        {
+            tracing::warn!(tenant = %journal.tenant(), %error, refusals = batch.len(), "refusals could not be recorded");
+        }
+        batch.clear();
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MAX);
+        self.open_rooms(false, ctx);
+    }
+}
+
+impl Supervisor {
+    /// Opens the journal off the arbiter, then builds the conveyor. The mailbox waits meanwhile: what was knocked
+    /// for is served, not refused.
+    fn open_rooms(&mut self, anew: bool, ctx: &mut Context<Self>) {
+        let opening = open(self.parts.belongings.clone(), anew, Arc::clone(&self.policy), Arc::clone(&self.parts.clock));
+        ctx.wait(opening.into_actor(self).map(|opened, supervisor, ctx| supervisor.build_rooms(opened, ctx)));
+    }
+
+    fn build_rooms(&mut self, opened: Result<Opened, String>, ctx: &mut Context<Self>) {
+        match opened {
+            Ok(opened) => {
+                self.incarnation = self.incarnation.saturating_add(1);
+                self.rooms = Some(Rooms::build(&self.parts, &opened, &self.policy, self.incarnation, &ctx.address()));
+                self.recording.store(Some(Arc::new(opened.belongings.journal.clone())));
+                self.opened = Some(opened);
+                self.phase = Phase::Serving;
+            }
+            Err(reason) => self.quarantine(reason),
+        }
+    }
+
+    fn quarantine(&mut self, reason: String) {
+        tracing::error!(tenant = %self.parts.belongings.cipher.tenant(), %reason, "the tenant is quarantined");
+        self.last_fault = Some(reason.clone());
+        self.phase = Phase::Quarantined(reason);
+        self.sideways.tell(Event::Quarantined);
+    }
+
+    /// A room of the present incarnation is gone, or must go. All rooms are stopped; the last obituary rebuilds.
+    fn room_died(&mut self, room: &'static str, cause: &str, still_alive: usize, ctx: &mut Context<Self>) {
+        let tenant = self.parts.belongings.cipher.tenant();
+        let Some(rooms) = self.rooms.take() else { return };
+        tracing::warn!(%tenant, room, cause, "a room died; the rooms are rebuilt as a unit");
+        self.last_fault = Some(format!("{room}: {cause}"));
+        self.mourned = still_alive;
+        rooms.stop(tenant);
+        self.phase = Phase::Rebuilding;
+        self.opened = None;
+        match self.restarts.died(self.parts.clock.now_unix_ms()) {
+            Verdict::Rebuild => self.sideways.tell(Event::Rebuilt { room, restarts: self.restarts.total() }),
+            Verdict::Quarantine => self.quarantine(format!("the room {room} died too often ({cause})")),
+        }
+        self.rebuild_when_mourned(ctx);
+    }
+
+    fn rebuild_when_mourned(&mut self, ctx: &mut Context<Self>) {
+        if self.mourned == 0 && self.phase == Phase::Rebuilding {
+            self.open_rooms(true, ctx);
+        }
+    }
+
+    fn forward<M>(&self, message: M, to: impl FnOnce(&Rooms) -> Recipient<M>, refuse: impl FnOnce(M, Rejection))
+    where
+        M: Message<Result = ()> + Send + 'static,
+    {
+        if let Err(rejection) = self.phase.admits() {
+            return refuse(message, rejection);
+        }
+        let Some(rooms) = &self.rooms else { return refuse(message, Rejection::lost()) };
+        if let Err((message, undelivered)) = offer(&to(rooms), message) {
+            refuse(message, undelivered.into());
+        }
+    }
+
+    fn start_turn(&self, admit: Admit) {
+        let Admit { matter, principal, idempotency_key, deadline_ms, line } = admit;
+        let permit = match self.phase.admits().and_then(|()| is_serveable(&matter)).and_then(|()| self.admission.admit()) {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                self.sideways.tell(Event::Refused { code: rejection.code });
+                return line.reject(rejection);
+            }
+        };
+        let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
+        let now = self.parts.clock.now_unix_ms();
+        let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
+        let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_));
+        let case = Case {
+            query_id: QueryId::fresh(now, rand::random()),
+            matter,
+            principal,
+            policy: Arc::clone(&self.policy),
+            admitted_unix_ms: now,
+            deadline_unix_ms: now.saturating_add(deadline_ms),
+            idempotency_key,
+            permit: Some(permit),
+            sideways: self.sideways.clone(),
+        };
+        let turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
+        if passes_through {
+            let empty: Arc<[crate::question::Passage]> = Arc::from([]);
+            if let Err((turn, undelivered)) = offer(&rooms.budget.clone().recipient(), turn.ground(empty)) {
+                turn.refuse(undelivered.into());
+            }
+        } else if let Err((turn, undelivered)) = offer(&rooms.retrieval.clone().recipient(), turn) {
+            turn.refuse(undelivered.into());
+        }
+    }
+
+    /// Swaps the snapshot: from here on nothing is admitted under an older one.
+    fn adopt(&mut self, policy: Arc<PolicySnapshot>, reply: ReplySlot<String>) {
+        let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else { return reply.answer(Err(Rejection::lost())) };
+        post_certain(&rooms.budget, AdoptBudget(Arc::clone(&policy)));
+        if self.admission.differs_from(&policy) {
+            self.admission = Admission::new(&policy);
+        }
+        let (version, digest) = (policy.version.clone(), policy.digest.clone());
+        self.policy = policy;
+        let entry = Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms: self.parts.clock.now_unix_ms() };
+        let append = opened.belongings.journal.append(&[entry]);
+        actix::spawn(async move {
+            reply.answer(append.await.map(|_| version).map_err(|error| Rejection::new(Code::Internal, error.to_string())));
+        });
+    }
+}
+
+/// The journal failed under the exit: the rooms of this incarnation must go.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct RebuildRooms {
+    pub(super) incarnation: u64,
+}
+
+impl Handler<RebuildRooms> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, rebuild: RebuildRooms, ctx: &mut Self::Context) {
+        if rebuild.incarnation == self.incarnation {
+            self.room_died("exit", "the journal failed", KINDS.len(), ctx);
+        }
+    }
+}
+
+impl Handler<Died> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, died: Died, ctx: &mut Self::Context) {
+        if died.incarnation != self.incarnation {
+            return;
+        }
+        if self.rooms.is_some() && self.phase == Phase::Serving {
+            let cause = if died.cause == Cause::Panicked { "it panicked" } else { "it stopped" };
+            return self.room_died(died.room, cause, KINDS.len().saturating_sub(1), ctx);
+        }
+        self.mourned = self.mourned.saturating_sub(1);
+        self.rebuild_when_mourned(ctx);
+    }
+}
+
+impl Handler<Admit> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, admit: Admit, _: &mut Self::Context) {
+        self.start_turn(admit);
+    }
+}
+
+macro_rules! forwarded {
+    ($($message:ty),*) => {$(
+        impl Handler<$message> for Supervisor {
+            type Result = ();
+            fn handle(&mut self, message: $message, _: &mut Self::Context) {
+                self.forward(message, |rooms| rooms.retrieval.clone().recipient(), |message, rejection| message.reply.answer(Err(rejection)));
+            }
+        }
+    )*};
+}
+forwarded!(IngestDocuments, ListDocuments, ShowDocument, RemoveDocument);
+
+impl Handler<AdoptPolicy> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, adopt: AdoptPolicy, ctx: &mut Self::Context) {
+        let AdoptPolicy { policy, reply } = adopt;
+        if policy.guard.fingerprint == self.policy.guard.fingerprint {
+            return self.adopt(policy, reply);
+        }
+        // the index must be judged by the new guard before anything is admitted under it
+        let Some(rooms) = &self.rooms else { return reply.answer(Err(Rejection::lost())) };
+        let (slot, judged) = ReplySlot::pair();
+        if let Err((_, undelivered)) = offer(&rooms.retrieval.clone().recipient(), Rejudge { policy: Arc::clone(&policy), reply: slot }) {
+            return reply.answer(Err(undelivered.into()));
+        }
+        ctx.spawn(judged.outcome().into_actor(self).map(move |judged: Outcome<()>, supervisor, _| match judged {
+            Ok(()) => supervisor.adopt(policy, reply),
+            Err(rejection) => reply.answer(Err(rejection)),
+        }));
+    }
+}
+
+impl Handler<Close> for Supervisor {
+    type Result = ();
+
+    /// Admits nothing more, lets turns in flight end, gives the escrow back, saves what is derived, stops.
+    fn handle(&mut self, close: Close, ctx: &mut Self::Context) {
+        self.phase = Phase::Closing;
+        let drained = self.admission.drained();
+        let (rooms, opened) = (self.rooms.take(), self.opened.take());
+        let tenant = self.parts.belongings.cipher.tenant();
+        let closing = async move {
+            drained.await;
+            if let Some(rooms) = &rooms {
+                let (slot, returned) = ReplySlot::pair();
+                if offer(&rooms.budget.clone().recipient(), CloseBudget { reply: slot }).is_ok() {
+                    let _lost_escrow_is_reconciled_at_the_next_opening = returned.outcome().await;
+                }
+                rooms.stop(tenant);
+            }
+            if let Some(opened) = opened
+                && let Err(reason) = on_derived(opened.derived, |derived| Ok(derived.catch_up().map(|_| ())?)).await
+            {
+                tracing::warn!(%tenant, %reason, "derived state could not be saved; it is replayed at the next opening");
+            }
+        };
+        ctx.spawn(closing.into_actor(self).map(move |(), _, ctx| {
+            close.reply.answer(Ok(()));
+            ctx.stop();
+        }));
+    }
+}

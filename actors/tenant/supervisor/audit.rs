@@ -1,0 +1,139 @@
+//! What a tenant may be asked about itself: lineage, export, feedback, figures, the live tree.
+use super::actor::Supervisor;
+use super::messages::{
+    Counts, ExportLineage, Figures, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, RoomView,
+};
+use super::opening::on_derived;
+use super::rooms::{KINDS, Rooms};
+use crate::budget::messages::ReadBudget;
+use crate::entry::{Entry, FeedbackGiven};
+use crate::retrieval::messages::MeasureCorpus;
+use actix::prelude::*;
+use bailiwick_kernel::ids::QueryId;
+use bailiwick_kernel::mail::{ReplySlot, offer};
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use std::sync::atomic::Ordering;
+
+/// Records of one export portion, at most.
+const EXPORT_RECORDS_MAX: usize = 2_048;
+
+fn unknown_query() -> Rejection {
+    Rejection::new(Code::NotFound, "there is no answer of that query_id; take it from the answer's query_id field")
+}
+
+fn unreadable(reason: &str) -> Rejection {
+    tracing::error!(%reason, "reading the journal failed");
+    Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
+}
+
+impl Handler<ReadLineage> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, read: ReadLineage, _: &mut Self::Context) {
+        let Some((opened, query)) = self.opened.as_ref().zip(QueryId::parse(&read.query_id)) else {
+            return read.reply.answer(Err(unknown_query()));
+        };
+        let (derived, name) = (opened.derived.clone(), self.parts.name.clone());
+        actix::spawn(async move {
+            let found = on_derived(derived, move |derived| derived.lineage(&name, query)).await;
+            read.reply.answer(match found {
+                Ok(Some(lineage)) => Ok(lineage),
+                Ok(None) => Err(unknown_query()),
+                Err(reason) => Err(unreadable(&reason)),
+            });
+        });
+    }
+}
+
+impl Handler<ExportLineage> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, export: ExportLineage, _: &mut Self::Context) {
+        let Some(opened) = &self.opened else { return export.reply.answer(Err(Rejection::lost())) };
+        let (derived, name) = (opened.derived.clone(), self.parts.name.clone());
+        actix::spawn(async move {
+            let max = export.max.min(EXPORT_RECORDS_MAX);
+            let portion = on_derived(derived, move |derived| derived.export(&name, export.from, max)).await;
+            export.reply.answer(portion.map_err(|reason| unreadable(&reason)));
+        });
+    }
+}
+
+impl Handler<GiveFeedback> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, given: GiveFeedback, _: &mut Self::Context) {
+        let Some((opened, query)) = self.opened.as_ref().zip(QueryId::parse(&given.query_id)) else {
+            return given.reply.answer(Err(unknown_query()));
+        };
+        let GiveFeedback { query_id, up, comment, correct_answer, principal, reply } = given;
+        let at_unix_ms = self.parts.clock.now_unix_ms();
+        let feedback = FeedbackGiven { query_id, up, comment, correct_answer, at_unix_ms, by: principal.key_id };
+        let (derived, journal, name) = (opened.derived.clone(), opened.belongings.journal.clone(), self.parts.name.clone());
+        actix::spawn(async move {
+            let outcome: Outcome<FeedbackGiven> = async {
+                let known = on_derived(derived, move |derived| derived.lineage(&name, query)).await;
+                known.map_err(|reason| unreadable(&reason))?.ok_or_else(unknown_query)?;
+                journal.append(&[Entry::FeedbackGiven(feedback.clone())]).await.map_err(|error| unreadable(&error.to_string()))?;
+                Ok(feedback)
+            }
+            .await;
+            reply.answer(outcome);
+        });
+    }
+}
+
+impl Handler<ReadPolicy> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, read: ReadPolicy, _: &mut Self::Context) {
+        read.reply.answer(Ok(self.policy.clone()));
+    }
+}
+
+impl Handler<ReadFigures> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, read: ReadFigures, _: &mut Self::Context) {
+        let (Some(opened), Some(Rooms { retrieval, budget, routing: _ })) = (&self.opened, &self.rooms) else {
+            return read.reply.answer(Err(Rejection::lost()));
+        };
+        let (budget_slot, budget_awaited) = ReplySlot::pair();
+        let (corpus_slot, corpus_awaited) = ReplySlot::pair();
+        let asked_budget = offer(&budget.clone().recipient(), ReadBudget { reply: budget_slot });
+        let asked_corpus = offer(&retrieval.clone().recipient(), MeasureCorpus { reply: corpus_slot });
+        let latency = self.latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).figures();
+        let failed = self.sideways.tally().failed.load(Ordering::Relaxed);
+        let derived = opened.derived.clone();
+        actix::spawn(async move {
+            let outcome: Outcome<Figures> = async {
+                asked_budget.map_err(|(_, undelivered)| Rejection::from(undelivered))?;
+                asked_corpus.map_err(|(_, undelivered)| Rejection::from(undelivered))?;
+                let counts = on_derived(derived, |derived| Ok(derived.catch_up()?.counts)).await;
+                let counts = Counts { failed, ..counts.map_err(|reason| unreadable(&reason))? };
+                Ok(Figures { budget: budget_awaited.outcome().await?, counts, latency, corpus: corpus_awaited.outcome().await? })
+            }
+            .await;
+            read.reply.answer(outcome);
+        });
+    }
+}
+
+impl Handler<Inspect> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, inspect: Inspect, _: &mut Self::Context) {
+        let root = format!("{}/{}", self.parts.belongings.cipher.tenant(), self.parts.generation.0);
+        let view = |kind: &str, mailbox_depth| RoomView {
+            address: format!("{root}/{kind}"),
+            kind: kind.to_owned(),
+            state: self.phase.as_str().to_owned(),
+            mailbox_depth,
+            restarts: self.restarts.total(),
+            last_fault: self.last_fault.clone(),
+        };
+        let mut views = vec![view("supervisor", self.whereabouts.before("exit"))];
+        views.extend(KINDS.iter().map(|kind| view(kind, self.whereabouts.before(kind))));
+        inspect.reply.answer(Ok(views));
+    }
+}

@@ -1,0 +1,81 @@
+//! The shell of the exit: one rule, one durable append, then the reply.
+use super::actor::{RebuildRooms, Supervisor};
+use super::exit::{self, Charge};
+use super::messages::Event;
+use super::sideways::kind_of;
+use crate::turn::{Answered, Grounded, Turn};
+use actix::prelude::*;
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_kernel::outcome::{Code, Rejection};
+
+/// The charge of a draft: the price the hold was reckoned with, times what was used.
+fn charge_of(turn: &Turn<Answered>) -> Charge {
+    let (hold, draft) = (&turn.stage.hold, &turn.stage.draft);
+    let used = &draft.model;
+    let paid = hold.candidates.iter().find(|candidate| candidate.route.provider == used.provider && candidate.route.model == used.name);
+    // a model the hold does not name cannot have answered; should it claim so, the whole hold is the charge
+    let amount = paid.map_or(hold.amount(), |candidate| candidate.price.of(draft.prompt_tokens, draft.completion_tokens));
+    Charge { amount, held: hold.amount() }
+}
+
+impl Handler<Turn<Answered>> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, mut turn: Turn<Answered>, ctx: &mut Self::Context) {
+        let Some(opened) = &self.opened else { return };
+        let now = self.parts.clock.now_unix_ms();
+        let charge = charge_of(&turn);
+        let draft = turn.take_draft();
+        let tokens = (draft.prompt_tokens, draft.completion_tokens);
+        let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
+        let event = Event::Answered {
+            kind: kind_of(&turn.case.matter),
+            latency_ms: now.saturating_sub(turn.case.admitted_unix_ms),
+            charged: charge.amount,
+            abstained: clearance.record.abstained,
+            fallback: clearance.record.model.fallback,
+            tokens,
+        };
+        let append = opened.belongings.journal.append(&exit::entries(clearance.record));
+        let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
+        let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
+        let verdict = clearance.verdict;
+        actix::spawn(async move {
+            let appended = match append.await {
+                Ok(appended) => appended,
+                Err(error) => {
+                    tracing::error!(%tenant, %error, "an answer could not be recorded; it is not given and the rooms are rebuilt");
+                    bailiwick_kernel::mail::post_certain(&home, RebuildRooms { incarnation });
+                    return; // the turn answers lost; its hold stays in the escrow the rebuild reconciles
+                }
+            };
+            latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(match &event {
+                Event::Answered { latency_ms, .. } => *latency_ms,
+                _ => 0,
+            });
+            sideways.tell(event);
+            match verdict {
+                Ok(mut reply) => {
+                    exit::stamp(&mut reply, appended.last.0, &appended.head);
+                    turn.settle_and_clear(charge.amount, reply).reply();
+                }
+                Err(rejection) => turn.settle_and_refuse(charge.amount, rejection),
+            }
+        });
+    }
+}
+
+impl Handler<Turn<Grounded>> for Supervisor {
+    type Result = ();
+
+    /// Searches come straight from retrieval: nothing was spent, nothing is generated, the guard judged the passages.
+    fn handle(&mut self, turn: Turn<Grounded>, _: &mut Self::Context) {
+        if !matches!(turn.case.matter, crate::question::Matter::Search(_)) {
+            return turn.refuse(Rejection::new(Code::Internal, "a turn came to the exit without an answer"));
+        }
+        let latency_ms = self.parts.clock.now_unix_ms().saturating_sub(turn.case.admitted_unix_ms);
+        self.sideways.tell(Event::Answered { kind: "search", latency_ms, charged: NanoUsd::ZERO, abstained: false, fallback: false, tokens: (0, 0) });
+        let cleared = turn.clear_hits();
+        cleared.reply();
+    }
+}

@@ -1,0 +1,197 @@
+//! The exit: what may leave. Pure: a draft, its passages and the policy in, a clearance out.
+//!
+//! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
+use crate::entry::{AnswerRecorded, Entry, LineageChunk};
+use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
+use crate::routing::markers;
+use crate::supervisor::sideways::kind_of;
+use crate::turn::{Case, Draft, DraftContent};
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
+
+/// Bytes of an answer in one record; the question beside it has at most 40 kB.
+const ANSWER_PART_BYTES_MAX: usize = 14 << 10;
+const NO_CITATION: &str = "the model's answer cites none of the passages it was given";
+
+/// What the exit decided. The record is written either way: the provider was paid.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Clearance {
+    /// What goes into the journal, charge included.
+    pub record: AnswerRecorded,
+    /// What the asker gets, its receipt still empty; or why nothing.
+    pub verdict: Result<Reply, Rejection>,
+}
+
+/// Money of one call, as the exit charges it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Charge {
+    /// What is charged.
+    pub amount: NanoUsd,
+    /// What was held.
+    pub held: NanoUsd,
+}
+
+struct Words {
+    answer: String,
+    abstained: bool,
+    reason: Option<String>,
+    citations: Vec<Citation>,
+    chunks: Vec<LineageChunk>,
+}
+
+/// Decides what leaves.
+#[must_use]
+pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, now_unix_ms: u64) -> Clearance {
+    let usage = Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
+    let Draft { content, model, cut_short, rejection, .. } = draft;
+    let (words, body) = match content {
+        DraftContent::Grounded { text, spans } => (ground(&case.policy, passages, &text, &spans), None),
+        DraftContent::Abstained { reason } => (abstain(reason), None),
+        DraftContent::Completion(body) => (Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() }, Some(body)),
+    };
+    let record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
+    let said = body.as_ref().map_or_else(|| words.answer.clone(), completion_text);
+    let verdict = if let Some(rejection) = rejection {
+        Err(rejection)
+    } else if case.policy.output_violation(&said).is_some() {
+        Err(Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld"))
+    } else {
+        Ok(reply(case, words, body, model, usage))
+    };
+    Clearance { record, verdict }
+}
+
+fn ground(policy: &PolicySnapshot, passages: &[Passage], text: &str, spans: &[(usize, std::ops::Range<usize>)]) -> Words {
+    let answer = markers::clean(text, passages.len());
+    let mut citations = Vec::new();
+    let mut chunks = Vec::new();
+    for number in markers::cited(&answer, passages.len()) {
+        let Some(passage) = number.checked_sub(1).and_then(|index| passages.get(index)) else { continue };
+        let cited: Vec<_> = spans.iter().filter(|(marker, _)| *marker == number).map(|(_, span)| span.clone()).collect();
+        let whole = 0..passage.text.chars().count();
+        for span in if cited.is_empty() { vec![whole] } else { cited } {
+            citations.push(citation(number, passage, span));
+        }
+        chunks.push(lineage_chunk(passage));
+    }
+    if citations.is_empty() && policy.governance.require_citations {
+        return abstain(NO_CITATION.to_owned());
+    }
+    Words { answer, abstained: false, reason: None, citations, chunks }
+}
+
+/// A citation of the given characters of a passage.
+#[must_use]
+pub fn citation(number: usize, passage: &Passage, span: std::ops::Range<usize>) -> Citation {
+    Citation {
+        marker: format!("[{number}]"),
+        document_id: passage.document_id.clone(),
+        chunk_id: passage.chunk_id.clone(),
+        title: passage.title.clone(),
+        source: passage.source.clone(),
+        snippet: passage.text.chars().skip(span.start).take(span.len()).collect(),
+        start: passage.start.saturating_add(span.start),
+        end: passage.start.saturating_add(span.end),
+        page: passage.page,
+        trust_score: passage.trust_score,
+    }
+}
+
+fn lineage_chunk(passage: &Passage) -> LineageChunk {
+    LineageChunk {
+        source_id: passage.document_id.clone(),
+        chunk_id: passage.chunk_id.clone(),
+        trust_score: passage.trust_score,
+        domain: passage.domain.clone(),
+        usecase: passage.usecase.clone(),
+    }
+}
+
+fn abstain(reason: String) -> Words {
+    let answer = "The documents do not support an answer to this question.".to_owned();
+    Words { answer, abstained: true, reason: Some(reason), citations: Vec::new(), chunks: Vec::new() }
+}
+
+fn record(case: &Case, words: &Words, model: &ModelUsed, usage: Usage, charge: Charge, cut_short: bool, now_unix_ms: u64) -> AnswerRecorded {
+    let question = if let Matter::Ask(question) = &case.matter { question.text.clone() } else { String::new() };
+    AnswerRecorded {
+        query_id: case.query_id.to_string(),
+        kind: kind_of(&case.matter).to_owned(),
+        question,
+        answer: words.answer.clone(),
+        abstained: words.abstained,
+        cited: words.chunks.clone(),
+        model: model.clone(),
+        usage,
+        overrun: charge.amount.saturating_sub(charge.held),
+        policy_version: case.policy.version.clone(),
+        key_id: case.principal.key_id.clone(),
+        user_id: case.principal.user_id.clone(),
+        admitted_unix_ms: case.admitted_unix_ms,
+        cleared_unix_ms: now_unix_ms,
+        idempotency_key: case.idempotency_key.clone(),
+        cut_short,
+    }
+}
+
+fn reply(case: &Case, words: Words, body: Option<serde_json::Value>, model: ModelUsed, usage: Usage) -> Reply {
+    let (query_id, policy_version) = (case.query_id.to_string(), case.policy.version.clone());
+    if let Some(body) = body {
+        return Reply::Completion(Box::new(Completion { query_id, body, model, usage, policy_version, receipt: String::new() }));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an answer has at most some hundred citations")]
+    let trust_score = if words.citations.is_empty() {
+        0.0
+    } else {
+        words.citations.iter().map(|citation| citation.trust_score).sum::<f64>() / words.citations.len() as f64
+    };
+    Reply::Answer(Box::new(Answer {
+        query_id,
+        answer: words.answer,
+        abstained: words.abstained,
+        reason: words.reason,
+        citations: words.citations,
+        trust_score,
+        model,
+        usage,
+        policy_version,
+        receipt: String::new(),
+    }))
+}
+
+/// The words of a passed-through completion, for the output policy.
+fn completion_text(body: &serde_json::Value) -> String {
+    let choices = body.get("choices").and_then(serde_json::Value::as_array);
+    let texts = choices.into_iter().flatten().filter_map(|choice| choice.pointer("/message/content").and_then(serde_json::Value::as_str));
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The entries of one record: a long answer is continued in further entries of the same append. The first carries
+/// the charge, and is the one a receipt names.
+#[must_use]
+pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
+    let mut rest = std::mem::take(&mut record.answer);
+    let mut parts = Vec::new();
+    while rest.len() > ANSWER_PART_BYTES_MAX {
+        let cut = (0..=ANSWER_PART_BYTES_MAX).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(0);
+        let tail = rest.split_off(cut);
+        parts.push(std::mem::replace(&mut rest, tail));
+    }
+    parts.push(rest);
+    let query_id = record.query_id.clone();
+    let mut parts = parts.into_iter();
+    record.answer = parts.next().unwrap_or_default();
+    let continued = parts.map(|text| Entry::AnswerContinued { query_id: query_id.clone(), text });
+    std::iter::once(Entry::AnswerRecorded(Box::new(record))).chain(continued).collect()
+}
+
+/// Writes the receipt of the durable record into the reply: `bwr1.<position>.<chain hash>`.
+pub fn stamp(reply: &mut Reply, position: u64, head: &[u8; 32]) {
+    let receipt = format!("bwr1.{position}.{}", hex::encode(head));
+    match reply {
+        Reply::Answer(answer) => answer.receipt = receipt,
+        Reply::Completion(completion) => completion.receipt = receipt,
+        Reply::Hits(_) => {}
+    }
+}

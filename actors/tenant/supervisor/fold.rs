@@ -1,0 +1,62 @@
+//! What the supervisor folds from the journal: the ledger, the counters, where answers stand.
+use crate::budget::ledger::Ledger;
+use crate::entry::Entry;
+use crate::supervisor::messages::Counts;
+use bailiwick_kernel::ids::{Position, QueryId};
+use serde::{Deserialize, Serialize};
+
+/// Derived state with the position it has reached. Saved now and then; the journal's tail makes it current.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fold {
+    /// The next record to fold.
+    pub next: Position,
+    /// Money.
+    pub ledger: Ledger,
+    /// Counters.
+    pub counts: Counts,
+    /// Version of the policy that was last adopted, and its digest.
+    pub policy: Option<(String, String)>,
+}
+
+impl Default for Fold {
+    fn default() -> Self {
+        Self { next: Position(0), ledger: Ledger::default(), counts: Counts::default(), policy: None }
+    }
+}
+
+impl Fold {
+    /// Folds the record at the given position in.
+    pub fn apply(&mut self, position: Position, entry: &Entry) {
+        self.next = position.next();
+        self.ledger.apply(entry);
+        count(&mut self.counts, entry);
+        if let Entry::PolicyAdopted { version, digest, .. } = entry {
+            self.policy = Some((version.clone(), digest.clone()));
+        }
+    }
+}
+
+/// Counts one entry.
+pub fn count(counts: &mut Counts, entry: &Entry) {
+    match entry {
+        Entry::AnswerRecorded(answer) => {
+            let counter = if answer.abstained { &mut counts.abstained } else { &mut counts.answered };
+            *counter = counter.saturating_add(1);
+            counts.prompt_tokens = counts.prompt_tokens.saturating_add(answer.usage.prompt_tokens);
+            counts.completion_tokens = counts.completion_tokens.saturating_add(answer.usage.completion_tokens);
+        }
+        Entry::Refused { .. } => counts.refused = counts.refused.saturating_add(1),
+        _ => {}
+    }
+}
+
+/// The question an entry belongs to, where it belongs to one.
+#[must_use]
+pub fn query_of(entry: &Entry) -> Option<QueryId> {
+    match entry {
+        Entry::AnswerRecorded(answer) => QueryId::parse(&answer.query_id),
+        Entry::FeedbackGiven(feedback) => QueryId::parse(&feedback.query_id),
+        Entry::Refused { query_id, .. } | Entry::AnswerContinued { query_id, .. } => QueryId::parse(query_id),
+        _ => None,
+    }
+}

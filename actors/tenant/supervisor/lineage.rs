@@ -1,0 +1,132 @@
+//! Where answers stand in the journal: a derived shelf, advanced only by replaying the journal itself, so that it
+//! cannot disagree with it. Everything here blocks and runs off the arbiter.
+use super::fold::{Fold, query_of};
+use super::messages::{Lineage, LineageLine, LineagePortion};
+use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
+use bailiwick_kernel::clock::rfc3339;
+use bailiwick_kernel::ids::{Position, QueryId};
+use bailiwick_kernel::journal::{Journal, JournalError};
+use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+
+const FOLD_KEY: &[u8] = b"fold";
+const QUERY_PREFIX: u8 = b'q';
+
+/// Why derived state could not be read or advanced.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum DerivedError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+}
+
+/// The supervisor's derived state of one tenant.
+#[derive(Debug)]
+pub(super) struct Derived {
+    journal: Journal,
+    shelf: Shelf,
+    fold: Fold,
+}
+
+impl Derived {
+    /// Opens the saved state and replays what is missing.
+    pub(super) fn open(belongings: &Belongings) -> Result<Self, DerivedError> {
+        let shelf = belongings.shelf("derived")?;
+        // unreadable derived state is no loss: the journal is the truth
+        let fold = shelf.get::<Fold>(FOLD_KEY).unwrap_or_default().unwrap_or_default();
+        let mut derived = Self { journal: belongings.journal.clone(), shelf, fold };
+        derived.catch_up()?;
+        Ok(derived)
+    }
+
+    /// Folds the journal's tail in and saves the result.
+    pub(super) fn catch_up(&mut self) -> Result<&Fold, DerivedError> {
+        let before = self.fold.next;
+        let mut stands = Vec::new();
+        let fold = &mut self.fold;
+        self.journal.replay(before, |position, _hash, entry: Entry| {
+            fold.apply(position, &entry);
+            if let Some(query) = query_of(&entry) {
+                stands.push((key_of(query, Some(position)), ()));
+            }
+        })?;
+        if self.fold.next != before {
+            self.shelf.apply(&stands, &[])?;
+            self.shelf.put(FOLD_KEY, &self.fold)?;
+        }
+        Ok(&self.fold)
+    }
+
+    /// Everything the journal holds about one question.
+    pub(super) fn lineage(&mut self, tenant_name: &str, query: QueryId) -> Result<Option<Lineage>, DerivedError> {
+        self.catch_up()?;
+        let stands = self.shelf.scan::<()>(&key_of(query, None), None, 1_024)?;
+        let mut answered: Option<(Position, [u8; 32], AnswerRecorded)> = None;
+        let mut feedback = Vec::new();
+        for (key, ()) in stands {
+            let Some(position) = position_of(&key) else { continue };
+            match self.journal.entry::<Entry>(position)? {
+                Some((hash, Entry::AnswerRecorded(record))) => answered = Some((position, hash, *record)),
+                Some((_, Entry::AnswerContinued { text, .. })) => {
+                    if let Some((_, _, record)) = &mut answered {
+                        record.answer.push_str(&text);
+                    }
+                }
+                Some((_, Entry::FeedbackGiven(given))) => feedback.push(given),
+                _ => {}
+            }
+        }
+        Ok(answered.map(|(position, hash, record)| assemble(tenant_name, position, &hash, record, feedback)))
+    }
+
+    /// Lineage lines of a stretch of the journal.
+    pub(super) fn export(&self, tenant_name: &str, from: u64, max: usize) -> Result<LineagePortion, DerivedError> {
+        let records = self.journal.portion::<Entry>(Position(from), max)?;
+        let next = records.last().map(|(position, _, _)| position.next().0);
+        let lines = records
+            .into_iter()
+            .filter_map(|(position, hash, entry)| match entry {
+                Entry::AnswerRecorded(record) => Some(lines_of(tenant_name, position, &hash, &record)),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        Ok(LineagePortion { lines, next })
+    }
+}
+
+fn assemble(tenant_name: &str, position: Position, hash: &[u8; 32], record: AnswerRecorded, feedback: Vec<FeedbackGiven>) -> Lineage {
+    let lines = lines_of(tenant_name, position, hash, &record);
+    Lineage { record, seq: position.0, hash: hex::encode(hash), lines, feedback }
+}
+
+/// The lines of one answer, in the specification's field names (2.6): one per cited chunk.
+fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &AnswerRecorded) -> Vec<LineageLine> {
+    let line = |chunk: &crate::entry::LineageChunk| LineageLine {
+        tenant_id: tenant_name.to_owned(),
+        domain: chunk.domain.clone(),
+        usecase: chunk.usecase.clone(),
+        source_id: chunk.source_id.clone(),
+        query_id: record.query_id.clone(),
+        chunk_id: chunk.chunk_id.clone(),
+        trust_score: chunk.trust_score,
+        agent_id: format!("{}/{}", record.model.provider, record.model.name),
+        policy_version: record.policy_version.clone(),
+        timestamp: rfc3339(record.cleared_unix_ms),
+        seq: position.0,
+        hash: hex::encode(hash),
+    };
+    record.cited.iter().map(line).collect()
+}
+
+fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {
+    let mut key = vec![QUERY_PREFIX];
+    key.extend_from_slice(query.0.as_bytes());
+    key.extend(position.into_iter().flat_map(|position| position.0.to_be_bytes()));
+    key
+}
+
+fn position_of(key: &[u8]) -> Option<Position> {
+    let (_, last) = key.split_last_chunk::<8>()?;
+    Some(Position(u64::from_be_bytes(*last)))
+}

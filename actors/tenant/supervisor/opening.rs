@@ -1,0 +1,62 @@
+//! Opening a tenant: acquire, fold, reconcile what a crash left open. Off the arbiter, before any room exists.
+use super::fold::Fold;
+use super::lineage::{Derived, DerivedError};
+use crate::entry::Entry;
+use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::journal::JournalError;
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_kernel::shelf::Belongings;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A tenant ready for its rooms.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) belongings: Belongings,
+    pub(super) fold: Fold,
+    pub(super) derived: Arc<Mutex<Derived>>,
+}
+
+/// Runs one job on derived state off the arbiter.
+pub(super) async fn on_derived<T: Send + 'static>(
+    derived: Arc<Mutex<Derived>>,
+    job: impl FnOnce(&mut Derived) -> Result<T, DerivedError> + Send + 'static,
+) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(move || {
+        // a panic inside a job leaves a fold that is at worst behind, and the journal makes it current
+        let mut derived = derived.lock().unwrap_or_else(PoisonError::into_inner);
+        job(&mut derived).map_err(|error| error.to_string())
+    });
+    done.await.map_err(|_panicked| "reading derived state panicked".to_owned())?
+}
+
+/// Opens: folds the journal, books the escrow a crash left open, records the policy where it is another one.
+pub(super) async fn open(belongings: Belongings, anew: bool, policy: Arc<PolicySnapshot>, clock: SharedClock) -> Result<Opened, String> {
+    let opening = tokio::task::spawn_blocking(move || {
+        let belongings = if anew { belongings.reacquire().map_err(|error| error.to_string())? } else { belongings };
+        let derived = Derived::open(&belongings).map_err(|error| error.to_string())?;
+        Ok::<_, String>((belongings, derived))
+    });
+    let (belongings, derived) = opening.await.map_err(|_panicked| "opening the journal panicked".to_owned())??;
+    let derived = Arc::new(Mutex::new(derived));
+    let before = on_derived(Arc::clone(&derived), |derived| Ok(derived.catch_up()?.clone())).await?;
+    let entries = owed(&before, &policy, clock.now_unix_ms());
+    if !entries.is_empty() {
+        belongings.journal.append(&entries).await.map_err(|error: JournalError| error.to_string())?;
+    }
+    let fold = on_derived(Arc::clone(&derived), |derived| Ok(derived.catch_up()?.clone())).await?;
+    Ok(Opened { belongings, fold, derived })
+}
+
+/// Entries that must stand in the journal before rooms may run.
+fn owed(fold: &Fold, policy: &PolicySnapshot, at_unix_ms: u64) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    if fold.ledger.escrow > NanoUsd::ZERO {
+        entries.push(Entry::Unreconciled { amount: fold.ledger.escrow, at_unix_ms });
+    }
+    let in_force = (policy.version.clone(), policy.digest.clone());
+    if fold.policy.as_ref() != Some(&in_force) {
+        entries.push(Entry::PolicyAdopted { version: in_force.0, digest: in_force.1, at_unix_ms });
+    }
+    entries
+}

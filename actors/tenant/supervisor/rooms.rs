@@ -1,0 +1,108 @@
+//! The conveyor of one incarnation: built downstream first, each room holding only the next one's recipient, ended
+//! and rebuilt as a unit. Taken apart exhaustively wherever it is used, so that a forgotten room does not compile.
+use super::actor::{Supervisor, SupervisorParts};
+use super::opening::Opened;
+use crate::budget::{BudgetParts, BudgetRoom};
+use crate::retrieval::{RetrievalParts, RetrievalRoom};
+use crate::routing::RoutingRoom;
+use crate::routing::messages::RoutingParts;
+use actix::prelude::*;
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::obituary::Obituary;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::sync::Arc;
+
+/// The names on the door plates, as the live tree shows them.
+pub(super) const KINDS: [&str; 3] = ["retrieval", "budget", "routing"];
+
+/// The rooms of one incarnation.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    pub(super) retrieval: Addr<RetrievalRoom>,
+    pub(super) budget: Addr<BudgetRoom>,
+    pub(super) routing: Addr<RoutingRoom>,
+}
+
+impl Rooms {
+    /// Builds the conveyor on the current arbiter.
+    pub(super) fn build(parts: &SupervisorParts, opened: &Opened, policy: &Arc<PolicySnapshot>, incarnation: u64, supervisor: &Addr<Supervisor>) -> Self {
+        let obituary = |room| Obituary::new(room, incarnation, supervisor.clone().recipient());
+        let routing = RoutingRoom::start(RoutingParts {
+            clients: Arc::clone(&parts.clients),
+            exit: supervisor.clone().recipient(),
+            clock: Arc::clone(&parts.clock),
+            obituary: obituary("routing"),
+        });
+        let budget = BudgetRoom::start(BudgetParts {
+            journal: opened.belongings.journal.clone(),
+            ledger: opened.fold.ledger.clone(),
+            policy: Arc::clone(policy),
+            catalog: Arc::clone(&parts.catalog),
+            clock: Arc::clone(&parts.clock),
+            next: routing.clone().recipient(),
+            obituary: obituary("budget"),
+        });
+        let retrieval = RetrievalRoom::start(RetrievalParts {
+            belongings: opened.belongings.clone(),
+            policy: Arc::clone(policy),
+            clock: Arc::clone(&parts.clock),
+            sandbox: parts.sandbox.clone(),
+            pools: parts.pools.clone(),
+            next: budget.clone().recipient(),
+            search_exit: supervisor.clone().recipient(),
+            obituary: obituary("retrieval"),
+        });
+        Self { retrieval, budget, routing }
+    }
+
+    /// Tells every room to stop; each posts its obituary when it is gone.
+    pub(super) fn stop(&self, tenant: TenantKey) {
+        let Self { retrieval, budget, routing } = self;
+        tracing::debug!(%tenant, "stopping the rooms");
+        bailiwick_kernel::mail::post_certain(retrieval, StopRoom);
+        bailiwick_kernel::mail::post_certain(budget, StopRoom);
+        bailiwick_kernel::mail::post_certain(routing, StopRoom);
+    }
+}
+
+/// Ends a room in order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StopRoom;
+
+macro_rules! stoppable {
+    ($($room:ty),*) => {$(
+        impl Handler<StopRoom> for $room {
+            type Result = ();
+            fn handle(&mut self, _: StopRoom, ctx: &mut Self::Context) {
+                ctx.stop();
+            }
+        }
+    )*};
+}
+stoppable!(RetrievalRoom, BudgetRoom, RoutingRoom);
+
+#[cfg(test)]
+mod panics {
+    use super::{BudgetRoom, RetrievalRoom, RoutingRoom};
+    use actix::prelude::*;
+
+    /// Makes a room panic: the fault the supervision is for.
+    #[derive(Debug, Message)]
+    #[rtype(result = "()")]
+    pub(crate) struct PanicRoom;
+
+    macro_rules! panicking {
+        ($($room:ty),*) => {$(
+            impl Handler<PanicRoom> for $room {
+                type Result = ();
+                fn handle(&mut self, _: PanicRoom, _: &mut Self::Context) {
+                    panic!("provoked by a test");
+                }
+            }
+        )*};
+    }
+    panicking!(RetrievalRoom, BudgetRoom, RoutingRoom);
+}
+#[cfg(test)]
+pub(crate) use panics::PanicRoom;

@@ -1,0 +1,101 @@
+//! Records that leave a turn sideways, one-way: refusals to the journal, events to the control plane. Bounded: where
+//! a queue is full the record is dropped and counted, because a flood of refusals may not slow an answer.
+use crate::entry::Entry;
+use crate::question::Matter;
+use crate::supervisor::messages::{Event, Happened};
+use crate::turn::Case;
+use actix::Recipient;
+use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::mail::offer;
+use bailiwick_kernel::outcome::{Code, Rejection};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+
+/// The way out for records and events of one tenant.
+#[derive(Clone)]
+pub struct Sideways {
+    tenant: TenantKey,
+    records: mpsc::Sender<Entry>,
+    happened: Recipient<Happened>,
+    clock: SharedClock,
+    tally: Arc<Tally>,
+}
+
+/// Refusals and failures since the rooms were built, and records dropped because the recorder was busy.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Refused by policy, budget, quota, rate.
+    pub refused: AtomicU64,
+    /// Failed: lost, upstream, overload, our own.
+    pub failed: AtomicU64,
+    /// Refusals that are counted but not in the journal.
+    pub unrecorded: AtomicU64,
+}
+
+impl std::fmt::Debug for Sideways {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sideways({})", self.tenant)
+    }
+}
+
+impl Sideways {
+    /// A way out for one tenant.
+    #[must_use]
+    pub fn new(tenant: TenantKey, records: mpsc::Sender<Entry>, happened: Recipient<Happened>, clock: SharedClock) -> Self {
+        Self { tenant, records, happened, clock, tally: Arc::new(Tally::default()) }
+    }
+
+    /// Refusals and failures so far.
+    #[must_use]
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+
+    /// Tells the control plane; dropped where it is busy, for its figures are derived.
+    pub fn tell(&self, event: Event) {
+        let _busy = offer(&self.happened, Happened { tenant: self.tenant, event });
+    }
+
+    /// A turn was refused: counted always, in the journal where policy, budget or quota said no.
+    pub(crate) fn refused(&self, case: &Case, rejection: &Rejection) {
+        let is_refusal = is_governance(rejection.code);
+        let counter = if is_refusal { &self.tally.refused } else { &self.tally.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.tell(Event::Refused { code: rejection.code });
+        let recorded = is_refusal
+            && self
+                .records
+                .try_send(Entry::Refused {
+                    query_id: case.query_id.to_string(),
+                    code: rejection.code.as_str().to_owned(),
+                    detail: rejection.detail.clone(),
+                    at_unix_ms: self.clock.now_unix_ms(),
+                    by: case.principal.key_id.clone(),
+                })
+                .is_ok();
+        if is_refusal && !recorded {
+            self.tally.unrecorded.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A refusal is a normal answer of governance; everything else is operational (design §8).
+fn is_governance(code: Code) -> bool {
+    matches!(
+        code,
+        Code::BudgetExceeded | Code::PolicyDenied | Code::SovereigntyViolation | Code::RetentionViolation | Code::QuotaExceeded | Code::RateLimited
+    )
+}
+
+/// What a matter is called in records and events.
+#[must_use]
+pub fn kind_of(matter: &Matter) -> &'static str {
+    match matter {
+        Matter::Ask(_) => "ask",
+        Matter::Search(_) => "search",
+        Matter::Chat(_) => "chat",
+        Matter::Embed(_) => "embed",
+    }
+}

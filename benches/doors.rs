@@ -1,0 +1,269 @@
+//! What governance costs, as ratios measured in one run: governed search against the raw tantivy query, governed
+//! ingest against raw tantivy, and the processor time of a passed-through completion with every guard on.
+//!
+//! `cargo bench --bench doors` ; `BAILIWICK_COLLECTION=folder` (corpus.jsonl, queries.jsonl) instead of made-up text.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a measuring program: it stops at the first surprise")]
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::Instant;
+use tantivy::collector::TopDocs;
+use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+use tantivy::schema::{IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value as _};
+use tantivy::tokenizer::{Language, LowerCaser, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer};
+use tantivy::{Index, IndexWriter, TantivyDocument, Term};
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+use support::House;
+
+const TOP_K: usize = 10;
+const BATCH: usize = 500;
+const COMPLETIONS: usize = 20_000;
+const CONNECTIONS: usize = 64;
+
+struct Collection {
+    documents: Vec<(String, String)>,
+    queries: Vec<String>,
+}
+
+fn lines(path: &std::path::Path) -> Vec<Value> {
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Five thousand made-up abstracts with a natural spread of word frequencies; the same on every machine.
+fn made_up() -> Collection {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut word = move || {
+        let uniform = (random() % 1_000_000) as f64 / 1_000_000.0;
+        let rank = (20_000_f64.powf(uniform)) as u64;
+        format!("w{}x", rank * 7_919 % 20_011)
+    };
+    let mut text = |words: usize| (0..words).map(|_| word()).collect::<Vec<_>>().join(" ");
+    let documents = (0..5_000).map(|_| (text(12), text(200))).collect();
+    let queries = (0..300).map(|_| text(12)).collect();
+    Collection { documents, queries }
+}
+
+fn collection() -> Collection {
+    let Ok(folder) = std::env::var("BAILIWICK_COLLECTION") else { return made_up() };
+    let folder = std::path::PathBuf::from(folder);
+    let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    Collection {
+        documents: lines(&folder.join("corpus.jsonl")).iter().map(|line| (text(line, "title"), text(line, "text"))).collect(),
+        queries: lines(&folder.join("queries.jsonl")).iter().map(|line| text(line, "text")).collect(),
+    }
+}
+
+/// Processor seconds a process has used.
+fn cpu_seconds(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+struct Raw {
+    index: Index,
+    text: tantivy::schema::Field,
+    stored: tantivy::schema::Field,
+}
+
+fn raw_index(folder: &std::path::Path) -> (Raw, IndexWriter) {
+    let mut schema = Schema::builder();
+    let indexing = TextFieldIndexing::default().set_tokenizer("english").set_index_option(IndexRecordOption::WithFreqs);
+    let text = schema.add_text_field("text", TextOptions::default().set_indexing_options(indexing));
+    let stored = schema.add_text_field("stored", STORED);
+    let index = Index::create_in_dir(folder, schema.build()).unwrap();
+    let analyzer = TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(LowerCaser)
+        .filter(StopWordFilter::new(Language::English).unwrap())
+        .filter(Stemmer::new(Language::English))
+        .build();
+    index.tokenizers().register("english", analyzer);
+    let options = tantivy::IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1).memory_budget_per_thread(50_000_000).build();
+    let writer = index.writer_with_options(options).unwrap();
+    (Raw { index, text, stored }, writer)
+}
+
+fn raw_ingest(collection: &Collection) -> (Raw, tempfile::TempDir, f64) {
+    let folder = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    let (raw, mut writer) = raw_index(folder.path());
+    for (title, text) in &collection.documents {
+        let mut document = TantivyDocument::new();
+        document.add_text(raw.text, format!("{title}\n{text}"));
+        document.add_text(raw.stored, format!("{title}\n{text}"));
+        writer.add_document(document).unwrap();
+    }
+    writer.commit().unwrap();
+    let seconds = started.elapsed().as_secs_f64();
+    (raw, folder, collection.documents.len() as f64 / seconds)
+}
+
+fn raw_search_cpu_ms(raw: &Raw, queries: &[String], rounds: usize) -> f64 {
+    let searcher = raw.index.reader().unwrap().searcher();
+    let mut analyzer = raw.index.tokenizers().get("english").unwrap();
+    let before = cpu_seconds("self");
+    let mut found = 0;
+    for _ in 0..rounds {
+        for query in queries {
+            let mut terms: Vec<(String, f32)> = Vec::new();
+            let mut tokens = analyzer.token_stream(query);
+            while tokens.advance() {
+                let token = tokens.token().text.clone();
+                match terms.iter_mut().find(|(term, _)| *term == token) {
+                    Some((_, count)) => *count += 1.0,
+                    None => terms.push((token, 1.0)),
+                }
+            }
+            let clauses = terms.into_iter().map(|(term, count)| {
+                let query = TermQuery::new(Term::from_field_text(raw.text, &term), IndexRecordOption::WithFreqs);
+                (Occur::Should, Box::new(BoostQuery::new(Box::new(query), count)) as Box<dyn Query>)
+            });
+            let top = searcher.search(&BooleanQuery::new(clauses.collect()), &TopDocs::with_limit(TOP_K).order_by_score()).unwrap();
+            for (_, address) in top {
+                let document: TantivyDocument = searcher.doc(address).unwrap();
+                found += document.get_first(raw.stored).and_then(|value| value.as_str()).map_or(0, str::len);
+            }
+        }
+    }
+    assert!(found > 0, "the raw index found nothing");
+    (cpu_seconds("self") - before) * 1_000.0 / (queries.len() * rounds) as f64
+}
+
+async fn governed_ingest(house: &House, key: &str, collection: &Collection) -> f64 {
+    let started = Instant::now();
+    for (number, batch) in collection.documents.chunks(BATCH).enumerate() {
+        let documents: Vec<Value> = batch
+            .iter()
+            .enumerate()
+            .map(|(at, (title, text))| json!({"id": format!("d-{}", number * BATCH + at), "title": title, "text": text}))
+            .collect();
+        let (status, body) = house.call(Method::POST, "/v1/documents", key, Some(json!({"documents": documents}))).await;
+        assert_eq!(status, 201, "{body}");
+    }
+    let last = format!("/v1/documents/d-{}", collection.documents.len() - 1);
+    while house.call(Method::GET, &last, key, None).await.1["state"] != "indexed" {}
+    collection.documents.len() as f64 / started.elapsed().as_secs_f64()
+}
+
+async fn governed_search_cpu_ms(house: &House, key: &str, queries: &[String], rounds: usize) -> f64 {
+    let process = house.process_id().to_string();
+    let before = cpu_seconds(&process);
+    for _ in 0..rounds {
+        for query in queries {
+            let (status, body) = house.call(Method::POST, "/v1/search", key, Some(json!({"query": query, "top_k": TOP_K}))).await;
+            assert_eq!(status, 200, "{body}");
+        }
+    }
+    (cpu_seconds(&process) - before) * 1_000.0 / (queries.len() * rounds) as f64
+}
+
+/// A model server of OpenAI's shape with no delay: whatever is seen is overhead.
+fn upstream() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            socket.set_nodelay(true).unwrap();
+            std::thread::spawn(move || {
+                let body = json!({"id": "u", "object": "chat.completion", "created": 1, "model": "fake-model",
+                    "choices": [{"index": 0, "message": {"role": "assistant", "content": "x".repeat(400)}, "finish_reason": "stop"}],
+                    "usage": {"prompt_tokens": 100, "completion_tokens": 100, "total_tokens": 200}})
+                .to_string();
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let (mut seen, mut buffer) = (Vec::new(), [0_u8; 65_536]);
+                while let Ok(read @ 1..) = socket.read(&mut buffer) {
+                    seen.extend_from_slice(&buffer[..read]);
+                    while let Some(head) = seen.windows(4).position(|window| window == b"\r\n\r\n") {
+                        let text = String::from_utf8_lossy(&seen[..head]).to_lowercase();
+                        let length = text.split("content-length: ").nth(1).map_or(0, |rest| rest.split("\r\n").next().unwrap().trim().parse::<usize>().unwrap());
+                        if seen.len() < head + 4 + length {
+                            break;
+                        }
+                        seen.drain(..head + 4 + length);
+                        socket.write_all(answer.as_bytes()).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+fn passthrough_house(folder: &std::path::Path, port: u16) -> House {
+    let tenants = support::copy_tenants(folder);
+    let router = tenants.join("default/router.yaml");
+    let text = std::fs::read_to_string(&router).unwrap();
+    let (start, end) = (text.find("routing:").unwrap(), text.find("\nsla:").unwrap());
+    let routing = "routing:\n  primary:\n    provider: local\n    model: fake-model\n    temperature: 0.0\n    max_tokens: 256\n";
+    std::fs::write(&router, format!("{}{routing}{}", &text[..start], &text[end..])).unwrap();
+    let record = tenants.join("default/tenant.yaml");
+    let text = std::fs::read_to_string(&record).unwrap().replace("max_requests_per_hour: 100000", "max_requests_per_hour: 100000000");
+    std::fs::write(&record, text).unwrap();
+    let config = format!(
+        "[[providers]]\nname = \"local\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\nregion = \"eu-west-1\"\nconcurrency = 256\n\n[providers.prices.\"fake-model\"]\ninput_usd_per_1m_tokens = \"0.01\"\noutput_usd_per_1m_tokens = \"0.02\"\n"
+    );
+    House::start_on(folder, Some(&config))
+}
+
+async fn completions(house: &House, key: &str, count: usize) {
+    let body = json!({"model": "fake-model", "max_tokens": 200, "messages": [{"role": "user", "content": "lorem ipsum ".repeat(33)}]});
+    let (url, key) = (format!("{}/v1/chat/completions", house.url), key.to_owned());
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let (http, url, key, body) = (house.http.clone(), url.clone(), key.clone(), body.to_string());
+            tokio::spawn(async move {
+                for _ in 0..count / CONNECTIONS {
+                    let request = http.post(&url).bearer_auth(&key).header("content-type", "application/json").body(body.clone());
+                    let answer = request.send().await.unwrap();
+                    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+                    answer.bytes().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let collection = collection();
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::start(folder.path());
+    let key = house.key("default", "owner").await;
+
+    let (raw, _raw_folder, raw_rate) = raw_ingest(&collection);
+    let rate = governed_ingest(&house, &key, &collection).await;
+    println!("ingest   raw {raw_rate:.0} documents/s   governed {rate:.0} documents/s   ratio {:.2} (bar: at least 0.6)", rate / raw_rate);
+
+    raw_search_cpu_ms(&raw, &collection.queries, 1);
+    let rounds = (3_000 / collection.queries.len()).max(1);
+    let raw_ms = raw_search_cpu_ms(&raw, &collection.queries, rounds);
+    governed_search_cpu_ms(&house, &key, &collection.queries, 1).await;
+    let governed_ms = governed_search_cpu_ms(&house, &key, &collection.queries, rounds).await;
+    println!("search   raw {raw_ms:.3} CPU-ms   governed {governed_ms:.3} CPU-ms   ratio {:.2} (bar: at most 1.5)", governed_ms / raw_ms);
+    house.terminate();
+
+    let folder = tempfile::tempdir().unwrap();
+    let house = passthrough_house(folder.path(), upstream());
+    let key = house.key("default", "owner").await;
+    completions(&house, &key, COMPLETIONS / 10).await;
+    let process = house.process_id().to_string();
+    let (before, started) = (cpu_seconds(&process), Instant::now());
+    completions(&house, &key, COMPLETIONS).await;
+    let sent = (COMPLETIONS / CONNECTIONS * CONNECTIONS) as f64;
+    let cpu_ms = (cpu_seconds(&process) - before) * 1_000.0 / sent;
+    println!("chat     {:.0} requests/s at {CONNECTIONS} connections   {cpu_ms:.3} CPU-ms a request (fastest Rust peer with guards off: 0.27)", sent / started.elapsed().as_secs_f64());
+    house.terminate();
+}

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Retrieval and answer quality through the public routes, judged by the standard tool (pytrec_eval).
+
+  tests/outside/install
+  BAILIWICK_PROFILE=release target/outside/bin/python benches/quality.py FOLDER [collection …]
+
+FOLDER holds `<collection>.tar.xz` archives or unpacked folders with corpus.jsonl {_id,title,text},
+queries.jsonl {_id,text[,answers][,answerable]} and qrels.tsv (query, document, grade; with a header).
+"""
+import concurrent.futures, json, pathlib, sys, tarfile, tempfile
+
+import pytrec_eval
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "outside"))
+from house import house  # noqa: E402
+
+BATCH_DOCUMENTS = 250
+BATCH_BYTES = 2_000_000
+WORKERS = 8
+TENANT = "default"
+
+
+def unpack(folder, scratch):
+    for archive in sorted(folder.glob("*.tar.xz")):
+        with tarfile.open(archive) as opened:
+            opened.extractall(scratch, filter="data")
+    return {corpus.parent.name: corpus.parent for base in (folder, scratch) for corpus in sorted(base.rglob("corpus.jsonl"))}
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+
+
+def ingest(served, key, corpus):
+    batch, size = [], 0
+    ids = {}
+    for document in corpus:
+        text = document["text"].strip() or document["title"]
+        entry = {"id": f"d-{len(ids)}", "title": document["title"] or document["_id"], "text": text}
+        ids[entry["id"]] = document["_id"]
+        batch.append(entry)
+        size += len(text)
+        if len(batch) == BATCH_DOCUMENTS or size > BATCH_BYTES:
+            served.call("POST", "/v1/documents", {"documents": batch}, key=key)
+            batch, size = [], 0
+    if batch:
+        served.call("POST", "/v1/documents", {"documents": batch}, key=key)
+    last = f"d-{len(ids) - 1}"
+    for _ in range(100_000):  # searchable within a second; asked, not slept
+        if served.call("GET", f"/v1/documents/{last}", key=key)["state"] == "indexed":
+            return ids
+    raise SystemExit("the last document never became searchable")
+
+
+def search(served, key, ids, query):
+    hits = served.call("POST", "/v1/search", {"query": query["text"], "top_k": 100}, key=key)["hits"]
+    run = {}
+    for hit in hits:
+        document = ids[hit["document_id"]]
+        run[document] = max(run.get(document, 0.0), hit["score"])
+    return query["_id"], run
+
+
+def retrieval(served, key, ids, queries, qrels):
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        run = dict(pool.map(lambda query: search(served, key, ids, query), [query for query in queries if query["_id"] in qrels]))
+    measured = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut_10", "recall_100", "recip_rank"}).evaluate({query: found for query, found in run.items() if found})
+    mean = lambda name: sum(row[name] for row in measured.values()) / len(qrels)
+    return {"nDCG@10": mean("ndcg_cut_10"), "R@100": mean("recall_100"), "MRR": mean("recip_rank")}
+
+
+def ask(served, key, query):
+    return query, served.call("POST", "/v1/ask", {"question": query["text"]}, key=key)
+
+
+def answers(served, key, queries):
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        given = list(pool.map(lambda query: ask(served, key, query), queries))
+    figures = {}
+    with_gold = [(query, answer) for query, answer in given if query.get("answers")]
+    if with_gold:
+        first = lambda answer: answer["citations"][0]["snippet"].lower() if answer["citations"] else ""
+        hits = sum(any(gold.lower() in first(answer) for gold in query["answers"]) for query, answer in with_gold)
+        figures["first cited sentence holds a gold answer"] = hits / len(with_gold)
+        figures["abstained"] = sum(answer["abstained"] for _, answer in with_gold) / len(with_gold)
+    judged = [(query["answerable"], answer["abstained"]) for query, answer in given if "answerable" in query]
+    if judged:
+        refused = [abstained for answerable, abstained in judged if not answerable]
+        answered = [not abstained for answerable, abstained in judged if answerable]
+        figures["abstained where it must"] = sum(refused) / max(1, len(refused))
+        figures["answered where it can"] = sum(answered) / max(1, len(answered))
+    return figures
+
+
+def main():
+    folder, wanted = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    with tempfile.TemporaryDirectory() as scratch:
+        collections = unpack(folder, pathlib.Path(scratch))
+        for name, path in collections.items():
+            if wanted and name not in wanted:
+                continue
+            with house() as served:
+                key = served.key(TENANT)
+                corpus, queries = lines(path / "corpus.jsonl"), lines(path / "queries.jsonl")
+                qrels = {}
+                for line in (path / "qrels.tsv").read_text().splitlines()[1:]:
+                    query, document, grade = line.split("\t")
+                    qrels.setdefault(query, {})[document] = int(grade)
+                ids = ingest(served, key, corpus)
+                figures = retrieval(served, key, ids, queries, qrels)
+                figures |= answers(served, key, queries) if any("answers" in query or "answerable" in query for query in queries) else {}
+                print(f"{name:12s} | " + " | ".join(f"{label} {value:.4f}" for label, value in figures.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

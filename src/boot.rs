@@ -1,0 +1,132 @@
+//! The composition root: the only place that starts control actors and joins them with tenants and the edge.
+use crate::config::Config;
+use crate::gateway::{Edge, Settings};
+use actix::{Arbiter, Recipient};
+use anyhow::{Context, anyhow};
+use bailiwick_control::house::{Furnish, House, Residence};
+use bailiwick_control::kms::KeyService;
+use bailiwick_control::model_catalog::ModelCatalog;
+use bailiwick_control::plane::{self, Closing, Parts};
+use bailiwick_control::registry::housing::Housing;
+use bailiwick_kernel::clock::{SharedClock, SystemClock};
+use bailiwick_kernel::shelf::Vault;
+use bailiwick_tenant::retrieval::Pools;
+use bailiwick_tenant::retrieval::parse::Sandbox;
+use bailiwick_tenant::routing::clients::Clients;
+use bailiwick_tenant::routing::tokens;
+use bailiwick_tenant::supervisor::messages::Happened;
+use bailiwick_tenant::supervisor::{self, SupervisorParts};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::sync::Semaphore;
+
+/// Hostile documents parsed at once on one node.
+const PARSERS_MAX: usize = 2;
+/// The hidden command that parses one hostile document.
+const PARSE_CHILD: &str = "parse-child";
+
+/// A running house: what the edge needs, and the way to its end.
+pub struct Running {
+    /// Application data of the gateway.
+    pub edge: Edge,
+    /// Set when shutdown begins.
+    pub draining: Arc<AtomicBool>,
+    /// Ends the tenants in order.
+    pub closing: Closing,
+    /// Synced last of all.
+    pub vault: Vault,
+    /// The data plane's threads.
+    pub arbiters: Vec<Arbiter>,
+}
+
+/// Starts everything but the sockets, on the current arbiter. Every sound tenant is open when this resolves.
+///
+/// # Errors
+/// Whatever keeps the house from standing, as a sentence that says what to do.
+pub async fn start(config: &Config) -> anyhow::Result<Running> {
+    std::fs::create_dir_all(&config.data).with_context(|| format!("creating the data folder {}", config.data.display()))?;
+    let metrics = install_metrics()?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let keys = KeyService::open(&config.data)?;
+    let vault = Vault::open(&config.data)?;
+    let arbiters: Vec<Arbiter> = (0..config.workers()).map(|_| Arbiter::new()).collect();
+    let handles = arbiters.iter().map(Arbiter::handle).collect();
+    let shared = Shared::open(config, Arc::clone(&clock))?;
+    let (house_vault, house_keys) = (vault.clone(), keys.clone());
+    let housing = move |happened: Recipient<Happened>| -> Arc<dyn Housing> {
+        Arc::new(House::new(house_vault, house_keys, handles, shared.furnish(happened)))
+    };
+    let parts = Parts {
+        tenants: config.tenants.clone(),
+        operator_key: operator_key_file(&config.data),
+        vault: vault.clone(),
+        keys,
+        clock: Arc::clone(&clock),
+        housing: Box::new(housing),
+    };
+    let control = plane::start(parts).await?;
+    if let Ok(first) = control.first_reading.outcome().await {
+        tracing::debug!(?first, "the tenants' folders have been read");
+    }
+    let draining = Arc::new(AtomicBool::new(false));
+    let edge = Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(move || metrics.render()));
+    Ok(Running { edge, draining, closing: control.closing, vault, arbiters })
+}
+
+/// What all tenants share: things without a tenant's data in them.
+struct Shared {
+    clients: Arc<Clients>,
+    catalog: ModelCatalog,
+    clock: SharedClock,
+    sandbox: Sandbox,
+    pools: Pools,
+    settings: Settings,
+}
+
+impl Shared {
+    fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
+        let catalog = ModelCatalog::new(config.catalog()?).map_err(|problems| anyhow!(problems.join("; ")))?;
+        let clients = Arc::new(Clients::open(&catalog.snapshot())?);
+        let program = std::env::current_exe().context("finding this program's own file, which parses documents in child processes")?;
+        let sandbox = Sandbox::new(program, vec![PARSE_CHILD.to_owned()], Arc::new(Semaphore::new(PARSERS_MAX)));
+        if catalog.snapshot().providers.values().any(|provider| !provider.prices.is_empty()) {
+            // token tables load in a quarter of a second; no first question should pay for that
+            std::thread::Builder::new().name("token-tables".to_owned()).spawn(tokens::warm).context("starting a thread")?;
+        }
+        Ok(Self { clients, catalog, clock, sandbox, pools: Pools::default(), settings: config.settings() })
+    }
+
+    fn furnish(self, happened: Recipient<Happened>) -> Furnish {
+        Arc::new(move |residence: Residence| {
+            let Residence { name, generation, belongings, policy } = residence;
+            supervisor::start(SupervisorParts {
+                name,
+                generation,
+                belongings,
+                policy,
+                clients: Arc::clone(&self.clients),
+                catalog: self.catalog.snapshot(),
+                clock: Arc::clone(&self.clock),
+                sandbox: self.sandbox.clone(),
+                pools: self.pools.clone(),
+                happened: happened.clone(),
+                ask_deadline_ms: self.settings.ask_deadline_ms,
+            })
+        })
+    }
+}
+
+fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|_taken| anyhow!("installing the metrics recorder: this process has one already"))?;
+    Ok(handle)
+}
+
+/// Where the first operator key is written.
+#[must_use]
+pub fn operator_key_file(data: &Path) -> std::path::PathBuf {
+    data.join("operator.key")
+}

@@ -1,0 +1,161 @@
+//! `bailiwick doctor`: checks what a server needs before it is started, and says what to do.
+use super::{Output, say};
+use crate::config::Config;
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Index segments need memory maps: six each (ARCHITECTURE.md).
+const MAPS_WANTED: u64 = 65_530;
+const FILES_WANTED: u64 = 4_096;
+const FREE_BYTES_WANTED: u64 = 1 << 30;
+/// A clock before this build's year is wrong.
+const CLOCK_AT_LEAST_UNIX_MS: u64 = 1_735_689_600_000;
+
+/// Check config, keys, disks, limits and clocks.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Configuration file.
+    #[arg(long, default_value = "config.toml")]
+    config: PathBuf,
+    /// Tenants folder; that of the configuration where absent.
+    #[arg(long)]
+    tenants: Option<PathBuf>,
+    /// Data folder; that of the configuration where absent.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Good,
+    Warning,
+    Bad,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    state: State,
+    words: String,
+}
+
+fn finding(check: &'static str, state: State, words: impl Into<String>) -> Finding {
+    Finding { check, state, words: words.into() }
+}
+
+impl Doctor {
+    /// Runs every check; an error where one is bad.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let mut findings = Vec::new();
+        let config = match Config::load(&self.config) {
+            Ok(config) => {
+                findings.push(finding("config", State::Good, format!("{} is understood", self.config.display())));
+                config
+            }
+            Err(error) => {
+                findings.push(finding("config", State::Bad, error.to_string()));
+                Config::default()
+            }
+        };
+        findings.push(match config.catalog() {
+            Ok(catalog) => finding("providers", State::Good, format!("{} providers, their secrets readable", catalog.providers.len())),
+            Err(error) => finding("providers", State::Bad, error.to_string()),
+        });
+        findings.extend(tenants(self.tenants.as_deref().unwrap_or(&config.tenants)));
+        findings.extend(data(self.data.as_deref().unwrap_or(&config.data)));
+        findings.extend(limits());
+        findings.push(clock());
+        match self.output {
+            Output::Json => say(serde_json::to_string(&findings)?),
+            Output::Text => findings.iter().for_each(|finding| {
+                let mark = match finding.state {
+                    State::Good => "ok  ",
+                    State::Warning => "warn",
+                    State::Bad => "BAD ",
+                };
+                say(format!("{mark}  {:<10} {}", finding.check, finding.words));
+            }),
+        }
+        let bad = findings.iter().filter(|finding| finding.state == State::Bad).count();
+        if bad > 0 {
+            bail!("{bad} checks are bad; the server would not start or not serve every tenant");
+        }
+        Ok(())
+    }
+}
+
+fn tenants(folder: &Path) -> Vec<Finding> {
+    let names = match bailiwick_control::gitops::names(folder) {
+        Ok(names) if names.is_empty() => return vec![finding("tenants", State::Warning, format!("{} holds no tenant; create one with `bailiwick tenant create`", folder.display()))],
+        Ok(names) => names,
+        Err(error) => return vec![finding("tenants", State::Bad, error.to_string())],
+    };
+    let mut findings = Vec::new();
+    for name in names {
+        match bailiwick_control::gitops::load(folder, &name) {
+            Ok(snapshot) => {
+                findings.push(finding("tenants", State::Good, format!("{name}: policy {}", snapshot.version)));
+                findings.extend(snapshot.warnings.iter().map(|warning| finding("tenants", State::Warning, format!("{name}/{warning}"))));
+            }
+            Err(errors) => findings.extend(errors.iter().map(|error| finding("tenants", State::Bad, format!("{name}/{error}")))),
+        }
+    }
+    findings
+}
+
+fn data(folder: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let probe = folder.join(".doctor");
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"probe")).and_then(|()| std::fs::remove_file(&probe));
+    findings.push(match written {
+        Ok(()) => finding("data", State::Good, format!("{} can be written", folder.display())),
+        Err(error) => finding("data", State::Bad, format!("{} cannot be written: {error}; choose another with --data", folder.display())),
+    });
+    for secret in ["operator.key", "master.key"] {
+        let path = folder.join(secret);
+        #[cfg(unix)]
+        if let Ok(metadata) = std::fs::metadata(&path) {
+            use std::os::unix::fs::PermissionsExt;
+            let open = metadata.permissions().mode() & 0o077 != 0;
+            let state = if open { State::Bad } else { State::Good };
+            let advice = if open { ": others can read it; chmod 600 it" } else { " is readable by its owner only" };
+            findings.push(finding("keys", state, format!("{}{advice}", path.display())));
+        }
+    }
+    findings.push(match fs4::available_space(folder) {
+        Ok(bytes) if bytes < FREE_BYTES_WANTED => finding("disk", State::Warning, format!("{} MB are free; leave at least 1 GB", bytes >> 20)),
+        Ok(bytes) => finding("disk", State::Good, format!("{} GB are free", bytes >> 30)),
+        Err(error) => finding("disk", State::Warning, format!("free space cannot be read: {error}")),
+    });
+    findings
+}
+
+fn limits() -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(maps) = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|text| text.trim().parse::<u64>().ok()) {
+        let state = if maps < MAPS_WANTED { State::Warning } else { State::Good };
+        findings.push(finding("limits", state, format!("vm.max_map_count is {maps}; {MAPS_WANTED} or more let ten thousand index segments be open")));
+    }
+    if let Ok((soft, _hard)) = rlimit::getrlimit(rlimit::Resource::NOFILE) {
+        let state = if soft < FILES_WANTED { State::Warning } else { State::Good };
+        findings.push(finding("limits", state, format!("{soft} open files are allowed; {FILES_WANTED} or more are wanted (ulimit -n)")));
+    }
+    findings
+}
+
+fn clock() -> Finding {
+    use bailiwick_kernel::clock::{Clock, SystemClock, rfc3339};
+    let now = SystemClock.now_unix_ms();
+    let (state, advice) = if now < CLOCK_AT_LEAST_UNIX_MS {
+        (State::Bad, "; it is wrong, budgets and leases would be too: set it")
+    } else {
+        (State::Good, "")
+    };
+    finding("clock", state, format!("it is {}{advice}", rfc3339(now)))
+}

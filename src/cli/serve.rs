@@ -1,0 +1,99 @@
+//! `bailiwick serve`: the gateway.
+use crate::boot::{self, Running};
+use crate::config::{Config, FILE, LogFormat};
+use crate::{console, gateway, shutdown};
+use actix_web::dev::ServerHandle;
+use anyhow::Context;
+use clap::Args;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use tracing_subscriber::EnvFilter;
+
+/// Run the gateway.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Configuration file; the defaults where there is none.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Tenants folder.
+    #[arg(long)]
+    tenants: Option<PathBuf>,
+    /// Data folder.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Address and port; port 0 picks a free one.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+}
+
+/// A house with its sockets open.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    running: Running,
+    server: ServerHandle,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Serve {
+    /// Serves until asked to end.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let mut config = load(self.config)?;
+        config.tenants = self.tenants.unwrap_or(config.tenants);
+        config.data = self.data.unwrap_or(config.data);
+        config.listen = self.listen.unwrap_or(config.listen);
+        start_log(&config);
+        let served = open(&config).await?;
+        eprintln!("listening on http://{}", served.address);
+        shutdown::requested().await.context("listening for signals")?;
+        tracing::info!("ending: requests in flight are answered first");
+        served.close().await
+    }
+}
+
+/// The named configuration, else `config.toml` where there is one, else the defaults.
+fn load(named: Option<PathBuf>) -> anyhow::Result<Config> {
+    match named {
+        Some(path) => Ok(Config::load(&path)?),
+        None if std::path::Path::new(FILE).exists() => Ok(Config::load(std::path::Path::new(FILE))?),
+        None => Ok(Config::default()),
+    }
+}
+
+/// Logs go to standard error, in the configured form.
+pub(crate) fn start_log(config: &Config) {
+    let filter = EnvFilter::try_from_default_env().or_else(|_unset| EnvFilter::try_new(&config.observability.filter));
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter.unwrap_or_else(|_wrong| EnvFilter::new("info")));
+    let started = match config.observability.log {
+        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.with_target(false).try_init(),
+    };
+    if let Err(error) = started {
+        eprintln!("bailiwick: the log was started already: {error}");
+    }
+}
+
+/// Boots and opens the sockets.
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Served> {
+    let listener = TcpListener::bind(config.listen)
+        .with_context(|| format!("listening on {}: choose another address with --listen", config.listen))?;
+    let address = listener.local_addr().context("reading the address that is listened on")?;
+    let running = boot::start(config).await?;
+    let with_console = config.console.enabled;
+    let extra = move |service: &mut actix_web::web::ServiceConfig| {
+        if with_console {
+            console::configure(service);
+        }
+    };
+    let server = gateway::serve(running.edge.clone(), listener, config.workers(), extra).context("starting the gateway")?;
+    let handle = server.handle();
+    let serving = actix_web::rt::spawn(server);
+    Ok(Served { address, running, server: handle, serving })
+}
+
+impl Served {
+    /// Ends everything in order.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        shutdown::end(self.running, self.server).await?;
+        self.serving.await.context("ending the gateway")?.context("ending the gateway")
+    }
+}

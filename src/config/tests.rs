@@ -1,0 +1,124 @@
+use super::*;
+
+const ONE: &str = "[[providers]]\nname = \"main\"\nkind = \"openai\"\nregion = \"eu-west-1\"\n";
+
+fn problem(text: &str) -> FileError {
+    Config::parse("config.toml", text).expect_err("must be refused")
+}
+
+#[test]
+fn the_file_of_the_repository_works_without_key_and_network() {
+    let text = include_str!("../../config.toml");
+    let config = Config::parse(FILE, text).expect("the default file is valid");
+    assert_eq!(config, Config::default(), "the default file says what the defaults are");
+    let catalog = config.catalog_with(|_| None).expect("it needs no secret");
+    assert_eq!(catalog.providers.keys().collect::<Vec<_>>(), [EXTRACTIVE]);
+}
+
+#[test]
+fn the_examples_of_the_repository_file_are_valid() {
+    // a commented example is a line that begins with `#` directly followed by TOML
+    let uncommented: String = include_str!("../../config.toml")
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#'])).unwrap_or(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let config = Config::parse(FILE, &uncommented).expect("the examples are valid");
+    let names: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_ref().as_str()).collect();
+    assert_eq!(names, ["openai", "anthropic", "local"]);
+    let catalog = config.catalog_with(|_| Some("k".into())).unwrap();
+    assert_eq!(
+        catalog.price("openai", "gpt-4o-mini"),
+        Some(Price { input_nano_usd_per_token: 150, output_nano_usd_per_token: 600 })
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+    let error = problem("listen = \"127.0.0.1:1\"\n[limits]\nask_deadlin_ms = 5\n");
+    assert_eq!((error.line, error.column), (3, 1), "{error}");
+    assert!(
+        error.problem.contains("`ask_deadlin_ms`") && error.problem.ends_with("did you mean `ask_deadline_ms`?"),
+        "{error}"
+    );
+    let nested = problem(&format!("{ONE}reties = 3\n"));
+    assert_eq!(nested.line, 5, "{nested}");
+    assert!(nested.problem.ends_with("did you mean `retries`?"), "{nested}");
+}
+
+#[test]
+fn wrong_values_are_refused_where_they_stand() {
+    let table: &[(&str, u64, &str)] = &[
+        ("listen = \"nowhere\"\n", 1, "socket address"),
+        ("[limits]\nask_deadline_ms = 5\n", 1, "ask_deadline_ms"),
+        ("[limits]\nworkers = 0\n", 1, "workers"),
+        ("[limits]\ngrace_ms = 0\n", 1, "a time"),
+        ("[limits]\nconnections = 0\n", 1, "connections"),
+        ("[[providers]]\nname = \"extractive\"\nkind = \"openai\"\nregion = \"x\"\n", 2, "embedded"),
+        ("[[providers]]\nname = \"a b\"\nkind = \"openai\"\nregion = \"x\"\n", 2, "letters"),
+        ("[[providers]]\nname = \"a\"\nkind = \"opnai\"\nregion = \"x\"\n", 3, "did you mean `openai`?"),
+        ("[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"\"\n", 2, "region"),
+        ("[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"x\"\nbase_url = \"ftp://x\"\n", 2, "base_url"),
+        (
+            "[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"x\"\napi_key_env = \"A\"\napi_key_file = \"b\"\n",
+            2,
+            "exclude",
+        ),
+        ("[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"x\"\napi_key = \"sk\"\n", 5, "api_key_"),
+    ];
+    for (text, line, words) in table {
+        let error = problem(text);
+        assert_eq!(error.line, *line, "{error}");
+        assert!(error.problem.contains(words), "{error}");
+    }
+    assert!(problem(&format!("{ONE}{ONE}")).problem.contains("stands twice"));
+}
+
+#[test]
+fn prices_become_whole_nano_dollars_per_token_or_are_refused() {
+    let priced = |price: &str| format!("{ONE}[providers.prices.\"m\"]\ninput_usd_per_1m_tokens = {price}\n");
+    for (price, nano) in [("0.15", 150), ("\"0.15\"", 150), ("2", 2_000), ("0.001", 1), ("0", 0), ("75.0", 75_000)] {
+        let catalog = Config::parse(FILE, &priced(price)).unwrap().catalog_with(|_| None).unwrap();
+        let expected = Price { input_nano_usd_per_token: nano, output_nano_usd_per_token: 0 };
+        assert_eq!(catalog.price("main", "m"), Some(expected), "{price}");
+    }
+    for price in ["0.0015", "0.0001", "-1", "\"free\""] {
+        assert!(Config::parse(FILE, &priced(price)).is_err(), "{price}");
+    }
+    assert!(problem(&priced("0.0015")).problem.contains("finer than a nano-dollar per token"));
+}
+
+#[test]
+fn secrets_are_read_by_reference_and_missing_ones_are_named() {
+    let by_variable = Config::parse(FILE, &format!("{ONE}api_key_env = \"MAIN_KEY\"\n")).unwrap();
+    assert!(by_variable.catalog_with(|_| None).unwrap_err().to_string().contains("MAIN_KEY is not set"));
+    assert!(by_variable.catalog_with(|_| Some(" ".into())).unwrap_err().to_string().contains("empty"));
+    let catalog = by_variable.catalog_with(|name| (name == "MAIN_KEY").then(|| "s3cret\n".into())).unwrap();
+    let entry = catalog.providers.get("main").unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(entry.api_key.as_ref().unwrap()), "s3cret");
+    assert!(!format!("{entry:?}").contains("s3cret"), "a secret is never printed");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let by_file = Config::parse(FILE, &format!("{ONE}api_key_file = {:?}\n", file.display().to_string())).unwrap();
+    assert!(by_file.catalog_with(|_| None).is_err());
+    std::fs::write(&file, "from-file\n").unwrap();
+    let catalog = by_file.catalog_with(|_| None).unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(catalog.providers["main"].api_key.as_ref().unwrap()), "from-file");
+}
+
+#[test]
+fn limits_reach_the_gateway() {
+    let config = Config::parse(FILE, "[limits]\nask_deadline_ms = 5000\nworkers = 3\ngrace_ms = 2500\n").unwrap();
+    assert_eq!((config.settings().ask_deadline_ms, config.settings().grace_ms, config.workers()), (5_000, 2_500, 3));
+    assert_eq!(config.settings().keep_alive_ms, Settings::default().keep_alive_ms);
+}
+
+#[test]
+fn the_schema_names_every_section() {
+    let schema = schema();
+    let properties = schema.get("properties").and_then(|properties| properties.as_object()).unwrap();
+    for section in ["listen", "data", "tenants", "limits", "providers", "console", "observability"] {
+        assert!(properties.contains_key(section), "{section}");
+    }
+}

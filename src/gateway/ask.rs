@@ -1,0 +1,86 @@
+//! `POST /v1/ask`: a question, answered whole or in events.
+use super::errors::Failure;
+use super::frame::Facts;
+use super::reply::{Stamp, of_another_kind, stamped, whole};
+use super::stream::{AskEvents, respond};
+use super::{body, knock};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bailiwick_kernel::limits::{JSON_BYTES_MAX, NAME_CHARS_MAX, QUESTION_CHARS_MAX, TOP_K_MAX};
+use bailiwick_tenant::question::{Matter, Question, Reply};
+use bailiwick_tenant::turn::ReplyLine;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A question.
+#[derive(Clone, PartialEq, Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct AskBody {
+    /// The question, in words.
+    pub question: String,
+    /// Only documents of this domain.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// Only documents of this use case.
+    #[serde(default)]
+    pub usecase: Option<String>,
+    /// Passages taken into the answer; the policy's number where absent.
+    #[serde(default)]
+    pub top_k: Option<usize>,
+    /// Answer in server-sent events.
+    #[serde(default)]
+    pub stream: Option<bool>,
+}
+
+impl AskBody {
+    /// The question within its limits.
+    pub(super) fn question(self) -> Result<Question, Failure> {
+        let text = checked_text("question", &self.question)?;
+        checked_scope(self.domain.as_deref(), self.usecase.as_deref(), self.top_k)?;
+        Ok(Question { text, domain: self.domain, usecase: self.usecase, top_k: self.top_k })
+    }
+}
+
+/// A question or query: not empty, not too long, no NUL.
+pub(super) fn checked_text(name: &'static str, text: &str) -> Result<String, Failure> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::invalid(format!("reading {name}: it is empty; ask something")).with_param(name));
+    }
+    body::bounded(name, text, QUESTION_CHARS_MAX)?;
+    Ok(text.to_owned())
+}
+
+/// Filters and the number of passages.
+pub(super) fn checked_scope(domain: Option<&str>, usecase: Option<&str>, top_k: Option<usize>) -> Result<(), Failure> {
+    body::bounded_option("domain", domain, NAME_CHARS_MAX)?;
+    body::bounded_option("usecase", usecase, NAME_CHARS_MAX)?;
+    if top_k.is_some_and(|top_k| !(1..=TOP_K_MAX).contains(&top_k)) {
+        return Err(Failure::invalid(format!("reading top_k: send a number from 1 to {TOP_K_MAX}")).with_param("top_k"));
+    }
+    Ok(())
+}
+
+/// `POST /v1/ask`.
+pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
+    let edge = knock::edge(&request)?;
+    let handle = edge.door.ask(knock::claim(&request)).await?;
+    let idempotency_key = knock::idempotency_key(&request)?;
+    let asked: AskBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
+    let streamed = asked.stream.unwrap_or(false);
+    let matter = Matter::Ask(asked.question()?);
+    let (line, awaiting) = if streamed { ReplyLine::streaming() } else { ReplyLine::whole() };
+    handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    let facts = Facts::of(&request);
+    if streamed {
+        return respond(&edge, awaiting, AskEvents { request_id: facts.request_id, spoke: false }).await;
+    }
+    let replied = whole(&edge, awaiting).await?;
+    let Reply::Answer(answer) = &replied.reply else { return Err(of_another_kind()) };
+    let stamp = Stamp {
+        cost: answer.usage.cost,
+        policy_version: &answer.policy_version,
+        model: &answer.model,
+        upstream_us: replied.upstream_us,
+    };
+    Ok(stamped(&facts, &stamp).content_type("application/json").body(super::errors::json_bytes(answer)))
+}

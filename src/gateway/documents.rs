@@ -1,0 +1,145 @@
+//! `/v1/documents`: take in, list, show, remove.
+use super::errors::Failure;
+use super::reply::{json, ok};
+use super::upload::{self, Parcel};
+use super::{body, knock};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bailiwick_control::registry::handles::{AuditHandle, IngestHandle};
+use bailiwick_kernel::limits::{NAME_CHARS_MAX, PAGE_ITEMS_MAX};
+use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_tenant::retrieval::messages::{DocumentState, DocumentView, Ingested};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+const PAGE_ITEMS_DEFAULT: usize = 100;
+
+/// What became of the documents of one request, in their order.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct IngestAnswer {
+    /// One entry per document.
+    pub documents: Vec<Ingested>,
+}
+
+/// A page of documents.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct DocumentList {
+    /// Documents in id order.
+    pub documents: Vec<DocumentView>,
+    /// Send it as `after` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A document with its text.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct DocumentText {
+    /// The document.
+    #[serde(flatten)]
+    pub document: DocumentView,
+    /// Its text as extracted; offsets of citations count its characters.
+    pub text: String,
+}
+
+/// Query of a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    #[serde(default)]
+    after: Option<String>,
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// `POST /v1/documents`.
+pub(super) async fn add(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
+    let edge = knock::edge(&request)?;
+    let handle = edge.door.ingest(knock::claim(&request)).await?;
+    // held until the answer: the bytes are in memory until the tenant has taken them
+    let _permit = Arc::clone(&edge.uploads).try_acquire_owned().map_err(|_busy| {
+        Rejection::retry_after(
+            Code::Overloaded,
+            "as many uploads as this node takes at a time are running; try again shortly",
+            1_000,
+        )
+    })?;
+    let parcels = upload::read(&request, payload, edge.settings.upload_timeout()).await?;
+    let documents = take(&handle, parcels).await?;
+    answer(documents)
+}
+
+async fn take(handle: &IngestHandle, parcels: Vec<Parcel>) -> Result<Vec<Ingested>, Failure> {
+    let (mut refused, mut new) = (Vec::with_capacity(parcels.len()), Vec::with_capacity(parcels.len()));
+    for parcel in parcels {
+        match parcel {
+            Parcel::Take(document) => {
+                new.push(*document);
+                refused.push(None);
+            }
+            Parcel::Refused(ingested) => refused.push(Some(ingested)),
+        }
+    }
+    let taken = if new.is_empty() { Vec::new() } else { handle.ingest(new).await? };
+    Ok(in_order(refused, taken))
+}
+
+/// Puts what the tenant answered where the documents stood, between those refused at the door.
+pub(super) fn in_order(refused: Vec<Option<Ingested>>, taken: Vec<Ingested>) -> Vec<Ingested> {
+    let mut taken = taken.into_iter();
+    refused.into_iter().filter_map(|refused| refused.or_else(|| taken.next())).collect()
+}
+
+/// 201 where anything went in; a problem that names each document where nothing did.
+pub(super) fn answer(documents: Vec<Ingested>) -> Result<HttpResponse, Failure> {
+    if documents.iter().any(|document| document.state != DocumentState::Failed) {
+        return Ok(json(StatusCode::CREATED, &IngestAnswer { documents }));
+    }
+    let reason = match documents.as_slice() {
+        [one] => one.error.clone().unwrap_or_else(|| String::from("it was not taken")),
+        all => format!("none of the {} documents was taken; see documents for each reason", all.len()),
+    };
+    Err(Failure::invalid(format!("taking the documents in: {reason}"))
+        .with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        .with_documents(documents))
+}
+
+/// `GET /v1/documents?after=&limit=`.
+pub(super) async fn list(request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.audit(knock::claim(&request)).await?;
+    page(&request, &handle).await
+}
+
+/// `GET /admin/v1/tenants/{id}/documents`.
+pub(super) async fn of_tenant(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.audit(knock::claim_on(&request, &tenant)).await?;
+    page(&request, &handle).await
+}
+
+async fn page(request: &HttpRequest, handle: &AuditHandle) -> Result<HttpResponse, Failure> {
+    let PageQuery { after, limit } = body::query(request)?;
+    body::bounded_option("after", after.as_deref(), NAME_CHARS_MAX)?;
+    let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
+    if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
+        return Err(
+            Failure::invalid(format!("reading limit: send a number from 1 to {PAGE_ITEMS_MAX}")).with_param("limit")
+        );
+    }
+    let documents = handle.documents(after, limit).await?;
+    let next = documents.last().filter(|_| documents.len() >= limit).map(|last| last.id.clone());
+    Ok(ok(&DocumentList { documents, next }))
+}
+
+/// `GET /v1/documents/{id}`.
+pub(super) async fn show(request: HttpRequest, id: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.audit(knock::claim(&request)).await?;
+    let (document, text) = handle.document(id.into_inner()).await?;
+    Ok(ok(&DocumentText { document, text }))
+}
+
+/// `DELETE /v1/documents/{id}`.
+pub(super) async fn remove(request: HttpRequest, id: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.ingest(knock::claim(&request)).await?;
+    handle.remove(id.into_inner()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,84 @@
+//! The one middleware: names the request, opens its span, and renders what has no answer.
+use super::errors::{Dialect, Failure};
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest};
+use std::rc::Rc;
+use std::time::Instant;
+use tracing::Instrument;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const REQUEST_ID_CHARS_MAX: usize = 128;
+const TRACEPARENT_CHARS: usize = 55;
+
+/// What the frame knows of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// Names the request in answers, problems and spans.
+    pub(super) request_id: Rc<str>,
+    /// When its head had arrived.
+    pub(super) started: Instant,
+}
+
+impl Facts {
+    /// The facts of a request; fresh ones where no frame is mounted.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self::new(request.headers()))
+    }
+
+    fn new(headers: &HeaderMap) -> Self {
+        Self { request_id: request_id(headers), started: Instant::now() }
+    }
+}
+
+/// Wraps every route: `x-request-id` in and out, a span that carries the caller's trace, one shape for errors.
+///
+/// # Errors
+/// Whatever an inner middleware failed with.
+pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let facts = Facts::new(request.headers());
+    let dialect = Dialect::of_path(request.path());
+    let span = tracing::debug_span!(
+        "request",
+        method = %request.method(),
+        path = request.path(),
+        request_id = &*facts.request_id,
+        traceparent = traceparent(request.headers()).unwrap_or_default(),
+    );
+    let request_id = Rc::clone(&facts.request_id);
+    request.extensions_mut().insert(facts);
+    let mut response = next.call(request).instrument(span).await?;
+    if let Some(error) = response.response().error() {
+        let rendered = match error.as_error::<Failure>() {
+            Some(failure) => failure.render(dialect, &request_id),
+            None => Failure::of_framework(response.status()).render(dialect, &request_id),
+        };
+        response = response.into_response(rendered);
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    Ok(response)
+}
+
+/// The caller's own id where it is sane, else a fresh one.
+fn request_id(headers: &HeaderMap) -> Rc<str> {
+    let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_sane_id(id));
+    own.map_or_else(|| Rc::from(uuid::Uuid::now_v7().hyphenated().encode_lower(&mut [0; 36]) as &str), Rc::from)
+}
+
+pub(super) fn is_sane_id(id: &str) -> bool {
+    (1..=REQUEST_ID_CHARS_MAX).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+}
+
+/// The W3C trace context of the caller, where it has the stated form.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(TRACEPARENT)?.to_str().ok()?;
+    let well_formed =
+        text.len() == TRACEPARENT_CHARS && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    well_formed.then_some(text)
+}

@@ -1,0 +1,38 @@
+//! Purpose: speaks HTTP, server-sent events and WebSocket; turns each request into a knock, a call and an answer.
+//! Owns: the route table, the mapping of codes to statuses, the shapes of bodies and frames.
+//! Sends to: the registry's door, and the handles it gives.
+//! Never: a decision about a tenant; a handle kept past its request or session; a log line.
+//! Invariants: every error has a stable code; an unknown thing and another tenant's thing answer alike.
+mod admin;
+mod ask;
+mod body;
+mod documents;
+mod edge;
+pub mod errors;
+mod feedback;
+mod figures;
+mod frame;
+pub mod hints;
+mod keys;
+mod knock;
+mod lineage;
+mod openai;
+mod openai_shape;
+pub mod openapi;
+mod probes;
+mod reply;
+pub mod routes;
+mod search;
+pub mod server;
+mod session;
+mod session_frames;
+mod stream;
+mod upload;
+
+pub use edge::{Edge, Settings};
+pub use frame::frame;
+pub use routes::{ROUTES, Route, configure};
+pub use server::serve;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! `/v1/chat/completions`, `/v1/embeddings`, `/v1/models`: what unmodified OpenAI clients call.
+use super::errors::{Failure, json_bytes};
+use super::frame::Facts;
+use super::openai_shape::{Asked, GroundedChunks, Head, PassedChunks, completion, embeddings_asked, model_list, read};
+use super::reply::{Stamp, of_another_kind, ok, stamped, whole};
+use super::stream::respond;
+use super::{body, knock};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bailiwick_kernel::limits::{JSON_BYTES_MAX, NAME_CHARS_MAX};
+use bailiwick_kernel::outcome::Code;
+use bailiwick_tenant::question::{Completion, Matter, Reply};
+use bailiwick_tenant::turn::ReplyLine;
+use serde_json::{Map, Value};
+
+/// `POST /v1/chat/completions`.
+pub(super) async fn chat(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
+    let edge = knock::edge(&request)?;
+    let handle = edge.door.ask(knock::claim(&request)).await?;
+    let idempotency_key = knock::idempotency_key(&request)?;
+    let body: Map<String, Value> = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
+    let asked = read(body)?;
+    let (line, awaiting) = if asked.style.stream { ReplyLine::streaming() } else { ReplyLine::whole() };
+    let grounded = matches!(asked.matter, Matter::Ask(_));
+    handle.ask(asked.matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    let head = Head { created_s: edge.clock.now_unix_ms() / 1_000, include_usage: asked.style.include_usage };
+    match (asked.style.stream, grounded) {
+        (true, true) => respond(&edge, awaiting, GroundedChunks::new(head)).await,
+        (true, false) => respond(&edge, awaiting, PassedChunks::new(head)).await,
+        (false, _) => {
+            let replied = whole(&edge, awaiting).await?;
+            shaped(&Facts::of(&request), &replied.reply, replied.upstream_us, &head)
+        }
+    }
+}
+
+fn shaped(facts: &Facts, reply: &Reply, upstream_us: Option<u64>, head: &Head) -> Result<HttpResponse, Failure> {
+    match reply {
+        Reply::Answer(answer) => {
+            let stamp = Stamp {
+                cost: answer.usage.cost,
+                policy_version: &answer.policy_version,
+                model: &answer.model,
+                upstream_us,
+            };
+            Ok(stamped(facts, &stamp).content_type("application/json").body(json_bytes(&completion(answer, head))))
+        }
+        Reply::Completion(passed) => Ok(relayed(facts, passed, upstream_us)),
+        Reply::Hits(_) => Err(of_another_kind()),
+    }
+}
+
+fn relayed(facts: &Facts, passed: &Completion, upstream_us: Option<u64>) -> HttpResponse {
+    let stamp =
+        Stamp { cost: passed.usage.cost, policy_version: &passed.policy_version, model: &passed.model, upstream_us };
+    stamped(facts, &stamp).content_type("application/json").body(json_bytes(&passed.body))
+}
+
+/// `POST /v1/embeddings`.
+pub(super) async fn embeddings(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
+    let edge = knock::edge(&request)?;
+    let handle = edge.door.ask(knock::claim(&request)).await?;
+    let idempotency_key = knock::idempotency_key(&request)?;
+    let body: Map<String, Value> = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
+    let Asked { matter, .. } = embeddings_asked(body)?;
+    let (line, awaiting) = ReplyLine::whole();
+    handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    let replied = whole(&edge, awaiting).await?;
+    let Reply::Completion(passed) = &replied.reply else { return Err(of_another_kind()) };
+    Ok(relayed(&Facts::of(&request), passed, replied.upstream_us))
+}
+
+/// `GET /v1/models`.
+pub(super) async fn models(request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let policy = knock::edge(&request)?.door.observe(knock::claim(&request)).await?.policy().await?;
+    Ok(ok(&model_list(&policy.router, &policy.governance)))
+}
+
+/// `GET /v1/models/{model}`.
+pub(super) async fn model(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let policy = knock::edge(&request)?.door.observe(knock::claim(&request)).await?.policy().await?;
+    let listed = model_list(&policy.router, &policy.governance);
+    body::bounded("model", &name, NAME_CHARS_MAX)?;
+    let found = listed.data.iter().find(|model| model.id == *name);
+    found.map(ok).ok_or_else(|| {
+        Failure::new(Code::NotFound, "there is no such model for this tenant; /v1/models lists them")
+            .with_param("model")
+    })
+}

@@ -1,0 +1,79 @@
+//! From a tenant's reply to an HTTP answer: waiting within patience, headers, bodies.
+use super::edge::Edge;
+use super::errors::{Failure, json_bytes};
+use super::frame::Facts;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderName;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_tenant::question::{ModelUsed, Reply};
+use bailiwick_tenant::turn::Awaiting;
+use serde::Serialize;
+
+const COST: HeaderName = HeaderName::from_static("x-bailiwick-cost-usd");
+const POLICY_VERSION: HeaderName = HeaderName::from_static("x-bailiwick-policy-version");
+const MODEL: HeaderName = HeaderName::from_static("x-bailiwick-model");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-bailiwick-overhead-ms");
+
+/// A reply and the time providers took of it.
+pub(super) struct Replied {
+    /// The reply.
+    pub(super) reply: Reply,
+    /// Microseconds spent waiting for providers, where a room noted them.
+    pub(super) upstream_us: Option<u64>,
+}
+
+/// Waits for a whole reply. A tenant that says nothing past its deadline has lost the request.
+pub(super) async fn whole(edge: &Edge, mut awaiting: Awaiting) -> Result<Replied, Failure> {
+    let outcome = tokio::time::timeout(edge.settings.patience(), awaiting.reply_mut()).await;
+    let reply = outcome.unwrap_or_else(|_elapsed| Err(Rejection::lost()))?;
+    Ok(Replied { reply, upstream_us: awaiting.upstream_us() })
+}
+
+/// A reply of another kind than was asked for is a failure of ours.
+pub(super) fn of_another_kind() -> Failure {
+    Failure::new(Code::Internal, "the tenant gave a reply of another kind")
+}
+
+/// What stands in the headers of an answer.
+pub(super) struct Stamp<'a> {
+    /// What was charged.
+    pub(super) cost: NanoUsd,
+    /// Policy it was cleared under.
+    pub(super) policy_version: &'a str,
+    /// Which model answered.
+    pub(super) model: &'a ModelUsed,
+    /// Microseconds spent waiting for providers.
+    pub(super) upstream_us: Option<u64>,
+}
+
+/// A 200 with the answer's headers.
+pub(super) fn stamped(facts: &Facts, stamp: &Stamp<'_>) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((COST, stamp.cost.to_string()));
+    response.insert_header((POLICY_VERSION, stamp.policy_version));
+    if !stamp.model.name.is_empty() {
+        response.insert_header((MODEL, format!("{}/{}", stamp.model.provider, stamp.model.name)));
+    }
+    if let Some(upstream_us) = stamp.upstream_us {
+        let elapsed_us = u64::try_from(facts.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        response.insert_header((OVERHEAD, milliseconds(elapsed_us.saturating_sub(upstream_us))));
+    }
+    response
+}
+
+/// Microseconds as milliseconds with three digits.
+pub(super) fn milliseconds(us: u64) -> String {
+    format!("{}.{:03}", us / 1_000, us % 1_000)
+}
+
+/// A JSON answer.
+pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> HttpResponse {
+    HttpResponse::build(status).content_type("application/json").body(json_bytes(body))
+}
+
+/// A JSON answer of status 200.
+pub(super) fn ok<T: Serialize>(body: &T) -> HttpResponse {
+    json(StatusCode::OK, body)
+}

@@ -1,0 +1,253 @@
+//! The route table as data: method, path, right. Mounted, documented and tested from this one list.
+use super::admin::{ActorList, SuspendBody, TenantList};
+use super::ask::AskBody;
+use super::documents::{DocumentList, DocumentText, IngestAnswer};
+use super::errors::Failure;
+use super::feedback::FeedbackBody;
+use super::figures::{QuotaView, SloView};
+use super::keys::KeyList;
+use super::openai_shape::{ModelList, ModelView};
+use super::probes::Health;
+use super::search::{SearchAnswer, SearchBody};
+use super::upload::DocumentsBody;
+use super::{admin, ask, documents, feedback, figures, keys, lineage, openai, openapi, probes, search, session};
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
+use bailiwick_policy::access::Right;
+use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
+use bailiwick_tenant::entry::FeedbackGiven;
+use bailiwick_tenant::question::Answer;
+use bailiwick_tenant::supervisor::messages::{Figures, Lineage};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value};
+
+/// Adds a type's schema to a document and returns a reference to it.
+pub type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// One route.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path; `{name}` is one segment.
+    pub path: &'static str,
+    /// The right whose handle the route knocks for; `None` for public routes.
+    pub right: Option<Right>,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// Body taken.
+    pub(super) takes: Option<Shape>,
+    /// Body given.
+    pub(super) gives: Option<Shape>,
+    /// Status where all went well.
+    pub(super) status: u16,
+    mount: fn(actix_web::Route) -> actix_web::Route,
+}
+
+type Mount = fn(actix_web::Route) -> actix_web::Route;
+
+fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+impl Route {
+    const fn takes<T: JsonSchema>(mut self) -> Self {
+        self.takes = Some(shape::<T>);
+        self
+    }
+
+    const fn gives<T: JsonSchema>(mut self, status: u16) -> Self {
+        self.gives = Some(shape::<T>);
+        self.status = status;
+        self
+    }
+
+    const fn answers(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    right: Option<Right>,
+    summary: &'static str,
+    mount: Mount,
+) -> Route {
+    Route { method, path, right, summary, takes: None, gives: None, status: 200, mount }
+}
+
+/// A free JSON object.
+type Object = Map<String, Value>;
+
+/// Every route of the gateway.
+pub const ROUTES: &[Route] = &[
+    route("POST", "/v1/ask", Some(Ask), "Answer a question from the tenant's documents", |r| r.to(ask::ask))
+        .takes::<AskBody>()
+        .gives::<Answer>(200),
+    route("GET", "/v1/session", Some(Ask), "Ask over a WebSocket", |r| r.to(session::open)).answers(101),
+    route("POST", "/v1/search", Some(Ask), "Search the tenant's documents", |r| r.to(search::search))
+        .takes::<SearchBody>()
+        .gives::<SearchAnswer<'static>>(200),
+    route("POST", "/v1/documents", Some(Ingest), "Take documents in; durable when answered", |r| r.to(documents::add))
+        .takes::<DocumentsBody>()
+        .gives::<IngestAnswer>(201),
+    route("GET", "/v1/documents", Some(Audit), "List documents in id order", |r| r.to(documents::list))
+        .gives::<DocumentList>(200),
+    route("GET", "/v1/documents/{id}", Some(Audit), "Show a document with its text", |r| r.to(documents::show))
+        .gives::<DocumentText>(200),
+    route("DELETE", "/v1/documents/{id}", Some(Ingest), "Remove a document", |r| r.to(documents::remove)).answers(204),
+    route("POST", "/v1/feedback", Some(Feedback), "Judge an answer", |r| r.to(feedback::give))
+        .takes::<FeedbackBody>()
+        .gives::<FeedbackGiven>(201),
+    route("GET", "/v1/lineage", Some(Audit), "Every record of one answer", |r| r.to(lineage::of_answer))
+        .gives::<Lineage>(200),
+    route("GET", "/v1/lineage/export", Some(Audit), "All lineage, one JSON line per cited chunk", |r| {
+        r.to(lineage::export)
+    }),
+    route("GET", "/v1/usage", Some(Observe), "The tenant's own figures", |r| r.to(figures::usage))
+        .gives::<Figures>(200),
+    route("GET", "/v1/slo", Some(Observe), "Objectives and what was measured", |r| r.to(figures::slo))
+        .gives::<SloView>(200),
+    route("GET", "/v1/policy", Some(Audit), "The policy in force", |r| r.to(figures::policy)).gives::<Object>(200),
+    route(
+        "POST",
+        "/v1/chat/completions",
+        Some(Ask),
+        "OpenAI chat completions; model bailiwick answers from documents",
+        |r| r.to(openai::chat),
+    )
+    .takes::<Object>()
+    .gives::<Object>(200),
+    route("POST", "/v1/embeddings", Some(Ask), "OpenAI embeddings", |r| r.to(openai::embeddings))
+        .takes::<Object>()
+        .gives::<Object>(200),
+    route("GET", "/v1/models", Some(Observe), "Models this tenant may name", |r| r.to(openai::models))
+        .gives::<ModelList>(200),
+    route("GET", "/v1/models/{model}", Some(Observe), "One model", |r| r.to(openai::model)).gives::<ModelView>(200),
+    route("GET", "/admin/v1/tenants", Some(Fleet), "List tenants, filtered", |r| r.to(admin::list))
+        .gives::<TenantList>(200),
+    route("POST", "/admin/v1/tenants", Some(Fleet), "Create a tenant", |r| r.to(admin::create))
+        .takes::<NewTenant>()
+        .gives::<TenantView>(201),
+    route("GET", "/admin/v1/tenants/{id}", Some(Fleet), "Show a tenant", |r| r.to(admin::show))
+        .gives::<TenantView>(200),
+    route("PATCH", "/admin/v1/tenants/{id}", Some(Fleet), "Change a tenant; absent fields stay", |r| {
+        r.to(admin::update)
+    })
+    .takes::<TenantChanges>()
+    .gives::<TenantView>(200),
+    route("PUT", "/admin/v1/tenants/{id}", Some(Fleet), "As PATCH", |r| r.to(admin::update))
+        .takes::<TenantChanges>()
+        .gives::<TenantView>(200),
+    route("DELETE", "/admin/v1/tenants/{id}", Some(Fleet), "Delete softly, or destroy with shred=true", |r| {
+        r.to(admin::delete)
+    })
+    .gives::<TenantView>(200),
+    route("POST", "/admin/v1/tenants/{id}/suspend", Some(Fleet), "Suspend; old handles fail when answered", |r| {
+        r.to(admin::suspend)
+    })
+    .takes::<SuspendBody>()
+    .gives::<TenantView>(200),
+    route("POST", "/admin/v1/tenants/{id}/resume", Some(Fleet), "End a suspension, archive or quarantine", |r| {
+        r.to(admin::resume)
+    })
+    .gives::<TenantView>(200),
+    route("POST", "/admin/v1/tenants/{id}/archive", Some(Fleet), "Archive", |r| r.to(admin::archive))
+        .gives::<TenantView>(200),
+    route("GET", "/admin/v1/tenants/{id}/keys", Some(Govern), "List keys", |r| r.to(keys::list)).gives::<KeyList>(200),
+    route("POST", "/admin/v1/tenants/{id}/keys", Some(Govern), "Issue a key; its secret is in this answer only", |r| {
+        r.to(keys::issue)
+    })
+    .takes::<NewKey>()
+    .gives::<IssuedKey>(201),
+    route("DELETE", "/admin/v1/tenants/{id}/keys/{key_id}", Some(Govern), "Revoke a key", |r| r.to(keys::revoke))
+        .gives::<KeyView>(200),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/keys/{key_id}/rotate",
+        Some(Govern),
+        "Revoke a key and issue its successor",
+        |r| r.to(keys::rotate),
+    )
+    .gives::<IssuedKey>(201),
+    route("GET", "/admin/v1/tenants/{id}/documents", Some(Audit), "List a tenant's documents", |r| {
+        r.to(documents::of_tenant)
+    })
+    .gives::<DocumentList>(200),
+    route("GET", "/admin/v1/tenants/{id}/lineage", Some(Audit), "Lineage of query_id, or all as JSON lines", |r| {
+        r.to(lineage::of_tenant)
+    }),
+    route("GET", "/admin/v1/tenants/{id}/policies", Some(Audit), "The policy in force", |r| {
+        r.to(figures::tenant_policies)
+    })
+    .gives::<Object>(200),
+    route("GET", "/admin/v1/tenants/{id}/router", Some(Audit), "Router rules in force", |r| {
+        r.to(figures::tenant_router)
+    })
+    .gives::<Object>(200),
+    route("GET", "/admin/v1/tenants/{id}/sovereignty", Some(Audit), "Sovereignty rules in force", |r| {
+        r.to(figures::tenant_sovereignty)
+    })
+    .gives::<Object>(200),
+    route("GET", "/admin/v1/tenants/{id}/flags", Some(Audit), "Feature flags in force", |r| {
+        r.to(figures::tenant_flags)
+    })
+    .gives::<Object>(200),
+    route("GET", "/admin/v1/tenants/{id}/users", Some(Audit), "Users and roles", |r| r.to(figures::tenant_users))
+        .gives::<Object>(200),
+    route("GET", "/admin/v1/tenants/{id}/budget", Some(Observe), "Money spent, held and allowed", |r| {
+        r.to(figures::tenant_budget)
+    })
+    .gives::<Object>(200),
+    route("GET", "/admin/v1/tenants/{id}/quota", Some(Observe), "Quotas and their use", |r| {
+        r.to(figures::tenant_quota)
+    })
+    .gives::<QuotaView>(200),
+    route("GET", "/admin/v1/tenants/{id}/slo", Some(Observe), "Objectives and what was measured", |r| {
+        r.to(figures::tenant_slo)
+    })
+    .gives::<SloView>(200),
+    route("GET", "/admin/v1/actors", Some(Fleet), "The live tree of rooms", |r| r.to(admin::actors))
+        .gives::<ActorList>(200),
+    route("GET", "/healthz", None, "The process answers", |r| r.to(probes::alive)).gives::<Health>(200),
+    route("GET", "/readyz", None, "New work may be sent here", |r| r.to(probes::ready)).gives::<Health>(200),
+    route("GET", "/metrics", None, "Metrics in Prometheus' text format", |r| r.to(probes::metrics)),
+    route("GET", "/openapi.json", None, "This description", |r| r.to(openapi::document)).gives::<Object>(200),
+    route("GET", "/docs", None, "This description, to read and try", |r| r.to(openapi::docs)).answers(308),
+];
+
+/// Mounts the table, the docs page and the answer for everything else.
+pub fn configure(config: &mut ServiceConfig) {
+    let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.dedup();
+    for (at, path) in paths.iter().enumerate() {
+        let mounted_before = paths.iter().take(at).any(|earlier| earlier == path);
+        if !mounted_before {
+            config.service(resource(path));
+        }
+    }
+    config.service(openapi::pages());
+    config.default_service(web::to(no_such_route));
+}
+
+/// One path with all its methods; any other method is told which they are.
+fn resource(path: &'static str) -> actix_web::Resource {
+    let here = || ROUTES.iter().filter(|route| route.path == path);
+    let allow = here().map(|route| route.method).collect::<Vec<_>>().join(", ");
+    let resource =
+        here().fold(web::resource(path), |resource, route| match Method::from_bytes(route.method.as_bytes()) {
+            Ok(method) => resource.route((route.mount)(web::method(method))),
+            Err(_) => resource,
+        });
+    resource.default_service(web::to(move || {
+        let allow = allow.clone();
+        async move { Err::<actix_web::HttpResponse, _>(Failure::method_not_allowed(allow)) }
+    }))
+}
+
+async fn no_such_route() -> Result<actix_web::HttpResponse, Failure> {
+    Err(Failure::of_framework(actix_web::http::StatusCode::NOT_FOUND))
+}

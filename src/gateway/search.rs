@@ -1,0 +1,55 @@
+//! `POST /v1/search`: passages without an answer.
+use super::errors::Failure;
+use super::reply::{of_another_kind, ok, whole};
+use super::{ask, body, knock};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bailiwick_kernel::limits::JSON_BYTES_MAX;
+use bailiwick_tenant::question::{Matter, Passage, Reply, Search};
+use bailiwick_tenant::turn::ReplyLine;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A search.
+#[derive(Clone, PartialEq, Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct SearchBody {
+    /// Words to search for.
+    pub query: String,
+    /// Hits wanted.
+    #[serde(default)]
+    pub top_k: Option<usize>,
+    /// Only documents of this domain.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// Only documents of this use case.
+    #[serde(default)]
+    pub usecase: Option<String>,
+}
+
+/// Hits of a search.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct SearchAnswer<'a> {
+    /// Passages, best first.
+    pub hits: &'a [Passage],
+}
+
+impl SearchBody {
+    /// The search within its limits.
+    pub(super) fn search(self) -> Result<Search, Failure> {
+        let query = ask::checked_text("query", &self.query)?;
+        ask::checked_scope(self.domain.as_deref(), self.usecase.as_deref(), self.top_k)?;
+        Ok(Search { query, domain: self.domain, usecase: self.usecase, top_k: self.top_k })
+    }
+}
+
+/// `POST /v1/search`.
+pub(super) async fn search(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
+    let edge = knock::edge(&request)?;
+    let handle = edge.door.ask(knock::claim(&request)).await?;
+    let wanted: SearchBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
+    let (line, awaiting) = ReplyLine::whole();
+    handle.ask(Matter::Search(wanted.search()?), None, Some(edge.settings.ask_deadline_ms), line);
+    let replied = whole(&edge, awaiting).await?;
+    let Reply::Hits(hits) = &replied.reply else { return Err(of_another_kind()) };
+    Ok(ok(&SearchAnswer { hits }))
+}

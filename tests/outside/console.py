@@ -1,0 +1,76 @@
+"""Headless Chromium walks the console: log in, see the live house, ask, open a source, read the lineage."""
+import os, shutil, tempfile
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from house import golden, house
+
+WAIT_SECONDS = 30
+
+
+def browser(profile):
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                     "--disable-component-update", "--disable-sync", "--window-size=1280,900", f"--user-data-dir={profile}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+
+
+def main():
+    with house() as served, tempfile.TemporaryDirectory() as profile:
+        served.ingest_corpus("default")
+        page = browser(profile)
+        wait = WebDriverWait(page, WAIT_SECONDS)
+        one = lambda selector: wait.until(lambda _: next(iter(page.find_elements(By.CSS_SELECTOR, selector)), None))
+        shots = os.environ.get("CONSOLE_SHOTS")
+        shot = lambda name: shots and page.save_screenshot(f"{shots}/{name}.png")
+        try:
+            page.get(f"{served.url}/console")
+            shot("login")
+            one("#key").send_keys("bwk_wrong_wrong")
+            one("#login-form button").click()
+            wait.until(lambda _: one("#login-error").text)
+            one("#key").clear()
+            one("#key").send_keys(served.operator_key)
+            one("#login-form button").click()
+
+            wait.until(lambda _: len(page.find_elements(By.CSS_SELECTOR, "#actor-tree .tenant-box")) >= 3)
+            assert "retrieval" in one("#actor-tree").text, one("#actor-tree").text
+            shot("house")
+
+            page.get(f"{served.url}/console#/tenants")
+            wait.until(lambda _: "acme-corp" in one("main").text and "beta-inc" in one("main").text)
+            shot("tenants")
+
+            Select(one("#tenant")).select_by_value("default")
+            page.get(f"{served.url}/console#/ask")
+            question = next(line["question"] for line in golden("default") if not line.get("unanswerable"))
+            one("#question").send_keys(question)
+            one("form.card button").click()
+            wait.until(lambda _: page.find_elements(By.CSS_SELECTOR, "#citations .citation"))
+            assert one("#answer").text, "the answer has no words"
+            shot("answer")
+
+            one("#answer .marker").click()
+            marked = wait.until(lambda _: one("#source mark").text)
+            assert marked, "the cited words are not marked in the source"
+            shot("source")
+            page.find_element(By.CSS_SELECTOR, "#source form button").click()
+
+            one("#show-lineage").click()
+            wait.until(lambda _: "chain hash" in one("#lineage").text)
+            shot("lineage")
+
+            refused = [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE" and "401" not in entry["message"]]
+            assert not refused, refused
+        finally:
+            page.quit()
+    print("headless Chromium walked the console: 6 passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()

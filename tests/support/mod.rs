@@ -1,0 +1,153 @@
+//! A whole house in its own process: the real binary, a data folder of its own, a free port, real sockets.
+#![allow(dead_code, reason = "each test binary uses its part")]
+use reqwest::{Client, Method, Response};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A running server.
+pub struct House {
+    child: Child,
+    pub url: String,
+    pub data: PathBuf,
+    pub tenants: PathBuf,
+    pub http: Client,
+    log: std::thread::JoinHandle<Vec<String>>,
+}
+
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Copies a folder of tenants, so that a test may change it.
+pub fn copy_tenants(to: &Path) -> PathBuf {
+    let from = repository().join("tenants");
+    for entry in walkdir::WalkDir::new(&from) {
+        let entry = entry.unwrap();
+        let target = to.join("tenants").join(entry.path().strip_prefix(&from).unwrap());
+        if entry.file_type().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+    to.join("tenants")
+}
+
+impl House {
+    /// Starts on an existing folder (data and tenants below it), with an optional configuration.
+    pub fn start_on(folder: &Path, config: Option<&str>) -> Self {
+        let (data, tenants) = (folder.join("data"), folder.join("tenants"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).arg("--data").arg(&data).arg("--tenants").arg(&tenants);
+        let config_path = folder.join("config.toml");
+        std::fs::write(&config_path, config.unwrap_or_default()).unwrap();
+        command.arg("--config").arg(&config_path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = Vec::new();
+        let url = loop {
+            match lines.next() {
+                Some(Ok(line)) => {
+                    let found = line.split("listening on ").nth(1).map(|rest| rest.trim().to_owned());
+                    seen.push(line);
+                    if let Some(url) = found {
+                        break url;
+                    }
+                }
+                _ => panic!("the server ended before it listened:\n{}", seen.join("\n")),
+            }
+        };
+        let log = std::thread::spawn(move || {
+            seen.extend(lines.map_while(Result::ok));
+            seen
+        });
+        Self { child, url, data, tenants, http: Client::builder().tcp_nodelay(true).build().unwrap(), log }
+    }
+
+    /// Starts on a fresh copy of the sample tenants.
+    pub fn start(folder: &Path) -> Self {
+        copy_tenants(folder);
+        Self::start_on(folder, None)
+    }
+
+    pub fn operator_key(&self) -> String {
+        std::fs::read_to_string(self.data.join("operator.key")).unwrap().trim().to_owned()
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a request with a key and gives status and JSON body.
+    pub async fn call(&self, method: Method, path: &str, key: &str, body: Option<Value>) -> (u16, Value) {
+        let response = self.raw(method, path, key, &[], body).await;
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Sends a request with a key and headers.
+    pub async fn raw(&self, method: Method, path: &str, key: &str, headers: &[(&str, &str)], body: Option<Value>) -> Response {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if !key.is_empty() {
+            request = request.bearer_auth(key);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// Issues a key of a tenant.
+    pub async fn key(&self, tenant: &str, role: &str) -> String {
+        let path = format!("/admin/v1/tenants/{tenant}/keys");
+        let (status, body) = self.call(Method::POST, &path, &self.operator_key(), Some(serde_json::json!({"role": role}))).await;
+        assert_eq!(status, 201, "{body}");
+        body["key"].as_str().unwrap().to_owned()
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log.join().unwrap()
+    }
+
+    /// Asks the process to end and gives its exit code and log.
+    pub fn terminate(mut self) -> (Option<i32>, Vec<String>) {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        let code = self.child.wait().unwrap().code();
+        (code, self.log.join().unwrap())
+    }
+}
+
+/// A house that is ended when the test ends, whatever happens.
+pub struct Ended(pub Option<House>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(mut house) = self.0.take() {
+            let _ = house.child.kill();
+            let _ = house.child.wait();
+        }
+    }
+}
+
+impl std::ops::Deref for Ended {
+    type Target = House;
+    fn deref(&self) -> &House {
+        self.0.as_ref().unwrap()
+    }
+}
+
+/// A house on a fresh folder.
+pub fn house() -> (tempfile::TempDir, Ended) {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::start(folder.path());
+    (folder, Ended(Some(house)))
+}
