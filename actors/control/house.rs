@@ -43,14 +43,21 @@ impl House {
 
     /// The same tenant always lives on the same arbiter.
     fn arbiter_of(&self, tenant: TenantKey) -> Outcome<&ArbiterHandle> {
-        let number = tenant.as_bytes().iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+        let number =
+            tenant.as_bytes().iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
         let place = number.checked_rem(self.arbiters.len()).and_then(|place| self.arbiters.get(place));
         place.ok_or_else(|| Rejection::new(Code::Internal, "opening the tenant: the node has no arbiter for tenants"))
     }
 }
 
 impl Housing for House {
-    fn open(&self, tenant: TenantKey, name: &str, generation: Generation, policy: Arc<PolicySnapshot>) -> Outcome<Doors> {
+    fn open(
+        &self,
+        tenant: TenantKey,
+        name: &str,
+        generation: Generation,
+        policy: Arc<PolicySnapshot>,
+    ) -> Outcome<Doors> {
         let damaged = |error: String| Rejection::new(Code::Internal, format!("opening the tenant: {error}"));
         let arbiter = self.arbiter_of(tenant)?;
         let cipher = self.keys.cipher_for(tenant).map_err(|error| damaged(error.to_string()))?;
@@ -68,6 +75,8 @@ impl Housing for House {
     }
 
     fn shred(&self, tenant: TenantKey) -> Outcome<()> {
-        self.vault.shred(tenant).map_err(|error| Rejection::new(Code::Internal, format!("destroying the tenant: {error}")))
+        self.vault
+            .shred(tenant)
+            .map_err(|error| Rejection::new(Code::Internal, format!("destroying the tenant: {error}")))
     }
 }

@@ -6,6 +6,8 @@ pub mod kms;
 pub mod model_catalog;
 pub mod observability;
 pub mod plane;
+#[cfg(test)]
+mod plane_tests;
 pub mod policy_service;
 pub mod policy_watchdog;
 pub mod registry;

@@ -86,7 +86,9 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let Parts { tenants, operator_key, vault, keys, clock, housing } = parts;
     let reopen = opener(vault, &keys)?;
     let first = Arc::clone(&reopen);
-    let opening = tokio::task::spawn_blocking(move || Ok::<_, StartError>((first().map_err(OpeningError::from)?, Folders::open(&tenants)?)));
+    let opening = tokio::task::spawn_blocking(move || {
+        Ok::<_, StartError>((first().map_err(OpeningError::from)?, Folders::open(&tenants)?))
+    });
     let ((journal, mut directory), folders) = opening.await.map_err(|_panicked| StartError::Interrupted)??;
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
@@ -106,11 +108,17 @@ pub(crate) struct Opened {
 }
 
 /// Starts every room but the one that reads folders, and joins them.
-pub(crate) fn join(opened: Opened, clock: SharedClock, folders: Folders, housing: MakeHousing) -> (Door, Addr<Registry>) {
+pub(crate) fn join(
+    opened: Opened,
+    clock: SharedClock,
+    folders: Folders,
+    housing: MakeHousing,
+) -> (Door, Addr<Registry>) {
     let vestibule = registry::vestibule();
     let registry = vestibule.address();
     let cost = cost::start();
-    let observability = observability::start(Arc::clone(&clock), cost.clone().recipient(), registry.clone().recipient());
+    let observability =
+        observability::start(Arc::clone(&clock), cost.clone().recipient(), registry.clone().recipient());
     let watchdog = policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient());
     let policy_service = policy_service::start(watchdog.clone().recipient(), watchdog.recipient());
     let rooms = Rooms {

@@ -19,8 +19,15 @@ fn charges_add_up_by_tenant_and_day() {
     for charged in [charge(1, 0, 10), charge(1, 0, 5), charge(2, 0, 7), charge(1, 31, 1)] {
         ledger.add(&charged);
     }
-    let view: Vec<_> = ledger.view().into_iter().map(|cost| (cost.day, cost.turns, cost.cost_usd.0, cost.prompt_tokens, cost.completion_tokens)).collect();
-    assert_eq!(view, [("1970-02-01".into(), 1, 1, 2, 3), ("1970-01-01".into(), 2, 15, 4, 6), ("1970-01-01".into(), 1, 7, 2, 3)]);
+    let view: Vec<_> = ledger
+        .view()
+        .into_iter()
+        .map(|cost| (cost.day, cost.turns, cost.cost_usd.0, cost.prompt_tokens, cost.completion_tokens))
+        .collect();
+    assert_eq!(
+        view,
+        [("1970-02-01".into(), 1, 1, 2, 3), ("1970-01-01".into(), 2, 15, 4, 6), ("1970-01-01".into(), 1, 7, 2, 3)]
+    );
 }
 
 #[test]

@@ -22,7 +22,12 @@ pub struct GitOps {
 impl GitOps {
     /// A room that has read nothing yet.
     #[must_use]
-    pub fn new(folders: Folders, known: BTreeSet<String>, registry: Recipient<FoldersSeen>, first: ReplySlot<FirstReading>) -> Self {
+    pub fn new(
+        folders: Folders,
+        known: BTreeSet<String>,
+        registry: Recipient<FoldersSeen>,
+        first: ReplySlot<FirstReading>,
+    ) -> Self {
         Self { folders, known, registry, first: Some(first), burst: Burst::default(), watching: None }
     }
 
@@ -53,7 +58,9 @@ impl Actor for GitOps {
         // watch first, read then: a change in between is read twice rather than never
         match watch(self.folders.root(), &self.burst) {
             Ok(watching) => self.watching = Some(watching),
-            Err(error) => tracing::error!(tenant = "none", %error, "the tenants folder cannot be watched: changes need a restart"),
+            Err(error) => {
+                tracing::error!(tenant = "none", %error, "the tenants folder cannot be watched: changes need a restart")
+            }
         }
         ctx.spawn(report(self.burst.clone(), ctx.address().recipient()).into_actor(self));
         self.read(Scope::All, ctx);
@@ -84,7 +91,10 @@ async fn read(
     let list: Vec<_> = names.iter().cloned().collect();
     for batch in list.chunks(FOLDERS_PER_BATCH_MAX) {
         let (reader, batch) = (folders.clone(), batch.to_vec());
-        let seen = blocking(move || Ok(batch.into_iter().map(|name| FolderSeen { found: reader.load(&name), name }).collect::<Vec<_>>())).await?;
+        let seen = blocking(move || {
+            Ok(batch.into_iter().map(|name| FolderSeen { found: reader.load(&name), name }).collect::<Vec<_>>())
+        })
+        .await?;
         for folder in &seen {
             match folder.found {
                 Found::Compiled(_) => counts.compiled = counts.compiled.saturating_add(1),

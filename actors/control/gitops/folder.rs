@@ -125,7 +125,9 @@ impl Folders {
         let shown = format!("{tenant}/{prefix}");
         for entry in std::fs::read_dir(folder).map_err(io("listing", shown.as_str()))? {
             let entry = entry.map_err(io("listing", shown.as_str()))?;
-            let Some(name) = entry.file_name().to_str().map(str::to_owned).filter(|name| is_file_name(name)) else { continue };
+            let Some(name) = entry.file_name().to_str().map(str::to_owned).filter(|name| is_file_name(name)) else {
+                continue;
+            };
             if texts.len() >= TENANT_FILES_MAX {
                 return Err(FolderError::TooMany(tenant.to_owned()));
             }
@@ -168,7 +170,8 @@ impl Folders {
         self.discard(&aside, name)?;
         std::fs::create_dir_all(aside.join("policies")).map_err(io("creating the folder", name))?;
         for (relative, text) in texts {
-            write_synced(&aside.join(relative), text.as_bytes()).map_err(io("writing", format!("{name}/{relative}")))?;
+            write_synced(&aside.join(relative), text.as_bytes())
+                .map_err(io("writing", format!("{name}/{relative}")))?;
         }
         std::fs::rename(&aside, &target).map_err(io("creating the folder", name))?;
         sync_folder(&self.root).map_err(io("creating the folder", name))

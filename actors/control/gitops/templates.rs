@@ -34,7 +34,9 @@ pub fn record(record: &TenantFile) -> String {
         Encryption::Standard => "standard",
         Encryption::Enhanced => "enhanced",
     };
-    let time = |key: &str, value: &Option<String>| value.as_ref().map(|at| format!("{key}: {}\n", quoted(at))).unwrap_or_default();
+    let time = |key: &str, value: &Option<String>| {
+        value.as_ref().map(|at| format!("{key}: {}\n", quoted(at))).unwrap_or_default()
+    };
     format!(
         "id: {id}\nname: {name}\nstatus: {status}\nplan: {plan}\n{created}{updated}\nconfig:\n  region: {region}\n  retention_days: {days}\n  \
          encryption: {encryption}\n\nquotas:\n  max_requests_per_hour: {per_hour}\n  max_concurrent_requests: {concurrent}\n  \

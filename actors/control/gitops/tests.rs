@@ -122,7 +122,8 @@ fn no_link_leads_out_of_the_own_folder() {
     create(&folders, "beta");
     let acme = folders.root().join("acme");
     std::fs::write(root.path().join("secret.yaml"), "secret: 1").unwrap();
-    for target in [root.path().join("secret.yaml"), folders.root().join("beta/users.yaml"), "../beta/users.yaml".into()] {
+    for target in [root.path().join("secret.yaml"), folders.root().join("beta/users.yaml"), "../beta/users.yaml".into()]
+    {
         let _absent = std::fs::remove_file(acme.join("users.yaml"));
         symlink(&target, acme.join("users.yaml")).unwrap();
         assert!(matches!(folders.texts("acme"), Err(FolderError::Escapes(_))), "{target:?}");

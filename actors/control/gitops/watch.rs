@@ -54,13 +54,17 @@ pub type Watching = Box<dyn Watcher + Send>;
 /// # Errors
 /// Where neither is possible.
 pub fn watch(root: &Path, burst: &Burst) -> notify::Result<Watching> {
-    let mut native = RecommendedWatcher::new(reporter(root, burst), Config::default()).map(|watcher| Box::new(watcher) as Watching);
+    let mut native =
+        RecommendedWatcher::new(reporter(root, burst), Config::default()).map(|watcher| Box::new(watcher) as Watching);
     if let Ok(watcher) = &mut native
         && watcher.watch(root, RecursiveMode::Recursive).is_ok()
     {
         return native;
     }
-    tracing::warn!(tenant = "none", "file events are not to be had for the tenants folder; looking every two seconds instead");
+    tracing::warn!(
+        tenant = "none",
+        "file events are not to be had for the tenants folder; looking every two seconds instead"
+    );
     let every = Config::default().with_poll_interval(Duration::from_millis(FOLDER_BURST_MS));
     let mut polling = PollWatcher::new(reporter(root, burst), every)?;
     polling.watch(root, RecursiveMode::Recursive)?;

@@ -30,7 +30,9 @@ pub enum KeyFileError {
         found: &'static str,
     },
     /// There are data, but not the key they were sealed with.
-    #[error("reading the master key {path}: it is missing, but the folder holds data sealed with it; restore it from your backup, or start on an empty folder")]
+    #[error(
+        "reading the master key {path}: it is missing, but the folder holds data sealed with it; restore it from your backup, or start on an empty folder"
+    )]
     Lost {
         /// The file.
         path: String,
@@ -55,8 +57,11 @@ pub(super) fn read_or_make(data: &Path) -> Result<Zeroizing<[u8; BYTES]>, KeyFil
     match File::open(&path) {
         Ok(file) => read(file, shown),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(KeyFileError::Unreadable { path: shown, error }),
-        Err(_missing) if SEALED_DATA.iter().any(|name| data.join(name).exists()) => Err(KeyFileError::Lost { path: shown }),
-        Err(_missing) => make(data, &path).map_err(|error| error.map_or(KeyFileError::Random, |error| KeyFileError::NotMade { path: shown, error })),
+        Err(_missing) if SEALED_DATA.iter().any(|name| data.join(name).exists()) => {
+            Err(KeyFileError::Lost { path: shown })
+        }
+        Err(_missing) => make(data, &path)
+            .map_err(|error| error.map_or(KeyFileError::Random, |error| KeyFileError::NotMade { path: shown, error })),
     }
 }
 
@@ -67,7 +72,9 @@ fn read(file: File, path: String) -> Result<Zeroizing<[u8; BYTES]>, KeyFileError
         return Err(KeyFileError::Unreadable { path, error });
     }
     let found = if bytes.len() > BYTES { "more" } else { "fewer" };
-    <[u8; BYTES]>::try_from(bytes.as_slice()).map(Zeroizing::new).map_err(|_size| KeyFileError::WrongSize { path, found })
+    <[u8; BYTES]>::try_from(bytes.as_slice())
+        .map(Zeroizing::new)
+        .map_err(|_size| KeyFileError::WrongSize { path, found })
 }
 
 /// Written aside, synced, then linked into place, which fails where another process was faster. `None`: no random.

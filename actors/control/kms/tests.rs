@@ -11,7 +11,12 @@ fn tenant(number: u128) -> TenantKey {
 #[test]
 fn the_key_is_made_once_and_opens_what_it_sealed() {
     let data = tempfile::tempdir().unwrap();
-    let sealed = KeyService::open(data.path()).unwrap().cipher_for(tenant(1)).unwrap().seal(Purpose::Record, b"", b"secret").unwrap();
+    let sealed = KeyService::open(data.path())
+        .unwrap()
+        .cipher_for(tenant(1))
+        .unwrap()
+        .seal(Purpose::Record, b"", b"secret")
+        .unwrap();
     let again = KeyService::open(data.path()).unwrap();
     assert_eq!(again.cipher_for(tenant(1)).unwrap().open(Purpose::Record, b"", &sealed).unwrap(), b"secret");
     assert!(again.cipher_for(tenant(2)).unwrap().open(Purpose::Record, b"", &sealed).is_err());

@@ -39,8 +39,14 @@ fn embedded() -> ProviderEntry {
 fn problems_of(name: &str, entry: &ProviderEntry) -> Vec<String> {
     let checks = [
         (entry.name != name, format!("its own name is {:?}; the two must be equal", entry.name)),
-        (name == EXTRACTIVE && entry.kind != EXTRACTIVE, "this name is the embedded provider's; choose another one".to_owned()),
-        (entry.kind != EXTRACTIVE && entry.region.is_empty(), "it has no region; without one no tenant's sovereignty can allow it".to_owned()),
+        (
+            name == EXTRACTIVE && entry.kind != EXTRACTIVE,
+            "this name is the embedded provider's; choose another one".to_owned(),
+        ),
+        (
+            entry.kind != EXTRACTIVE && entry.region.is_empty(),
+            "it has no region; without one no tenant's sovereignty can allow it".to_owned(),
+        ),
         (entry.concurrency == 0, "its concurrency is 0, so it could never be called; give at least 1".to_owned()),
         (entry.timeout_ms == 0, "its timeout is 0 ms, so every call would fail; give at least 1".to_owned()),
     ];

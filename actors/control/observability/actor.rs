@@ -54,7 +54,8 @@ impl Handler<Happened> for Observability {
         match happened.event {
             Event::Answered { charged, tokens: (prompt_tokens, completion_tokens), .. } => {
                 let at_unix_ms = self.clock.now_unix_ms();
-                let charge = Charged { tenant: happened.tenant, at_unix_ms, amount: charged, prompt_tokens, completion_tokens };
+                let charge =
+                    Charged { tenant: happened.tenant, at_unix_ms, amount: charged, prompt_tokens, completion_tokens };
                 if offer(&self.cost, charge).is_err() {
                     metrics::counter!("bailiwick_events_dropped_total", "room" => "cost").increment(1);
                 }

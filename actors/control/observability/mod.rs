@@ -17,7 +17,11 @@ use bailiwick_kernel::limits::MAILBOX_MAX;
 
 /// Starts the room on the current arbiter.
 #[must_use]
-pub fn start(clock: SharedClock, cost: Recipient<Charged>, registry: Recipient<Quarantined>) -> Addr<actor::Observability> {
+pub fn start(
+    clock: SharedClock,
+    cost: Recipient<Charged>,
+    registry: Recipient<Quarantined>,
+) -> Addr<actor::Observability> {
     let mut context = Context::new();
     context.set_mailbox_capacity(MAILBOX_MAX);
     context.run(actor::Observability::new(clock, cost, registry))

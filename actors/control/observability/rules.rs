@@ -76,7 +76,8 @@ impl Faults {
     /// How a supervisor is shown that did not answer in time.
     #[must_use]
     pub fn silent(&self, tenant: TenantKey, generation: u64) -> RoomView {
-        let (restarts, last_fault) = self.by_tenant.get(&tenant).cloned().map_or((0, None), |(restarts, fault)| (restarts, Some(fault)));
+        let (restarts, last_fault) =
+            self.by_tenant.get(&tenant).cloned().map_or((0, None), |(restarts, fault)| (restarts, Some(fault)));
         RoomView {
             address: format!("{tenant}/{generation}/supervisor"),
             kind: "supervisor".to_owned(),

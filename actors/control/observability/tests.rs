@@ -12,13 +12,29 @@ fn tenant() -> TenantKey {
 
 #[test]
 fn an_answer_is_counted_timed_and_charged() {
-    let event = Event::Answered { kind: "ask", latency_ms: 1500, charged: NanoUsd(7), abstained: true, fallback: false, tokens: (11, 13) };
+    let event = Event::Answered {
+        kind: "ask",
+        latency_ms: 1500,
+        charged: NanoUsd(7),
+        abstained: true,
+        fallback: false,
+        tokens: (11, 13),
+    };
     let figures = figures(&event);
-    let of = |metric: &str| figures.iter().filter(|figure| figure.metric == metric).map(|figure| (figure.label, figure.amount)).collect::<Vec<_>>();
+    let of = |metric: &str| {
+        figures
+            .iter()
+            .filter(|figure| figure.metric == metric)
+            .map(|figure| (figure.label, figure.amount))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(of("bailiwick_answers_total"), [(Some(("kind", "ask")), Amount::Count(1))]);
     assert_eq!(of("bailiwick_answer_seconds"), [(Some(("kind", "ask")), Amount::Observe(1.5))]);
     assert_eq!(of("bailiwick_charged_nano_usd_total"), [(None, Amount::Count(7))]);
-    assert_eq!(of("bailiwick_tokens_total"), [(Some(("direction", "prompt")), Amount::Count(11)), (Some(("direction", "completion")), Amount::Count(13))]);
+    assert_eq!(
+        of("bailiwick_tokens_total"),
+        [(Some(("direction", "prompt")), Amount::Count(11)), (Some(("direction", "completion")), Amount::Count(13))]
+    );
     assert_eq!(of("bailiwick_abstentions_total").len(), 1);
     assert!(of("bailiwick_fallbacks_total").is_empty());
 }

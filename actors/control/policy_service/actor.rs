@@ -59,7 +59,9 @@ impl PolicyService {
 fn silent() -> Outcome<String> {
     Err(Rejection::new(
         Code::Internal,
-        format!("committing a policy: the tenant did not acknowledge it within {ACKNOWLEDGE_MS} ms and is being closed; resume it once the cause is found"),
+        format!(
+            "committing a policy: the tenant did not acknowledge it within {ACKNOWLEDGE_MS} ms and is being closed; resume it once the cause is found"
+        ),
     ))
 }
 

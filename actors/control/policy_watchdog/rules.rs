@@ -25,7 +25,8 @@ impl Outstanding {
 
     /// Takes out everything that is overdue.
     pub fn overdue(&mut self, now_unix_ms: u64) -> Vec<Verdict> {
-        let late: Vec<_> = self.pushes.iter().filter(|(_, (due, _))| *due <= now_unix_ms).map(|(push, _)| *push).collect();
+        let late: Vec<_> =
+            self.pushes.iter().filter(|(_, (due, _))| *due <= now_unix_ms).map(|(push, _)| *push).collect();
         late.iter().filter_map(|push| self.pushes.remove(push)).map(|(_, expect)| verdict(expect)).collect()
     }
 }

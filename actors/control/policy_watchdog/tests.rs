@@ -8,7 +8,12 @@ use uuid::Uuid;
 
 #[expect(clippy::disallowed_methods, reason = "test")]
 fn expect(push: u64) -> Expect {
-    Expect { push, tenant: TenantKey::mint(Uuid::from_u128(u128::from(push))), generation: Generation(push), version: "1.0.0".into() }
+    Expect {
+        push,
+        tenant: TenantKey::mint(Uuid::from_u128(u128::from(push))),
+        generation: Generation(push),
+        version: "1.0.0".into(),
+    }
 }
 
 #[test]

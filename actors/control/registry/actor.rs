@@ -115,12 +115,17 @@ impl Registry {
 
     fn tree(&self) -> (Vec<Supervised>, Vec<RoomView>) {
         let mut supervisors = Vec::new();
-        let mut rooms: Vec<_> = CONTROL_ROOMS.iter().map(|room| room_view(format!("{}/{room}", control_key()), room, "serving")).collect();
+        let mut rooms: Vec<_> =
+            CONTROL_ROOMS.iter().map(|room| room_view(format!("{}/{room}", control_key()), room, "serving")).collect();
         for tenant in self.directory.tenants() {
             let lodging = self.lodgings.get(&tenant.key);
             match lodging.map(|lodging| &lodging.stage) {
                 Some(Stage::Open(doors)) => {
-                    supervisors.push(Supervised { tenant: tenant.key, generation: tenant.generation, inspect: doors.inspect.clone() });
+                    supervisors.push(Supervised {
+                        tenant: tenant.key,
+                        generation: tenant.generation,
+                        inspect: doors.inspect.clone(),
+                    });
                 }
                 stage => {
                     let state = match stage {
@@ -128,7 +133,11 @@ impl Registry {
                         _ if tenant.quarantine.is_some() => "quarantined",
                         _ => "closed",
                     };
-                    rooms.push(room_view(format!("{}/{}/supervisor", tenant.key, tenant.generation), "supervisor", state));
+                    rooms.push(room_view(
+                        format!("{}/{}/supervisor", tenant.key, tenant.generation),
+                        "supervisor",
+                        state,
+                    ));
                 }
             }
         }
@@ -140,14 +149,22 @@ impl Registry {
 const CONTROL_ROOMS: [&str; 6] = ["registry", "gitops", "policy_service", "policy_watchdog", "observability", "cost"];
 
 fn room_view(address: String, kind: &str, state: &str) -> RoomView {
-    RoomView { address, kind: kind.to_owned(), state: state.to_owned(), mailbox_depth: 0, restarts: 0, last_fault: None }
+    RoomView {
+        address,
+        kind: kind.to_owned(),
+        state: state.to_owned(),
+        mailbox_depth: 0,
+        restarts: 0,
+        last_fault: None,
+    }
 }
 
 impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let unfinished: Vec<_> = self.directory.tenants().filter(|tenant| tenant.destroying).map(|tenant| tenant.key).collect();
+        let unfinished: Vec<_> =
+            self.directory.tenants().filter(|tenant| tenant.destroying).map(|tenant| tenant.key).collect();
         for key in unfinished {
             self.finish_destruction(key, None, ctx);
         }
@@ -163,13 +180,14 @@ impl Handler<Knock> for Registry {
         }
         let shown = claim.credential.as_ref().and_then(credentials::read);
         let right = right_of(&wanted);
-        let admission = match judge(&self.directory, shown.as_ref(), claim.tenant.as_deref(), right, self.clock.now_unix_ms()) {
-            Ok(admission) => admission,
-            Err(rejection) => {
-                metrics::counter!("bailiwick_knocks_refused_total", "code" => rejection.code.as_str()).increment(1);
-                return refuse(wanted, rejection);
-            }
-        };
+        let admission =
+            match judge(&self.directory, shown.as_ref(), claim.tenant.as_deref(), right, self.clock.now_unix_ms()) {
+                Ok(admission) => admission,
+                Err(rejection) => {
+                    metrics::counter!("bailiwick_knocks_refused_total", "code" => rejection.code.as_str()).increment(1);
+                    return refuse(wanted, rejection);
+                }
+            };
         match admission.into {
             Place::Fleet => grant_fleet(wanted, admission, ctx.address().recipient()),
             Place::Tenant(key) if right == Right::Govern => {
@@ -188,7 +206,11 @@ impl Handler<Governed> for Registry {
         match request {
             GovernRequest::List(slot) => {
                 let now_unix_ms = self.clock.now_unix_ms();
-                let keys = self.directory.tenant(tenant).map(|tenant| self.directory.keys_of(Some(tenant.id))).unwrap_or_default();
+                let keys = self
+                    .directory
+                    .tenant(tenant)
+                    .map(|tenant| self.directory.keys_of(Some(tenant.id)))
+                    .unwrap_or_default();
                 slot.answer(Ok(keys.into_iter().filter_map(|record| views::key_view(record, now_unix_ms)).collect()));
             }
             request => self.enqueue(Change::Key { tenant, by, request }, ctx),
@@ -204,12 +226,18 @@ impl Handler<Fleet> for Registry {
             FleetRequest::Get(name, slot) => {
                 let found = self.directory.find(&name).map(views::tenant_view);
                 let stray = || self.directory.strays().get(&name).map(|problem| views::stray_view(&name, problem));
-                slot.answer(found.or_else(stray).ok_or_else(|| Rejection::new(Code::NotFound, "there is no tenant of that name or id")));
+                slot.answer(
+                    found
+                        .or_else(stray)
+                        .ok_or_else(|| Rejection::new(Code::NotFound, "there is no tenant of that name or id")),
+                );
             }
             FleetRequest::List(filters, slot) => slot.answer(Ok(views::list(&self.directory, &filters))),
             FleetRequest::Actors(reply) => {
                 let (supervisors, rooms) = self.tree();
-                if let Err((read, undelivered)) = offer(&self.rooms.observability, ReadTree { supervisors, rooms, reply }) {
+                if let Err((read, undelivered)) =
+                    offer(&self.rooms.observability, ReadTree { supervisors, rooms, reply })
+                {
                     read.reply.answer(Err(undelivered.into()));
                 }
             }

@@ -56,10 +56,20 @@ impl Registry {
             Ok(Arrival::Known(id, entry)) => (id, entry),
         };
         if !batch.ids.insert(id) {
-            return self.note_refused(name, "tenant.yaml: another new folder has the same id; every tenant has its own".to_owned(), ctx);
+            return self.note_refused(
+                name,
+                "tenant.yaml: another new folder has the same id; every tenant has its own".to_owned(),
+                ctx,
+            );
         }
         for warning in &policy.warnings {
-            tracing::warn!(tenant = name, file = warning.file, line = warning.line, problem = warning.problem, "policy warning");
+            tracing::warn!(
+                tenant = name,
+                file = warning.file,
+                line = warning.line,
+                problem = warning.problem,
+                "policy warning"
+            );
         }
         batch.entries.extend(entry);
         batch.arrived.push((id, policy));
@@ -101,10 +111,17 @@ impl Registry {
     }
 
     /// Hands a policy to the policy service; in force, and answered, once the tenant has acknowledged it.
-    pub(super) fn commit(&mut self, key: TenantKey, policy: Arc<PolicySnapshot>, slot: Option<ReplySlot<TenantView>>, ctx: &mut Context<Self>) {
+    pub(super) fn commit(
+        &mut self,
+        key: TenantKey,
+        policy: Arc<PolicySnapshot>,
+        slot: Option<ReplySlot<TenantView>>,
+        ctx: &mut Context<Self>,
+    ) {
         self.commits = self.commits.saturating_add(1);
         let number = self.commits;
-        let in_force = self.directory.tenant(key).and_then(|tenant| tenant.policy.clone()).unwrap_or_else(|| Arc::clone(&policy));
+        let in_force =
+            self.directory.tenant(key).and_then(|tenant| tenant.policy.clone()).unwrap_or_else(|| Arc::clone(&policy));
         let (generation, to) = match self.lodgings.get(&key) {
             Some(lodging) => match &lodging.stage {
                 Stage::Open(doors) if doors.adopt.connected() => (lodging.generation, Some(doors.adopt.clone())),
@@ -114,8 +131,16 @@ impl Registry {
         };
         let pushed = to.is_some();
         let (reply, awaited) = ReplySlot::pair();
-        let commit = Commit { tenant: key, generation: Generation(generation), in_force, policy: Arc::clone(&policy), to, reply };
-        let sent = offer(&self.rooms.policy_service, commit).map_err(|(_commit, undelivered)| Rejection::from(undelivered));
+        let commit = Commit {
+            tenant: key,
+            generation: Generation(generation),
+            in_force,
+            policy: Arc::clone(&policy),
+            to,
+            reply,
+        };
+        let sent =
+            offer(&self.rooms.policy_service, commit).map_err(|(_commit, undelivered)| Rejection::from(undelivered));
         let committing = async move {
             sent?;
             awaited.outcome().await
@@ -124,7 +149,9 @@ impl Registry {
             let incarnation_ended = pushed && !act.is_open(key, generation);
             match outcome {
                 // the rooms that were to adopt it are gone: the next ones open with it
-                Err(rejection) if rejection.code == Code::Lost && incarnation_ended => act.commit(key, policy, slot, ctx),
+                Err(rejection) if rejection.code == Code::Lost && incarnation_ended => {
+                    act.commit(key, policy, slot, ctx)
+                }
                 outcome => act.committed(key, number, policy, outcome, slot, ctx),
             }
         }));

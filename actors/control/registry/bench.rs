@@ -21,7 +21,7 @@ use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use bailiwick_tenant::supervisor::doors::Doors;
 use bailiwick_tenant::supervisor::messages::{
-    AdoptPolicy, Admit, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, RoomView,
+    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, RoomView,
 };
 use secrecy::SecretString;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,17 @@ macro_rules! drops {
         }
     )*};
 }
-drops!(Admit, IngestDocuments, RemoveDocument, ListDocuments, ShowDocument, GiveFeedback, ReadLineage, ExportLineage, ReadFigures);
+drops!(
+    Admit,
+    IngestDocuments,
+    RemoveDocument,
+    ListDocuments,
+    ShowDocument,
+    GiveFeedback,
+    ReadLineage,
+    ExportLineage,
+    ReadFigures
+);
 
 impl Handler<ReadPolicy> for Probe {
     type Result = ();
@@ -74,7 +84,14 @@ impl Handler<Inspect> for Probe {
     fn handle(&mut self, inspect: Inspect, _ctx: &mut Self::Context) {
         if !self.silent.load(Ordering::SeqCst) {
             let (kind, state) = ("supervisor".to_owned(), "serving".to_owned());
-            inspect.reply.answer(Ok(vec![RoomView { address: self.address.clone(), kind, state, mailbox_depth: 0, restarts: 0, last_fault: None }]));
+            inspect.reply.answer(Ok(vec![RoomView {
+                address: self.address.clone(),
+                kind,
+                state,
+                mailbox_depth: 0,
+                restarts: 0,
+                last_fault: None,
+            }]));
         }
     }
 }
@@ -102,14 +119,20 @@ pub(super) struct Probes {
 }
 
 impl Housing for Probes {
-    fn open(&self, tenant: TenantKey, name: &str, generation: Generation, policy: Arc<PolicySnapshot>) -> Outcome<Doors> {
+    fn open(
+        &self,
+        tenant: TenantKey,
+        name: &str,
+        generation: Generation,
+        policy: Arc<PolicySnapshot>,
+    ) -> Outcome<Doors> {
         if let Some(rejection) = self.fails.lock().unwrap().take() {
             return Err(rejection);
         }
         self.opened.lock().unwrap().push((name.to_owned(), generation.0));
         let (silent, (ready, furnished)) = (Arc::clone(&self.silent), std::sync::mpsc::sync_channel(1));
         let address = format!("{tenant}/{}/supervisor", generation.0);
-        self.arbiter.spawn_fn(move || ready.send(doors(&Probe { address, policy, silent, kept: Vec::new() }.start())).unwrap());
+        self.arbiter.spawn_fn(move || ready.send(probe_doors(address, policy, silent)).unwrap());
         furnished.recv().map_err(|_gone| Rejection::lost())
     }
 
@@ -117,6 +140,11 @@ impl Housing for Probes {
         self.destroyed.lock().unwrap().push(tenant);
         self.vault.shred(tenant).map_err(|error| Rejection::new(Code::Internal, error.to_string()))
     }
+}
+
+/// Starts a probe on the current arbiter.
+pub(crate) fn probe_doors(address: String, policy: Arc<PolicySnapshot>, silent: Arc<AtomicBool>) -> Doors {
+    doors(&Probe { address, policy, silent, kept: Vec::new() }.start())
 }
 
 fn doors(probe: &Addr<Probe>) -> Doors {
@@ -180,7 +208,8 @@ impl Bench {
         let clock = ManualClock::at(NOW);
         let shared: SharedClock = clock.clone();
         let housing = Arc::clone(&probes) as Arc<dyn Housing>;
-        let (door, registry) = join(Opened { directory, journal, reopen }, shared, folders.clone(), Box::new(move |_happened| housing));
+        let (door, registry) =
+            join(Opened { directory, journal, reopen }, shared, folders.clone(), Box::new(move |_happened| housing));
         Self { root, folders, probes, registry, door, operator, clock, vault }
     }
 
@@ -203,14 +232,22 @@ impl Bench {
     /// Issues a key of a tenant and gives the claim that shows it.
     pub(super) async fn key(&self, tenant: &str, role: bailiwick_policy::access::Role) -> (String, Claim) {
         let governing = self.door.govern(self.as_operator(Some(tenant))).await.unwrap();
-        let issued = governing.issue_key(super::messages::NewKey { role, user_id: None, expires_in_ms: None }).await.unwrap();
+        let issued =
+            governing.issue_key(super::messages::NewKey { role, user_id: None, expires_in_ms: None }).await.unwrap();
         (issued.view.key_id, Claim { credential: Some(SecretString::from(issued.key)), tenant: None })
     }
 }
 
 pub(super) fn new_tenant(name: &str) -> NewTenant {
     let file = super::fixtures::record(name, uuid::Uuid::nil());
-    NewTenant { id: None, name: name.to_owned(), plan: Plan::Pro, config: file.config, quotas: file.quotas, metadata: file.metadata }
+    NewTenant {
+        id: None,
+        name: name.to_owned(),
+        plan: Plan::Pro,
+        config: file.config,
+        quotas: file.quotas,
+        metadata: file.metadata,
+    }
 }
 
 /// A credential in the form of a key that nobody issued.

@@ -63,7 +63,8 @@ impl Registry {
             return change.refuse(Rejection::lost());
         }
         if self.changes.len() >= CHANGES_WAITING_MAX {
-            let rejection = Rejection::retry_after(Code::Overloaded, "too many changes are waiting; try again shortly", 500);
+            let rejection =
+                Rejection::retry_after(Code::Overloaded, "too many changes are waiting; try again shortly", 500);
             return change.refuse(rejection);
         }
         self.changes.push_back(change);
@@ -91,7 +92,8 @@ impl Registry {
         then: impl FnOnce(&mut Self, &mut Context<Self>, Outcome<T>) + 'static,
     ) {
         self.busy = true;
-        let working = async { tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost())) };
+        let working =
+            async { tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost())) };
         ctx.spawn(working.into_actor(self).map(|outcome, act, ctx| {
             act.busy = false;
             then(act, ctx, outcome);
@@ -130,8 +132,14 @@ impl Registry {
     fn append_failed(&mut self, error: &JournalError, ctx: &mut Context<Self>) -> Rejection {
         tracing::error!(tenant = "control", %error, "a change was not written");
         match error {
-            JournalError::Append(AppendError::Full(_)) => Rejection::retry_after(Code::Overloaded, "the journal is busy; nothing was changed; try again shortly", 500),
-            JournalError::Append(AppendError::TooLarge { .. } | AppendError::Count { .. }) | JournalError::Codec(_) | JournalError::Cipher(_) => {
+            JournalError::Append(AppendError::Full(_)) => Rejection::retry_after(
+                Code::Overloaded,
+                "the journal is busy; nothing was changed; try again shortly",
+                500,
+            ),
+            JournalError::Append(AppendError::TooLarge { .. } | AppendError::Count { .. })
+            | JournalError::Codec(_)
+            | JournalError::Cipher(_) => {
                 Rejection::new(Code::Internal, "the change could not be written; nothing was changed")
             }
             JournalError::Append(AppendError::Stale { .. }) => {
@@ -140,7 +148,10 @@ impl Registry {
             }
             JournalError::Append(AppendError::Unsure(_)) | JournalError::Fabric(_) => {
                 self.reread(ctx);
-                Rejection::new(Code::Internal, "it is not known whether the change was written; look before you repeat it")
+                Rejection::new(
+                    Code::Internal,
+                    "it is not known whether the change was written; look before you repeat it",
+                )
             }
         }
     }

@@ -12,8 +12,8 @@ use bailiwick_policy::schema::{Encryption, Plan, Quotas, Status, TenantConfig, T
 use std::sync::Arc;
 use uuid::Uuid;
 
-pub(crate) const ACME: Uuid = Uuid::from_u128(0xacce);
-pub(crate) const BETA: Uuid = Uuid::from_u128(0xbe7a);
+pub(crate) const ACME: Uuid = Uuid::from_u128(0xacce << 112);
+pub(crate) const BETA: Uuid = Uuid::from_u128(0xbe7a << 112);
 pub(crate) const NOW: u64 = 1_760_000_000_000;
 
 pub(crate) fn record(name: &str, id: Uuid) -> TenantFile {

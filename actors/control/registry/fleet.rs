@@ -24,39 +24,66 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 impl Registry {
-    pub(super) fn change_key(&mut self, tenant: TenantKey, by: &Principal, request: GovernRequest, ctx: &mut Context<Self>) {
+    pub(super) fn change_key(
+        &mut self,
+        tenant: TenantKey,
+        by: &Principal,
+        request: GovernRequest,
+        ctx: &mut Context<Self>,
+    ) {
         let now_unix_ms = self.clock.now_unix_ms();
         let Some(tenant) = self.directory.tenant(tenant).filter(|tenant| !tenant.destroying) else {
             return Change::Key { tenant, by: by.clone(), request }.refuse(no_such_tenant());
         };
         match request {
             GovernRequest::Issue(new, slot) => {
-                let issue = fresh_key().and_then(|fresh| Ok((keyring::issue(&self.directory, tenant, by, &new, &fresh, now_unix_ms)?, fresh)));
+                let issue = fresh_key().and_then(|fresh| {
+                    Ok((keyring::issue(&self.directory, tenant, by, &new, &fresh, now_unix_ms)?, fresh))
+                });
                 self.hand_out(issue, now_unix_ms, slot, ctx);
             }
             GovernRequest::Rotate(key_id, slot) => {
-                let issue = fresh_key().and_then(|fresh| Ok((keyring::rotate(&self.directory, tenant, by, &key_id, &fresh, now_unix_ms)?, fresh)));
+                let issue = fresh_key().and_then(|fresh| {
+                    Ok((keyring::rotate(&self.directory, tenant, by, &key_id, &fresh, now_unix_ms)?, fresh))
+                });
                 self.hand_out(issue, now_unix_ms, slot, ctx);
             }
-            GovernRequest::Revoke(key_id, slot) => match keyring::revoke(&self.directory, tenant, by, &key_id, now_unix_ms) {
-                Err(rejection) => slot.answer(Err(rejection)),
-                Ok(entries) => self.record(entries, ctx, move |act, _ctx, outcome| {
-                    let view = |()| act.directory.key(&key_id).and_then(|record| views::key_view(record, now_unix_ms)).ok_or_else(no_such_tenant);
-                    slot.answer(outcome.and_then(view));
-                }),
-            },
+            GovernRequest::Revoke(key_id, slot) => {
+                match keyring::revoke(&self.directory, tenant, by, &key_id, now_unix_ms) {
+                    Err(rejection) => slot.answer(Err(rejection)),
+                    Ok(entries) => self.record(entries, ctx, move |act, _ctx, outcome| {
+                        let view = |()| {
+                            act.directory
+                                .key(&key_id)
+                                .and_then(|record| views::key_view(record, now_unix_ms))
+                                .ok_or_else(no_such_tenant)
+                        };
+                        slot.answer(outcome.and_then(view));
+                    }),
+                }
+            }
             GovernRequest::List(slot) => slot.answer(Err(Rejection::new(Code::Internal, "listing keys is no change"))),
         }
     }
 
-    fn hand_out(&mut self, issue: Outcome<(Issue, FreshKey)>, now_unix_ms: u64, slot: ReplySlot<IssuedKey>, ctx: &mut Context<Self>) {
+    fn hand_out(
+        &mut self,
+        issue: Outcome<(Issue, FreshKey)>,
+        now_unix_ms: u64,
+        slot: ReplySlot<IssuedKey>,
+        ctx: &mut Context<Self>,
+    ) {
         let (issue, fresh) = match issue {
             Ok(decided) => decided,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
         self.record(issue.entries, ctx, move |_act, _ctx, outcome| {
             let key = fresh.whole.expose_secret().to_owned();
-            let issued = |()| views::key_view(&issue.record, now_unix_ms).map(|view| IssuedKey { key, view }).ok_or_else(no_such_tenant);
+            let issued = |()| {
+                views::key_view(&issue.record, now_unix_ms)
+                    .map(|view| IssuedKey { key, view })
+                    .ok_or_else(no_such_tenant)
+            };
             slot.answer(outcome.and_then(issued));
         });
     }
@@ -65,13 +92,19 @@ impl Registry {
         match request {
             FleetRequest::Create(new, slot) => self.create(new, slot, ctx),
             FleetRequest::Update(name, changes, slot) => self.update(&name, &changes, by, slot, ctx),
-            FleetRequest::Suspend(name, reason, slot) => self.change_standing(&name, Wish::Suspend(reason), by, slot, ctx),
+            FleetRequest::Suspend(name, reason, slot) => {
+                self.change_standing(&name, Wish::Suspend(reason), by, slot, ctx)
+            }
             FleetRequest::Resume(name, slot) => self.change_standing(&name, Wish::Resume, by, slot, ctx),
             FleetRequest::Archive(name, slot) => self.change_standing(&name, Wish::Archive, by, slot, ctx),
             FleetRequest::Delete(name, false, slot) => self.change_standing(&name, Wish::Delete, by, slot, ctx),
             FleetRequest::Delete(name, true, slot) => self.destroy(&name, by, slot, ctx),
-            other @ (FleetRequest::Get(..) | FleetRequest::List(..) | FleetRequest::Actors(_) | FleetRequest::Costs(_)) => {
-                Change::Fleet { by: by.clone(), request: other }.refuse(Rejection::new(Code::Internal, "reading is no change"));
+            other @ (FleetRequest::Get(..)
+            | FleetRequest::List(..)
+            | FleetRequest::Actors(_)
+            | FleetRequest::Costs(_)) => {
+                Change::Fleet { by: by.clone(), request: other }
+                    .refuse(Rejection::new(Code::Internal, "reading is no change"));
             }
         }
     }
@@ -110,7 +143,14 @@ impl Registry {
         });
     }
 
-    fn update(&mut self, name: &str, changes: &TenantChanges, by: &Principal, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
+    fn update(
+        &mut self,
+        name: &str,
+        changes: &TenantChanges,
+        by: &Principal,
+        slot: ReplySlot<TenantView>,
+        ctx: &mut Context<Self>,
+    ) {
         let now_unix_ms = self.clock.now_unix_ms();
         let decided = self.known(name).and_then(|key| {
             let tenant = self.directory.tenant(key).ok_or_else(no_such_tenant)?;
@@ -141,7 +181,14 @@ impl Registry {
         });
     }
 
-    fn change_standing(&mut self, name: &str, wish: Wish, by: &Principal, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
+    fn change_standing(
+        &mut self,
+        name: &str,
+        wish: Wish,
+        by: &Principal,
+        slot: ReplySlot<TenantView>,
+        ctx: &mut Context<Self>,
+    ) {
         let now_unix_ms = self.clock.now_unix_ms();
         let decided = self.known(name).and_then(|key| {
             let tenant = self.directory.tenant(key).ok_or_else(no_such_tenant)?;
@@ -163,14 +210,18 @@ impl Registry {
             }
             act.directory.next_generation(key);
             let closed = act.close(key, ctx).outcome();
-            ctx.spawn(closed.into_actor(act).map(move |closed, act, _ctx| slot.answer(closed.and_then(|()| act.view(key)))));
+            ctx.spawn(
+                closed.into_actor(act).map(move |closed, act, _ctx| slot.answer(closed.and_then(|()| act.view(key)))),
+            );
         });
     }
 
     /// Decides to destroy, closes the rooms, destroys, and only then says so in the journal: interrupted anywhere, it
     /// is finished at the next start.
     fn destroy(&mut self, name: &str, by: &Principal, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
-        let found = self.known(name).and_then(|key| self.directory.tenant(key).map(|tenant| (key, tenant.id)).ok_or_else(no_such_tenant));
+        let found = self
+            .known(name)
+            .and_then(|key| self.directory.tenant(key).map(|tenant| (key, tenant.id)).ok_or_else(no_such_tenant));
         let (key, id) = match found {
             Ok(found) => found,
             Err(rejection) => return slot.answer(Err(rejection)),
@@ -183,9 +234,15 @@ impl Registry {
     }
 
     /// Closes the rooms of a tenant whose destruction was decided and destroys what it owns.
-    pub(super) fn finish_destruction(&mut self, key: TenantKey, slot: Option<ReplySlot<TenantView>>, ctx: &mut Context<Self>) {
+    pub(super) fn finish_destruction(
+        &mut self,
+        key: TenantKey,
+        slot: Option<ReplySlot<TenantView>>,
+        ctx: &mut Context<Self>,
+    ) {
         let name = self.directory.tenant(key).map(|tenant| tenant.name.clone()).unwrap_or_default();
-        let (closed, housing, folders) = (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone());
+        let (closed, housing, folders) =
+            (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone());
         let destroying = async move {
             closed.await?;
             let work = move || {
@@ -213,14 +270,19 @@ impl Registry {
             act.deaths.remove(&key);
             act.committed.remove(&key);
             if let Some(slot) = slot {
-                slot.answer(outcome.map(|()| TenantView { reason: Some("everything it owned is destroyed".to_owned()), ..view }));
+                slot.answer(
+                    outcome
+                        .map(|()| TenantView { reason: Some("everything it owned is destroyed".to_owned()), ..view }),
+                );
             }
         });
     }
 
     fn known(&self, name: &str) -> Outcome<TenantKey> {
         let found = self.directory.find(name).filter(|tenant| !tenant.destroying);
-        found.map(|tenant| tenant.key).ok_or_else(|| Rejection::new(Code::NotFound, "there is no tenant of that name or id"))
+        found
+            .map(|tenant| tenant.key)
+            .ok_or_else(|| Rejection::new(Code::NotFound, "there is no tenant of that name or id"))
     }
 
     pub(super) fn view(&self, key: TenantKey) -> Outcome<TenantView> {

@@ -2,7 +2,8 @@
 //! one is the permission, and it permits nothing else. A handle of an older generation fails closed, because the
 //! address inside is dead.
 use super::messages::{
-    Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, TenantChanges, TenantFilters, TenantView, Wanted,
+    Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, TenantChanges, TenantFilters,
+    TenantView, Wanted,
 };
 use crate::cost::messages::CostView;
 use actix::{Message, Recipient};
@@ -13,9 +14,12 @@ use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_tenant::entry::FeedbackGiven;
 use bailiwick_tenant::question::Matter;
-use bailiwick_tenant::retrieval::messages::{DocumentView, IngestDocuments, Ingested, ListDocuments, NewDocument, RemoveDocument, ShowDocument};
+use bailiwick_tenant::retrieval::messages::{
+    DocumentView, IngestDocuments, Ingested, ListDocuments, NewDocument, RemoveDocument, ShowDocument,
+};
 use bailiwick_tenant::supervisor::messages::{
-    Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadLineage, ReadPolicy, RoomView,
+    Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadLineage, ReadPolicy,
+    RoomView,
 };
 use bailiwick_tenant::turn::ReplyLine;
 use std::sync::Arc;
@@ -118,7 +122,13 @@ impl FeedbackHandle {
     ///
     /// # Errors
     /// `not_found` where there is no such answer.
-    pub async fn give(&self, query_id: String, up: bool, comment: Option<String>, correct_answer: Option<String>) -> Outcome<FeedbackGiven> {
+    pub async fn give(
+        &self,
+        query_id: String,
+        up: bool,
+        comment: Option<String>,
+        correct_answer: Option<String>,
+    ) -> Outcome<FeedbackGiven> {
         let principal = self.seal.principal.clone();
         call(&self.feedback, |reply| GiveFeedback { query_id, up, comment, correct_answer, principal, reply }).await
     }
@@ -222,7 +232,12 @@ pub struct Governed {
 
 impl GovernHandle {
     async fn govern<T>(&self, request: impl FnOnce(ReplySlot<T>) -> GovernRequest) -> Outcome<T> {
-        call(&self.registry, |slot| Governed { tenant: self.tenant, by: self.seal.principal.clone(), request: request(slot) }).await
+        call(&self.registry, |slot| Governed {
+            tenant: self.tenant,
+            by: self.seal.principal.clone(),
+            request: request(slot),
+        })
+        .await
     }
 
     /// Issues a key; its secret is in the answer and nowhere else.

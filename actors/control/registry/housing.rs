@@ -12,7 +12,13 @@ pub trait Housing: Send + Sync + 'static {
     /// # Errors
     /// `internal` where what it owns is damaged or unreadable: the tenant is quarantined. `overloaded` and `lost`
     /// where a later try can succeed.
-    fn open(&self, tenant: TenantKey, name: &str, generation: Generation, policy: Arc<PolicySnapshot>) -> Outcome<Doors>;
+    fn open(
+        &self,
+        tenant: TenantKey,
+        name: &str,
+        generation: Generation,
+        policy: Arc<PolicySnapshot>,
+    ) -> Outcome<Doors>;
 
     /// Destroys everything the tenant owns on this node. Destroying what is gone is no error.
     ///

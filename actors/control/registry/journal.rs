@@ -72,12 +72,18 @@ pub fn random_key_bytes() -> Result<[u8; RANDOM_BYTES], OpeningError> {
 ///
 /// # Errors
 /// [`OpeningError`].
-pub async fn ensure_operator_key(journal: &Journal, directory: &mut Directory, path: &Path, now_unix_ms: u64) -> Result<(), OpeningError> {
+pub async fn ensure_operator_key(
+    journal: &Journal,
+    directory: &mut Directory,
+    path: &Path,
+    now_unix_ms: u64,
+) -> Result<(), OpeningError> {
     if !directory.keys_of(None).is_empty() {
         return Ok(());
     }
     let fresh = forge(random_key_bytes()?);
-    write_private(path, fresh.whole.expose_secret()).map_err(|error| OpeningError::OperatorKey { path: path.display().to_string(), error })?;
+    write_private(path, fresh.whole.expose_secret())
+        .map_err(|error| OpeningError::OperatorKey { path: path.display().to_string(), error })?;
     let entry = Entry::KeyIssued(KeyRecord {
         key_id: fresh.key_id,
         tenant: None,

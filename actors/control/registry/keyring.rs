@@ -21,14 +21,29 @@ pub struct Issue {
 ///
 /// # Errors
 /// `forbidden` for a role above the issuer's, `quota_exceeded`, `invalid_request`.
-pub fn issue(directory: &Directory, tenant: &Tenant, by: &Principal, new: &NewKey, fresh: &FreshKey, now_unix_ms: u64) -> Outcome<Issue> {
+pub fn issue(
+    directory: &Directory,
+    tenant: &Tenant,
+    by: &Principal,
+    new: &NewKey,
+    fresh: &FreshKey,
+    now_unix_ms: u64,
+) -> Outcome<Issue> {
     permit(by, new.role, "issuing")?;
     if new.user_id.as_ref().is_some_and(|user| user.is_empty() || user.chars().count() > NOTE_CHARS_MAX) {
-        return Err(Rejection::new(Code::InvalidRequest, format!("issuing a key: user_id must have 1 to {NOTE_CHARS_MAX} characters")));
+        return Err(Rejection::new(
+            Code::InvalidRequest,
+            format!("issuing a key: user_id must have 1 to {NOTE_CHARS_MAX} characters"),
+        ));
     }
     let usable = directory.keys_of(Some(tenant.id)).into_iter().filter(|record| is_usable(record, now_unix_ms)).count();
     if usable >= KEYS_PER_TENANT_MAX {
-        return Err(Rejection::new(Code::QuotaExceeded, format!("issuing a key: the tenant has {usable} usable keys, the limit is {KEYS_PER_TENANT_MAX}; revoke one first")));
+        return Err(Rejection::new(
+            Code::QuotaExceeded,
+            format!(
+                "issuing a key: the tenant has {usable} usable keys, the limit is {KEYS_PER_TENANT_MAX}; revoke one first"
+            ),
+        ));
     }
     let expires_unix_ms = new.expires_in_ms.map(|span| now_unix_ms.saturating_add(span));
     let record = record(directory, tenant, by, (new.role, new.user_id.clone(), expires_unix_ms), fresh, now_unix_ms)?;
@@ -39,7 +54,13 @@ pub fn issue(directory: &Directory, tenant: &Tenant, by: &Principal, new: &NewKe
 ///
 /// # Errors
 /// `not_found`; `forbidden` for a key whose role the caller could not have issued.
-pub fn revoke(directory: &Directory, tenant: &Tenant, by: &Principal, key_id: &str, now_unix_ms: u64) -> Outcome<Vec<Entry>> {
+pub fn revoke(
+    directory: &Directory,
+    tenant: &Tenant,
+    by: &Principal,
+    key_id: &str,
+    now_unix_ms: u64,
+) -> Outcome<Vec<Entry>> {
     let record = own(directory, tenant, key_id)?;
     permit(by, record.role.unwrap_or(Role::Owner), "revoking")?;
     if record.revoked_unix_ms.is_some() {
@@ -52,7 +73,14 @@ pub fn revoke(directory: &Directory, tenant: &Tenant, by: &Principal, key_id: &s
 ///
 /// # Errors
 /// As [`revoke`]; `conflict` where the key is no longer usable.
-pub fn rotate(directory: &Directory, tenant: &Tenant, by: &Principal, key_id: &str, fresh: &FreshKey, now_unix_ms: u64) -> Outcome<Issue> {
+pub fn rotate(
+    directory: &Directory,
+    tenant: &Tenant,
+    by: &Principal,
+    key_id: &str,
+    fresh: &FreshKey,
+    now_unix_ms: u64,
+) -> Outcome<Issue> {
     let old = own(directory, tenant, key_id)?;
     let role = old.role.unwrap_or(Role::Owner);
     permit(by, role, "rotating")?;
@@ -77,7 +105,11 @@ fn permit(by: &Principal, role: Role, doing: &str) -> Outcome<()> {
         Some(own) if own.may_issue(role) => Ok(()),
         Some(own) => Err(Rejection::new(
             Code::Forbidden,
-            format!("{doing} a key of role {}: a key of role {} may not; use a higher one", role.as_str(), own.as_str()),
+            format!(
+                "{doing} a key of role {}: a key of role {} may not; use a higher one",
+                role.as_str(),
+                own.as_str()
+            ),
         )),
     }
 }
@@ -91,7 +123,11 @@ fn record(
     now_unix_ms: u64,
 ) -> Outcome<KeyRecord> {
     if directory.key(&fresh.key_id).is_some() {
-        return Err(Rejection::retry_after(Code::Conflict, "issuing a key: the drawn public id is taken; try again", 0));
+        return Err(Rejection::retry_after(
+            Code::Conflict,
+            "issuing a key: the drawn public id is taken; try again",
+            0,
+        ));
     }
     Ok(KeyRecord {
         key_id: fresh.key_id.clone(),

@@ -33,7 +33,10 @@ pub fn check_name(name: &str) -> Outcome<()> {
     }
     // a name in the form of a uuid could stand for another tenant's id
     if Uuid::parse_str(name).is_ok() {
-        return Err(Rejection::new(Code::InvalidRequest, "creating a tenant: the name must not have the form of a uuid"));
+        return Err(Rejection::new(
+            Code::InvalidRequest,
+            "creating a tenant: the name must not have the form of a uuid",
+        ));
     }
     Ok(())
 }
@@ -50,10 +53,16 @@ pub fn create(directory: &Directory, new: &NewTenant, drawn: Uuid, now_unix_ms: 
         return Err(Rejection::new(Code::Conflict, "creating a tenant: the name is taken; choose another one"));
     }
     if directory.find_id(id).is_some() {
-        return Err(Rejection::new(Code::Conflict, "creating a tenant: the id is taken; leave it out to have one drawn"));
+        return Err(Rejection::new(
+            Code::Conflict,
+            "creating a tenant: the id is taken; leave it out to have one drawn",
+        ));
     }
     if directory.tenants().count() >= TENANTS_MAX {
-        return Err(Rejection::new(Code::QuotaExceeded, format!("creating a tenant: this node holds {TENANTS_MAX} tenants at most")));
+        return Err(Rejection::new(
+            Code::QuotaExceeded,
+            format!("creating a tenant: this node holds {TENANTS_MAX} tenants at most"),
+        ));
     }
     let now = rfc3339(now_unix_ms);
     Ok(TenantFile {
@@ -74,7 +83,10 @@ fn check_id(directory: &Directory, id: Uuid) -> Outcome<()> {
         return Err(Rejection::new(Code::InvalidRequest, "the tenant's id is reserved; draw another uuid"));
     }
     if directory.was_destroyed(id) {
-        return Err(Rejection::new(Code::Conflict, "the tenant's id belonged to a tenant that was destroyed and is never used again; draw another uuid"));
+        return Err(Rejection::new(
+            Code::Conflict,
+            "the tenant's id belonged to a tenant that was destroyed and is never used again; draw another uuid",
+        ));
     }
     Ok(())
 }
@@ -85,7 +97,9 @@ fn check_id(directory: &Directory, id: Uuid) -> Outcome<()> {
 /// `conflict` where there is no valid record to change.
 pub fn update(tenant: &Tenant, changes: &TenantChanges, now_unix_ms: u64) -> Outcome<TenantFile> {
     let policy = tenant.policy.as_ref().filter(|_| !matches!(tenant.folder, Folder::Gone));
-    let policy = policy.ok_or_else(|| Rejection::new(Code::Conflict, "changing a tenant: its folder is missing or not valid; repair it first"))?;
+    let policy = policy.ok_or_else(|| {
+        Rejection::new(Code::Conflict, "changing a tenant: its folder is missing or not valid; repair it first")
+    })?;
     if tenant.standing() == Standing::Deleted {
         return Err(Rejection::new(Code::Conflict, "changing a tenant: it is deleted"));
     }
@@ -106,15 +120,28 @@ pub fn change_standing(tenant: &Tenant, wish: &Wish, by: &str, now_unix_ms: u64)
     use Standing::{Active, Archived, Deleted, Suspended};
     let (standing, reason) = match (tenant.standing(), wish) {
         (Active, Wish::Suspend(reason)) => (Suspended, Some(reason.clone())),
-        (Suspended, Wish::Suspend(_)) | (Active, Wish::Resume) | (Archived, Wish::Archive) | (Deleted, Wish::Delete) => return Ok(Vec::new()),
+        (Suspended, Wish::Suspend(_))
+        | (Active, Wish::Resume)
+        | (Archived, Wish::Archive)
+        | (Deleted, Wish::Delete) => return Ok(Vec::new()),
         (Suspended | Archived, Wish::Resume) => (Active, None),
         (Active | Suspended, Wish::Archive) => (Archived, None),
         (Active | Suspended | Archived, Wish::Delete) => (Deleted, None),
-        (Archived, Wish::Suspend(_)) => return Err(Rejection::new(Code::Conflict, "suspending a tenant: it is archived; resume it first")),
-        (Deleted, _) => return Err(Rejection::new(Code::Conflict, "changing a tenant: it is deleted and cannot come back; create a new one")),
+        (Archived, Wish::Suspend(_)) => {
+            return Err(Rejection::new(Code::Conflict, "suspending a tenant: it is archived; resume it first"));
+        }
+        (Deleted, _) => {
+            return Err(Rejection::new(
+                Code::Conflict,
+                "changing a tenant: it is deleted and cannot come back; create a new one",
+            ));
+        }
     };
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > NOTE_CHARS_MAX) {
-        return Err(Rejection::new(Code::InvalidRequest, format!("suspending a tenant: the reason is longer than {NOTE_CHARS_MAX} characters")));
+        return Err(Rejection::new(
+            Code::InvalidRequest,
+            format!("suspending a tenant: the reason is longer than {NOTE_CHARS_MAX} characters"),
+        ));
     }
     Ok(vec![decision(tenant, standing, reason, by, now_unix_ms)])
 }
@@ -146,7 +173,10 @@ pub fn arrive(directory: &Directory, folder: &str, policy: &PolicySnapshot, now_
     let record = &policy.tenant;
     check_name(folder)?;
     if record.name != folder {
-        return Err(Rejection::new(Code::Conflict, format!("tenant.yaml: the name is {:?}, but the folder is {folder:?}; they must be equal", record.name)));
+        return Err(Rejection::new(
+            Code::Conflict,
+            format!("tenant.yaml: the name is {:?}, but the folder is {folder:?}; they must be equal", record.name),
+        ));
     }
     check_id(directory, record.id)?;
     let by_name = directory.find(folder).filter(|tenant| tenant.name == folder);
@@ -154,10 +184,22 @@ pub fn arrive(directory: &Directory, folder: &str, policy: &PolicySnapshot, now_
         (None, None) if directory.tenants().count() >= TENANTS_MAX => {
             Err(Rejection::new(Code::QuotaExceeded, format!("this node holds {TENANTS_MAX} tenants at most")))
         }
-        (None, None) => Ok(Arrival::New(Entry::TenantRegistered { id: record.id, name: folder.to_owned(), at_unix_ms: now_unix_ms })),
-        (Some(tenant), Some(same)) if tenant.key == same.key => Ok(Arrival::Known(tenant.id, spoken_anew(tenant, record.status, now_unix_ms))),
-        (None, Some(_)) => Err(Rejection::new(Code::Conflict, "tenant.yaml: the id belongs to a tenant of another name; names never change, and every tenant has its own id")),
-        (Some(tenant), _) => Err(Rejection::new(Code::Conflict, format!("tenant.yaml: the id of this tenant is {} and never changes", tenant.id))),
+        (None, None) => Ok(Arrival::New(Entry::TenantRegistered {
+            id: record.id,
+            name: folder.to_owned(),
+            at_unix_ms: now_unix_ms,
+        })),
+        (Some(tenant), Some(same)) if tenant.key == same.key => {
+            Ok(Arrival::Known(tenant.id, spoken_anew(tenant, record.status, now_unix_ms)))
+        }
+        (None, Some(_)) => Err(Rejection::new(
+            Code::Conflict,
+            "tenant.yaml: the id belongs to a tenant of another name; names never change, and every tenant has its own id",
+        )),
+        (Some(tenant), _) => Err(Rejection::new(
+            Code::Conflict,
+            format!("tenant.yaml: the id of this tenant is {} and never changes", tenant.id),
+        )),
     }
 }
 
@@ -172,5 +214,12 @@ fn spoken_anew(tenant: &Tenant, said: Status, now_unix_ms: u64) -> Option<Entry>
         Status::Archived => Standing::Archived,
     };
     let reason = (said != Status::Active).then(|| "its tenant.yaml says so".to_owned());
-    Some(Entry::StandingChanged { id: tenant.id, standing, reason, file_status: said, at_unix_ms: now_unix_ms, by: "tenant.yaml".to_owned() })
+    Some(Entry::StandingChanged {
+        id: tenant.id,
+        standing,
+        reason,
+        file_status: said,
+        at_unix_ms: now_unix_ms,
+        by: "tenant.yaml".to_owned(),
+    })
 }

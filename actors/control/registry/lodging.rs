@@ -26,7 +26,7 @@ pub(super) struct Waiting {
 /// How far a tenant's rooms are.
 pub(super) enum Stage {
     Opening,
-    Open(Doors),
+    Open(Box<Doors>),
     Closing,
 }
 
@@ -52,7 +52,9 @@ impl Registry {
                 self.note_death(key);
                 self.open(key, vec![waiting], ctx);
             }
-            Stage::Opening | Stage::Closing if lodging.waiting.len() < KNOCKS_WAITING_MAX => lodging.waiting.push(waiting),
+            Stage::Opening | Stage::Closing if lodging.waiting.len() < KNOCKS_WAITING_MAX => {
+                lodging.waiting.push(waiting)
+            }
             Stage::Opening | Stage::Closing => refuse(waiting.wanted, Undelivered::Full.into()),
         }
     }
@@ -85,7 +87,9 @@ impl Registry {
         let passed = match self.directory.tenant(key) {
             _ if self.leaving.is_some() => Err(Rejection::lost()),
             None => Err(Rejection::lost()),
-            Some(tenant) => serving(tenant).and_then(|()| tenant.policy.clone().map(|policy| (tenant.name.clone(), policy)).ok_or_else(Rejection::lost)),
+            Some(tenant) => serving(tenant).and_then(|()| {
+                tenant.policy.clone().map(|policy| (tenant.name.clone(), policy)).ok_or_else(Rejection::lost)
+            }),
         };
         let (name, policy) = match passed {
             Ok(passed) => passed,
@@ -93,7 +97,8 @@ impl Registry {
         };
         let generation = self.directory.next_generation(key).unwrap_or_default();
         self.lodgings.insert(key, Lodging { generation, stage: Stage::Opening, waiting, told: Vec::new() });
-        let (housing, openings, opened_with) = (Arc::clone(&self.housing), Arc::clone(&self.openings), Arc::clone(&policy));
+        let (housing, openings, opened_with) =
+            (Arc::clone(&self.housing), Arc::clone(&self.openings), Arc::clone(&policy));
         let opening = async move {
             let _permit = openings.acquire_owned().await.map_err(|_closed| Rejection::lost())?;
             let work = move || housing.open(key, &name, Generation(generation), policy);
@@ -102,7 +107,13 @@ impl Registry {
         ctx.spawn(opening.into_actor(self).map(move |outcome, act, ctx| act.opened(key, opened_with, outcome, ctx)));
     }
 
-    fn opened(&mut self, key: TenantKey, policy: Arc<PolicySnapshot>, outcome: Outcome<Doors>, ctx: &mut Context<Self>) {
+    fn opened(
+        &mut self,
+        key: TenantKey,
+        policy: Arc<PolicySnapshot>,
+        outcome: Outcome<Doors>,
+        ctx: &mut Context<Self>,
+    ) {
         let doors = match outcome {
             Ok(doors) => doors,
             Err(rejection) => return self.opening_failed(key, &rejection, ctx),
@@ -111,7 +122,7 @@ impl Registry {
         let in_force = self.directory.tenant(key).and_then(|tenant| tenant.policy.clone());
         let Some(lodging) = self.lodgings.get_mut(&key) else { return };
         if !may_serve || !lodging.told.is_empty() || self.leaving.is_some() {
-            lodging.stage = Stage::Open(doors);
+            lodging.stage = Stage::Open(Box::new(doors));
             drop(self.close(key, ctx));
             return;
         }
@@ -122,7 +133,7 @@ impl Registry {
                 for waiting in std::mem::take(&mut lodging.waiting) {
                     grant(waiting.wanted, waiting.admission, generation, &doors);
                 }
-                lodging.stage = Stage::Open(doors);
+                lodging.stage = Stage::Open(Box::new(doors));
                 tracing::info!(tenant = %key, generation = generation.0, policy = policy.version, "open");
             }
         }
@@ -130,7 +141,14 @@ impl Registry {
 
     /// A policy came into force while the rooms were being opened with the one before: nobody is let in until they
     /// have adopted it.
-    fn catch_up(&mut self, key: TenantKey, opened_with: Arc<PolicySnapshot>, newer: Arc<PolicySnapshot>, doors: Doors, ctx: &mut Context<Self>) {
+    fn catch_up(
+        &mut self,
+        key: TenantKey,
+        opened_with: Arc<PolicySnapshot>,
+        newer: Arc<PolicySnapshot>,
+        doors: Doors,
+        ctx: &mut Context<Self>,
+    ) {
         let generation = self.lodgings.get(&key).map_or(0, |lodging| lodging.generation);
         let (reply, awaited) = ReplySlot::pair();
         let commit = Commit {
@@ -141,7 +159,8 @@ impl Registry {
             to: Some(doors.adopt.clone()),
             reply,
         };
-        let sent = offer(&self.rooms.policy_service, commit).map_err(|(_commit, undelivered)| Rejection::from(undelivered));
+        let sent =
+            offer(&self.rooms.policy_service, commit).map_err(|(_commit, undelivered)| Rejection::from(undelivered));
         let adopting = async move {
             sent?;
             awaited.outcome().await
@@ -150,7 +169,7 @@ impl Registry {
             Ok(_version) => act.opened(key, newer, Ok(doors), ctx),
             Err(rejection) => {
                 if let Some(lodging) = act.lodgings.get_mut(&key) {
-                    lodging.stage = Stage::Open(doors);
+                    lodging.stage = Stage::Open(Box::new(doors));
                 }
                 act.quarantine(key, &rejection.detail, ctx);
             }
@@ -165,7 +184,8 @@ impl Registry {
         {
             tenant.quarantine = Some(rejection.detail.clone());
         }
-        let refusal = self.directory.tenant(key).and_then(|tenant| serving(tenant).err()).unwrap_or_else(|| rejection.clone());
+        let refusal =
+            self.directory.tenant(key).and_then(|tenant| serving(tenant).err()).unwrap_or_else(|| rejection.clone());
         if let Some(lodging) = self.lodgings.get_mut(&key) {
             refuse_all(std::mem::take(&mut lodging.waiting), &refusal);
         }
@@ -197,7 +217,7 @@ impl Registry {
         if matches!(lodging.stage, Stage::Open(_))
             && let Stage::Open(doors) = std::mem::replace(&mut lodging.stage, Stage::Closing)
         {
-            let ending = end(doors);
+            let ending = end(*doors);
             ctx.spawn(ending.into_actor(self).map(move |outcome, act, ctx| act.vacated(key, outcome, ctx)));
         }
         awaited
@@ -245,6 +265,9 @@ async fn end(doors: Doors) -> Outcome<()> {
         }
     };
     timeout(Duration::from_millis(CLOSE_MS), ended).await.map_err(|_late| {
-        Rejection::new(Code::Internal, format!("closing the tenant: it serves nothing new, but its rooms did not end within {CLOSE_MS} ms"))
+        Rejection::new(
+            Code::Internal,
+            format!("closing the tenant: it serves nothing new, but its rooms did not end within {CLOSE_MS} ms"),
+        )
     })
 }

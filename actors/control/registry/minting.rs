@@ -1,5 +1,8 @@
 //! The mint: turns an admission and a tenant's doors into the one handle that was wanted.
-use super::handles::{AskHandle, AuditHandle, FeedbackHandle, Fleet, FleetHandle, GovernHandle, Governed, IngestHandle, ObserveHandle, Seal};
+use super::handles::{
+    AskHandle, AuditHandle, FeedbackHandle, Fleet, FleetHandle, GovernHandle, Governed, IngestHandle, ObserveHandle,
+    Seal,
+};
 use super::messages::Wanted;
 use super::rules::Admission;
 use actix::Recipient;
@@ -55,12 +58,20 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             policy: doors.policy,
         })),
         Wanted::Observe(slot) => slot.answer(Ok(ObserveHandle { seal, figures: doors.figures, policy: doors.policy })),
-        other @ (Wanted::Govern(_) | Wanted::Fleet(_)) => refuse(other, Rejection::new(Code::Internal, "this right opens no room")),
+        other @ (Wanted::Govern(_) | Wanted::Fleet(_)) => {
+            refuse(other, Rejection::new(Code::Internal, "this right opens no room"))
+        }
     }
 }
 
 /// Answers a knock for the right to govern one tenant; its rooms need not be open.
-pub(super) fn grant_governing(wanted: Wanted, admission: Admission, tenant: TenantKey, generation: Generation, registry: Recipient<Governed>) {
+pub(super) fn grant_governing(
+    wanted: Wanted,
+    admission: Admission,
+    tenant: TenantKey,
+    generation: Generation,
+    registry: Recipient<Governed>,
+) {
     match wanted {
         Wanted::Govern(slot) => slot.answer(Ok(GovernHandle { seal: seal(admission, generation), tenant, registry })),
         other => refuse(other, Rejection::new(Code::Internal, "this right governs nothing")),

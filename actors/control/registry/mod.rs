@@ -6,7 +6,7 @@
 pub mod actor;
 mod arrivals;
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 mod changes;
 pub mod credentials;
 pub mod directory;

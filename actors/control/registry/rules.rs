@@ -35,7 +35,13 @@ pub enum Place {
 ///
 /// # Errors
 /// `unauthenticated`, `forbidden`, `not_found`, `invalid_request`, `tenant_suspended`.
-pub fn judge(directory: &Directory, shown: Option<&ShownKey>, named: Option<&str>, right: Right, now_unix_ms: u64) -> Outcome<Admission> {
+pub fn judge(
+    directory: &Directory,
+    shown: Option<&ShownKey>,
+    named: Option<&str>,
+    right: Right,
+    now_unix_ms: u64,
+) -> Outcome<Admission> {
     let record = authenticate(directory, shown, now_unix_ms)?;
     let into = match record.tenant {
         None => for_operator(directory, named, right)?,
@@ -105,7 +111,9 @@ pub fn serving(tenant: &Tenant) -> Outcome<()> {
         (Standing::Suspended, ..) => "this tenant is suspended; ask the platform operator",
         (Standing::Archived, ..) => "this tenant is archived; ask the platform operator",
         (Standing::Deleted, ..) => "this tenant is deleted",
-        (Standing::Active, Some(_), _) => "this tenant was closed after repeated faults; the platform operator can resume it",
+        (Standing::Active, Some(_), _) => {
+            "this tenant was closed after repeated faults; the platform operator can resume it"
+        }
         (Standing::Active, None, Folder::Gone) => "this tenant is suspended: its folder is gone",
         (Standing::Active, None, _) => "this tenant does not serve: its files are not valid; ask the platform operator",
     };
@@ -115,7 +123,10 @@ pub fn serving(tenant: &Tenant) -> Outcome<()> {
 /// The one answer for a credential that is missing, malformed, unknown, wrong, revoked or expired.
 #[must_use]
 pub fn unauthenticated() -> Rejection {
-    Rejection::new(Code::Unauthenticated, "no usable key was shown: send `Authorization: Bearer bwk_…` with a key that is neither revoked nor expired")
+    Rejection::new(
+        Code::Unauthenticated,
+        "no usable key was shown: send `Authorization: Bearer bwk_…` with a key that is neither revoked nor expired",
+    )
 }
 
 /// The one answer for a tenant that does not exist, and for one that is somebody else's.
@@ -150,5 +161,9 @@ pub enum RestartVerdict {
 pub fn restart(deaths_unix_ms: &mut Vec<u64>, now_unix_ms: u64) -> RestartVerdict {
     deaths_unix_ms.retain(|at| now_unix_ms.saturating_sub(*at) < RESTART_WINDOW_MS);
     deaths_unix_ms.push(now_unix_ms);
-    if deaths_unix_ms.len() > usize::try_from(RESTARTS_MAX).unwrap_or(usize::MAX) { RestartVerdict::Quarantine } else { RestartVerdict::Rebuild }
+    if deaths_unix_ms.len() > usize::try_from(RESTARTS_MAX).unwrap_or(usize::MAX) {
+        RestartVerdict::Quarantine
+    } else {
+        RestartVerdict::Rebuild
+    }
 }

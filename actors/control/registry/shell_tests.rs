@@ -33,7 +33,9 @@ async fn a_created_tenant_serves_at_once_and_its_folder_is_sound() {
     let asking = bench.door.ask(claim.clone()).await.unwrap();
     assert_eq!(asking.generation().0, view.generation);
     assert_eq!(asking.principal().role, Some(Role::Operator));
-    assert!(!asking.lease_is_over(super::fixtures::NOW) && asking.lease_is_over(super::fixtures::NOW + HANDLE_LEASE_MS));
+    assert!(
+        !asking.lease_is_over(super::fixtures::NOW) && asking.lease_is_over(super::fixtures::NOW + HANDLE_LEASE_MS)
+    );
     assert_eq!(code(bench.door.govern(claim).await), Code::Forbidden);
     assert_eq!(code(bench.door.ask(stranger()).await), Code::Unauthenticated);
     assert_eq!(code(bench.fleet().await.create(new_tenant("acme")).await), Code::Conflict);
@@ -50,7 +52,11 @@ async fn a_refused_creation_leaves_nothing() {
     assert!(bench.folders.names().unwrap().is_empty());
     assert_eq!(code(bench.fleet().await.get("acme".into()).await), Code::NotFound);
     std::fs::create_dir(bench.folders.root().join("acme")).unwrap();
-    assert_eq!(code(bench.fleet().await.create(new_tenant("acme")).await), Code::Conflict, "a folder that is there is never overwritten");
+    assert_eq!(
+        code(bench.fleet().await.create(new_tenant("acme")).await),
+        Code::Conflict,
+        "a folder that is there is never overwritten"
+    );
 }
 
 #[actix::test]
@@ -67,17 +73,26 @@ async fn everything_acknowledged_is_there_after_a_restart() {
 
     let again = bench.restart().await;
     assert_eq!(std::fs::read(again.root.path().join("operator.key")).unwrap(), operator, "one operator key for ever");
-    assert_eq!(again.fleet().await.get("acme".into()).await.unwrap().state, "refused", "its folder has not been read yet");
+    assert_eq!(
+        again.fleet().await.get("acme".into()).await.unwrap().state,
+        "refused",
+        "its folder has not been read yet"
+    );
     for name in ["acme", "beta"] {
         see(&again, name, again.folders.load(name)).await;
     }
     let views = again.fleet().await.list(Default::default()).await.unwrap();
-    let states: Vec<_> = views.iter().map(|view| (view.record.id, view.state.as_str(), view.reason.as_deref())).collect();
+    let states: Vec<_> =
+        views.iter().map(|view| (view.record.id, view.state.as_str(), view.reason.as_deref())).collect();
     assert_eq!(states, [(acme.record.id, "serving", None), (beta.record.id, "suspended", Some("unpaid"))]);
     let asking = again.door.ask(claim).await.unwrap();
     assert!(asking.generation().0 > suspended.generation, "a generation is never used twice");
     assert_eq!(code(again.door.observe(dead).await), Code::Unauthenticated);
-    assert_eq!(code(bench.fleet().await.suspend("acme".into(), String::new()).await), Code::Lost, "the owner before is fenced off");
+    assert_eq!(
+        code(bench.fleet().await.suspend("acme".into(), String::new()).await),
+        Code::Lost,
+        "the owner before is fenced off"
+    );
     assert_eq!(code(bench.door.fleet(bench.as_operator(None)).await), Code::Lost, "and lets nobody in any more");
 }
 
@@ -91,7 +106,10 @@ async fn suspending_ends_old_handles_and_resuming_makes_new_ones() {
     let (old, other) = (bench.door.audit(claim.clone()).await.unwrap(), bench.door.audit(neighbour).await.unwrap());
     old.policy().await.unwrap();
     let view = bench.fleet().await.suspend("acme".into(), "unpaid".into()).await.unwrap();
-    assert_eq!((view.state.as_str(), view.reason.as_deref(), view.record.status), ("suspended", Some("unpaid"), Status::Suspended));
+    assert_eq!(
+        (view.state.as_str(), view.reason.as_deref(), view.record.status),
+        ("suspended", Some("unpaid"), Status::Suspended)
+    );
     assert_eq!(code(old.policy().await), Code::Lost, "old handles fail closed when the suspension is answered");
     assert_eq!(code(bench.door.audit(claim.clone()).await), Code::TenantSuspended);
     other.policy().await.unwrap();
@@ -200,8 +218,17 @@ async fn broken_strangers_are_listed_and_two_of_one_id_are_not_both_loaded() {
     let (reply, awaited) = ReplySlot::pair();
     bench.registry.send(FoldersSeen { folders, reply }).await.unwrap();
     awaited.outcome().await.unwrap();
-    let states: Vec<_> = bench.fleet().await.list(Default::default()).await.unwrap().into_iter().map(|view| (view.record.name, view.state)).collect();
-    let expected = [("broken", "refused"), ("one", "serving"), ("two", "refused")].map(|(name, state)| (name.to_owned(), state.to_owned()));
+    let states: Vec<_> = bench
+        .fleet()
+        .await
+        .list(Default::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|view| (view.record.name, view.state))
+        .collect();
+    let expected = [("broken", "refused"), ("one", "serving"), ("two", "refused")]
+        .map(|(name, state)| (name.to_owned(), state.to_owned()));
     assert_eq!(states, expected);
 }
 
@@ -233,8 +260,14 @@ async fn keys_die_when_the_answer_says_so() {
     bench.create("acme").await;
     let (admin_id, admin) = bench.key("acme", Role::Admin).await;
     let governing = bench.door.govern(admin.clone()).await.unwrap();
-    assert_eq!(code(governing.issue_key(NewKey { role: Role::Owner, user_id: None, expires_in_ms: None }).await), Code::Forbidden);
-    let short = governing.issue_key(NewKey { role: Role::Viewer, user_id: Some("dana".into()), expires_in_ms: Some(1_000) }).await.unwrap();
+    assert_eq!(
+        code(governing.issue_key(NewKey { role: Role::Owner, user_id: None, expires_in_ms: None }).await),
+        Code::Forbidden
+    );
+    let short = governing
+        .issue_key(NewKey { role: Role::Viewer, user_id: Some("dana".into()), expires_in_ms: Some(1_000) })
+        .await
+        .unwrap();
     let claim = super::messages::Claim { credential: Some(short.key.clone().into()), tenant: Some("acme".into()) };
     bench.door.observe(claim.clone()).await.unwrap();
     bench.clock.advance(1_000);
@@ -268,7 +301,11 @@ async fn destroying_leaves_nothing_and_frees_the_name() {
     same_id.id = Some(first.record.id);
     assert_eq!(code(bench.fleet().await.create(same_id).await), Code::Conflict);
     assert_ne!(bench.create("acme").await.record.id, first.record.id);
-    assert_eq!(code(bench.door.ask(claim).await), Code::Unauthenticated, "an old key does not open a new tenant of the same name");
+    assert_eq!(
+        code(bench.door.ask(claim).await),
+        Code::Unauthenticated,
+        "an old key does not open a new tenant of the same name"
+    );
 }
 
 #[actix::test]
@@ -318,7 +355,12 @@ async fn the_live_tree_shows_control_rooms_open_silent_and_closed_tenants() {
         states.join(", ")
     };
     let rooms = states(bench.fleet().await.actors().await.unwrap());
-    assert!(rooms.contains("registry serving") && rooms.contains("supervisor serving") && rooms.contains("supervisor closed"), "{rooms}");
+    assert!(
+        rooms.contains("registry serving")
+            && rooms.contains("supervisor serving")
+            && rooms.contains("supervisor closed"),
+        "{rooms}"
+    );
     bench.probes.silent.store(true, Ordering::SeqCst);
     let fleet = bench.fleet().await;
     let rooms = states(fleet.actors().await.unwrap());

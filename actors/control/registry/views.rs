@@ -11,7 +11,8 @@ use uuid::Uuid;
 /// A tenant as shown: its record with the status that is in force, its state and the reason for it.
 #[must_use]
 pub fn tenant_view(tenant: &Tenant) -> TenantView {
-    let mut record = tenant.policy.as_ref().map_or_else(|| empty_record(tenant.id, &tenant.name), |policy| policy.tenant.clone());
+    let mut record =
+        tenant.policy.as_ref().map_or_else(|| empty_record(tenant.id, &tenant.name), |policy| policy.tenant.clone());
     record.status = match tenant.standing() {
         Standing::Active => Status::Active,
         Standing::Suspended => Status::Suspended,
@@ -71,7 +72,12 @@ fn empty_record(id: Uuid, name: &str) -> TenantFile {
         status: Status::Suspended,
         plan: Plan::Free,
         config: TenantConfig { region: String::new(), retention_days: 0, encryption: Encryption::Standard },
-        quotas: Quotas { max_requests_per_hour: 0, max_concurrent_requests: 0, max_cost_per_month: NanoUsd::ZERO, max_storage_gb: 0.0 },
+        quotas: Quotas {
+            max_requests_per_hour: 0,
+            max_concurrent_requests: 0,
+            max_cost_per_month: NanoUsd::ZERO,
+            max_storage_gb: 0.0,
+        },
         metadata: TenantMetadata { industry: String::new(), compliance: Vec::new(), contact_email: String::new() },
         created_at: None,
         updated_at: None,

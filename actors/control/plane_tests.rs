@@ -1,0 +1,81 @@
+use crate::gitops::folder::Folders;
+use crate::gitops::templates;
+use crate::house::{Furnish, House};
+use crate::kms::KeyService;
+use crate::plane::{ControlPlane, Parts, start};
+use crate::registry::bench::probe_doors;
+use crate::registry::fixtures::{ACME, BETA, NOW, record};
+use crate::registry::messages::Claim;
+use actix::prelude::*;
+use bailiwick_kernel::clock::ManualClock;
+use bailiwick_kernel::outcome::Code;
+use bailiwick_kernel::shelf::Vault;
+use secrecy::SecretString;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// Journals of the tenants that were opened.
+type Opened = Arc<Mutex<Vec<String>>>;
+
+async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> ControlPlane {
+    let keys = KeyService::open(data).unwrap();
+    let vault = Vault::open(data).unwrap();
+    let furnish: Furnish = Arc::new(move |residence| {
+        opened.lock().unwrap().push(format!("{} {:?}", residence.name, residence.belongings.journal));
+        probe_doors(residence.name, residence.policy, Arc::default())
+    });
+    let (house_vault, house_keys) = (vault.clone(), keys.clone());
+    let parts = Parts {
+        tenants: data.join("folders"),
+        operator_key: data.join("operator.key"),
+        vault,
+        keys,
+        clock: ManualClock::at(NOW),
+        housing: Box::new(move |_happened| Arc::new(House::new(house_vault, house_keys, arbiters, furnish))),
+    };
+    start(parts).await.unwrap()
+}
+
+fn operator(data: &Path, tenant: &str) -> Claim {
+    let key = std::fs::read_to_string(data.join("operator.key")).unwrap();
+    Claim { credential: Some(SecretString::from(key.trim().to_owned())), tenant: Some(tenant.to_owned()) }
+}
+
+#[actix::test]
+async fn the_control_plane_starts_reads_opens_and_ends() {
+    let data = tempfile::tempdir().unwrap();
+    let folders = Folders::open(&data.path().join("folders")).unwrap();
+    for (name, id) in [("acme", ACME), ("beta", BETA)] {
+        folders.create(name, &templates::folder(&record(name, id), "2026-01-01T00:00:00Z")).unwrap();
+    }
+    std::fs::create_dir(folders.root().join("broken")).unwrap();
+    let elsewhere = Arbiter::new();
+    let opened = Opened::default();
+    let plane = plane(data.path(), vec![Arbiter::current(), elsewhere.handle()], Arc::clone(&opened)).await;
+    let first = plane.first_reading.outcome().await.unwrap();
+    assert_eq!((first.compiled, first.broken), (2, 1));
+    for name in ["acme", "beta"] {
+        let reading = plane.door.audit(operator(data.path(), name)).await.unwrap();
+        assert_eq!(reading.policy().await.unwrap().tenant.name, name);
+    }
+    let absent = plane.door.audit(operator(data.path(), "broken")).await.unwrap_err();
+    assert_eq!(absent.code, Code::NotFound);
+    let journals = opened.lock().unwrap().clone();
+    assert_eq!(journals.len(), 2);
+    assert_ne!(journals[0].split(' ').nth(1), journals[1].split(' ').nth(1), "each has its own journal");
+    plane.closing.close_all().await;
+    assert_eq!(plane.door.audit(operator(data.path(), "acme")).await.unwrap_err().code, Code::Lost);
+    elsewhere.stop();
+}
+
+#[test]
+fn a_tenants_folder_of_the_repository_can_be_loaded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants");
+    let folders = Folders::open(&root).unwrap();
+    let names = folders.names().unwrap();
+    assert!(!names.is_empty());
+    for name in names {
+        let found = folders.load(&name);
+        assert!(matches!(found, crate::gitops::messages::Found::Compiled(_)), "{name}: {found:?}");
+    }
+}
