@@ -14,7 +14,7 @@ use bailiwick_kernel::mail;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::Route;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{SemaphorePermit, mpsc};
 
 /// How an attempt ended.
@@ -107,12 +107,14 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
     };
     // the wait for a place has used up some of it
     let limit_ms = timeout_ms.min(remaining_ms(desk, turn));
+    let called = Instant::now();
     let (outcome, tally) = if turn.is_streaming() && !matches!(turn.case.matter, Matter::Embed(_)) {
         streamed(turn, candidate, client, limit_ms).await
     } else {
         let call = call(turn, candidate, client, FrameSink::whole());
         (Some(within(limit_ms, candidate, call).await), Tally::default())
     };
+    turn.note_upstream_us(u64::try_from(called.elapsed().as_micros()).unwrap_or(u64::MAX));
     land(turn, candidate, client, outcome, tally).await
 }
 
