@@ -30,6 +30,18 @@ pub const APPEND_QUEUE_MAX: usize = 8_192;
 pub const MAILBOX_MAX: usize = 1_024;
 /// Frames waiting in one streamed reply: a slow client stops its own turn, nobody else's.
 pub const STREAM_FRAMES_MAX: usize = 64;
+/// Bytes of one provider's answer, whole or streamed; a longer one is given up.
+pub const PROVIDER_ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a provider's error body that are read for its reason.
+pub const PROVIDER_ERROR_BYTES_MAX: usize = 16 << 10;
+/// Bytes a provider's stream may run ahead of the asker.
+pub const PROVIDER_AHEAD_BYTES_MAX: usize = 64 << 10;
+/// Characters of a provider's error message quoted to the asker.
+pub const PROVIDER_QUOTE_CHARS_MAX: usize = 200;
+/// Longest `Retry-After` of a provider that is waited for; a longer one means the next candidate.
+pub const PROVIDER_RETRY_AFTER_MS_MAX: u64 = 10_000;
+/// Token counts of large texts under way off the reactor.
+pub const TOKEN_COUNTS_MAX: usize = 2;
 /// Asks in flight on one WebSocket session.
 pub const SESSION_ASKS_MAX: usize = 16;
 /// Panics of one tenant's rooms within [`RESTART_WINDOW_MS`] before that tenant is quarantined.
@@ -39,5 +51,6 @@ pub const RESTART_WINDOW_MS: u64 = 10_000;
 
 const _: () = assert!(INLINE_BLOB_BYTES_MAX < STORE_VALUE_BYTES_MAX, "an inline blob must fit a store value");
 const _: () = assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
+const _: () = assert!(PROVIDER_AHEAD_BYTES_MAX < PROVIDER_ANSWER_BYTES_MAX, "what runs ahead is part of an answer");
 const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed");
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");

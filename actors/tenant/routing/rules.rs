@@ -1,0 +1,275 @@
+//! Which candidate is called next, and when: primary, its retries, fallback; deadlines; health of providers; what the
+//! tenant's policy allows. State and event and `now` give the next step; the shell takes it.
+use bailiwick_kernel::limits::PROVIDER_RETRY_AFTER_MS_MAX;
+use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::schema::{RouterFile, Sovereignty};
+use std::collections::BTreeMap;
+
+/// Failures in a row after which a provider rests.
+pub const FAILURES_TO_REST: u32 = 5;
+/// How long it rests before one call may try it again.
+pub const REST_MS: u64 = 5_000;
+/// Longest wait before the first retry; doubles with each further one.
+const BACKOFF_FIRST_MS: u64 = 100;
+/// Longest wait before any retry.
+const BACKOFF_MAX_MS: u64 = 2_000;
+
+/// What this tenant knows of one provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Health {
+    /// Serves; this many calls in a row failed.
+    Serving { failures: u32 },
+    /// Rests until the given time; then one call may try it.
+    Resting { until_unix_ms: u64 },
+    /// One call is trying it; a second one may when that call has not come back by the given time.
+    Trying { until_unix_ms: u64 },
+}
+
+/// Health of all providers as this tenant's own calls found it. One tenant's failures rest nobody else's provider.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HealthBook(BTreeMap<String, Health>);
+
+impl HealthBook {
+    /// Whether the provider may be called now; counts the call that tries a rested one. A provider that stands alone
+    /// rests too: its callers get an answer at once instead of a timeout.
+    ///
+    /// # Errors
+    /// Milliseconds until it may be tried.
+    pub fn admit(&mut self, provider: &str, now_unix_ms: u64) -> Result<(), u64> {
+        let Some(health) = self.0.get_mut(provider) else {
+            return Ok(());
+        };
+        match *health {
+            Health::Serving { .. } => Ok(()),
+            Health::Resting { until_unix_ms } | Health::Trying { until_unix_ms } if until_unix_ms > now_unix_ms => {
+                Err(until_unix_ms.saturating_sub(now_unix_ms))
+            }
+            Health::Resting { .. } | Health::Trying { .. } => {
+                *health = Health::Trying { until_unix_ms: now_unix_ms.saturating_add(REST_MS) };
+                Ok(())
+            }
+        }
+    }
+
+    /// The provider answered, if only with an error of the caller's making.
+    pub fn note_alive(&mut self, provider: &str) {
+        self.0.remove(provider);
+    }
+
+    /// The provider failed in a way that may pass.
+    pub fn note_failure(&mut self, provider: &str, now_unix_ms: u64) {
+        let resting = Health::Resting { until_unix_ms: now_unix_ms.saturating_add(REST_MS) };
+        let health = self.0.entry(provider.to_owned()).or_insert(Health::Serving { failures: 0 });
+        *health = match *health {
+            Health::Serving { failures } if failures.saturating_add(1) < FAILURES_TO_REST => {
+                Health::Serving { failures: failures.saturating_add(1) }
+            }
+            Health::Serving { .. } | Health::Trying { .. } => resting,
+            // a call that was under way when the rest began does not prolong it
+            still @ Health::Resting { .. } => still,
+        };
+    }
+}
+
+/// A candidate of the hold, as the course sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// Provider's name.
+    pub provider: String,
+    /// Tries after the first.
+    pub retries: u32,
+    /// A call that takes longer is given up.
+    pub timeout_ms: u64,
+    /// Why it may not be called, where it may not.
+    pub barred: Option<Rejection>,
+}
+
+/// What happened since the last step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// Nothing yet: the turn has come in.
+    Departed,
+    /// A wait is over.
+    Waited,
+    /// The call failed before the asker saw a word of it.
+    Failed {
+        /// It may work when tried again.
+        passing: bool,
+        /// When the provider wants to be asked again.
+        retry_after_ms: Option<u64>,
+        /// What went wrong; fit for the asker.
+        detail: String,
+    },
+}
+
+/// What to do next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Call this candidate of the hold, giving it up after so long.
+    Call {
+        /// Its index.
+        choice: usize,
+        /// Milliseconds it may take.
+        timeout_ms: u64,
+    },
+    /// Wait, then report [`News::Waited`].
+    Wait {
+        /// Milliseconds.
+        for_ms: u64,
+    },
+    /// Nobody is left to be called.
+    GiveUp(Rejection),
+}
+
+/// One turn's way over its candidates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Course {
+    choices: Vec<Choice>,
+    deadline_unix_ms: u64,
+    at: usize,
+    retried: u32,
+    last: Option<Rejection>,
+}
+
+impl Course {
+    /// The course over the given candidates, in their order, until the deadline.
+    #[must_use]
+    pub fn new(choices: Vec<Choice>, deadline_unix_ms: u64) -> Self {
+        Self { choices, deadline_unix_ms, at: 0, retried: 0, last: None }
+    }
+
+    /// The next step. `random` spreads retries; it decides nothing else.
+    pub fn steer(&mut self, book: &mut HealthBook, news: News, now_unix_ms: u64, random: u64) -> Step {
+        if let News::Failed { passing, retry_after_ms, detail } = news
+            && let Some(wait) = self.after_failure(book, passing, retry_after_ms, detail, now_unix_ms, random)
+        {
+            return wait;
+        }
+        let remaining_ms = self.deadline_unix_ms.saturating_sub(now_unix_ms);
+        while let Some(choice) = self.choices.get(self.at) {
+            if remaining_ms == 0 {
+                return Step::GiveUp(self.out_of_time());
+            }
+            match &choice.barred {
+                Some(why) => self.last = self.last.take().or_else(|| Some(why.clone())),
+                None => match book.admit(&choice.provider, now_unix_ms) {
+                    Ok(()) => return Step::Call { choice: self.at, timeout_ms: choice.timeout_ms.min(remaining_ms) },
+                    Err(rest_ms) => self.last = self.last.take().or_else(|| Some(resting(&choice.provider, rest_ms))),
+                },
+            }
+            self.advance();
+        }
+        Step::GiveUp(self.last.take().unwrap_or_else(|| {
+            Rejection::new(Code::UpstreamFailed, "calling a model: no provider stands in this tenant's route; ask the operator to check router.yaml and config.toml")
+        }))
+    }
+
+    fn after_failure(
+        &mut self,
+        book: &mut HealthBook,
+        passing: bool,
+        retry_after_ms: Option<u64>,
+        detail: String,
+        now_unix_ms: u64,
+        random: u64,
+    ) -> Option<Step> {
+        let choice = self.choices.get(self.at)?;
+        if passing {
+            book.note_failure(&choice.provider, now_unix_ms);
+        } else {
+            book.note_alive(&choice.provider);
+        }
+        self.last = Some(Rejection {
+            code: Code::UpstreamFailed,
+            detail,
+            retry_after_ms: passing.then(|| retry_after_ms.unwrap_or(1_000)),
+        });
+        if passing && self.retried < choice.retries {
+            let wait_ms = wait_before_retry(self.retried, retry_after_ms, random);
+            let remaining_ms = self.deadline_unix_ms.saturating_sub(now_unix_ms);
+            if let Some(for_ms) = wait_ms.filter(|wait_ms| *wait_ms < remaining_ms) {
+                self.retried = self.retried.saturating_add(1);
+                return Some(Step::Wait { for_ms });
+            }
+        }
+        self.advance();
+        None
+    }
+
+    fn advance(&mut self) {
+        self.at = self.at.saturating_add(1);
+        self.retried = 0;
+    }
+
+    fn out_of_time(&mut self) -> Rejection {
+        self.last.take().unwrap_or_else(|| {
+            Rejection::retry_after(Code::UpstreamFailed, "calling a model: the time of this request ran out before a provider could be called; ask again with more time", 1_000)
+        })
+    }
+}
+
+/// Full jitter: anything from nothing to a ceiling that doubles. A provider's own `Retry-After` is the floor; one
+/// beyond the bound is not waited for.
+fn wait_before_retry(retried: u32, retry_after_ms: Option<u64>, random: u64) -> Option<u64> {
+    let ceiling_ms =
+        BACKOFF_FIRST_MS.saturating_mul(1_u64.checked_shl(retried).unwrap_or(u64::MAX)).min(BACKOFF_MAX_MS);
+    let jitter_ms = random.checked_rem(ceiling_ms.saturating_add(1)).unwrap_or(0);
+    match retry_after_ms {
+        Some(after_ms) if after_ms > PROVIDER_RETRY_AFTER_MS_MAX => None,
+        Some(after_ms) => Some(after_ms.saturating_add(jitter_ms)),
+        None => Some(jitter_ms),
+    }
+}
+
+fn resting(provider: &str, rest_ms: u64) -> Rejection {
+    let detail = format!(
+        "calling a model: provider {provider} failed {FAILURES_TO_REST} times in a row and rests; try again later"
+    );
+    Rejection::retry_after(Code::UpstreamFailed, detail, rest_ms)
+}
+
+/// Whether text of this tenant may be sent to a region (specification 2.5): forbidden regions win over allowed ones,
+/// and a region that is unknown or not listed is refused.
+///
+/// # Errors
+/// `sovereignty_violation`, naming the region.
+pub fn check_region(region: &str, sovereignty: &Sovereignty) -> Result<(), Rejection> {
+    let listed = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, region));
+    if region.is_empty() {
+        return Err(Rejection::new(
+            Code::SovereigntyViolation,
+            "calling a model: the provider's region is unknown; ask the operator to state it in config.toml",
+        ));
+    }
+    if listed(&sovereignty.forbidden_regions) || !listed(&sovereignty.allowed_regions) {
+        let detail = format!(
+            "calling a model: region {region} is not among the regions data-sovereignty.yaml allows; route to a provider in an allowed region"
+        );
+        return Err(Rejection::new(Code::SovereigntyViolation, detail));
+    }
+    Ok(())
+}
+
+/// Whether a model may be called by name on the passed-through routes: listed in `allowed_models` (a `*` at the end
+/// allows every continuation), or a model of the tenant's own `router.yaml`.
+///
+/// # Errors
+/// `policy_denied`, naming the model.
+pub fn check_model(model: &str, allowed_models: &[String], router: &RouterFile) -> Result<(), Rejection> {
+    let routed = router.routing.primary.model == model
+        || router.routing.fallback.as_ref().is_some_and(|route| route.model == model);
+    if routed || allowed_models.iter().any(|pattern| matches(pattern, model)) {
+        return Ok(());
+    }
+    let detail = format!(
+        "calling a model: {model} is neither in allowed_models of governance.yaml nor a model of router.yaml; name an allowed one"
+    );
+    Err(Rejection::new(Code::PolicyDenied, detail))
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => pattern == name,
+    }
+}
