@@ -1,4 +1,10 @@
 //! Providers behind one trait, each in one file, each one line in [`ALL`]. Nothing else names a provider.
+mod anthropic;
+mod anthropic_shape;
+mod line;
+mod openai;
+mod speaker;
+
 use crate::catalog::ProviderEntry;
 use crate::question::Passage;
 use crate::turn::{DraftContent, FrameSink};
@@ -13,17 +19,41 @@ pub type ProviderFuture<T> = Pin<Box<dyn Future<Output = Result<T, ProviderError
 pub type Constructor = fn(&ProviderEntry) -> Result<Arc<dyn Provider>, ProviderError>;
 
 /// Kind → constructor.
-pub const ALL: &[(&str, Constructor)] = &[];
+pub const ALL: &[(&str, Constructor)] = &[("anthropic", anthropic::open), ("openai", openai::open)];
 
-/// Why a provider did not answer.
+/// Why a provider did not answer. The texts are fit for the asker: no key, nothing of another tenant, bounded.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It may work when tried again (connection, timeout, 429, 5xx); whether it was billed is told by `used`.
+    /// It may work when tried again (connection, timeout, 408, 409, 429, 5xx); no word was relayed.
     #[error("{0}")]
     Passing(String),
+    /// As [`ProviderError::Passing`], and the provider said when.
+    #[error("{detail}")]
+    Busy {
+        /// What went wrong.
+        detail: String,
+        /// Milliseconds it wants to be left alone.
+        retry_after_ms: u64,
+    },
     /// Trying again will not help (other 4xx, malformed answer).
     #[error("{0}")]
     Lasting(String),
+    /// A stream broke off after words were relayed: they are billed, and nobody else may go on with them.
+    #[error("{detail}")]
+    Cut {
+        /// What went wrong.
+        detail: String,
+        /// Characters relayed until then.
+        relayed_chars: u64,
+    },
+}
+
+impl ProviderError {
+    /// The same failure as it stands after so many characters were relayed.
+    #[must_use]
+    pub fn after(self, relayed_chars: u64) -> Self {
+        if relayed_chars == 0 { self } else { Self::Cut { detail: self.to_string(), relayed_chars } }
+    }
 }
 
 /// A grounded question for a model.
@@ -78,3 +108,8 @@ pub trait Provider: Send + Sync + 'static {
     /// Passes an embedding through.
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said>;
 }
+
+#[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
+mod tests;
