@@ -83,6 +83,14 @@ impl FrameSink {
             None => Ok(()),
         }
     }
+
+    /// Waits until the reader is gone; for ever where nobody reads frames.
+    pub async fn closed(&self) {
+        match &self.0 {
+            Some(frames) => frames.closed().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl ReplyLine {
@@ -189,6 +197,9 @@ pub struct Draft {
     pub model: ModelUsed,
     /// True where the asker hung up before the end: settle, record, answer nobody.
     pub cut_short: bool,
+    /// What the asker gets instead of the words, where money was used and no answer came of it (a stream that broke
+    /// off, words the output policy forbids): settle, record, then refuse with this.
+    pub rejection: Option<Rejection>,
 }
 
 /// The words of a draft.

@@ -3,4 +3,32 @@
 //! Sends to: the supervisor's exit (`Turn<Answered>`).
 //! Never: storage; a provider or model the hold does not name.
 //! Invariants: every call was held for; what was used is reported also when the asker hangs up.
+pub mod actor;
+pub mod clients;
+mod flight;
+pub mod markers;
+pub mod messages;
+pub mod output;
+pub mod prompt;
 pub mod providers;
+mod relay;
+pub mod rules;
+pub mod tokens;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod flight_tests;
+#[cfg(test)]
+mod tests;
+
+use actix::{Actor, Addr};
+pub use actor::RoutingRoom;
+use messages::RoutingParts;
+
+impl RoutingRoom {
+    /// Starts the room on the current arbiter.
+    pub fn start(parts: RoutingParts) -> Addr<Self> {
+        Actor::start(Self::new(parts))
+    }
+}

@@ -1,0 +1,312 @@
+//! One turn's flight over its candidates: asks the rules for the next step, takes it, reports what came of it.
+use super::actor::Desk;
+use super::clients::Client;
+use super::markers;
+use super::providers::{GroundedCall, PassedCall, ProviderError, ProviderFuture, Said};
+use super::relay::{End, Relay, Tally};
+use super::rules::{self, Choice, Course, News, Step};
+use super::tokens;
+use crate::budget::hold::Candidate;
+use crate::question::{Chat, Matter, ModelUsed};
+use crate::turn::{Draft, DraftContent, FrameSink, Funded, Turn};
+use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
+use bailiwick_kernel::mail;
+use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::schema::Route;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::{SemaphorePermit, mpsc};
+
+/// How an attempt ended.
+enum Landing {
+    /// Words came, or money was used without an answer: settled by the exit.
+    Billed(Box<Draft>),
+    /// Nothing was shown and nothing billed for certain: somebody else may try.
+    Failed(ProviderError),
+    /// No place at the provider until the deadline.
+    Crowded,
+}
+
+/// Takes a turn to its end: answered, settled with a rejection, or refused.
+pub(super) async fn fly(desk: &Desk, turn: Turn<Funded>) {
+    let mut course = Course::new(choices(desk, &turn), turn.case.deadline_unix_ms);
+    let mut news = News::Departed;
+    loop {
+        let now_unix_ms = desk.clock.now_unix_ms();
+        let step = course.steer(&mut desk.book.borrow_mut(), news, now_unix_ms, rand::random());
+        news = match step {
+            Step::GiveUp(rejection) => return turn.refuse(rejection),
+            Step::Wait { for_ms } => {
+                tokio::time::sleep(Duration::from_millis(for_ms)).await;
+                News::Waited
+            }
+            Step::Call { choice, timeout_ms } => match attempt(desk, &turn, choice, timeout_ms).await {
+                Landing::Billed(draft) => {
+                    note_health(desk, &draft);
+                    // carries a settlement: bounded by the turns admitted, and never to be lost to a full mailbox
+                    return mail::post_certain_to(&desk.exit, turn.answer(*draft));
+                }
+                Landing::Failed(error) => news_of(error),
+                Landing::Crowded => {
+                    let detail = "calling a model: the provider had no free place within the time of this request; try again shortly";
+                    return turn.refuse(Rejection::retry_after(Code::Overloaded, detail, 1_000));
+                }
+            },
+        };
+    }
+}
+
+fn note_health(desk: &Desk, draft: &Draft) {
+    let broke_off = draft.rejection.as_ref().is_some_and(|rejection| rejection.code == Code::UpstreamFailed);
+    let mut book = desk.book.borrow_mut();
+    if broke_off {
+        book.note_failure(&draft.model.provider, desk.clock.now_unix_ms());
+    } else {
+        book.note_alive(&draft.model.provider);
+    }
+}
+
+fn news_of(error: ProviderError) -> News {
+    let detail = format!("calling a model: {error}");
+    match error {
+        ProviderError::Passing(_) => News::Failed { passing: true, retry_after_ms: None, detail },
+        ProviderError::Busy { retry_after_ms, .. } => {
+            News::Failed { passing: true, retry_after_ms: Some(retry_after_ms), detail }
+        }
+        ProviderError::Lasting(_) | ProviderError::Cut { .. } => {
+            News::Failed { passing: false, retry_after_ms: None, detail }
+        }
+    }
+}
+
+/// The candidates as the rules see them, each checked against region and models anew.
+fn choices(desk: &Desk, turn: &Turn<Funded>) -> Vec<Choice> {
+    let policy = &turn.case.policy;
+    let passed_through = !matches!(turn.case.matter, Matter::Ask(_));
+    let choice = |candidate: &Candidate| {
+        let Route { provider, model, .. } = &candidate.route;
+        let Some(client) = desk.clients.get(provider) else {
+            let detail = format!(
+                "calling a model: provider {provider} of router.yaml is not set up on this node; ask the operator to add it to config.toml"
+            );
+            return Choice {
+                provider: provider.clone(),
+                retries: 0,
+                timeout_ms: 0,
+                barred: Some(Rejection::new(Code::UpstreamFailed, detail)),
+            };
+        };
+        let allowed = rules::check_region(region(client, turn), &policy.sovereignty);
+        let allowed = allowed.and_then(|()| {
+            if passed_through {
+                rules::check_model(model, &policy.governance.allowed_models, &policy.router)
+            } else {
+                Ok(())
+            }
+        });
+        Choice {
+            provider: provider.clone(),
+            retries: client.entry.retries,
+            timeout_ms: client.entry.timeout_ms,
+            barred: allowed.err(),
+        }
+    };
+    turn.stage.hold.candidates.iter().map(choice).collect()
+}
+
+/// Where the call goes. What runs inside this process runs where the tenant's documents are: in its home region.
+fn region<'a>(client: &'a Client, turn: &'a Turn<Funded>) -> &'a str {
+    let entry_region = client.entry.region.as_str();
+    if client.is_embedded() && entry_region.is_empty() { &turn.case.policy.sovereignty.region } else { entry_region }
+}
+
+async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u64) -> Landing {
+    let Some((candidate, client)) = turn
+        .stage
+        .hold
+        .candidates
+        .get(choice)
+        .and_then(|candidate| Some((candidate, desk.clients.get(&candidate.route.provider)?)))
+    else {
+        return Landing::Failed(ProviderError::Lasting("the candidate is not set up on this node".into()));
+    };
+    let Some(_place) = place(desk, turn, client).await else {
+        return Landing::Crowded;
+    };
+    // the wait for a place has used up some of it
+    let limit_ms = timeout_ms.min(remaining_ms(desk, turn));
+    let (outcome, tally) = if turn.is_streaming() && !matches!(turn.case.matter, Matter::Embed(_)) {
+        streamed(turn, candidate, client, limit_ms).await
+    } else {
+        let call = call(turn, candidate, client, FrameSink::whole());
+        (Some(within(limit_ms, candidate, call).await), Tally::default())
+    };
+    land(turn, candidate, client, outcome, tally).await
+}
+
+fn remaining_ms(desk: &Desk, turn: &Turn<Funded>) -> u64 {
+    turn.case.deadline_unix_ms.saturating_sub(desk.clock.now_unix_ms())
+}
+
+async fn place<'a>(desk: &Desk, turn: &Turn<Funded>, client: &'a Client) -> Option<SemaphorePermit<'a>> {
+    if let Ok(place) = client.places.try_acquire() {
+        return Some(place);
+    }
+    let patience = Duration::from_millis(remaining_ms(desk, turn));
+    tokio::time::timeout(patience, client.places.acquire()).await.ok()?.ok()
+}
+
+async fn within(limit_ms: u64, candidate: &Candidate, call: ProviderFuture<Said>) -> Result<Said, ProviderError> {
+    let late = |_elapsed| {
+        ProviderError::Passing(format!("provider {} did not answer within {limit_ms} ms", candidate.route.provider))
+    };
+    tokio::time::timeout(Duration::from_millis(limit_ms), call).await.map_err(late)?
+}
+
+/// Calls a provider with a relay between it and the asker. The call ends at once where the relay does: an asker who
+/// is gone, or a forbidden word, costs nothing further.
+async fn streamed(
+    turn: &Turn<Funded>,
+    candidate: &Candidate,
+    client: &Client,
+    limit_ms: u64,
+) -> (Option<Result<Said, ProviderError>>, Tally) {
+    let forbidden = turn.case.policy.output_forbidden.clone();
+    let relay = match turn.case.matter {
+        Matter::Ask(_) => Relay::of_words(turn.sink(), &turn.stage.passages, forbidden),
+        _ => Relay::of_chunks(turn.sink(), forbidden),
+    };
+    let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
+    let call = within(limit_ms, candidate, call(turn, candidate, client, FrameSink::into_channel(sender)));
+    let (mut call, mut relay) = (std::pin::pin!(call), std::pin::pin!(relay.run(frames)));
+    tokio::select! {
+        biased;
+        tally = &mut relay => match tally.end {
+            End::Whole => (Some(call.await), tally),
+            End::HungUp | End::Forbidden => (None, tally),
+        },
+        outcome = &mut call => (Some(outcome), relay.await),
+    }
+}
+
+fn call(turn: &Turn<Funded>, candidate: &Candidate, client: &Client, sink: FrameSink) -> ProviderFuture<Said> {
+    let route = &candidate.route;
+    match &turn.case.matter {
+        Matter::Ask(question) => client.provider.answer(GroundedCall {
+            question: question.text.clone(),
+            passages: turn.stage.passages.clone(),
+            model: route.model.clone(),
+            temperature: route.temperature,
+            max_tokens: route.max_tokens,
+            sink,
+        }),
+        Matter::Chat(chat) => client.provider.chat(PassedCall { body: chat_body(chat, route), sink }),
+        Matter::Embed(body) => client.provider.embed(PassedCall { body: with_model(body, route), sink }),
+        Matter::Search(_) => Box::pin(std::future::ready(Err(ProviderError::Lasting("a search asks no model".into())))),
+    }
+}
+
+fn with_model(body: &Value, route: &Route) -> Value {
+    let mut body = body.clone();
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("model".into(), Value::String(route.model.clone()));
+    }
+    body
+}
+
+/// The caller's body with the candidate's model, and never more tokens than the hold was reckoned with.
+fn chat_body(chat: &Chat, route: &Route) -> Value {
+    let mut body = with_model(&chat.body, route);
+    let limit = chat.max_tokens.map_or(route.max_tokens, |asked| asked.min(route.max_tokens));
+    if let Some(fields) = body.as_object_mut() {
+        let newer = fields.get("max_completion_tokens").is_some_and(|field| !field.is_null());
+        let (kept, dropped) =
+            if newer { ("max_completion_tokens", "max_tokens") } else { ("max_tokens", "max_completion_tokens") };
+        fields.shift_remove(dropped);
+        fields.insert(kept.into(), json!(limit));
+    }
+    body
+}
+
+/// What an attempt comes to. Words that came are billed whatever happened to them afterwards.
+async fn land(
+    turn: &Turn<Funded>,
+    candidate: &Candidate,
+    client: &Client,
+    outcome: Option<Result<Said, ProviderError>>,
+    tally: Tally,
+) -> Landing {
+    let (said, rejection, hung_up) = match (outcome, tally.end) {
+        (outcome, End::Forbidden) => {
+            let detail = "answering: the words of the answer match a pattern that output_forbidden_patterns of governance.yaml withholds; ask differently";
+            (outcome.and_then(Result::ok), Some(Rejection::new(Code::PolicyDenied, detail)), false)
+        }
+        (outcome, End::HungUp) => (outcome.and_then(Result::ok), None, true),
+        (Some(Ok(said)), End::Whole) => (Some(said), None, false),
+        (Some(Err(error)), End::Whole) => {
+            let relayed = tally.shown || !tally.heard.is_empty() || matches!(error, ProviderError::Cut { .. });
+            if !relayed {
+                return Landing::Failed(error);
+            }
+            let detail =
+                format!("calling a model: {error}, after part of the answer had come; what came is charged; try again");
+            (None, Some(Rejection::retry_after(Code::UpstreamFailed, detail, 1_000)), false)
+        }
+        (None, End::Whole) => return Landing::Failed(ProviderError::Passing("the call was dropped".into())),
+    };
+    let said = said.unwrap_or_else(|| Said {
+        content: partial(turn, &tally),
+        prompt_tokens: None,
+        completion_tokens: None,
+        relayed_chars: 0,
+        cut_short: hung_up,
+    });
+    let completion_tokens = match said.completion_tokens {
+        Some(reported) => reported,
+        None => reckon(turn, &said.content, &tally).await,
+    };
+    Landing::Billed(Box::new(Draft {
+        prompt_tokens: said.prompt_tokens.unwrap_or(turn.stage.hold.prompt_tokens),
+        completion_tokens,
+        model: ModelUsed {
+            provider: candidate.route.provider.clone(),
+            name: candidate.route.model.clone(),
+            region: region(client, turn).to_owned(),
+            fallback: candidate.fallback,
+        },
+        cut_short: said.cut_short || hung_up,
+        content: cleaned(said.content, turn.stage.passages.len()),
+        rejection,
+    }))
+}
+
+/// What came of an answer that did not come whole.
+fn partial(turn: &Turn<Funded>, tally: &Tally) -> DraftContent {
+    match turn.case.matter {
+        Matter::Ask(_) => DraftContent::Grounded { text: tally.heard.clone(), spans: Vec::new() },
+        _ => DraftContent::Completion(json!({"object": "chat.completion.chunk", "choices": [], "usage": null})),
+    }
+}
+
+fn cleaned(content: DraftContent, passages: usize) -> DraftContent {
+    match content {
+        DraftContent::Grounded { text, spans } => {
+            DraftContent::Grounded { text: markers::clean(&text, passages), spans }
+        }
+        content => content,
+    }
+}
+
+/// Tokens of an answer nobody reported: those of the words that came.
+async fn reckon(turn: &Turn<Funded>, content: &DraftContent, tally: &Tally) -> u64 {
+    let mut text = tally.heard.clone();
+    match content {
+        _ if !text.is_empty() => {}
+        DraftContent::Grounded { text: whole, .. } => text.push_str(whole),
+        DraftContent::Completion(body) if matches!(turn.case.matter, Matter::Chat(_)) => {
+            super::output::collect_words(body, "message", &mut text)
+        }
+        DraftContent::Completion(_) | DraftContent::Abstained { .. } => {}
+    }
+    if text.len() > tokens::OFF_REACTOR_BYTES { tokens::count_off_reactor(text).await } else { tokens::count(&text) }
+}

@@ -1,0 +1,183 @@
+//! Between a provider's words and the asker: markers that resolve to nothing are taken out, forbidden words stop the
+//! stream, and everything is counted, so that a stream that ends badly is settled all the same.
+use super::markers::{self, MarkerFilter};
+use super::output::{self, WITHHELD_CHARS, Watch};
+use crate::question::{Citation, Frame, Passage};
+use crate::turn::{FrameSink, HungUp};
+use regex::RegexSet;
+use std::collections::VecDeque;
+use tokio::sync::mpsc;
+
+/// How a relay ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum End {
+    /// The provider had no more words.
+    #[default]
+    Whole,
+    /// The asker was gone.
+    HungUp,
+    /// Words the output policy forbids were withheld.
+    Forbidden,
+}
+
+/// What came through a relay.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Tally {
+    /// Everything the provider said.
+    pub(super) heard: String,
+    /// The asker was shown something.
+    pub(super) shown: bool,
+    /// How it ended.
+    pub(super) end: End,
+}
+
+/// One stream's relay.
+pub(super) struct Relay {
+    sink: FrameSink,
+    citations: Vec<Citation>,
+    filter: Option<MarkerFilter>,
+    watch: Watch,
+    withheld: VecDeque<(Frame, usize)>,
+    withheld_chars: usize,
+    tally: Tally,
+}
+
+/// Why a relay stops early.
+enum Stop {
+    HungUp,
+    Forbidden,
+}
+
+impl From<HungUp> for Stop {
+    fn from(_gone: HungUp) -> Self {
+        Self::HungUp
+    }
+}
+
+impl Relay {
+    /// A relay of a grounded answer; the passages are shown before its first word.
+    pub(super) fn of_words(sink: FrameSink, passages: &[Passage], forbidden: RegexSet) -> Self {
+        let citations = passages
+            .iter()
+            .enumerate()
+            .map(|(index, passage)| markers::citation(index.saturating_add(1), passage))
+            .collect();
+        Self { citations, filter: Some(MarkerFilter::new(passages.len())), ..Self::of_chunks(sink, forbidden) }
+    }
+
+    /// A relay of a passed-through stream.
+    pub(super) fn of_chunks(sink: FrameSink, forbidden: RegexSet) -> Self {
+        Self {
+            sink,
+            citations: Vec::new(),
+            filter: None,
+            watch: Watch::new(forbidden),
+            withheld: VecDeque::new(),
+            withheld_chars: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Relays until the provider ends, the asker is gone or the policy forbids.
+    pub(super) async fn run(mut self, mut frames: mpsc::Receiver<Frame>) -> Tally {
+        let sink = self.sink.clone();
+        let mut gone = std::pin::pin!(sink.closed());
+        let end = loop {
+            let frame = tokio::select! {
+                biased;
+                frame = frames.recv() => frame,
+                () = &mut gone => break End::HungUp,
+            };
+            let passed = match frame {
+                Some(frame) => self.pass(frame).await.map(|()| None),
+                None => self.end().await.map(|()| Some(End::Whole)),
+            };
+            match passed {
+                Ok(None) => {}
+                Ok(Some(end)) => break end,
+                Err(Stop::HungUp) => break End::HungUp,
+                Err(Stop::Forbidden) => break End::Forbidden,
+            }
+        };
+        Tally { end, ..self.tally }
+    }
+
+    async fn pass(&mut self, frame: Frame) -> Result<(), Stop> {
+        match frame {
+            Frame::Delta(words) => {
+                self.tally.heard.push_str(&words);
+                let words = match &mut self.filter {
+                    Some(filter) => filter.push(&words),
+                    None => words,
+                };
+                self.pass_words(words).await
+            }
+            Frame::Chunk(chunk) => {
+                let from = self.tally.heard.len();
+                let (watch, heard, mut forbidden) = (&mut self.watch, &mut self.tally.heard, false);
+                if watch.is_idle() {
+                    output::collect_words(&chunk, "delta", heard);
+                } else {
+                    output::for_each_voice(&chunk, "delta", &mut |voice, words| {
+                        heard.push_str(words);
+                        forbidden = watch.forbids(voice, words) || forbidden;
+                    });
+                }
+                if forbidden {
+                    return Err(Stop::Forbidden);
+                }
+                let chars = self.tally.heard.get(from..).map_or(0, |words| words.chars().count());
+                self.withhold(Frame::Chunk(chunk), chars).await
+            }
+            // the passages shown are those of the turn, never a provider's own
+            Frame::Citations(_) => Ok(()),
+        }
+    }
+
+    async fn pass_words(&mut self, words: String) -> Result<(), Stop> {
+        if words.is_empty() {
+            return Ok(());
+        }
+        if self.watch.forbids("answer", &words) {
+            return Err(Stop::Forbidden);
+        }
+        let chars = words.chars().count();
+        self.withhold(Frame::Delta(words), chars).await
+    }
+
+    async fn withhold(&mut self, frame: Frame, chars: usize) -> Result<(), Stop> {
+        if self.watch.is_idle() {
+            return self.show(frame).await;
+        }
+        self.withheld_chars = self.withheld_chars.saturating_add(chars);
+        self.withheld.push_back((frame, chars));
+        while let Some((_, chars)) = self.withheld.front() {
+            let behind_it = self.withheld_chars.saturating_sub(*chars);
+            if behind_it < WITHHELD_CHARS {
+                break;
+            }
+            self.withheld_chars = behind_it;
+            if let Some((frame, _)) = self.withheld.pop_front() {
+                self.show(frame).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), Stop> {
+        if let Some(filter) = self.filter.take() {
+            self.pass_words(filter.finish()).await?;
+        }
+        while let Some((frame, _)) = self.withheld.pop_front() {
+            self.show(frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn show(&mut self, frame: Frame) -> Result<(), Stop> {
+        if !std::mem::replace(&mut self.tally.shown, true) && !self.citations.is_empty() {
+            self.sink.send(Frame::Citations(std::mem::take(&mut self.citations))).await?;
+        }
+        Ok(self.sink.send(frame).await?)
+    }
+}
