@@ -62,7 +62,9 @@ fn load(named: Option<PathBuf>) -> anyhow::Result<Config> {
 /// Logs go to standard error, in the configured form.
 pub(crate) fn start_log(config: &Config) {
     let filter = EnvFilter::try_from_default_env().or_else(|_unset| EnvFilter::try_new(&config.observability.filter));
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter.unwrap_or_else(|_wrong| EnvFilter::new("info")));
+    // that crate logs events of a stream that are no JSON, with their content
+    let quiet = "async_openai=off".parse().ok();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(quiet.into_iter().fold(filter.unwrap_or_else(|_wrong| EnvFilter::new("info")), EnvFilter::add_directive));
     let started = match config.observability.log {
         LogFormat::Json => log.json().try_init(),
         LogFormat::Text => log.with_target(false).try_init(),

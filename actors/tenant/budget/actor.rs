@@ -180,10 +180,15 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             Matter::Embed(body) => Some((body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default(), Some(0))),
             Matter::Ask(_) | Matter::Search(_) => None,
         };
-        let found = match candidates(&policy.router, &policy.governance.allowed_models, &self.catalog, wanted) {
+        let answers = match &turn.case.matter {
+            Matter::Chat(chat) => chat.body.get("n").and_then(serde_json::Value::as_u64).map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1)),
+            _ => 1,
+        };
+        let mut found = match candidates(&policy.router, &policy.governance.allowed_models, &self.catalog, wanted) {
             Ok(found) => found,
             Err(rejection) => return turn.refuse(rejection),
         };
+        found.iter_mut().for_each(|candidate| candidate.answers = answers);
         if found.iter().all(|candidate| candidate.price == crate::catalog::Price::default()) {
             return self.fund(turn, found, 0, ctx); // nothing costs anything: nothing to count
         }

@@ -12,6 +12,8 @@ pub struct Candidate {
     pub price: crate::catalog::Price,
     /// True for the fallback.
     pub fallback: bool,
+    /// Answers asked for at once (`n` of a chat completion): each may use all its tokens.
+    pub answers: u32,
 }
 
 /// Money held for one turn.

@@ -80,7 +80,7 @@ pub fn candidates(router: &RouterFile, allowed_models: &[String], catalog: &Cata
 
 fn candidate(catalog: &Catalog, route: Route, fallback: bool) -> Option<Candidate> {
     let price = catalog.price(&route.provider, &route.model)?;
-    (route.provider == EXTRACTIVE || catalog.providers.contains_key(&route.provider)).then_some(Candidate { route, price, fallback })
+    (route.provider == EXTRACTIVE || catalog.providers.contains_key(&route.provider)).then_some(Candidate { route, price, fallback, answers: 1 })
 }
 
 fn unpriced() -> Rejection {
@@ -90,10 +90,10 @@ fn unpriced() -> Rejection {
     )
 }
 
-/// What a candidate costs at worst: every prompt token and as many tokens of answer as it may give.
+/// What a candidate costs at worst: every prompt token, and as many tokens in every answer as it may give.
 #[must_use]
 pub fn worst_case(candidate: &Candidate, prompt_tokens: u64) -> NanoUsd {
-    candidate.price.of(prompt_tokens, u64::from(candidate.route.max_tokens))
+    candidate.price.of(prompt_tokens, u64::from(candidate.route.max_tokens).saturating_mul(u64::from(candidate.answers)))
 }
 
 impl Balance {

@@ -16,7 +16,7 @@ fn rules(day: u64, month: u64) -> BudgetRules {
 
 fn candidate(price: u64, max_tokens: u32, fallback: bool) -> Candidate {
     let route = Route { provider: "p".into(), model: "m".into(), temperature: 0.0, max_tokens };
-    Candidate { route, price: Price { input_nano_usd_per_token: price, output_nano_usd_per_token: price }, fallback }
+    Candidate { route, price: Price { input_nano_usd_per_token: price, output_nano_usd_per_token: price }, fallback, answers: 1 }
 }
 
 fn balance(day: u64, month: u64) -> Balance {
@@ -74,6 +74,13 @@ fn a_hold_needs_durable_escrow_before_it_is_handed_on() {
     assert!(block >= made.amount);
     balance.escrowed(block);
     assert_eq!(balance.hold(&mut vec![candidate(1, 100, false)], 0, NOW).unwrap().cover, Cover::Covered);
+}
+
+#[test]
+fn every_answer_asked_for_is_held() {
+    let mut three = candidate(1, 100, false);
+    three.answers = 3;
+    assert_eq!(worst_case(&three, 10), NanoUsd(310));
 }
 
 #[test]

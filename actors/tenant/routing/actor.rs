@@ -52,7 +52,8 @@ impl Handler<Turn<Funded>> for RoutingRoom {
     fn handle(&mut self, turn: Turn<Funded>, _context: &mut Self::Context) {
         let most = turn.case.policy.tenant.quotas.max_concurrent_requests;
         let Some(place) = Place::take(&self.desk, most) else {
-            let detail = format!("calling a model: {most} requests of this tenant are under way; try again when one has ended");
+            let detail =
+                format!("calling a model: {most} requests of this tenant are under way; try again when one has ended");
             return turn.refuse(Rejection::retry_after(Code::Overloaded, detail, 250));
         };
         actix::spawn(async move {

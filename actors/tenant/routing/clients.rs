@@ -65,7 +65,12 @@ impl Clients {
 fn open_one(entry: &Arc<ProviderEntry>) -> Result<Client, ProviderError> {
     let Some((_, open)) = ALL.iter().find(|(kind, _)| *kind == entry.kind) else {
         let known: Vec<&str> = ALL.iter().map(|(kind, _)| *kind).collect();
-        return Err(ProviderError::Lasting(format!("opening provider {}: kind {} is not one of {}; correct it in config.toml", entry.name, entry.kind, known.join(", "))));
+        return Err(ProviderError::Lasting(format!(
+            "opening provider {}: kind {} is not one of {}; correct it in config.toml",
+            entry.name,
+            entry.kind,
+            known.join(", ")
+        )));
     };
     let places = Arc::new(Semaphore::new(entry.concurrency.clamp(1, Semaphore::MAX_PERMITS)));
     Ok(Client { provider: open(entry)?, places, entry: Arc::clone(entry) })

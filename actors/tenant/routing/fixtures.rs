@@ -38,7 +38,12 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
             "quotas": {"max_requests_per_hour": 1, "max_concurrent_requests": 2, "max_cost_per_month": 1, "max_storage_gb": 1.0},
             "metadata": {"industry": "i", "contact_email": "e"},
         })),
-        guard: Arc::new(Guard { fingerprint: String::new(), forbidden: RegexSet::empty(), min_trust_score: 0.0, signature_required: false }),
+        guard: Arc::new(Guard {
+            fingerprint: String::new(),
+            forbidden: RegexSet::empty(),
+            min_trust_score: 0.0,
+            signature_required: false,
+        }),
         top_k: 3,
         output_forbidden: RegexSet::new(output_forbidden).unwrap(),
         governance: read(json!({})),
@@ -114,7 +119,8 @@ impl<M: Message<Result = ()> + Unpin + Send + 'static> Handler<M> for Collector<
 }
 
 /// A recipient and what it received.
-pub(super) fn collector<M: Message<Result = ()> + Unpin + Send + 'static>() -> (Recipient<M>, mpsc::UnboundedReceiver<M>) {
+pub(super) fn collector<M: Message<Result = ()> + Unpin + Send + 'static>() -> (Recipient<M>, mpsc::UnboundedReceiver<M>)
+{
     let (sender, received) = mpsc::unbounded_channel();
     (Actor::start(Collector(sender)).recipient(), received)
 }
@@ -127,7 +133,12 @@ pub(super) struct Funding {
 }
 
 /// A funded turn over the given candidates, with a minute to go.
-pub(super) fn funded(matter: Matter, streaming: bool, policy: Arc<PolicySnapshot>, candidates: Vec<Candidate>) -> Funding {
+pub(super) fn funded(
+    matter: Matter,
+    streaming: bool,
+    policy: Arc<PolicySnapshot>,
+    candidates: Vec<Candidate>,
+) -> Funding {
     let (line, asker) = if streaming { ReplyLine::streaming() } else { ReplyLine::whole() };
     let (home, returned) = collector::<Returned>();
     let case = Case {
@@ -158,7 +169,9 @@ type Script = dyn Fn(crate::turn::FrameSink) -> ProviderFuture<Said> + Send + Sy
 pub(super) struct Scripted(pub(super) Box<Script>);
 
 impl Scripted {
-    pub(super) fn new(script: impl Fn(crate::turn::FrameSink) -> ProviderFuture<Said> + Send + Sync + 'static) -> Arc<Self> {
+    pub(super) fn new(
+        script: impl Fn(crate::turn::FrameSink) -> ProviderFuture<Said> + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self(Box::new(script)))
     }
 }
@@ -243,7 +256,9 @@ async fn request(socket: &mut TcpStream) -> String {
         bytes.extend_from_slice(&piece[..read]);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
-            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
+            let length = head
+                .lines()
+                .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
             body.len() >= length.unwrap_or(0)
         });
         if whole || read == 0 {

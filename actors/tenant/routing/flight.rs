@@ -70,8 +70,12 @@ fn news_of(error: ProviderError) -> News {
     let detail = format!("calling a model: {error}");
     match error {
         ProviderError::Passing(_) => News::Failed { passing: true, retry_after_ms: None, detail },
-        ProviderError::Busy { retry_after_ms, .. } => News::Failed { passing: true, retry_after_ms: Some(retry_after_ms), detail },
-        ProviderError::Lasting(_) | ProviderError::Cut { .. } => News::Failed { passing: false, retry_after_ms: None, detail },
+        ProviderError::Busy { retry_after_ms, .. } => {
+            News::Failed { passing: true, retry_after_ms: Some(retry_after_ms), detail }
+        }
+        ProviderError::Lasting(_) | ProviderError::Cut { .. } => {
+            News::Failed { passing: false, retry_after_ms: None, detail }
+        }
     }
 }
 
@@ -82,12 +86,30 @@ fn choices(desk: &Desk, turn: &Turn<Funded>) -> Vec<Choice> {
     let choice = |candidate: &Candidate| {
         let Route { provider, model, .. } = &candidate.route;
         let Some(client) = desk.clients.get(provider) else {
-            let detail = format!("calling a model: provider {provider} of router.yaml is not set up on this node; ask the operator to add it to config.toml");
-            return Choice { provider: provider.clone(), retries: 0, timeout_ms: 0, barred: Some(Rejection::new(Code::UpstreamFailed, detail)) };
+            let detail = format!(
+                "calling a model: provider {provider} of router.yaml is not set up on this node; ask the operator to add it to config.toml"
+            );
+            return Choice {
+                provider: provider.clone(),
+                retries: 0,
+                timeout_ms: 0,
+                barred: Some(Rejection::new(Code::UpstreamFailed, detail)),
+            };
         };
         let allowed = rules::check_region(region(client, turn), &policy.sovereignty);
-        let allowed = allowed.and_then(|()| if passed_through { rules::check_model(model, &policy.governance.allowed_models, &policy.router) } else { Ok(()) });
-        Choice { provider: provider.clone(), retries: client.entry.retries, timeout_ms: client.entry.timeout_ms, barred: allowed.err() }
+        let allowed = allowed.and_then(|()| {
+            if passed_through {
+                rules::check_model(model, &policy.governance.allowed_models, &policy.router)
+            } else {
+                Ok(())
+            }
+        });
+        Choice {
+            provider: provider.clone(),
+            retries: client.entry.retries,
+            timeout_ms: client.entry.timeout_ms,
+            barred: allowed.err(),
+        }
     };
     turn.stage.hold.candidates.iter().map(choice).collect()
 }
@@ -99,7 +121,13 @@ fn region<'a>(client: &'a Client, turn: &'a Turn<Funded>) -> &'a str {
 }
 
 async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u64) -> Landing {
-    let Some((candidate, client)) = turn.stage.hold.candidates.get(choice).and_then(|candidate| Some((candidate, desk.clients.get(&candidate.route.provider)?))) else {
+    let Some((candidate, client)) = turn
+        .stage
+        .hold
+        .candidates
+        .get(choice)
+        .and_then(|candidate| Some((candidate, desk.clients.get(&candidate.route.provider)?)))
+    else {
         return Landing::Failed(ProviderError::Lasting("the candidate is not set up on this node".into()));
     };
     let Some(_place) = place(desk, turn, client).await else {
@@ -131,13 +159,20 @@ async fn place<'a>(desk: &Desk, turn: &Turn<Funded>, client: &'a Client) -> Opti
 }
 
 async fn within(limit_ms: u64, candidate: &Candidate, call: ProviderFuture<Said>) -> Result<Said, ProviderError> {
-    let late = |_elapsed| ProviderError::Passing(format!("provider {} did not answer within {limit_ms} ms", candidate.route.provider));
+    let late = |_elapsed| {
+        ProviderError::Passing(format!("provider {} did not answer within {limit_ms} ms", candidate.route.provider))
+    };
     tokio::time::timeout(Duration::from_millis(limit_ms), call).await.map_err(late)?
 }
 
 /// Calls a provider with a relay between it and the asker. The call ends at once where the relay does: an asker who
 /// is gone, or a forbidden word, costs nothing further.
-async fn streamed(turn: &Turn<Funded>, candidate: &Candidate, client: &Client, limit_ms: u64) -> (Option<Result<Said, ProviderError>>, Tally) {
+async fn streamed(
+    turn: &Turn<Funded>,
+    candidate: &Candidate,
+    client: &Client,
+    limit_ms: u64,
+) -> (Option<Result<Said, ProviderError>>, Tally) {
     let forbidden = turn.case.policy.output_forbidden.clone();
     let relay = match turn.case.matter {
         Matter::Ask(_) => Relay::of_words(turn.sink(), &turn.stage.passages, forbidden),
@@ -187,7 +222,8 @@ fn chat_body(chat: &Chat, route: &Route) -> Value {
     let limit = chat.max_tokens.map_or(route.max_tokens, |asked| asked.min(route.max_tokens));
     if let Some(fields) = body.as_object_mut() {
         let newer = fields.get("max_completion_tokens").is_some_and(|field| !field.is_null());
-        let (kept, dropped) = if newer { ("max_completion_tokens", "max_tokens") } else { ("max_tokens", "max_completion_tokens") };
+        let (kept, dropped) =
+            if newer { ("max_completion_tokens", "max_tokens") } else { ("max_tokens", "max_completion_tokens") };
         fields.shift_remove(dropped);
         fields.insert(kept.into(), json!(limit));
     }
@@ -195,7 +231,13 @@ fn chat_body(chat: &Chat, route: &Route) -> Value {
 }
 
 /// What an attempt comes to. Words that came are billed whatever happened to them afterwards.
-async fn land(turn: &Turn<Funded>, candidate: &Candidate, client: &Client, outcome: Option<Result<Said, ProviderError>>, tally: Tally) -> Landing {
+async fn land(
+    turn: &Turn<Funded>,
+    candidate: &Candidate,
+    client: &Client,
+    outcome: Option<Result<Said, ProviderError>>,
+    tally: Tally,
+) -> Landing {
     let (said, rejection, hung_up) = match (outcome, tally.end) {
         (outcome, End::Forbidden) => {
             let detail = "answering: the words of the answer match a pattern that output_forbidden_patterns of governance.yaml withholds; ask differently";
@@ -208,12 +250,19 @@ async fn land(turn: &Turn<Funded>, candidate: &Candidate, client: &Client, outco
             if !relayed {
                 return Landing::Failed(error);
             }
-            let detail = format!("calling a model: {error}, after part of the answer had come; what came is charged; try again");
+            let detail =
+                format!("calling a model: {error}, after part of the answer had come; what came is charged; try again");
             (None, Some(Rejection::retry_after(Code::UpstreamFailed, detail, 1_000)), false)
         }
         (None, End::Whole) => return Landing::Failed(ProviderError::Passing("the call was dropped".into())),
     };
-    let said = said.unwrap_or_else(|| Said { content: partial(turn, &tally), prompt_tokens: None, completion_tokens: None, relayed_chars: 0, cut_short: hung_up });
+    let said = said.unwrap_or_else(|| Said {
+        content: partial(turn, &tally),
+        prompt_tokens: None,
+        completion_tokens: None,
+        relayed_chars: 0,
+        cut_short: hung_up,
+    });
     let completion_tokens = match said.completion_tokens {
         Some(reported) => reported,
         None => reckon(turn, &said.content, &tally).await,
@@ -243,7 +292,9 @@ fn partial(turn: &Turn<Funded>, tally: &Tally) -> DraftContent {
 
 fn cleaned(content: DraftContent, passages: usize) -> DraftContent {
     match content {
-        DraftContent::Grounded { text, spans } => DraftContent::Grounded { text: markers::clean(&text, passages), spans },
+        DraftContent::Grounded { text, spans } => {
+            DraftContent::Grounded { text: markers::clean(&text, passages), spans }
+        }
         content => content,
     }
 }
@@ -254,7 +305,9 @@ async fn reckon(turn: &Turn<Funded>, content: &DraftContent, tally: &Tally) -> u
     match content {
         _ if !text.is_empty() => {}
         DraftContent::Grounded { text: whole, .. } => text.push_str(whole),
-        DraftContent::Completion(body) if matches!(turn.case.matter, Matter::Chat(_)) => super::output::collect_words(body, "message", &mut text),
+        DraftContent::Completion(body) if matches!(turn.case.matter, Matter::Chat(_)) => {
+            super::output::collect_words(body, "message", &mut text)
+        }
         DraftContent::Completion(_) | DraftContent::Abstained { .. } => {}
     }
     if text.len() > tokens::OFF_REACTOR_BYTES { tokens::count_off_reactor(text).await } else { tokens::count(&text) }

@@ -26,7 +26,12 @@ struct House {
 fn house(clients: Clients) -> House {
     let (exit, answered): Exit = collector();
     let (to, died) = collector::<Died>();
-    let parts = RoutingParts { clients: Arc::new(clients), exit, clock: ManualClock::at(NOW), obituary: Obituary::new("routing", 1, to) };
+    let parts = RoutingParts {
+        clients: Arc::new(clients),
+        exit,
+        clock: ManualClock::at(NOW),
+        obituary: Obituary::new("routing", 1, to),
+    };
     House { room: RoutingRoom::start(parts), exit: answered, _died: died }
 }
 
@@ -77,7 +82,10 @@ async fn shown(asker: &mut Awaiting) -> Vec<Frame> {
 }
 
 fn deltas(frames: &[Frame]) -> String {
-    frames.iter().filter_map(|frame| if let Frame::Delta(words) = frame { Some(words.as_str()) } else { None }).collect()
+    frames
+        .iter()
+        .filter_map(|frame| if let Frame::Delta(words) = frame { Some(words.as_str()) } else { None })
+        .collect()
 }
 
 fn text(content: &DraftContent) -> &str {
@@ -94,20 +102,30 @@ async fn a_failing_primary_is_followed_by_the_fallback() {
         catalog.providers.insert(name.into(), Arc::new(entry(name, "openai", &upstream.url)));
     }
     let mut house = house(Clients::open(&catalog).unwrap());
-    let Funding { turn, asker: _asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
+    let Funding { turn, asker: _asker, .. } =
+        funded(ask(), false, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
     send(&house, turn);
     let draft = house.exit.recv().await.unwrap().stage.draft;
     assert_eq!(text(&draft.content), "It does [1].", "a marker without passage is gone");
-    assert_eq!((draft.model.provider.as_str(), draft.model.fallback, draft.model.region.as_str()), ("second", true, "eu-central-1"));
+    assert_eq!(
+        (draft.model.provider.as_str(), draft.model.fallback, draft.model.region.as_str()),
+        ("second", true, "eu-central-1")
+    );
     assert_eq!((draft.prompt_tokens, draft.completion_tokens, draft.cut_short, draft.rejection), (11, 7, false, None));
     assert_eq!((broken.requests().len(), sound.requests().len()), (1, 1));
 }
 
 #[actix::test]
 async fn a_provider_that_asks_for_patience_is_asked_again() {
-    let busy = Upstream::playing(vec![Wire::Close(http("429 Slow", "retry-after-ms: 1\r\n", "")), Wire::Close(http_json("200 OK", &openai_answer("Yes [1].")))]).await;
+    let busy = Upstream::playing(vec![
+        Wire::Close(http("429 Slow", "retry-after-ms: 1\r\n", "")),
+        Wire::Close(http_json("200 OK", &openai_answer("Yes [1]."))),
+    ])
+    .await;
     let mut catalog = Catalog::default();
-    catalog.providers.insert("primary".into(), Arc::new(ProviderEntry { retries: 1, ..entry("primary", "openai", &busy.url) }));
+    catalog
+        .providers
+        .insert("primary".into(), Arc::new(ProviderEntry { retries: 1, ..entry("primary", "openai", &busy.url) }));
     let mut house = house(Clients::open(&catalog).unwrap());
     let Funding { turn, asker: _asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
@@ -117,7 +135,9 @@ async fn a_provider_that_asks_for_patience_is_asked_again() {
 
 #[actix::test]
 async fn citations_come_before_the_first_word_and_markers_resolve() {
-    let mut house = house(Clients::default().with(scripted("primary"), speaking(&["Salt ", "dissolves [", "1", "] [9", "]."], Ok(()))));
+    let mut house = house(
+        Clients::default().with(scripted("primary"), speaking(&["Salt ", "dissolves [", "1", "] [9", "]."], Ok(()))),
+    );
     let Funding { turn, mut asker, .. } = funded(ask(), true, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
     let turn = house.exit.recv().await.unwrap();
@@ -125,7 +145,10 @@ async fn citations_come_before_the_first_word_and_markers_resolve() {
     drop(turn);
     let frames = shown(&mut asker).await;
     let Frame::Citations(citations) = &frames[0] else { panic!("{frames:?}") };
-    assert_eq!((citations.len(), citations[1].marker.as_str(), citations[1].snippet.as_str()), (2, "[2]", "Oil does not."));
+    assert_eq!(
+        (citations.len(), citations[1].marker.as_str(), citations[1].snippet.as_str()),
+        (2, "[2]", "Oil does not.")
+    );
     assert_eq!(deltas(&frames), "Salt dissolves [1].");
     assert_eq!(text(&draft.content), "Salt dissolves [1].");
     assert!(draft.completion_tokens > 3, "nobody reported, so they are counted");
@@ -135,7 +158,8 @@ async fn citations_come_before_the_first_word_and_markers_resolve() {
 async fn forbidden_words_stop_the_stream_before_the_asker_sees_a_part_of_them() {
     let words: &[&str] = &["The number is ", "123-4", "5-67", "89", " and so on"];
     let mut house = house(Clients::default().with(scripted("primary"), speaking(words, Ok(()))));
-    let Funding { turn, mut asker, .. } = funded(ask(), true, policy(&[r"\d{3}-\d{2}-\d{4}"]), vec![candidate("primary", false)]);
+    let Funding { turn, mut asker, .. } =
+        funded(ask(), true, policy(&[r"\d{3}-\d{2}-\d{4}"]), vec![candidate("primary", false)]);
     send(&house, turn);
     let turn = house.exit.recv().await.unwrap();
     let draft = turn.stage.draft.clone();
@@ -159,7 +183,8 @@ async fn forbidden_words_stop_a_passed_through_stream() {
         })
     });
     let mut house = house(Clients::default().with(scripted("primary"), provider));
-    let Funding { turn, mut asker, .. } = funded(chat(json!({"messages": []}), None), true, policy(&["top secret"]), vec![candidate("primary", false)]);
+    let Funding { turn, mut asker, .. } =
+        funded(chat(json!({"messages": []}), None), true, policy(&["top secret"]), vec![candidate("primary", false)]);
     send(&house, turn);
     let turn = house.exit.recv().await.unwrap();
     assert_eq!(turn.stage.draft.rejection.as_ref().unwrap().code, Code::PolicyDenied);
@@ -171,8 +196,13 @@ async fn forbidden_words_stop_a_passed_through_stream() {
 async fn a_stream_that_breaks_off_is_settled_and_nobody_goes_on_with_it() {
     let cut = ProviderError::Cut { detail: "provider primary broke off its stream".into(), relayed_chars: 5 };
     let (fallback, calls) = failing(ProviderError::Lasting("never asked".into()));
-    let mut house = house(Clients::default().with(scripted("primary"), speaking(&["Salt dissolves"], Err(cut))).with(scripted("second"), fallback));
-    let Funding { turn, mut asker, .. } = funded(ask(), true, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
+    let mut house = house(
+        Clients::default()
+            .with(scripted("primary"), speaking(&["Salt dissolves"], Err(cut)))
+            .with(scripted("second"), fallback),
+    );
+    let Funding { turn, mut asker, .. } =
+        funded(ask(), true, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
     send(&house, turn);
     let turn = house.exit.recv().await.unwrap();
     let draft = turn.stage.draft.clone();
@@ -187,8 +217,11 @@ async fn a_stream_that_breaks_off_is_settled_and_nobody_goes_on_with_it() {
 #[actix::test]
 async fn a_failure_before_the_first_word_of_a_stream_falls_back() {
     let (primary, calls) = failing(ProviderError::Passing("down".into()));
-    let mut house = house(Clients::default().with(scripted("primary"), primary).with(scripted("second"), speaking(&["Yes [1]."], Ok(()))));
-    let Funding { turn, mut asker, .. } = funded(ask(), true, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
+    let mut house = house(
+        Clients::default().with(scripted("primary"), primary).with(scripted("second"), speaking(&["Yes [1]."], Ok(()))),
+    );
+    let Funding { turn, mut asker, .. } =
+        funded(ask(), true, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
     send(&house, turn);
     let turn = house.exit.recv().await.unwrap();
     assert!(turn.stage.draft.model.fallback && turn.stage.draft.rejection.is_none());
@@ -235,7 +268,8 @@ async fn a_model_nobody_allowed_is_refused_and_an_absent_provider_said() {
     let mut unlisted = candidate("primary", false);
     unlisted.route.model = "unlisted".into();
     for (candidate, code) in [(unlisted, Code::PolicyDenied), (candidate("absent", false), Code::UpstreamFailed)] {
-        let Funding { turn, asker, .. } = funded(chat(json!({"messages": []}), None), false, policy(&[]), vec![candidate]);
+        let Funding { turn, asker, .. } =
+            funded(chat(json!({"messages": []}), None), false, policy(&[]), vec![candidate]);
         send(&house, turn);
         assert_eq!(asker.reply().await.unwrap_err().code, code);
     }
@@ -247,10 +281,14 @@ async fn when_every_provider_failed_the_asker_is_told_why() {
     let (primary, _) = failing(ProviderError::Passing("provider primary could not be reached".into()));
     let (second, _) = failing(ProviderError::Lasting("provider second answered with status 400".into()));
     let house = house(Clients::default().with(scripted("primary"), primary).with(scripted("second"), second));
-    let Funding { turn, asker, mut returned } = funded(ask(), false, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
+    let Funding { turn, asker, mut returned } =
+        funded(ask(), false, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
     send(&house, turn);
     let refusal = asker.reply().await.unwrap_err();
-    assert_eq!((refusal.code, refusal.detail.as_str()), (Code::UpstreamFailed, "calling a model: provider second answered with status 400"));
+    assert_eq!(
+        (refusal.code, refusal.detail.as_str()),
+        (Code::UpstreamFailed, "calling a model: provider second answered with status 400")
+    );
     assert_eq!(returned.recv().await.unwrap().charged, NanoUsd::ZERO);
 }
 
@@ -264,13 +302,18 @@ async fn a_passed_body_carries_the_candidates_model_and_no_more_tokens_than_held
         (json!({"model": "asked", "messages": [], "x": 1}), None, json!({"max_tokens": 100})),
         (json!({"messages": [], "x": 1, "max_tokens": 7}), Some(7), json!({"max_tokens": 7})),
         (json!({"messages": [], "x": 1, "max_tokens": 5_000}), Some(5_000), json!({"max_tokens": 100})),
-        (json!({"messages": [], "x": 1, "max_completion_tokens": 5_000, "max_tokens": 9_000}), Some(5_000), json!({"max_completion_tokens": 100})),
+        (
+            json!({"messages": [], "x": 1, "max_completion_tokens": 5_000, "max_tokens": 9_000}),
+            Some(5_000),
+            json!({"max_completion_tokens": 100}),
+        ),
     ] {
         let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &openai_answer("hi")))]).await;
         let mut catalog = Catalog::default();
         catalog.providers.insert("primary".into(), Arc::new(entry("primary", "openai", &upstream.url)));
         let mut house = house(Clients::open(&catalog).unwrap());
-        let Funding { turn, asker: _asker, .. } = funded(chat(body, asked), false, policy(&[]), vec![candidate("primary", false)]);
+        let Funding { turn, asker: _asker, .. } =
+            funded(chat(body, asked), false, policy(&[]), vec![candidate("primary", false)]);
         send(&house, turn);
         let _turn = house.exit.recv().await.unwrap();
         let request = upstream.requests().remove(0);
@@ -326,8 +369,13 @@ async fn a_full_provider_is_waited_for_until_the_deadline_only() {
 #[actix::test]
 async fn a_provider_that_never_answers_is_given_up_and_left() {
     let silent = Scripted::new(|_sink| Box::pin(std::future::pending()));
-    let mut house = house(Clients::default().with(ProviderEntry { timeout_ms: 20, ..scripted("primary") }, silent).with(scripted("second"), speaking(&["Yes [1]."], Ok(()))));
-    let Funding { turn, asker: _asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
+    let mut house = house(
+        Clients::default()
+            .with(ProviderEntry { timeout_ms: 20, ..scripted("primary") }, silent)
+            .with(scripted("second"), speaking(&["Yes [1]."], Ok(()))),
+    );
+    let Funding { turn, asker: _asker, .. } =
+        funded(ask(), false, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
     send(&house, turn);
     assert!(house.exit.recv().await.unwrap().stage.draft.model.fallback);
 }

@@ -106,7 +106,10 @@ fn for_each_text(value: &Value, voice: &str, hear: &mut dyn FnMut(&str, &str)) {
         Value::Array(items) => {
             for (place, item) in items.iter().enumerate() {
                 // parts of a stream name their place themselves; whole ones stand in it
-                let place = item.get("index").and_then(Value::as_u64).map_or_else(|| place.to_string(), |named| named.to_string());
+                let place = item
+                    .get("index")
+                    .and_then(Value::as_u64)
+                    .map_or_else(|| place.to_string(), |named| named.to_string());
                 for_each_text(item, &format!("{voice}/{place}"), hear);
             }
         }
@@ -165,7 +168,10 @@ mod tests {
         let with = |message: Value| json!({"choices": [{"index": 0, "message": {"content": "fine"}}, {"index": 1, "message": message}]});
         assert!(forbids_completion(&forbidden, &with(json!({"content": "a TOP secret"}))));
         assert!(forbids_completion(&forbidden, &with(json!({"content": [{"type": "text", "text": "123-45-6789"}]}))));
-        assert!(forbids_completion(&forbidden, &with(json!({"tool_calls": [{"function": {"arguments": "{\"n\":\"123-45-6789\"}"}}]}))));
+        assert!(forbids_completion(
+            &forbidden,
+            &with(json!({"tool_calls": [{"function": {"arguments": "{\"n\":\"123-45-6789\"}"}}]}))
+        ));
         assert!(!forbids_completion(&forbidden, &with(json!({"role": "top secret", "content": null}))));
         assert!(!forbids_completion(&RegexSet::empty(), &with(json!({"content": "top secret"}))));
     }

@@ -57,13 +57,25 @@ impl From<HungUp> for Stop {
 impl Relay {
     /// A relay of a grounded answer; the passages are shown before its first word.
     pub(super) fn of_words(sink: FrameSink, passages: &[Passage], forbidden: RegexSet) -> Self {
-        let citations = passages.iter().enumerate().map(|(index, passage)| markers::citation(index.saturating_add(1), passage)).collect();
+        let citations = passages
+            .iter()
+            .enumerate()
+            .map(|(index, passage)| markers::citation(index.saturating_add(1), passage))
+            .collect();
         Self { citations, filter: Some(MarkerFilter::new(passages.len())), ..Self::of_chunks(sink, forbidden) }
     }
 
     /// A relay of a passed-through stream.
     pub(super) fn of_chunks(sink: FrameSink, forbidden: RegexSet) -> Self {
-        Self { sink, citations: Vec::new(), filter: None, watch: Watch::new(forbidden), withheld: VecDeque::new(), withheld_chars: 0, tally: Tally::default() }
+        Self {
+            sink,
+            citations: Vec::new(),
+            filter: None,
+            watch: Watch::new(forbidden),
+            withheld: VecDeque::new(),
+            withheld_chars: 0,
+            tally: Tally::default(),
+        }
     }
 
     /// Relays until the provider ends, the asker is gone or the policy forbids.

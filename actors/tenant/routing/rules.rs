@@ -140,10 +140,10 @@ impl Course {
 
     /// The next step. `random` spreads retries; it decides nothing else.
     pub fn steer(&mut self, book: &mut HealthBook, news: News, now_unix_ms: u64, random: u64) -> Step {
-        if let News::Failed { passing, retry_after_ms, detail } = news {
-            if let Some(wait) = self.after_failure(book, passing, retry_after_ms, detail, now_unix_ms, random) {
-                return wait;
-            }
+        if let News::Failed { passing, retry_after_ms, detail } = news
+            && let Some(wait) = self.after_failure(book, passing, retry_after_ms, detail, now_unix_ms, random)
+        {
+            return wait;
         }
         let remaining_ms = self.deadline_unix_ms.saturating_sub(now_unix_ms);
         while let Some(choice) = self.choices.get(self.at) {
@@ -164,14 +164,26 @@ impl Course {
         }))
     }
 
-    fn after_failure(&mut self, book: &mut HealthBook, passing: bool, retry_after_ms: Option<u64>, detail: String, now_unix_ms: u64, random: u64) -> Option<Step> {
+    fn after_failure(
+        &mut self,
+        book: &mut HealthBook,
+        passing: bool,
+        retry_after_ms: Option<u64>,
+        detail: String,
+        now_unix_ms: u64,
+        random: u64,
+    ) -> Option<Step> {
         let choice = self.choices.get(self.at)?;
         if passing {
             book.note_failure(&choice.provider, now_unix_ms);
         } else {
             book.note_alive(&choice.provider);
         }
-        self.last = Some(Rejection { code: Code::UpstreamFailed, detail, retry_after_ms: passing.then(|| retry_after_ms.unwrap_or(1_000)) });
+        self.last = Some(Rejection {
+            code: Code::UpstreamFailed,
+            detail,
+            retry_after_ms: passing.then(|| retry_after_ms.unwrap_or(1_000)),
+        });
         if passing && self.retried < choice.retries {
             let wait_ms = wait_before_retry(self.retried, retry_after_ms, random);
             let remaining_ms = self.deadline_unix_ms.saturating_sub(now_unix_ms);
@@ -199,7 +211,8 @@ impl Course {
 /// Full jitter: anything from nothing to a ceiling that doubles. A provider's own `Retry-After` is the floor; one
 /// beyond the bound is not waited for.
 fn wait_before_retry(retried: u32, retry_after_ms: Option<u64>, random: u64) -> Option<u64> {
-    let ceiling_ms = BACKOFF_FIRST_MS.saturating_mul(1_u64.checked_shl(retried).unwrap_or(u64::MAX)).min(BACKOFF_MAX_MS);
+    let ceiling_ms =
+        BACKOFF_FIRST_MS.saturating_mul(1_u64.checked_shl(retried).unwrap_or(u64::MAX)).min(BACKOFF_MAX_MS);
     let jitter_ms = random.checked_rem(ceiling_ms.saturating_add(1)).unwrap_or(0);
     match retry_after_ms {
         Some(after_ms) if after_ms > PROVIDER_RETRY_AFTER_MS_MAX => None,
@@ -209,7 +222,9 @@ fn wait_before_retry(retried: u32, retry_after_ms: Option<u64>, random: u64) -> 
 }
 
 fn resting(provider: &str, rest_ms: u64) -> Rejection {
-    let detail = format!("calling a model: provider {provider} failed {FAILURES_TO_REST} times in a row and rests; try again later");
+    let detail = format!(
+        "calling a model: provider {provider} failed {FAILURES_TO_REST} times in a row and rests; try again later"
+    );
     Rejection::retry_after(Code::UpstreamFailed, detail, rest_ms)
 }
 
@@ -221,10 +236,15 @@ fn resting(provider: &str, rest_ms: u64) -> Rejection {
 pub fn check_region(region: &str, sovereignty: &Sovereignty) -> Result<(), Rejection> {
     let listed = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, region));
     if region.is_empty() {
-        return Err(Rejection::new(Code::SovereigntyViolation, "calling a model: the provider's region is unknown; ask the operator to state it in config.toml"));
+        return Err(Rejection::new(
+            Code::SovereigntyViolation,
+            "calling a model: the provider's region is unknown; ask the operator to state it in config.toml",
+        ));
     }
     if listed(&sovereignty.forbidden_regions) || !listed(&sovereignty.allowed_regions) {
-        let detail = format!("calling a model: region {region} is not among the regions data-sovereignty.yaml allows; route to a provider in an allowed region");
+        let detail = format!(
+            "calling a model: region {region} is not among the regions data-sovereignty.yaml allows; route to a provider in an allowed region"
+        );
         return Err(Rejection::new(Code::SovereigntyViolation, detail));
     }
     Ok(())
@@ -236,11 +256,14 @@ pub fn check_region(region: &str, sovereignty: &Sovereignty) -> Result<(), Rejec
 /// # Errors
 /// `policy_denied`, naming the model.
 pub fn check_model(model: &str, allowed_models: &[String], router: &RouterFile) -> Result<(), Rejection> {
-    let routed = router.routing.primary.model == model || router.routing.fallback.as_ref().is_some_and(|route| route.model == model);
+    let routed = router.routing.primary.model == model
+        || router.routing.fallback.as_ref().is_some_and(|route| route.model == model);
     if routed || allowed_models.iter().any(|pattern| matches(pattern, model)) {
         return Ok(());
     }
-    let detail = format!("calling a model: {model} is neither in allowed_models of governance.yaml nor a model of router.yaml; name an allowed one");
+    let detail = format!(
+        "calling a model: {model} is neither in allowed_models of governance.yaml nor a model of router.yaml; name an allowed one"
+    );
     Err(Rejection::new(Code::PolicyDenied, detail))
 }
 

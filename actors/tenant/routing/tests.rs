@@ -36,7 +36,8 @@ fn code_of(step: Step) -> Code {
 
 #[test]
 fn primary_then_its_retries_then_fallback_then_nobody() {
-    let (mut course, mut book) = (Course::new(vec![choice("a", 1), choice("b", 0)], START + 10_000), HealthBook::default());
+    let (mut course, mut book) =
+        (Course::new(vec![choice("a", 1), choice("b", 0)], START + 10_000), HealthBook::default());
     assert_eq!(course.steer(&mut book, News::Departed, START, 7), call(0));
     assert_eq!(course.steer(&mut book, failed(true), START, 7), Step::Wait { for_ms: 7 });
     assert_eq!(course.steer(&mut book, News::Waited, START, 7), call(0));
@@ -46,7 +47,8 @@ fn primary_then_its_retries_then_fallback_then_nobody() {
 
 #[test]
 fn a_lasting_failure_is_not_retried() {
-    let (mut course, mut book) = (Course::new(vec![choice("a", 3), choice("b", 3)], START + 10_000), HealthBook::default());
+    let (mut course, mut book) =
+        (Course::new(vec![choice("a", 3), choice("b", 3)], START + 10_000), HealthBook::default());
     assert_eq!(course.steer(&mut book, News::Departed, START, 0), call(0));
     assert_eq!(course.steer(&mut book, failed(false), START, 0), call(1));
 }
@@ -58,7 +60,8 @@ fn a_retry_after_is_waited_for_within_its_bound_and_the_deadline() {
         (PROVIDER_RETRY_AFTER_MS_MAX + 1, 100_000, call(1)),
         (300, 300, call(1)),
     ] {
-        let (mut course, mut book) = (Course::new(vec![choice("a", 1), choice("b", 0)], START + deadline_ms), HealthBook::default());
+        let (mut course, mut book) =
+            (Course::new(vec![choice("a", 1), choice("b", 0)], START + deadline_ms), HealthBook::default());
         let _call = course.steer(&mut book, News::Departed, START, 5);
         let step = course.steer(&mut book, retry_after(after_ms), START, 5);
         match (&step, &expected) {
@@ -70,7 +73,8 @@ fn a_retry_after_is_waited_for_within_its_bound_and_the_deadline() {
 
 #[test]
 fn a_call_never_outlives_the_deadline() {
-    let (mut course, mut book) = (Course::new(vec![choice("a", 0), choice("b", 0)], START + 100), HealthBook::default());
+    let (mut course, mut book) =
+        (Course::new(vec![choice("a", 0), choice("b", 0)], START + 100), HealthBook::default());
     assert_eq!(course.steer(&mut book, News::Departed, START, 0), Step::Call { choice: 0, timeout_ms: 100 });
     assert_eq!(course.steer(&mut book, failed(true), START + 60, 0), Step::Call { choice: 1, timeout_ms: 40 });
     let mut late = Course::new(vec![choice("a", 0)], START);
@@ -101,7 +105,11 @@ fn a_provider_that_fails_rests_even_alone_and_comes_back_by_one_call() {
     let later = START + REST_MS;
     assert_eq!(book.admit("a", later), Ok(()), "one call tries it");
     assert_eq!(book.admit("a", later), Err(REST_MS), "only one");
-    assert_eq!(book.admit("a", later + REST_MS), Ok(()), "a trying call that never came back does not shut it for ever");
+    assert_eq!(
+        book.admit("a", later + REST_MS),
+        Ok(()),
+        "a trying call that never came back does not shut it for ever"
+    );
     book.note_failure("a", later);
     assert_eq!(book.admit("a", later + 1), Err(REST_MS - 1), "a failed try rests it again");
     assert_eq!(book.admit("a", later + REST_MS), Ok(()));

@@ -42,14 +42,18 @@ pub fn count(text: &str) -> u64 {
 /// Tokens of a passed-through body's prompt, reckoned high: words, keys and numbers of everything a provider reads.
 #[must_use]
 pub fn count_chat(body: &Value) -> u64 {
-    PROMPT_FIELDS.iter().filter_map(|field| body.get(field)).fold(MESSAGE_TOKENS, |sum, value| sum.saturating_add(count_value(value)))
+    PROMPT_FIELDS
+        .iter()
+        .filter_map(|field| body.get(field))
+        .fold(MESSAGE_TOKENS, |sum, value| sum.saturating_add(count_value(value)))
 }
 
 /// Tokens of the grounded prompt of a question.
 #[must_use]
 pub fn count_grounded(question: &str, passages: &[Passage]) -> u64 {
     // a boundary of mixed digits costs as many tokens as a random one, within a few
-    let prompt = prompt::grounded(question, passages, *b"\x3f\xa1\x97\xe4\x0b\x6c\xd2\x58\x81\xfe\x29\xb7\x4d\x90\xc3\x16");
+    let prompt =
+        prompt::grounded(question, passages, *b"\x3f\xa1\x97\xe4\x0b\x6c\xd2\x58\x81\xfe\x29\xb7\x4d\x90\xc3\x16");
     let lines = u64::try_from(passages.len()).unwrap_or(u64::MAX).saturating_add(1).saturating_mul(16);
     count(&prompt.system).saturating_add(count(&prompt.user)).saturating_add(lines).saturating_add(2 * MESSAGE_TOKENS)
 }
@@ -72,7 +76,9 @@ fn count_value(value: &Value) -> u64 {
         Value::Bool(_) | Value::Number(_) => 1,
         Value::String(text) if text.starts_with("data:") => MEDIA_TOKENS,
         Value::String(text) => count(text),
-        Value::Array(items) => items.iter().fold(0, |sum: u64, item| sum.saturating_add(count_value(item)).saturating_add(per_item(item))),
+        Value::Array(items) => {
+            items.iter().fold(0, |sum: u64, item| sum.saturating_add(count_value(item)).saturating_add(per_item(item)))
+        }
         Value::Object(fields) if fields.contains_key("image_url") || fields.contains_key("input_audio") => MEDIA_TOKENS,
         Value::Object(fields) => fields.iter().fold(0, |sum: u64, (key, field)| {
             sum.saturating_add(count(key)).saturating_add(count_value(field)).saturating_add(1)
@@ -116,7 +122,13 @@ mod tests {
 
     #[test]
     fn hostile_texts_are_counted() {
-        for text in [" ".repeat(200_000), "a".repeat(200_000), "\n".repeat(100_000), "🦀".repeat(30_000), "\u{0}".repeat(50_000)] {
+        for text in [
+            " ".repeat(200_000),
+            "a".repeat(200_000),
+            "\n".repeat(100_000),
+            "🦀".repeat(30_000),
+            "\u{0}".repeat(50_000),
+        ] {
             let tokens = count(&text);
             assert!(tokens > 0 && tokens <= u64::try_from(text.len()).unwrap());
         }
@@ -125,8 +137,12 @@ mod tests {
     #[test]
     fn a_body_is_reckoned_with_everything_a_provider_reads() {
         let plain = count_chat(&json!({"model": "m", "messages": [{"role": "user", "content": "hello world"}]}));
-        let tools = count_chat(&json!({"messages": [{"role": "user", "content": "hello world"}], "tools": [{"name": "weather"}]}));
-        let image = count_chat(&json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://e.test/x.png"}}]}]}));
+        let tools = count_chat(
+            &json!({"messages": [{"role": "user", "content": "hello world"}], "tools": [{"name": "weather"}]}),
+        );
+        let image = count_chat(
+            &json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://e.test/x.png"}}]}]}),
+        );
         let ids = count_chat(&json!({"input": [1, 2, 3, 4, 5]}));
         assert!(plain >= 2 + MESSAGE_TOKENS && tools > plain && image >= MEDIA_TOKENS && ids >= 5);
         assert_eq!(count_chat(&json!({"user": "words no model reads"})), MESSAGE_TOKENS);

@@ -4,8 +4,8 @@ use super::line::Line;
 use super::speaker::{Speaker, chars_in, grounded};
 use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
 use crate::catalog::ProviderEntry;
-use crate::routing::prompt;
 use crate::question::Frame;
+use crate::routing::prompt;
 use crate::turn::{DraftContent, HungUp};
 use bailiwick_kernel::clock::{Clock, SystemClock};
 use eventsource_stream::Eventsource;
@@ -20,16 +20,20 @@ const VERSION: &str = "2023-06-01";
 
 /// Opens a provider of kind `anthropic`.
 pub(super) fn open(entry: &ProviderEntry) -> Result<Arc<dyn Provider>, ProviderError> {
-    let malformed = |what: &str| ProviderError::Lasting(format!("opening provider {}: {what}; correct it in config.toml", entry.name));
+    let malformed = |what: &str| {
+        ProviderError::Lasting(format!("opening provider {}: {what}; correct it in config.toml", entry.name))
+    };
     let base_url = entry.base_url.as_deref().unwrap_or(BASE_URL).trim_end_matches('/');
     let base_url = base_url.strip_suffix("/v1").unwrap_or(base_url);
-    let url = reqwest::Url::parse(&format!("{base_url}/v1/messages")).map_err(|_error| malformed("its base_url is no URL"))?;
+    let url = reqwest::Url::parse(&format!("{base_url}/v1/messages"))
+        .map_err(|_error| malformed("its base_url is no URL"))?;
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
     headers.insert(HeaderName::from_static("anthropic-version"), HeaderValue::from_static(VERSION));
     if let Some(key) = &entry.api_key {
-        let mut value = HeaderValue::from_str(key.expose_secret()).map_err(|_error| malformed("its api key holds characters a header cannot carry"))?;
+        let mut value = HeaderValue::from_str(key.expose_secret())
+            .map_err(|_error| malformed("its api key holds characters a header cannot carry"))?;
         value.set_sensitive(true);
         headers.insert(HeaderName::from_static("x-api-key"), value);
     }
@@ -52,15 +56,24 @@ impl Provider for Anthropic {
         Box::pin(async move {
             let prompt = prompt::grounded(&call.question, &call.passages, rand::random());
             let body = shape::grounded(prompt, &call);
-            if call.sink.is_streaming() { parts.grounded_in_words(&body, call).await } else { parts.grounded_whole(&body).await }
+            if call.sink.is_streaming() {
+                parts.grounded_in_words(&body, call).await
+            } else {
+                parts.grounded_whole(&body).await
+            }
         })
     }
 
     fn chat(&self, call: PassedCall) -> ProviderFuture<Said> {
         let parts = Arc::clone(&self.0);
         Box::pin(async move {
-            let body = shape::request(&call.body, call.sink.is_streaming()).map_err(|what| parts.line.lasting(&what))?;
-            if call.sink.is_streaming() { parts.chat_in_chunks(&body, call).await } else { parts.chat_whole(&body).await }
+            let body =
+                shape::request(&call.body, call.sink.is_streaming()).map_err(|what| parts.line.lasting(&what))?;
+            if call.sink.is_streaming() {
+                parts.chat_in_chunks(&body, call).await
+            } else {
+                parts.chat_whole(&body).await
+            }
         })
     }
 
@@ -113,7 +126,8 @@ impl Parts {
     async fn whole(&self, body: &Value) -> Result<(Value, String), ProviderError> {
         let response = self.send(body).await?;
         let bytes = self.line.read(response).await?;
-        let answer: Value = serde_json::from_slice(&bytes).map_err(|_error| self.line.lasting("answered what is not JSON"))?;
+        let answer: Value =
+            serde_json::from_slice(&bytes).map_err(|_error| self.line.lasting("answered what is not JSON"))?;
         if let Some(error) = self.line.error_in(&answer) {
             return Err(error);
         }
@@ -168,7 +182,8 @@ impl Parts {
         let mut stream = shape::Stream::new(now_unix_s());
         while let Some(event) = events.next().await {
             let event = event.map_err(|_error| self.line.passing("broke off its stream").after(listener.chars()))?;
-            let event: Value = serde_json::from_str(&event.data).map_err(|_error| self.line.lasting("streamed what is not JSON").after(listener.chars()))?;
+            let event: Value = serde_json::from_str(&event.data)
+                .map_err(|_error| self.line.lasting("streamed what is not JSON").after(listener.chars()))?;
             if let Some(error) = self.line.error_in(&event) {
                 return Err(error.after(listener.chars()));
             }
@@ -177,7 +192,11 @@ impl Parts {
                 return Ok((stream, true));
             }
         }
-        if stream.finished { Ok((stream, false)) } else { Err(self.line.passing("broke off its stream").after(listener.chars())) }
+        if stream.finished {
+            Ok((stream, false))
+        } else {
+            Err(self.line.passing("broke off its stream").after(listener.chars()))
+        }
     }
 }
 

@@ -23,8 +23,12 @@ pub(super) fn grounded(prompt: Prompt, call: &GroundedCall) -> Value {
 /// # Errors
 /// What of the body Anthropic's text messages cannot carry.
 pub(super) fn request(body: &Value, stream: bool) -> Result<Value, String> {
-    for (field, offered) in [("tools", false), ("functions", false), ("response_format", is_plain_format(body)), ("n", is_one(body))] {
-        let asked = body.get(field).is_some_and(|value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()));
+    for (field, offered) in
+        [("tools", false), ("functions", false), ("response_format", is_plain_format(body)), ("n", is_one(body))]
+    {
+        let asked = body
+            .get(field)
+            .is_some_and(|value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()));
         if asked && !offered {
             return Err(format!("does not take {field} through this route; leave it out"));
         }
@@ -73,7 +77,11 @@ fn messages(body: &Value) -> Result<(String, Vec<Value>), String> {
                 system.push_str(&text);
             }
             role @ ("user" | "assistant") => messages.push(json!({"role": role, "content": text})),
-            role => return Err(format!("does not take messages of role {role:.20} through this route; use system, user and assistant")),
+            role => {
+                return Err(format!(
+                    "does not take messages of role {role:.20} through this route; use system, user and assistant"
+                ));
+            }
         }
     }
     if messages.is_empty() {
@@ -87,8 +95,15 @@ fn text_of(content: &Value) -> Result<String, String> {
         Value::Null => Ok(String::new()),
         Value::String(text) => Ok(text.clone()),
         Value::Array(parts) => {
-            let texts = parts.iter().map(|part| part.get("text").and_then(Value::as_str).filter(|_| part.get("type").and_then(Value::as_str) == Some("text")));
-            texts.collect::<Option<Vec<&str>>>().map(|texts| texts.concat()).ok_or_else(|| "takes text only through this route; leave images and sound out".into())
+            let texts = parts.iter().map(|part| {
+                part.get("text")
+                    .and_then(Value::as_str)
+                    .filter(|_| part.get("type").and_then(Value::as_str) == Some("text"))
+            });
+            texts
+                .collect::<Option<Vec<&str>>>()
+                .map(|texts| texts.concat())
+                .ok_or_else(|| "takes text only through this route; leave images and sound out".into())
         }
         _ => Err("needs every message's content as text".into()),
     }
@@ -135,7 +150,8 @@ impl Tokens {
     pub(super) fn with(mut self, usage: Option<&Value>) -> Self {
         let field = |name: &str| usage.and_then(|usage| usage.get(name)).and_then(Value::as_u64);
         if let Some(input) = field("input_tokens") {
-            let cached = ["cache_creation_input_tokens", "cache_read_input_tokens"].iter().filter_map(|name| field(name));
+            let cached =
+                ["cache_creation_input_tokens", "cache_read_input_tokens"].iter().filter_map(|name| field(name));
             self.prompt = Some(cached.fold(input, u64::saturating_add));
         }
         self.completion = field("output_tokens").or(self.completion);
@@ -217,7 +233,10 @@ impl Stream {
             Heard::Finish(reason) => (json!({}), json!(reason)),
             Heard::Nothing => return None,
         };
-        Some(self.with_choices(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason}]), Value::Null))
+        Some(self.with_choices(
+            json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason}]),
+            Value::Null,
+        ))
     }
 
     /// The last chunk, with the stream's usage.

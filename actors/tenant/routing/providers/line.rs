@@ -1,9 +1,11 @@
 //! The line to one provider: one pooled HTTP client, bounded answers, and one mapping of everything that can go wrong.
 use super::ProviderError;
 use crate::catalog::ProviderEntry;
-use async_openai::middleware::HttpRequestFactory;
 use async_openai::error::OpenAIError;
-use bailiwick_kernel::limits::{PROVIDER_AHEAD_BYTES_MAX, PROVIDER_ANSWER_BYTES_MAX, PROVIDER_ERROR_BYTES_MAX, PROVIDER_QUOTE_CHARS_MAX};
+use async_openai::middleware::HttpRequestFactory;
+use bailiwick_kernel::limits::{
+    PROVIDER_AHEAD_BYTES_MAX, PROVIDER_ANSWER_BYTES_MAX, PROVIDER_ERROR_BYTES_MAX, PROVIDER_QUOTE_CHARS_MAX,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use reqwest::{Request, Response, StatusCode};
@@ -11,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -45,7 +47,9 @@ impl Line {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .build()
-            .map_err(|error| ProviderError::Lasting(format!("opening provider {}: {}", entry.name, error.without_url())))?;
+            .map_err(|error| {
+                ProviderError::Lasting(format!("opening provider {}: {}", entry.name, error.without_url()))
+            })?;
         Ok(Self { http, name: entry.name.clone(), timeout_ms: entry.timeout_ms, key: entry.api_key.clone() })
     }
 
@@ -78,7 +82,10 @@ impl Line {
     }
 
     /// The bytes of a streamed answer, within their bound. Fails at once where the answer is no event stream.
-    pub(super) async fn read_stream(&self, response: Response) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + use<>, ProviderError> {
+    pub(super) async fn read_stream(
+        &self,
+        response: Response,
+    ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + use<>, ProviderError> {
         let content_type = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if content_type.is_some_and(|kind| kind.starts_with("application/json")) {
             let body = self.read(response).await?;
@@ -88,7 +95,8 @@ impl Line {
         let mut left = PROVIDER_ANSWER_BYTES_MAX;
         Ok(response.bytes_stream().map(move |chunk| {
             let chunk = chunk.map_err(std::io::Error::other)?;
-            left = left.checked_sub(chunk.len()).ok_or_else(|| std::io::Error::other("longer than an answer may be"))?;
+            left =
+                left.checked_sub(chunk.len()).ok_or_else(|| std::io::Error::other("longer than an answer may be"))?;
             Ok(chunk)
         }))
     }
@@ -98,8 +106,13 @@ impl Line {
         let error = answer.get("error").filter(|error| !error.is_null())?;
         let number = ["status", "code"].iter().find_map(|field| error.get(*field)?.as_u64());
         let kinds = ["type", "code"].map(|field| error.get(field).and_then(Value::as_str).unwrap_or_default());
-        let passes = number.and_then(|number| u16::try_from(number).ok()).and_then(|number| StatusCode::from_u16(number).ok()).is_some_and(may_pass)
-            || ["rate_limit", "overloaded", "server_error", "api_error", "timeout"].iter().any(|passing| kinds.iter().any(|kind| kind.contains(passing)));
+        let passes = number
+            .and_then(|number| u16::try_from(number).ok())
+            .and_then(|number| StatusCode::from_u16(number).ok())
+            .is_some_and(may_pass)
+            || ["rate_limit", "overloaded", "server_error", "api_error", "timeout"]
+                .iter()
+                .any(|passing| kinds.iter().any(|kind| kind.contains(passing)));
         let detail = format!("provider {} reported an error instead of an answer{}", self.name, self.quote(answer));
         Some(if passes { ProviderError::Passing(detail) } else { ProviderError::Lasting(detail) })
     }
@@ -117,7 +130,9 @@ impl Line {
     /// What a failed connection means.
     pub(super) fn broken(&self, error: &reqwest::Error) -> ProviderError {
         if error.is_builder() {
-            return self.lasting("could not be asked: its base_url or api key cannot be sent; ask the operator to check config.toml");
+            return self.lasting(
+                "could not be asked: its base_url or api key cannot be sent; ask the operator to check config.toml",
+            );
         }
         if error.is_timeout() {
             return self.passing(&format!("did not answer within {} ms", self.timeout_ms));
@@ -134,7 +149,10 @@ impl Line {
         let retry_after_ms = retry_after_ms(&response);
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
             // never quoted: such bodies repeat parts of the key
-            return self.lasting(&format!("refused this node's credentials (status {}); ask the operator to check its api key", status.as_u16()));
+            return self.lasting(&format!(
+                "refused this node's credentials (status {}); ask the operator to check its api key",
+                status.as_u16()
+            ));
         }
         let mut body = BytesMut::new();
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -159,10 +177,16 @@ impl Line {
             return String::new();
         };
         let mut message = message.to_owned();
-        if let Some(key) = self.key.as_ref().map(ExposeSecret::expose_secret).filter(|key| key.len() >= SECRET_CHARS_MIN) {
+        if let Some(key) =
+            self.key.as_ref().map(ExposeSecret::expose_secret).filter(|key| key.len() >= SECRET_CHARS_MIN)
+        {
             message = message.replace(key, "[key]");
         }
-        let line: String = message.chars().map(|character| if character.is_control() { ' ' } else { character }).take(PROVIDER_QUOTE_CHARS_MAX).collect();
+        let line: String = message
+            .chars()
+            .map(|character| if character.is_control() { ' ' } else { character })
+            .take(PROVIDER_QUOTE_CHARS_MAX)
+            .collect();
         format!(": {}", line.trim())
     }
 }
@@ -173,22 +197,31 @@ fn may_pass(status: StatusCode) -> bool {
 
 /// `retry-after-ms`, else `Retry-After` in seconds. A date is not read: it would need the provider's clock.
 fn retry_after_ms(response: &Response) -> Option<u64> {
-    let number = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|number| *number >= 0.0);
+    let number = |name: &str| {
+        response.headers().get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|number| *number >= 0.0)
+    };
     let ms = number("retry-after-ms").or_else(|| number("retry-after").map(|seconds| seconds * 1_000.0))?;
-    Some(Duration::try_from_secs_f64(ms / 1_000.0).map_or(u64::MAX, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+    Some(
+        Duration::try_from_secs_f64(ms / 1_000.0)
+            .map_or(u64::MAX, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+    )
 }
 
 /// How far a stream has run ahead of its reader. async-openai queues events without a bound; this is the bound.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     bytes: AtomicUsize,
+    reader_waits: AtomicBool,
     caught_up: Notify,
 }
 
 impl Ahead {
     /// Passes bytes on, waiting while the reader is too far behind.
     async fn wait(&self) {
-        while self.bytes.load(Ordering::Acquire) > PROVIDER_AHEAD_BYTES_MAX {
+        // a reader that waits needs the bytes, however many make up its next event
+        while self.bytes.load(Ordering::Acquire) > PROVIDER_AHEAD_BYTES_MAX
+            && !self.reader_waits.load(Ordering::Acquire)
+        {
             self.caught_up.notified().await;
         }
     }
@@ -197,6 +230,7 @@ impl Ahead {
     pub(super) async fn next<S: Stream + Unpin>(&self, events: &mut S) -> Option<S::Item> {
         std::future::poll_fn(|context| {
             let next = events.poll_next_unpin(context);
+            self.reader_waits.store(next.is_pending(), Ordering::Release);
             if next.is_pending() {
                 self.bytes.store(0, Ordering::Release);
                 self.caught_up.notify_one();
@@ -224,18 +258,22 @@ impl Transport {
         let body = match self.ahead {
             None => {
                 let whole = self.line.read(response).await?;
-                serde_json::from_slice::<serde::de::IgnoredAny>(&whole).map_err(|_error| self.line.lasting("answered what is not JSON"))?;
+                serde_json::from_slice::<serde::de::IgnoredAny>(&whole)
+                    .map_err(|_error| self.line.lasting("answered what is not JSON"))?;
                 reqwest::Body::from(whole)
             }
             Some(ahead) => {
                 let bytes = Box::pin(self.line.read_stream(response).await?);
-                reqwest::Body::wrap_stream(futures_util::stream::unfold((bytes, ahead), |(mut bytes, ahead)| async move {
-                    ahead.wait().await;
-                    let chunk = bytes.next().await?;
-                    let length = chunk.as_ref().map_or(0, Bytes::len);
-                    ahead.bytes.fetch_add(length, Ordering::AcqRel);
-                    Some((chunk, (bytes, ahead)))
-                }))
+                reqwest::Body::wrap_stream(futures_util::stream::unfold(
+                    (bytes, ahead),
+                    |(mut bytes, ahead)| async move {
+                        ahead.wait().await;
+                        let chunk = bytes.next().await?;
+                        let length = chunk.as_ref().map_or(0, Bytes::len);
+                        ahead.bytes.fetch_add(length, Ordering::AcqRel);
+                        Some((chunk, (bytes, ahead)))
+                    },
+                ))
             }
         };
         let mut answer = http::Response::new(body);
@@ -261,5 +299,47 @@ impl tower_service::Service<HttpRequestFactory> for Transport {
 impl From<ProviderError> for OpenAIError {
     fn from(error: ProviderError) -> Self {
         Self::Boxed(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::fixtures::{Upstream, Wire, entry, http_events};
+    use futures_util::FutureExt;
+
+    #[actix::test]
+    async fn a_stream_longer_than_an_answer_may_be_is_cut() {
+        let upstream = Upstream::playing(vec![Wire::Close(http_events(&["x".repeat(17 << 20)]))]).await;
+        let line = Line::open(&entry("upstream", "openai", &upstream.url)).unwrap();
+        let response = line.exchange(line.http.post(&upstream.url).build().unwrap()).await.unwrap();
+        let mut chunks = Box::pin(line.read_stream(response).await.unwrap());
+        let (mut bytes, mut cut) = (0, false);
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) => bytes += chunk.len(),
+                Err(_too_long) => {
+                    cut = true;
+                    break;
+                }
+            }
+        }
+        assert!(cut && bytes > 0 && bytes <= PROVIDER_ANSWER_BYTES_MAX, "{bytes}");
+    }
+
+    #[tokio::test]
+    async fn a_stream_waits_for_a_slow_reader_and_never_for_a_waiting_one() {
+        let ahead = Ahead::default();
+        ahead.bytes.store(PROVIDER_AHEAD_BYTES_MAX + 1, Ordering::SeqCst);
+        assert!(ahead.wait().now_or_never().is_none(), "the reader is behind");
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let mut events = tokio_stream::wrappers::UnboundedReceiverStream::new(receiver);
+        assert!(ahead.next(&mut events).now_or_never().is_none());
+        assert!(ahead.wait().now_or_never().is_some(), "the reader has caught up");
+        ahead.bytes.store(PROVIDER_AHEAD_BYTES_MAX + 1, Ordering::SeqCst);
+        assert!(ahead.wait().now_or_never().is_some(), "an event may be larger than what may run ahead");
+        sender.send(1).unwrap();
+        assert_eq!(ahead.next(&mut events).await, Some(1));
+        assert!(ahead.wait().now_or_never().is_none(), "the reader is busy with its event");
     }
 }

@@ -4,8 +4,8 @@ use super::line::{Ahead, Line, Transport};
 use super::speaker::{Speaker, chars_in, grounded};
 use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
 use crate::catalog::ProviderEntry;
-use crate::routing::{output, prompt};
 use crate::question::Frame;
+use crate::routing::{output, prompt};
 use crate::turn::DraftContent;
 use async_openai::Client;
 use async_openai::config::{Config, OPENAI_API_BASE};
@@ -39,20 +39,33 @@ struct EndpointParts {
 impl Endpoint {
     /// A base URL may carry a query; one with `api-version` is Azure's and takes the key in its own header.
     fn of(entry: &ProviderEntry) -> Result<Self, ProviderError> {
-        let malformed = |what: &str| ProviderError::Lasting(format!("opening provider {}: {what}; correct it in config.toml", entry.name));
-        let mut url = url::Url::parse(entry.base_url.as_deref().unwrap_or(OPENAI_API_BASE)).map_err(|_error| malformed("its base_url is no URL"))?;
+        let malformed = |what: &str| {
+            ProviderError::Lasting(format!("opening provider {}: {what}; correct it in config.toml", entry.name))
+        };
+        let mut url = url::Url::parse(entry.base_url.as_deref().unwrap_or(OPENAI_API_BASE))
+            .map_err(|_error| malformed("its base_url is no URL"))?;
         let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         url.set_query(None);
         let mut headers = HeaderMap::new();
         if let Some(key) = &entry.api_key {
             let azure = query.iter().any(|(name, _)| name == "api-version");
-            let (name, text) = if azure { (HeaderName::from_static("api-key"), key.expose_secret().to_owned()) } else { (AUTHORIZATION, format!("Bearer {}", key.expose_secret())) };
-            let mut value = HeaderValue::from_str(&text).map_err(|_error| malformed("its api key holds characters a header cannot carry"))?;
+            let (name, text) = if azure {
+                (HeaderName::from_static("api-key"), key.expose_secret().to_owned())
+            } else {
+                (AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
+            };
+            let mut value = HeaderValue::from_str(&text)
+                .map_err(|_error| malformed("its api key holds characters a header cannot carry"))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
         let key = entry.api_key.clone().unwrap_or_else(|| SecretString::from(String::new()));
-        Ok(Self(Arc::new(EndpointParts { base_url: url.as_str().trim_end_matches('/').to_owned(), query, headers, key })))
+        Ok(Self(Arc::new(EndpointParts {
+            base_url: url.as_str().trim_end_matches('/').to_owned(),
+            query,
+            headers,
+            key,
+        })))
     }
 }
 
@@ -92,7 +105,9 @@ impl Provider for OpenAi {
 
     fn chat(&self, call: PassedCall) -> ProviderFuture<Said> {
         let this = self.clone();
-        Box::pin(async move { if call.sink.is_streaming() { this.chat_in_chunks(call).await } else { this.chat_whole(call.body).await } })
+        Box::pin(async move {
+            if call.sink.is_streaming() { this.chat_in_chunks(call).await } else { this.chat_whole(call.body).await }
+        })
     }
 
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said> {
@@ -115,7 +130,8 @@ impl OpenAi {
             return self.grounded_in_words(body, call).await;
         }
         let answer = self.complete(body).await?;
-        let text = answer.pointer("/choices/0/message/content").and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+        let text =
+            answer.pointer("/choices/0/message/content").and_then(Value::as_str).filter(|text| !text.trim().is_empty());
         let text = text.ok_or_else(|| self.line.lasting("answered without words"))?.to_owned();
         Ok(said(&answer, chars_in(&text), grounded(text)))
     }
@@ -127,7 +143,8 @@ impl OpenAi {
         while let Some(chunk) = ahead.next(&mut chunks).await {
             let chunk = self.checked(chunk).map_err(|error| error.after(speaker.chars()))?;
             heard.note(&chunk);
-            if let Some(words) = chunk.pointer("/choices/0/delta/content").and_then(Value::as_str).filter(|words| !words.is_empty())
+            if let Some(words) =
+                chunk.pointer("/choices/0/delta/content").and_then(Value::as_str).filter(|words| !words.is_empty())
                 && speaker.say(words).await.is_err()
             {
                 let relayed_chars = speaker.chars();
@@ -166,7 +183,8 @@ impl OpenAi {
         while let Some(chunk) = ahead.next(&mut chunks).await {
             let chunk = self.checked(chunk).map_err(|error| error.after(relayed_chars))?;
             heard.note(&chunk);
-            let usage_only = chunk.get("usage").is_some_and(Value::is_object) && chunk.get("choices").and_then(Value::as_array).is_none_or(Vec::is_empty);
+            let usage_only = chunk.get("usage").is_some_and(Value::is_object)
+                && chunk.get("choices").and_then(Value::as_array).is_none_or(Vec::is_empty);
             if usage_only {
                 continue;
             }
@@ -202,7 +220,11 @@ impl OpenAi {
         }
     }
 
-    async fn open_stream(&self, mut body: Value, ahead: &Arc<Ahead>) -> Result<impl Stream<Item = Result<Value, OpenAIError>> + Unpin + use<>, ProviderError> {
+    async fn open_stream(
+        &self,
+        mut body: Value,
+        ahead: &Arc<Ahead>,
+    ) -> Result<impl Stream<Item = Result<Value, OpenAIError>> + Unpin + use<>, ProviderError> {
         if let Some(fields) = body.as_object_mut() {
             fields.insert("stream".into(), Value::Bool(true));
             // without it nothing says what the stream cost
@@ -241,9 +263,13 @@ impl OpenAi {
             },
             OpenAIError::Reqwest(error) => self.line.broken(&error),
             OpenAIError::StreamError(_) => self.line.passing("broke off its stream"),
-            OpenAIError::ApiError(answer) => self.line.passing(&format!("answered with status {}", answer.status_code.as_u16())),
+            OpenAIError::ApiError(answer) => {
+                self.line.passing(&format!("answered with status {}", answer.status_code.as_u16()))
+            }
             OpenAIError::JSONDeserialize(..) => self.line.lasting("answered what is not JSON"),
-            OpenAIError::InvalidArgument(_) | OpenAIError::FileSaveError(_) | OpenAIError::FileReadError(_) => self.line.lasting("cannot be sent this request"),
+            OpenAIError::InvalidArgument(_) | OpenAIError::FileSaveError(_) | OpenAIError::FileReadError(_) => {
+                self.line.lasting("cannot be sent this request")
+            }
         }
     }
 }
@@ -287,7 +313,13 @@ impl Heard {
 
 fn said_of(answer: Value, relayed_chars: u64) -> Said {
     let (prompt_tokens, completion_tokens) = tokens_of(answer.get("usage"));
-    Said { content: DraftContent::Completion(answer), prompt_tokens, completion_tokens, relayed_chars, cut_short: false }
+    Said {
+        content: DraftContent::Completion(answer),
+        prompt_tokens,
+        completion_tokens,
+        relayed_chars,
+        cut_short: false,
+    }
 }
 
 fn said(answer: &Value, relayed_chars: u64, content: DraftContent) -> Said {
@@ -309,7 +341,10 @@ fn spoken_chars(body: &Value, part: &str) -> u64 {
 /// OpenAI's reasoning models take their limit under another name and no temperature but their own; other servers know
 /// only the older name.
 fn name_token_limit(body: &mut Value) {
-    let reasons = body.get("model").and_then(Value::as_str).is_some_and(|model| ["o1", "o3", "o4", "gpt-5"].iter().any(|family| model.starts_with(family)));
+    let reasons = body
+        .get("model")
+        .and_then(Value::as_str)
+        .is_some_and(|model| ["o1", "o3", "o4", "gpt-5"].iter().any(|family| model.starts_with(family)));
     if let Some(fields) = body.as_object_mut().filter(|_| reasons) {
         if let Some(limit) = fields.shift_remove("max_tokens") {
             fields.entry("max_completion_tokens").or_insert(limit);

@@ -1,6 +1,6 @@
 //! Relays a grounded answer while it is still coming, and recognises an abstention before a letter of it is relayed.
-use crate::routing::prompt;
 use crate::question::Frame;
+use crate::routing::prompt;
 use crate::turn::{DraftContent, FrameSink, HungUp};
 
 /// The words of one grounded answer on their way.

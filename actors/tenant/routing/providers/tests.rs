@@ -15,7 +15,14 @@ pub(super) fn open(kind: &str, base_url: &str) -> Arc<dyn Provider> {
 }
 
 pub(super) fn grounded_call(sink: FrameSink) -> GroundedCall {
-    GroundedCall { question: "Does salt dissolve?".into(), passages: passages(), model: "model".into(), temperature: 0.0, max_tokens: 50, sink }
+    GroundedCall {
+        question: "Does salt dissolve?".into(),
+        passages: passages(),
+        model: "model".into(),
+        temperature: 0.0,
+        max_tokens: 50,
+        sink,
+    }
 }
 
 pub(super) fn passed_call(body: Value, sink: FrameSink) -> PassedCall {
@@ -34,7 +41,9 @@ pub(super) fn channel() -> (FrameSink, mpsc::Receiver<Frame>) {
 
 fn whole_answer(kind: &str, text: &str) -> Value {
     match kind {
-        "anthropic" => json!({"id": "m1", "model": "m", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": {"input_tokens": 11, "output_tokens": 7}}),
+        "anthropic" => {
+            json!({"id": "m1", "model": "m", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": {"input_tokens": 11, "output_tokens": 7}})
+        }
         _ => openai_answer(text),
     }
 }
@@ -54,7 +63,10 @@ fn the_table_names_each_kind_once_and_opens_it() {
 fn what_cannot_be_opened_is_said_without_the_key() {
     for kind in NETWORK_KINDS {
         let (_, constructor) = ALL.iter().find(|(known, _)| *known == kind).unwrap();
-        let unusable = ProviderEntry { api_key: Some(secrecy::SecretString::from("line\nbreak-secret".to_owned())), ..entry("upstream", kind, "http://127.0.0.1:9") };
+        let unusable = ProviderEntry {
+            api_key: Some(secrecy::SecretString::from("line\nbreak-secret".to_owned())),
+            ..entry("upstream", kind, "http://127.0.0.1:9")
+        };
         for entry in [entry("upstream", kind, "no url"), unusable] {
             let error = constructor(&entry).err().unwrap().to_string();
             assert!(error.contains("upstream") && !error.contains("break-secret"), "{error}");
@@ -65,19 +77,24 @@ fn what_cannot_be_opened_is_said_without_the_key() {
 #[actix::test]
 async fn every_network_kind_answers_from_passages() {
     for kind in NETWORK_KINDS {
-        let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &whole_answer(kind, "It does [1].")))]).await;
+        let upstream =
+            Upstream::playing(vec![Wire::Close(http_json("200 OK", &whole_answer(kind, "It does [1].")))]).await;
         let said = open(kind, &upstream.url).answer(grounded_call(FrameSink::whole())).await.unwrap();
         assert_eq!(said.content, DraftContent::Grounded { text: "It does [1].".into(), spans: Vec::new() });
         assert_eq!((said.prompt_tokens, said.completion_tokens, said.cut_short), (Some(11), Some(7), false), "{kind}");
         let request = &upstream.requests()[0];
-        assert!(request.contains("Salt dissolves in water.") && request.contains("sk-very-secret-key"), "{kind}: {request}");
+        assert!(
+            request.contains("Salt dissolves in water.") && request.contains("sk-very-secret-key"),
+            "{kind}: {request}"
+        );
     }
 }
 
 #[actix::test]
 async fn every_network_kind_abstains_by_the_agreed_word() {
     for kind in NETWORK_KINDS {
-        let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &whole_answer(kind, prompt::ABSTENTION)))]).await;
+        let upstream =
+            Upstream::playing(vec![Wire::Close(http_json("200 OK", &whole_answer(kind, prompt::ABSTENTION)))]).await;
         let said = open(kind, &upstream.url).answer(grounded_call(FrameSink::whole())).await.unwrap();
         assert!(matches!(said.content, DraftContent::Abstained { .. }), "{kind}");
     }
@@ -135,7 +152,13 @@ async fn statuses_and_bodies_are_told_apart() {
         (http("200 OK", json_type, "[]"), Worth::Lasting),
         (http("200 OK", json_type, "null"), Worth::Lasting),
         (http_json("200 OK", &json!({"choices": []})), Worth::Lasting),
-        (http_json("200 OK", &json!({"error": {"message": "bad sk-very-secret-key", "type": "invalid_request_error"}})), Worth::Lasting),
+        (
+            http_json(
+                "200 OK",
+                &json!({"error": {"message": "bad sk-very-secret-key", "type": "invalid_request_error"}}),
+            ),
+            Worth::Lasting,
+        ),
         (http_json("200 OK", &json!({"error": {"message": "later", "type": "overloaded_error"}})), Worth::Passing),
         (http_json("200 OK", &json!({"error": {"message": "later", "code": 503}})), Worth::Passing),
         (format!("HTTP/1.1 200 OK\r\n{json_type}content-length: 99999999\r\n\r\n"), Worth::Lasting),
@@ -155,7 +178,10 @@ async fn statuses_and_bodies_are_told_apart() {
                 .unwrap_err();
                 assert_eq!(worth(&error), *expected, "{kind} {door}: {error} to {answer:.200}");
                 let text = error.to_string();
-                assert!(!text.contains("secret") && text.len() < 500 && text.starts_with("provider upstream "), "{kind}: {text}");
+                assert!(
+                    !text.contains("secret") && text.len() < 500 && text.starts_with("provider upstream "),
+                    "{kind}: {text}"
+                );
             }
             assert_eq!(upstream.requests().len(), 2, "{kind} sent hidden retries on {answer:.200}");
         }
@@ -165,7 +191,10 @@ async fn statuses_and_bodies_are_told_apart() {
 #[actix::test]
 async fn an_endless_answer_is_given_up() {
     for kind in NETWORK_KINDS {
-        let endless = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\"{}", "x".repeat(17 << 20));
+        let endless = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\"{}",
+            "x".repeat(17 << 20)
+        );
         let upstream = Upstream::playing(vec![Wire::Close(endless)]).await;
         let error = open(kind, &upstream.url).chat(passed_call(chat_body(), FrameSink::whole())).await.unwrap_err();
         assert_eq!(worth(&error), Worth::Lasting, "{kind}: {error}");
@@ -179,7 +208,10 @@ async fn nobody_there_and_nobody_answering_may_pass() {
         let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = closed.local_addr().unwrap();
         drop(closed);
-        let error = open(kind, &format!("http://{address}")).chat(passed_call(chat_body(), FrameSink::whole())).await.unwrap_err();
+        let error = open(kind, &format!("http://{address}"))
+            .chat(passed_call(chat_body(), FrameSink::whole()))
+            .await
+            .unwrap_err();
         assert_eq!(worth(&error), Worth::Passing, "{error}");
         let silent = Upstream::playing(vec![Wire::Hold(String::new())]).await;
         let (_, constructor) = ALL.iter().find(|(known, _)| *known == kind).unwrap();
@@ -193,19 +225,28 @@ async fn nobody_there_and_nobody_answering_may_pass() {
 async fn openai_passes_unknown_fields_both_ways() {
     let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &openai_answer("hi")))]).await;
     let body = json!({"model": "model", "messages": [], "stream": true, "stream_options": {}, "x_mine": [1, {"deep": null}], "temperature": 0.7});
-    let said = open("openai", &format!("{}/some/base/", upstream.url)).chat(passed_call(body, FrameSink::whole())).await.unwrap();
+    let said = open("openai", &format!("{}/some/base/", upstream.url))
+        .chat(passed_call(body, FrameSink::whole()))
+        .await
+        .unwrap();
     let DraftContent::Completion(answer) = said.content else { panic!() };
     assert_eq!(answer, openai_answer("hi"));
     let request = &upstream.requests()[0];
     assert!(request.starts_with("POST /some/base/chat/completions HTTP/1.1\r\n"), "{request}");
     let (_, sent) = request.split_once("\r\n\r\n").unwrap();
-    assert_eq!(serde_json::from_str::<Value>(sent).unwrap(), json!({"model": "model", "messages": [], "x_mine": [1, {"deep": null}], "temperature": 0.7}));
+    assert_eq!(
+        serde_json::from_str::<Value>(sent).unwrap(),
+        json!({"model": "model", "messages": [], "x_mine": [1, {"deep": null}], "temperature": 0.7})
+    );
 }
 
 #[actix::test]
 async fn azure_takes_its_key_in_its_own_header_and_its_version_in_the_query() {
     let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &openai_answer("hi")))]).await;
-    let _said = open("openai", &format!("{}/openai/deployments/d?api-version=2024-06-01", upstream.url)).chat(passed_call(chat_body(), FrameSink::whole())).await.unwrap();
+    let _said = open("openai", &format!("{}/openai/deployments/d?api-version=2024-06-01", upstream.url))
+        .chat(passed_call(chat_body(), FrameSink::whole()))
+        .await
+        .unwrap();
     let request = upstream.requests()[0].to_lowercase();
     assert!(request.starts_with("post /openai/deployments/d/chat/completions?api-version=2024-06-01 "), "{request}");
     assert!(request.contains("api-key: sk-very-secret-key") && !request.contains("authorization"), "{request}");
@@ -213,12 +254,17 @@ async fn azure_takes_its_key_in_its_own_header_and_its_version_in_the_query() {
 
 #[actix::test]
 async fn reasoning_models_get_their_own_limit() {
-    for (model, field, other) in [("gpt-5-mini", "max_completion_tokens", "max_tokens"), ("llama-3", "max_tokens", "max_completion_tokens")] {
+    for (model, field, other) in
+        [("gpt-5-mini", "max_completion_tokens", "max_tokens"), ("llama-3", "max_tokens", "max_completion_tokens")]
+    {
         let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &openai_answer("It does [1].")))]).await;
         let call = GroundedCall { model: model.into(), ..grounded_call(FrameSink::whole()) };
         let _said = open("openai", &upstream.url).answer(call).await.unwrap();
         let request = &upstream.requests()[0];
-        assert!(request.contains(&format!("\"{field}\":50")) && !request.contains(&format!("\"{other}\"")), "{request}");
+        assert!(
+            request.contains(&format!("\"{field}\":50")) && !request.contains(&format!("\"{other}\"")),
+            "{request}"
+        );
     }
 }
 
@@ -228,7 +274,10 @@ async fn embeddings_pass_through_openai_and_anthropic_offers_none() {
     let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &answer))]).await;
     let body = json!({"model": "e", "input": ["salt"]});
     let said = open("openai", &upstream.url).embed(passed_call(body.clone(), FrameSink::whole())).await.unwrap();
-    assert_eq!((said.content, said.prompt_tokens, said.completion_tokens), (DraftContent::Completion(answer), Some(3), Some(0)));
+    assert_eq!(
+        (said.content, said.prompt_tokens, said.completion_tokens),
+        (DraftContent::Completion(answer), Some(3), Some(0))
+    );
     assert!(upstream.requests()[0].starts_with("POST /embeddings "));
     let error = open("anthropic", &upstream.url).embed(passed_call(body, FrameSink::whole())).await.unwrap_err();
     assert_eq!(worth(&error), Worth::Lasting);
@@ -238,8 +287,14 @@ async fn embeddings_pass_through_openai_and_anthropic_offers_none() {
 #[actix::test]
 async fn anthropic_is_asked_in_its_own_shape() {
     let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &whole_answer("anthropic", "hi")))]).await;
-    let _said = open("anthropic", &format!("{}/v1/", upstream.url)).chat(passed_call(chat_body(), FrameSink::whole())).await.unwrap();
+    let _said = open("anthropic", &format!("{}/v1/", upstream.url))
+        .chat(passed_call(chat_body(), FrameSink::whole()))
+        .await
+        .unwrap();
     let request = upstream.requests()[0].to_lowercase();
     assert!(request.starts_with("post /v1/messages http/1.1"), "{request}");
-    assert!(request.contains("x-api-key: sk-very-secret-key") && request.contains("anthropic-version: 2023-06-01"), "{request}");
+    assert!(
+        request.contains("x-api-key: sk-very-secret-key") && request.contains("anthropic-version: 2023-06-01"),
+        "{request}"
+    );
 }
