@@ -3,7 +3,8 @@ use super::corpus::{Corpus, NotServed};
 use super::indexer::{self, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
-    CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate, Rejudge, RemoveDocument, ShowDocument,
+    CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate, Rejudge, RemoveDocument,
+    ShowDocument,
 };
 use super::parse::Sandbox;
 use super::pools::{Pools, off_the_arbiter};
@@ -21,13 +22,10 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Ingest requests of one tenant under way at once; each may hold a body in memory.
 const INGESTS_MAX: usize = 4;
-/// A room nobody knocked at for this long closes its index.
-const IDLE_MS: u64 = 60_000;
 
 /// What the room is given.
 pub struct RetrievalParts {
@@ -58,8 +56,6 @@ pub struct RetrievalRoom {
     /// Tasks under way: what the mailbox bounds as messages, this bounds as tasks.
     tasks: Arc<Semaphore>,
     ingests: Arc<Semaphore>,
-    last_knock_unix_ms: u64,
-    watch: Option<SpawnHandle>,
     work: Option<mpsc::Receiver<Work>>,
     _obituary: Obituary,
 }
@@ -79,7 +75,6 @@ impl RetrievalRoom {
     pub(super) fn furnish(parts: RetrievalParts) -> Self {
         let (queue, work) = mpsc::channel(indexer::WORK_MAX);
         let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.pools));
-        let last_knock_unix_ms = parts.clock.now_unix_ms();
         Self {
             desk: Desk { corpus, sandbox: parts.sandbox, queue },
             clock: parts.clock,
@@ -87,46 +82,28 @@ impl RetrievalRoom {
             search_exit: parts.search_exit,
             tasks: Arc::new(Semaphore::new(MAILBOX_MAX)),
             ingests: Arc::new(Semaphore::new(INGESTS_MAX)),
-            last_knock_unix_ms,
-            watch: None,
             work: Some(work),
             _obituary: parts.obituary,
         }
     }
 
     /// Notes a knock and, where a permit is left, lets it in.
-    fn knock(&mut self, permits: &Arc<Semaphore>, ctx: &mut Context<Self>) -> Outcome<OwnedSemaphorePermit> {
-        self.last_knock_unix_ms = self.clock.now_unix_ms();
-        if self.watch.is_none() {
-            self.watch = Some(ctx.run_interval(Duration::from_millis(IDLE_MS / 2), Self::look_for_idleness));
-        }
+    fn knock(&self, permits: &Arc<Semaphore>) -> Outcome<OwnedSemaphorePermit> {
+        self.desk.corpus.note_knock(self.clock.now_unix_ms());
         Arc::clone(permits).try_acquire_owned().map_err(|_none_left| Undelivered::Full.into())
     }
 
-    fn let_in(&mut self, ctx: &mut Context<Self>) -> Outcome<OwnedSemaphorePermit> {
-        let permits = Arc::clone(&self.tasks);
-        self.knock(&permits, ctx)
-    }
-
-    fn look_for_idleness(&mut self, ctx: &mut Context<Self>) {
-        if self.clock.now_unix_ms().saturating_sub(self.last_knock_unix_ms) >= IDLE_MS {
-            self.passivate(ctx);
-        }
-    }
-
-    fn passivate(&mut self, ctx: &mut Context<Self>) {
-        if let Some(watch) = self.watch.take() {
-            ctx.cancel_future(watch);
-        }
-        let desk = self.desk.clone();
-        actix::spawn(async move {
-            // Whether it closed or was closed already, the next knock opens it.
-            let _closed = desk.ask_index(Work::Sleep).await;
-        });
+    fn let_in(&self) -> Outcome<OwnedSemaphorePermit> {
+        self.knock(&self.tasks)
     }
 
     /// Runs a task that changes documents; ends the room where the task says so.
-    fn change(&self, ctx: &Context<Self>, permit: OwnedSemaphorePermit, task: impl Future<Output = Afterwards> + 'static) {
+    fn change(
+        &self,
+        ctx: &Context<Self>,
+        permit: OwnedSemaphorePermit,
+        task: impl Future<Output = Afterwards> + 'static,
+    ) {
         let room = ctx.address();
         actix::spawn(async move {
             let _until_done = permit;
@@ -143,7 +120,7 @@ impl Actor for RetrievalRoom {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         if let Some(work) = self.work.take() {
-            actix::spawn(indexer::run(Arc::clone(&self.desk.corpus), work));
+            actix::spawn(indexer::run(Arc::clone(&self.desk.corpus), Arc::clone(&self.clock), work));
         }
     }
 }
@@ -159,8 +136,8 @@ impl Handler<End> for RetrievalRoom {
 impl Handler<Turn<Admitted>> for RetrievalRoom {
     type Result = ();
 
-    fn handle(&mut self, turn: Turn<Admitted>, ctx: &mut Context<Self>) {
-        let permit = match self.let_in(ctx) {
+    fn handle(&mut self, turn: Turn<Admitted>, _ctx: &mut Context<Self>) {
+        let permit = match self.let_in() {
             Ok(permit) => permit,
             Err(rejection) => return turn.refuse(rejection),
         };
@@ -215,15 +192,17 @@ impl Handler<IngestDocuments> for RetrievalRoom {
     type Result = ();
 
     fn handle(&mut self, request: IngestDocuments, ctx: &mut Context<Self>) {
-        let permits = Arc::clone(&self.ingests);
-        let permit = match self.knock(&permits, ctx) {
+        let permit = match self.knock(&self.ingests) {
             Ok(permit) => permit,
             Err(rejection) => return request.reply.answer(Err(rejection)),
         };
         let IngestDocuments { documents, principal, reply } = request;
         let desk = self.desk.clone();
-        let occasion =
-            Occasion { policy: desk.corpus.policy.load_full(), now_unix_ms: self.clock.now_unix_ms(), by: principal.key_id };
+        let occasion = Occasion {
+            policy: desk.corpus.policy.load_full(),
+            now_unix_ms: self.clock.now_unix_ms(),
+            by: principal.key_id,
+        };
         self.change(ctx, permit, async move { desk.ingest(documents, occasion, reply).await });
     }
 }
@@ -232,7 +211,7 @@ impl Handler<RemoveDocument> for RetrievalRoom {
     type Result = ();
 
     fn handle(&mut self, request: RemoveDocument, ctx: &mut Context<Self>) {
-        let permit = match self.let_in(ctx) {
+        let permit = match self.let_in() {
             Ok(permit) => permit,
             Err(rejection) => return request.reply.answer(Err(rejection)),
         };
@@ -245,9 +224,9 @@ impl Handler<RemoveDocument> for RetrievalRoom {
 impl Handler<ListDocuments> for RetrievalRoom {
     type Result = ();
 
-    fn handle(&mut self, request: ListDocuments, ctx: &mut Context<Self>) {
+    fn handle(&mut self, request: ListDocuments, _ctx: &mut Context<Self>) {
         let ListDocuments { after, limit, reply } = request;
-        let permit = match self.let_in(ctx) {
+        let permit = match self.let_in() {
             Ok(permit) => permit,
             Err(rejection) => return reply.answer(Err(rejection)),
         };
@@ -269,9 +248,9 @@ fn shown(corpus: &Corpus, held: super::rules::Held) -> DocumentView {
 impl Handler<ShowDocument> for RetrievalRoom {
     type Result = ();
 
-    fn handle(&mut self, request: ShowDocument, ctx: &mut Context<Self>) {
+    fn handle(&mut self, request: ShowDocument, _ctx: &mut Context<Self>) {
         let ShowDocument { id, reply } = request;
-        let permit = match self.let_in(ctx) {
+        let permit = match self.let_in() {
             Ok(permit) => permit,
             Err(rejection) => return reply.answer(Err(rejection)),
         };
@@ -292,9 +271,9 @@ impl Handler<ShowDocument> for RetrievalRoom {
 impl Handler<Rejudge> for RetrievalRoom {
     type Result = ();
 
-    fn handle(&mut self, request: Rejudge, ctx: &mut Context<Self>) {
+    fn handle(&mut self, request: Rejudge, _ctx: &mut Context<Self>) {
         let Rejudge { policy, reply } = request;
-        let permit = match self.let_in(ctx) {
+        let permit = match self.let_in() {
             Ok(permit) => permit,
             Err(rejection) => return reply.answer(Err(rejection)),
         };
@@ -312,8 +291,12 @@ impl Handler<Rejudge> for RetrievalRoom {
 impl Handler<Passivate> for RetrievalRoom {
     type Result = ();
 
-    fn handle(&mut self, _message: Passivate, ctx: &mut Context<Self>) {
-        self.passivate(ctx);
+    fn handle(&mut self, _message: Passivate, _ctx: &mut Context<Self>) {
+        let desk = self.desk.clone();
+        actix::spawn(async move {
+            // Whether it closed or was closed already, the next knock opens it.
+            let _closed = desk.ask_index(Work::Sleep).await;
+        });
     }
 }
 

@@ -53,6 +53,7 @@ pub struct Corpus {
     truth: OnceCell<Arc<Truth>>,
     shown: ArcSwap<Shown>,
     searchable: AtomicU64,
+    last_knock_unix_ms: AtomicU64,
 }
 
 impl Corpus {
@@ -67,6 +68,7 @@ impl Corpus {
             truth: OnceCell::new(),
             shown: ArcSwap::from_pointee(Shown::default()),
             searchable: AtomicU64::new(0),
+            last_knock_unix_ms: AtomicU64::new(0),
         }
     }
 
@@ -106,7 +108,10 @@ impl Corpus {
     ///
     /// # Errors
     /// Those of `read`.
-    pub async fn read<T: Send + 'static>(self: &Arc<Self>, read: impl FnOnce(&Truth) -> Result<T, TruthError> + Send + 'static) -> Outcome<T> {
+    pub async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Truth) -> Result<T, TruthError> + Send + 'static,
+    ) -> Outcome<T> {
         let truth = self.truth().await?;
         Ok(off_the_arbiter(&self.pools.searches, move || read(&truth)).await??)
     }
@@ -143,6 +148,17 @@ impl Corpus {
     #[must_use]
     pub fn current(&self) -> Option<Arc<Served>> {
         self.shown.load().current.clone()
+    }
+
+    /// Notes that somebody came.
+    pub fn note_knock(&self, now_unix_ms: u64) {
+        self.last_knock_unix_ms.fetch_max(now_unix_ms, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since somebody came.
+    #[must_use]
+    pub fn idle_ms(&self, now_unix_ms: u64) -> u64 {
+        now_unix_ms.saturating_sub(self.last_knock_unix_ms.load(Ordering::Relaxed))
     }
 
     /// Documents that could be found when something was served last; 0 before that.

@@ -1,7 +1,7 @@
 //! Keeps the index in step with the documents. Every method blocks; [`super::indexer`] calls one at a time.
+use super::chunk::{Piece, chunk};
 use super::corpus::Corpus;
 use super::index::{Chunk, FirstOfDocument, IndexError, SearchIndex, Stamp, Writer};
-use super::chunk::{Piece, chunk};
 use super::rules::{Held, Verdict, judge};
 use super::truth::{Truth, TruthError};
 use std::fs::{File, TryLockError};
@@ -211,7 +211,8 @@ impl Engine {
         };
         let pieces = chunk(&text, &held.accepted.page_starts);
         let policy = self.corpus.policy.load_full();
-        let (verdict, admitted) = judge(&policy.guard, &held.accepted.source, pieces.iter().map(|piece| piece.text.as_str()));
+        let (verdict, admitted) =
+            judge(&policy.guard, &held.accepted.source, pieces.iter().map(|piece| piece.text.as_str()));
         let is_news = verdict != held.verdict;
         let ready = Ready { held: Held { verdict, ..held }, pieces, admitted };
         self.put(&ready)?;
@@ -226,7 +227,9 @@ impl Engine {
         let Held { accepted, verdict: Verdict { trust_score, .. }, .. } = &ready.held;
         writer.remove(&accepted.id);
         let mut first = FirstOfDocument::Yes;
-        for ((number, piece), _admitted) in (0_u32..).zip(&ready.pieces).zip(&ready.admitted).filter(|(_piece, admitted)| **admitted) {
+        for ((number, piece), _admitted) in
+            (0_u32..).zip(&ready.pieces).zip(&ready.admitted).filter(|(_piece, admitted)| **admitted)
+        {
             let chunk = Chunk {
                 document_id: accepted.id.as_str(),
                 title: &accepted.title,
@@ -303,12 +306,6 @@ impl Engine {
         writer.compact()?;
         self.publish()?;
         Ok(writer.finish()?)
-    }
-
-    /// Closes everything; nothing is served until the next [`Engine::open`].
-    pub fn close(&mut self) {
-        self.corpus.hide();
-        self.open = None;
     }
 }
 

@@ -18,7 +18,9 @@ use tantivy::schema::{Field, IndexRecordOption, STORED, Schema, TextFieldIndexin
 use tantivy::tokenizer::{
     Language, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream, Tokenizer,
 };
-use tantivy::{DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
+use tantivy::{
+    DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term,
+};
 
 const ANALYSER: &str = "words";
 /// Distinct words of one query that are looked up; the rest of a very long question adds cost, not quality.
@@ -133,7 +135,11 @@ impl SearchIndex {
         let mut index = if Index::exists(&directory).map_err(failed(doing))? {
             Index::open(directory).map_err(failed(doing))?
         } else {
-            let settings = IndexSettings { docstore_blocksize: STORE_BLOCK_BYTES, docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
+            let settings = IndexSettings {
+                docstore_blocksize: STORE_BLOCK_BYTES,
+                docstore_compress_dedicated_thread: false,
+                ..IndexSettings::default()
+            };
             Index::create(directory, schema.clone(), settings).map_err(failed(doing))?
         };
         if index.schema() != schema {
@@ -184,8 +190,13 @@ impl SearchIndex {
     /// # Errors
     /// [`IndexError`] where another writer is open or the index is damaged.
     pub fn writer(&self) -> Result<Writer, IndexError> {
-        let options = IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1).memory_budget_per_thread(WRITER_BYTES).build();
-        let writer: IndexWriter = self.index.writer_with_options(options).map_err(failed("opening the index's writer"))?;
+        let options = IndexWriterOptions::builder()
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .memory_budget_per_thread(WRITER_BYTES)
+            .build();
+        let writer: IndexWriter =
+            self.index.writer_with_options(options).map_err(failed("opening the index's writer"))?;
         writer.set_merge_policy(Box::new(LogMergePolicy::default()));
         Ok(Writer { writer, fields: self.fields })
     }
@@ -269,7 +280,8 @@ impl View {
     }
 
     fn word(&self, word: &str, count: f32) -> Box<dyn Query> {
-        let term = Box::new(TermQuery::new(Term::from_field_text(self.fields.text, word), IndexRecordOption::WithFreqs));
+        let term =
+            Box::new(TermQuery::new(Term::from_field_text(self.fields.text, word), IndexRecordOption::WithFreqs));
         if count > 1.0 { Box::new(BoostQuery::new(term, count)) } else { term }
     }
 }
@@ -332,7 +344,8 @@ impl Writer {
         let doing = "compacting the index";
         let segments = self.writer.index().searchable_segment_metas().map_err(failed(doing))?;
         let chunks: u32 = segments.iter().map(tantivy::SegmentMeta::num_docs).fold(0, u32::saturating_add);
-        let stale: Vec<_> = segments.iter().filter(|segment| segment.has_deletes()).map(tantivy::SegmentMeta::id).collect();
+        let stale: Vec<_> =
+            segments.iter().filter(|segment| segment.has_deletes()).map(tantivy::SegmentMeta::id).collect();
         let whole = chunks <= MERGED_WHOLE_CHUNKS_MAX && (!stale.is_empty() || segments.len() > SEGMENTS_IDLE_MAX);
         let merged = if whole { segments.iter().map(tantivy::SegmentMeta::id).collect() } else { stale };
         if !merged.is_empty() {
@@ -363,8 +376,9 @@ pub enum FirstOfDocument {
 fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
     let indexed = |tokenizer: &str, option, norms| {
-        TextOptions::default()
-            .set_indexing_options(TextFieldIndexing::default().set_tokenizer(tokenizer).set_index_option(option).set_fieldnorms(norms))
+        TextOptions::default().set_indexing_options(
+            TextFieldIndexing::default().set_tokenizer(tokenizer).set_index_option(option).set_fieldnorms(norms),
+        )
     };
     let name = || indexed("raw", IndexRecordOption::Basic, false);
     let fields = Fields {
@@ -379,7 +393,9 @@ fn schema() -> (Schema, Fields) {
 }
 
 fn analyser() -> TextAnalyzer {
-    let words = TextAnalyzer::builder(WordTokenizer::default()).filter(RemoveLongFilter::limit(WORD_BYTES_MAX)).filter(LowerCaser);
+    let words = TextAnalyzer::builder(WordTokenizer::default())
+        .filter(RemoveLongFilter::limit(WORD_BYTES_MAX))
+        .filter(LowerCaser);
     match StopWordFilter::new(Language::English) {
         Some(stop_words) => words.filter(stop_words).filter(Stemmer::new(Language::English)).build(),
         None => words.filter(Stemmer::new(Language::English)).build(),

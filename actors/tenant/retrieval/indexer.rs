@@ -2,6 +2,7 @@
 //! when nothing comes any more.
 use super::corpus::Corpus;
 use super::engine::{Batch, Engine, EngineError, Step};
+use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,10 @@ const COMMIT_GAP: Duration = Duration::from_millis(60);
 const COMMIT_WITHIN: Duration = Duration::from_millis(400);
 /// A writer is closed when no change has come for this long.
 const WRITER_LINGERS: Duration = Duration::from_millis(1_500);
+/// A room nobody knocked at for this long closes its index.
+const IDLE_MS: u64 = 60_000;
+/// How often an open index looks whether anybody still comes.
+const IDLE_LOOK: Duration = Duration::from_millis(IDLE_MS / 2);
 
 /// Where the outcome of a piece of work goes.
 pub type Done = oneshot::Sender<Outcome<()>>;
@@ -64,11 +69,15 @@ struct Indexer {
     permit: Option<OwnedSemaphorePermit>,
     uncommitted: Option<Uncommitted>,
     wrote: Instant,
+    /// When it was last looked whether anybody still comes.
+    looked: Instant,
+    clock: SharedClock,
 }
 
 /// Serves the queue until the room is gone. What was not committed then is in the journal.
-pub async fn run(corpus: Arc<Corpus>, mut queue: mpsc::Receiver<Work>) {
-    let mut indexer = Indexer { corpus, engine: None, permit: None, uncommitted: None, wrote: Instant::now() };
+pub async fn run(corpus: Arc<Corpus>, clock: SharedClock, mut queue: mpsc::Receiver<Work>) {
+    let now = Instant::now();
+    let mut indexer = Indexer { corpus, engine: None, permit: None, uncommitted: None, wrote: now, looked: now, clock };
     loop {
         let work = match indexer.due() {
             Some(due) => tokio::time::timeout_at(due, queue.recv()).await,
@@ -89,7 +98,8 @@ impl Indexer {
     fn due(&self) -> Option<Instant> {
         match self.uncommitted {
             Some(Uncommitted { first, last }) => Some((first + COMMIT_WITHIN).min(last + COMMIT_GAP)),
-            None => self.permit.as_ref().map(|_writing| self.wrote + WRITER_LINGERS),
+            None if self.permit.is_some() => Some(self.wrote + WRITER_LINGERS),
+            None => self.engine.as_ref().map(|_open| self.looked + IDLE_LOOK),
         }
     }
 
@@ -201,7 +211,7 @@ impl Indexer {
         Err(Rejection::retry_after(Code::Internal, detail, 1_000))
     }
 
-    /// What is due: a commit, or the closing of an idle writer.
+    /// What is due: a commit, the closing of an idle writer, or of an idle index.
     async fn tidy(&mut self) {
         if self.uncommitted.is_some() {
             drop(self.commit().await);
@@ -210,6 +220,9 @@ impl Indexer {
                 return;
             }
         }
+        if self.permit.is_none() {
+            return self.look_for_idleness().await;
+        }
         if let Err(trouble) = self.step(Engine::stop_writing).await {
             drop(self.rebuild(trouble).await);
             return;
@@ -217,16 +230,21 @@ impl Indexer {
         self.permit = None;
     }
 
+    async fn look_for_idleness(&mut self) {
+        self.looked = Instant::now();
+        if self.corpus.idle_ms(self.clock.now_unix_ms()) >= IDLE_MS {
+            drop(self.sleep().await);
+        }
+    }
+
     async fn sleep(&mut self) -> Outcome<()> {
         if self.uncommitted.is_some() {
             self.commit().await?;
         }
-        let closed = self.step(|engine| {
-            engine.close();
-            Ok(())
-        });
-        let outcome = closed.await;
-        self.permit = None;
-        outcome.map_err(|_panicked| Rejection::lost())
+        self.corpus.hide();
+        let (engine, permit) = (self.engine.take(), self.permit.take());
+        // Closing a writer joins its threads: not on an arbiter.
+        let closed = tokio::task::spawn_blocking(move || drop((engine, permit)));
+        closed.await.map_err(|_panicked| Rejection::lost())
     }
 }

@@ -72,7 +72,12 @@ impl Desk {
     }
 
     /// Takes documents in and answers when they are durable.
-    pub async fn ingest(&self, documents: Vec<NewDocument>, occasion: Occasion, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
+    pub async fn ingest(
+        &self,
+        documents: Vec<NewDocument>,
+        occasion: Occasion,
+        reply: ReplySlot<Vec<Ingested>>,
+    ) -> Afterwards {
         let ready = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
@@ -90,7 +95,8 @@ impl Desk {
         let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
         let policy = self.corpus.policy.load_full();
         let deciding = Arc::clone(&truth);
-        let decided = off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared)).await;
+        let decided =
+            off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared)).await;
         let decided = match decided.and_then(|decided| Ok(decided?)) {
             Ok(decided) => decided,
             Err(rejection) => {
@@ -107,7 +113,8 @@ impl Desk {
 
     async fn keep(&self, truth: &Arc<Truth>, decided: Decided, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
         let Decided { answers: places, keep } = decided;
-        let entries: Vec<Entry> = keep.iter().map(|prepared| Entry::DocumentAccepted(prepared.accepted.clone())).collect();
+        let entries: Vec<Entry> =
+            keep.iter().map(|prepared| Entry::DocumentAccepted(prepared.accepted.clone())).collect();
         let appended = match truth.journal().append(&entries).await.map_err(TruthError::from) {
             Ok(appended) => appended,
             Err(error) => {
@@ -124,7 +131,13 @@ impl Desk {
     }
 
     /// Takes an append over into the shelf and tells the index.
-    async fn take_over(&self, truth: &Arc<Truth>, ready: Vec<Ready>, removed: Vec<String>, last: Position) -> Afterwards {
+    async fn take_over(
+        &self,
+        truth: &Arc<Truth>,
+        ready: Vec<Ready>,
+        removed: Vec<String>,
+        last: Position,
+    ) -> Afterwards {
         let truth = Arc::clone(truth);
         let batch = off_the_arbiter(&self.corpus.pools.parsers, move || {
             let after = truth.mark().changed;
@@ -191,7 +204,8 @@ fn ready(prepared: Prepared, seq: u64) -> Ready {
 
 /// Decides about every document in turn and stores the bodies of those to be kept. Blocking; under the gate.
 fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) -> Result<Decided, TruthError> {
-    let mut decided = Decided { answers: Vec::with_capacity(preparation.len()), keep: Vec::with_capacity(preparation.len()) };
+    let mut decided =
+        Decided { answers: Vec::with_capacity(preparation.len()), keep: Vec::with_capacity(preparation.len()) };
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut kept_bytes = truth.mark().bytes;
     for document in preparation {
@@ -203,9 +217,12 @@ fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) 
             }
         };
         let id = prepared.accepted.id.clone();
-        let earlier = places.get(&id).and_then(|place| decided.keep.get(*place).map(|earlier| (*place, &earlier.accepted)));
+        let earlier =
+            places.get(&id).and_then(|place| decided.keep.get(*place).map(|earlier| (*place, &earlier.accepted)));
         let former = if earlier.is_some() { None } else { truth.get(&id)? };
-        if let Some((place, earlier)) = earlier.filter(|(_, earlier)| decide(Some((earlier, 0)), &prepared.accepted) != Decision::Take) {
+        if let Some((place, earlier)) =
+            earlier.filter(|(_, earlier)| decide(Some((earlier, 0)), &prepared.accepted) != Decision::Take)
+        {
             debug_assert_eq!(earlier.id, id, "a place belongs to its id");
             decided.answers.push(Answer::SameAs(place));
             continue;
@@ -238,7 +255,15 @@ fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) 
 
 fn not_taken(failed: Failed) -> Ingested {
     let Failed { id, title, rejection } = failed;
-    Ingested { id, title, chunks: 0, seq: 0, state: DocumentState::Failed, error: Some(rejection.detail), code: Some(rejection.code) }
+    Ingested {
+        id,
+        title,
+        chunks: 0,
+        seq: 0,
+        state: DocumentState::Failed,
+        error: Some(rejection.detail),
+        code: Some(rejection.code),
+    }
 }
 
 fn unchanged(held: &Held, seq: u64) -> Ingested {
@@ -256,7 +281,8 @@ fn unchanged(held: &Held, seq: u64) -> Ingested {
 fn answers(places: Vec<Answer>, kept: &[Prepared], first: u64) -> Vec<Ingested> {
     let kept = |place: usize, state: Option<DocumentState>| {
         let prepared = kept.get(place)?;
-        let quarantined = if prepared.verdict.admitted == 0 { DocumentState::Quarantined } else { DocumentState::Accepted };
+        let quarantined =
+            if prepared.verdict.admitted == 0 { DocumentState::Quarantined } else { DocumentState::Accepted };
         Some(Ingested {
             id: prepared.accepted.id.clone(),
             title: prepared.accepted.title.clone(),

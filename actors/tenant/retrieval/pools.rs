@@ -25,7 +25,11 @@ impl Pools {
     /// The permits of one node, with its own bound on writers. Made once, at boot.
     #[must_use]
     pub fn new(writers: Arc<Semaphore>) -> Self {
-        Self { writers, searches: Arc::new(Semaphore::new(SEARCHES_MAX)), parsers: Arc::new(Semaphore::new(PARSERS_MAX)) }
+        Self {
+            writers,
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            parsers: Arc::new(Semaphore::new(PARSERS_MAX)),
+        }
     }
 }
 
@@ -40,7 +44,10 @@ impl Default for Pools {
 ///
 /// # Errors
 /// [`Rejection::lost`] where the work panicked.
-pub async fn off_the_arbiter<T: Send + 'static>(permits: &Arc<Semaphore>, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+pub async fn off_the_arbiter<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Outcome<T> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(|_closed| Rejection::lost())?;
     let done = tokio::task::spawn_blocking(move || {
         let _until_done = permit;

@@ -69,14 +69,21 @@ pub type Preparation = Vec<Result<Prepared, Failed>>;
 ///
 /// # Errors
 /// [`Rejection::lost`] where the work was dropped; what is wrong with one document stands in its place.
-pub async fn prepare(sandbox: &Sandbox, pools: &Pools, documents: Vec<NewDocument>, occasion: &Occasion) -> Outcome<Preparation> {
+pub async fn prepare(
+    sandbox: &Sandbox,
+    pools: &Pools,
+    documents: Vec<NewDocument>,
+    occasion: &Occasion,
+) -> Outcome<Preparation> {
     let read = documents.into_iter().map(|document| read(sandbox, document, &occasion.policy));
     let mut read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
     // Two halves: one request uses as many threads as parse at once, and keeps its order.
     let second = read.split_off(read.len().div_ceil(PARALLEL));
     let half = |half: Vec<Result<Read, Failed>>| {
         let occasion = occasion.clone();
-        off_the_arbiter(&pools.parsers, move || half.into_iter().map(|read| finish(read?, &occasion)).collect::<Preparation>())
+        off_the_arbiter(&pools.parsers, move || {
+            half.into_iter().map(|read| finish(read?, &occasion)).collect::<Preparation>()
+        })
     };
     let (first, second) = tokio::join!(half(read), half(second));
     let mut all = first?;
@@ -98,7 +105,11 @@ enum Readable {
 }
 
 async fn read(sandbox: &Sandbox, document: NewDocument, policy: &PolicySnapshot) -> Result<Read, Failed> {
-    let named = |rejection| Failed { id: document.id.clone().unwrap_or_default(), title: document.title.clone().unwrap_or_default(), rejection };
+    let named = |rejection| Failed {
+        id: document.id.clone().unwrap_or_default(),
+        title: document.title.clone().unwrap_or_default(),
+        rejection,
+    };
     let intake = intake(&document, &policy.sovereignty).map_err(named)?;
     let content = match document.content {
         Content::Text(text) => Readable::Text(text),
@@ -134,9 +145,15 @@ fn finish(read: Read, occasion: &Occasion) -> Result<Prepared, Failed> {
         Readable::Text(text) => Parsed::from_text(text).map_err(|error| unreadable(&intake, &error))?,
         Readable::Parsed(parsed) => parsed,
     };
-    let title = intake.title.clone().or(parsed.title).or_else(|| intake.file_name.clone()).unwrap_or_else(|| first_line(&parsed.text));
+    let title = intake
+        .title
+        .clone()
+        .or(parsed.title)
+        .or_else(|| intake.file_name.clone())
+        .unwrap_or_else(|| first_line(&parsed.text));
     let pieces = chunk(&parsed.text, &parsed.page_starts);
-    let (verdict, admitted) = judge(&occasion.policy.guard, &intake.source, pieces.iter().map(|piece| piece.text.as_str()));
+    let (verdict, admitted) =
+        judge(&occasion.policy.guard, &intake.source, pieces.iter().map(|piece| piece.text.as_str()));
     let accepted = DocumentAccepted {
         text_sha256: sha256_hex(parsed.text.as_bytes()),
         chars: u64::try_from(parsed.text.chars().count()).unwrap_or(u64::MAX),
@@ -166,7 +183,9 @@ fn check_record(accepted: &DocumentAccepted) -> Outcome<()> {
     }
     match codec::encode(&Entry::DocumentAccepted(accepted.clone())) {
         Ok(record) if record.len() <= RECORD_BYTES_MAX => Ok(()),
-        Ok(_) | Err(_) => Err(Rejection::new(Code::TooLarge, "taking a document: it has too many pages for one record; split it")),
+        Ok(_) | Err(_) => {
+            Err(Rejection::new(Code::TooLarge, "taking a document: it has too many pages for one record; split it"))
+        }
     }
 }
 

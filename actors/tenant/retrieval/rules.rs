@@ -128,7 +128,9 @@ pub fn request_size(documents: usize) -> Outcome<()> {
         return Err(invalid("taking documents: the request has none; send at least one"));
     }
     if documents > DOCUMENTS_PER_REQUEST_MAX {
-        let detail = format!("taking documents: {documents} in one request are more than {DOCUMENTS_PER_REQUEST_MAX}; send several requests");
+        let detail = format!(
+            "taking documents: {documents} in one request are more than {DOCUMENTS_PER_REQUEST_MAX}; send several requests"
+        );
         return Err(Rejection::new(Code::TooLarge, detail));
     }
     Ok(())
@@ -153,7 +155,8 @@ pub fn intake(document: &NewDocument, sovereignty: &Sovereignty) -> Outcome<Inta
         Some(id) => id,
         None => derived_id(document, source.as_deref(), file_name.as_deref()),
     };
-    let region = optional("region", document.region.as_deref(), NAME_CHARS_MAX)?.unwrap_or_else(|| sovereignty.region.clone());
+    let region =
+        optional("region", document.region.as_deref(), NAME_CHARS_MAX)?.unwrap_or_else(|| sovereignty.region.clone());
     region_allowed(sovereignty, &region)
         .map_err(|reason| Rejection::new(Code::SovereigntyViolation, format!("taking a document: {reason}")))?;
     if document.signature.as_ref().is_some_and(|signature| signature.len() > SIGNATURE_BYTES_MAX) {
@@ -178,7 +181,9 @@ fn optional(what: &str, value: Option<&str>, chars_max: usize) -> Outcome<Option
         return Err(invalid(format!("taking a document: its {what} contains control characters; remove them")));
     }
     if value.chars().count() > chars_max {
-        return Err(invalid(format!("taking a document: its {what} is longer than {chars_max} characters; shorten it")));
+        return Err(invalid(format!(
+            "taking a document: its {what} is longer than {chars_max} characters; shorten it"
+        )));
     }
     Ok(Some(value.to_owned()))
 }
@@ -197,7 +202,9 @@ fn metadata(metadata: Option<&serde_json::Value>) -> Outcome<String> {
         Some(object @ serde_json::Value::Object(_)) => {
             let json = object.to_string();
             if json.len() > METADATA_BYTES_MAX {
-                return Err(invalid(format!("taking a document: its metadata is longer than {METADATA_BYTES_MAX} bytes of JSON")));
+                return Err(invalid(format!(
+                    "taking a document: its metadata is longer than {METADATA_BYTES_MAX} bytes of JSON"
+                )));
             }
             Ok(json)
         }
@@ -257,7 +264,8 @@ pub fn decide(former: Option<(&DocumentAccepted, u64)>, new: &DocumentAccepted) 
 
 fn is_same(one: &DocumentAccepted, other: &DocumentAccepted) -> bool {
     let facts = |of: &DocumentAccepted| {
-        [&of.id, &of.title, &of.source, &of.domain, &of.usecase, &of.region, &of.text_sha256, &of.metadata_json].map(Clone::clone)
+        [&of.id, &of.title, &of.source, &of.domain, &of.usecase, &of.region, &of.text_sha256, &of.metadata_json]
+            .map(Clone::clone)
     };
     facts(one) == facts(other) && one.signature == other.signature
 }
@@ -272,13 +280,19 @@ pub fn fits_quota(kept_bytes: u64, freed_bytes: u64, added_bytes: u64, max_stora
     if would_be <= max_bytes || added_bytes <= freed_bytes {
         return Ok(());
     }
-    let detail = format!("taking a document: {would_be} bytes would be more than the storage quota of {max_bytes}; remove documents or raise the quota");
+    let detail = format!(
+        "taking a document: {would_be} bytes would be more than the storage quota of {max_bytes}; remove documents or raise the quota"
+    );
     Err(Rejection::new(Code::QuotaExceeded, detail))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates at the ends and makes NaN 0, which refuses")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates at the ends and makes NaN 0, which refuses"
+)]
 fn max_bytes(max_storage_gb: f64) -> u64 {
-    (max_storage_gb * 1e9) as u64
+    (max_storage_gb * 1e9).round() as u64
 }
 
 /// Whether a document may be removed now.
@@ -286,8 +300,9 @@ fn max_bytes(max_storage_gb: f64) -> u64 {
 /// # Errors
 /// `retention_violation`.
 pub fn may_remove(accepted: &DocumentAccepted, sovereignty: &Sovereignty, now_unix_ms: u64) -> Outcome<()> {
-    retention_allows_delete(sovereignty, "data", now_unix_ms.saturating_sub(accepted.at_unix_ms))
-        .map_err(|reason| Rejection::new(Code::RetentionViolation, format!("removing document {}: {reason}", accepted.id)))
+    retention_allows_delete(sovereignty, "data", now_unix_ms.saturating_sub(accepted.at_unix_ms)).map_err(|reason| {
+        Rejection::new(Code::RetentionViolation, format!("removing document {}: {reason}", accepted.id))
+    })
 }
 
 /// Which chunks of a document may be retrieved, in order, and the verdict on the whole.
@@ -313,7 +328,8 @@ pub fn judge<'a>(guard: &Guard, source: &str, chunks: impl Iterator<Item = &'a s
         .collect();
     let count = admitted.iter().filter(|admitted| **admitted).count();
     let withheld = admitted.len().saturating_sub(count);
-    let reason = pattern.map(|pattern| format!("{withheld} of {} chunks match forbidden pattern {pattern}", admitted.len()));
+    let reason =
+        pattern.map(|pattern| format!("{withheld} of {} chunks match forbidden pattern {pattern}", admitted.len()));
     (Verdict { guard: guard_name, trust_score, admitted: u32::try_from(count).unwrap_or(u32::MAX), reason }, admitted)
 }
 

@@ -42,8 +42,12 @@ impl TruthError {
 impl From<TruthError> for Rejection {
     fn from(error: TruthError) -> Self {
         match &error {
-            TruthError::Journal(JournalError::Append(AppendError::Full(_))) => Self::retry_after(Code::Overloaded, error.to_string(), 250),
-            TruthError::Journal(JournalError::Append(AppendError::TooLarge { .. })) => Self::new(Code::TooLarge, error.to_string()),
+            TruthError::Journal(JournalError::Append(AppendError::Full(_))) => {
+                Self::retry_after(Code::Overloaded, error.to_string(), 250)
+            }
+            TruthError::Journal(JournalError::Append(AppendError::TooLarge { .. })) => {
+                Self::new(Code::TooLarge, error.to_string())
+            }
             _ if error.ends_the_incarnation() => Self::lost(),
             _ => Self::new(Code::Internal, error.to_string()),
         }
@@ -146,7 +150,9 @@ impl Truth {
                 Some((accepted, seq)) => {
                     let verdict = match self.text(&accepted) {
                         Ok(text) => judge(&accepted, &text),
-                        Err(TruthError::Bodiless(_)) => Verdict { reason: Some("its body is missing".into()), ..Verdict::default() },
+                        Err(TruthError::Bodiless(_)) => {
+                            Verdict { reason: Some("its body is missing".into()), ..Verdict::default() }
+                        }
                         Err(error) => return Err(error),
                     };
                     held.push(Held { accepted, seq, verdict });
@@ -175,7 +181,10 @@ impl Truth {
     pub fn list(&self, after: Option<&str>, max: usize) -> Result<Vec<Held>, TruthError> {
         let after = after.map(key);
         let found = self.shelf.scan::<Kept>(DOCUMENT, after.as_deref(), max)?;
-        Ok(found.into_iter().filter_map(|(_key, kept)| if let Kept::Document(held) = kept { Some(*held) } else { None }).collect())
+        Ok(found
+            .into_iter()
+            .filter_map(|(_key, kept)| if let Kept::Document(held) = kept { Some(*held) } else { None })
+            .collect())
     }
 
     /// The text of a document.
@@ -185,8 +194,9 @@ impl Truth {
     pub fn text(&self, accepted: &DocumentAccepted) -> Result<String, TruthError> {
         let body = self.journal.blob_get(&body_name(&accepted.id, &accepted.text_sha256))?;
         let bytes = body.ok_or_else(|| TruthError::Bodiless(accepted.id.clone()))?;
-        String::from_utf8(bytes)
-            .map_err(|_bytes| TruthError::Journal(JournalError::Codec(CodecError::Malformed("a document's body is not UTF-8".into()))))
+        String::from_utf8(bytes).map_err(|_bytes| {
+            TruthError::Journal(JournalError::Codec(CodecError::Malformed("a document's body is not UTF-8".into())))
+        })
     }
 
     /// Stores the text of a document; durable with the next append.
@@ -211,7 +221,8 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn rejudged(&self, held: Vec<Held>) -> Result<(), TruthError> {
-        let puts: Vec<_> = held.into_iter().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
+        let puts: Vec<_> =
+            held.into_iter().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
         Ok(self.shelf.apply(&puts, &[])?)
     }
 
@@ -239,7 +250,8 @@ impl Truth {
             let body = body_name(&held.accepted.id, &held.accepted.text_sha256);
             bodies.retain(|former| *former != body);
         }
-        let mut puts: Vec<_> = latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
+        let mut puts: Vec<_> =
+            latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
         puts.push((MARK.to_vec(), Kept::Mark(mark)));
         let removals: Vec<_> = removed.iter().map(|id| key(id)).collect();
         self.shelf.apply(&puts, &removals)?;
