@@ -100,7 +100,7 @@ pub(super) fn entry(name: &str, kind: &str, base_url: &str) -> ProviderEntry {
 /// A candidate of a hold.
 pub(super) fn candidate(provider: &str, fallback: bool) -> Candidate {
     let route = Route { provider: provider.into(), model: "model".into(), temperature: 0.0, max_tokens: 100 };
-    Candidate { route, price: Price::default(), fallback }
+    Candidate { route, price: Price::default(), fallback, answers: 1 }
 }
 
 /// Collects one kind of message.
