@@ -355,7 +355,7 @@ impl Handler<Close> for Supervisor {
                 rooms.stop(tenant);
             }
             if let Some(opened) = opened
-                && let Err(reason) = on_derived(opened.derived, |derived| Ok(derived.catch_up().map(|_| ())?)).await
+                && let Err(reason) = on_derived(opened.derived, |derived| derived.catch_up().map(|_| ())).await
             {
                 tracing::warn!(%tenant, %reason, "derived state could not be saved; it is replayed at the next opening");
             }
