@@ -251,6 +251,22 @@ pub(super) fn a_record_of_another_tenant_or_place_is_refused(subject: &impl Subj
     assert_eq!(damaged_at(subject.open().acquire(tenant(1)), tenant(1)), 1);
 }
 
+pub(super) fn a_record_rewritten_together_with_its_hash_is_found(subject: &impl Subject) {
+    three_records(subject);
+    let (first, _) = Head::genesis(tenant(1)).extend(tenant(1), Epoch(1), b"first").unwrap();
+    let (forged, second) = first.extend(tenant(1), Epoch(1), b"forged").unwrap();
+    let (_, third) = forged.extend(tenant(1), Epoch(1), b"forged too").unwrap();
+    let genuine = subject.raw(tenant(1), 1);
+    subject.overwrite(tenant(1), 1, Some(second.clone()));
+    assert_eq!(damaged_at(subject.open().acquire(tenant(1)), tenant(1)), 2, "the next record names another one");
+    subject.overwrite(tenant(1), 1, genuine);
+    subject.open().acquire(tenant(1)).unwrap();
+    // Even a tail that is rewritten as a whole is not the one that was once acquired.
+    subject.overwrite(tenant(1), 1, Some(second));
+    subject.overwrite(tenant(1), 2, Some(third));
+    assert_eq!(damaged_at(subject.open().acquire(tenant(1)), tenant(1)), 2);
+}
+
 pub(super) fn too_much_is_refused(subject: &impl Subject) {
     let fabric = subject.open();
     let epoch = fabric.acquire(tenant(1)).unwrap().epoch;
@@ -391,6 +407,7 @@ macro_rules! suite {
             damage_under_an_owner_is_found_by_reading
             a_gap_is_named
             a_record_of_another_tenant_or_place_is_refused
+            a_record_rewritten_together_with_its_hash_is_found
             too_much_is_refused
             blobs_small_and_large
             shredding_leaves_only_the_epoch

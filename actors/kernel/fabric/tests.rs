@@ -27,6 +27,11 @@ fn one(fabric: &Embedded, tenant: TenantKey, epoch: Epoch, payload: &[u8]) -> Re
     wait(fabric.append(tenant, epoch, vec![payload.to_vec()]))
 }
 
+/// Waits for a sync to begin; a writer that never syncs fails the test instead of hanging it.
+fn began_within_reason(began: &Receiver<()>) {
+    began.recv_timeout(std::time::Duration::from_secs(60)).expect("a sync begins");
+}
+
 /// Makes each sync of a store tell that it began and wait to be let go.
 fn hold_syncs(store: &MemoryStore) -> (Receiver<()>, Sender<()>) {
     let (tell, began) = channel();
@@ -48,7 +53,7 @@ fn what_waits_during_a_sync_is_committed_by_the_next_one() {
     let before = store.syncs();
     let (began, let_go) = hold_syncs(&store);
     let first = fabric.append(tenant(0), epochs[0], vec![b"first".to_vec()]);
-    began.recv().unwrap();
+    began_within_reason(&began);
     assert_eq!(payloads(&fabric, tenant(0)), Vec::<Vec<u8>>::new(), "what is not durable is not read");
     let waiting: Vec<_> = (0..100_usize)
         .map(|at| fabric.append(tenant((at % 10) as u128), epochs[at % 10], vec![vec![at as u8]]))
@@ -69,7 +74,7 @@ fn a_full_queue_is_answered_at_once() {
     let epoch = fabric.acquire(tenant(1)).unwrap().epoch;
     let (began, let_go) = hold_syncs(&store);
     let mut taken = vec![fabric.append(tenant(1), epoch, vec![vec![0]])];
-    began.recv().unwrap();
+    began_within_reason(&began);
     taken.extend((1..=3).map(|number| fabric.append(tenant(1), epoch, vec![vec![number]])));
     assert_eq!(one(&fabric, tenant(1), epoch, b"refused"), Err(AppendError::Full(3)));
     drop(let_go);
@@ -87,7 +92,7 @@ fn the_bytes_that_wait_are_bounded_too() {
     let epoch = fabric.acquire(tenant(1)).unwrap().epoch;
     let (began, let_go) = hold_syncs(&store);
     let first = fabric.append(tenant(1), epoch, vec![vec![0]]);
-    began.recv().unwrap();
+    began_within_reason(&began);
     let large = || fabric.append(tenant(1), epoch, vec![vec![7; PAYLOAD_BYTES_MAX]; 1_000]);
     let taken = [large(), large()];
     assert_eq!(wait(large()), Err(AppendError::Full(2)));
@@ -154,7 +159,7 @@ fn an_owner_who_comes_during_a_sync_counts_what_the_old_one_wrote() {
     let old = fabric.acquire(tenant(1)).unwrap().epoch;
     let (began, let_go) = hold_syncs(&store);
     let under_way = fabric.append(tenant(1), old, vec![b"old".to_vec()]);
-    began.recv().unwrap();
+    began_within_reason(&began);
     let (tenure, late) = std::thread::scope(|scope| {
         let acquiring = scope.spawn(|| fabric.acquire(tenant(1)).unwrap());
         while fabric.view().iter().any(|holding| holding.epoch == old) {
@@ -177,7 +182,7 @@ fn dropping_finishes_what_is_queued_and_syncs_the_rest() {
     let epoch = fabric.acquire(tenant(1)).unwrap().epoch;
     let (began, let_go) = hold_syncs(&store);
     let first = fabric.append(tenant(1), epoch, vec![b"first".to_vec()]);
-    began.recv().unwrap();
+    began_within_reason(&began);
     let second = fabric.append(tenant(1), epoch, vec![b"second".to_vec()]);
     fabric.tree(tenant(1), "notes").unwrap().put(b"key", b"derived".to_vec()).unwrap();
     drop(let_go);
@@ -261,16 +266,18 @@ fn the_largest_values_never_leave_the_synced_log() {
     let folder = tempfile::tempdir().unwrap();
     let store = SledStore::open(folder.path()).unwrap();
     let tree = store.tree("tree").unwrap();
-    let scattered = |at: u64| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58).to_be_bytes().to_vec();
+    let largest = |key: u64| vec![(key.to_be_bytes().to_vec(), vec![7; STORE_VALUE_BYTES_MAX])];
+    for at in 0..200_u64 {
+        tree.apply(largest(at.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 64), &[]).unwrap();
+    }
+    // Pages shrink, merge and grow again under several writers at once.
     std::thread::scope(|scope| {
         for writer in 0..3_u64 {
             let tree = &tree;
             scope.spawn(move || {
-                for at in (writer * 100)..(writer * 100 + 80) {
-                    tree.apply(vec![(scattered(at), vec![7; STORE_VALUE_BYTES_MAX])], &[]).unwrap();
-                    if at % 3 == 0 {
-                        tree.apply(Vec::new(), &[scattered(at + 1), scattered(at + 40)]).unwrap();
-                    }
+                for at in 0..60_u64 {
+                    tree.apply(Vec::new(), &[(at.wrapping_mul(7 + writer) % 64).to_be_bytes().to_vec()]).unwrap();
+                    tree.apply(largest(at.wrapping_mul(11 + writer) % 64), &[]).unwrap();
                 }
             });
         }
