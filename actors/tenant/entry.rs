@@ -107,7 +107,7 @@ pub struct DocumentAccepted {
 }
 
 /// One cited (or retrieved) chunk in the lineage of an answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LineageChunk {
     /// The document.
     pub source_id: String,

@@ -50,11 +50,15 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() }, Some(body)),
     };
-    let record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
+    let mut record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
     let said = body.as_ref().map_or_else(|| words.answer.clone(), completion_text);
+    let is_forbidden = case.policy.output_violation(&said).is_some();
+    if is_forbidden || rejection.as_ref().is_some_and(|rejection| rejection.code == Code::PolicyDenied) {
+        record.answer.clear(); // what may not leave by the answer may not leave by its lineage either
+    }
     let verdict = if let Some(rejection) = rejection {
         Err(rejection)
-    } else if case.policy.output_violation(&said).is_some() {
+    } else if is_forbidden {
         Err(Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld"))
     } else {
         Ok(reply(case, words, body, model, usage))
@@ -68,8 +72,9 @@ fn ground(policy: &PolicySnapshot, passages: &[Passage], text: &str, spans: &[(u
     let mut chunks = Vec::new();
     for number in markers::cited(&answer, passages.len()) {
         let Some(passage) = number.checked_sub(1).and_then(|index| passages.get(index)) else { continue };
-        let cited: Vec<_> = spans.iter().filter(|(marker, _)| *marker == number).map(|(_, span)| span.clone()).collect();
         let whole = 0..passage.text.chars().count();
+        let named = spans.iter().filter(|(marker, _)| *marker == number).map(|(_, span)| span.clone());
+        let cited: Vec<_> = named.filter(|span| span.start < span.end.min(whole.end)).collect();
         for span in if cited.is_empty() { vec![whole] } else { cited } {
             citations.push(citation(number, passage, span));
         }
@@ -81,9 +86,11 @@ fn ground(policy: &PolicySnapshot, passages: &[Passage], text: &str, spans: &[(u
     Words { answer, abstained: false, reason: None, citations, chunks }
 }
 
-/// A citation of the given characters of a passage.
+/// A citation of the given characters of a passage, as far as the passage has them.
 #[must_use]
 pub fn citation(number: usize, passage: &Passage, span: std::ops::Range<usize>) -> Citation {
+    let chars = passage.text.chars().count();
+    let span = span.start.min(chars)..span.end.min(chars);
     Citation {
         marker: format!("[{number}]"),
         document_id: passage.document_id.clone(),
