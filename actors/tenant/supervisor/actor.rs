@@ -92,11 +92,15 @@ pub struct Supervisor {
 /// the opening of the journal.
 #[must_use]
 pub fn start(parts: SupervisorParts) -> Doors {
+    Doors::of(&launch(parts))
+}
+
+pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
     let (recorder, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let recording = Arc::new(ArcSwapOption::empty());
     actix::spawn(record_refusals(records, Arc::clone(&recording)));
     let sideways = Sideways::new(parts.belongings.cipher.tenant(), recorder, parts.happened.clone(), Arc::clone(&parts.clock));
-    let address = Supervisor {
+    Supervisor {
         policy: Arc::clone(&parts.policy),
         phase: Phase::Opening,
         opened: None,
@@ -113,22 +117,7 @@ pub fn start(parts: SupervisorParts) -> Doors {
         last_fault: None,
         parts,
     }
-    .start();
-    Doors {
-        admit: address.clone().recipient(),
-        ingest: address.clone().recipient(),
-        remove: address.clone().recipient(),
-        list: address.clone().recipient(),
-        show: address.clone().recipient(),
-        feedback: address.clone().recipient(),
-        lineage: address.clone().recipient(),
-        export: address.clone().recipient(),
-        figures: address.clone().recipient(),
-        policy: address.clone().recipient(),
-        adopt: address.clone().recipient(),
-        inspect: address.clone().recipient(),
-        close: address.recipient(),
-    }
+    .start()
 }
 
 /// Writes refusals to the journal in batches, never in a turn's way. Ends with the last turn and the supervisor.

@@ -1,7 +1,7 @@
 //! The exit: what may leave. Pure: a draft, its passages and the policy in, a clearance out.
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
-use crate::entry::{AnswerRecorded, Entry, LineageChunk};
+use crate::entry::{AnswerCited, AnswerRecorded, Entry, LineageChunk};
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::markers;
 use crate::supervisor::sideways::kind_of;
@@ -11,7 +11,10 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 
 /// Bytes of an answer in one record; the question beside it has at most 40 kB.
-const ANSWER_PART_BYTES_MAX: usize = 14 << 10;
+const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
+/// Bytes of cited chunks in the answer's own record, and in a further one. One chunk alone has at most 5 kB.
+const CITED_BYTES_MAX: usize = 3 << 10;
+const CITED_PART_BYTES_MAX: usize = 40 << 10;
 const NO_CITATION: &str = "the model's answer cites none of the passages it was given";
 
 /// What the exit decided. The record is written either way: the provider was paid.
@@ -174,8 +177,8 @@ fn completion_text(body: &serde_json::Value) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The entries of one record: a long answer is continued in further entries of the same append. The first carries
-/// the charge, and is the one a receipt names.
+/// The entries of one record: a long answer and a long list of citations are continued in further entries of the same
+/// append. The first carries the charge.
 #[must_use]
 pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
     let mut rest = std::mem::take(&mut record.answer);
@@ -186,11 +189,34 @@ pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
         parts.push(std::mem::replace(&mut rest, tail));
     }
     parts.push(rest);
-    let query_id = record.query_id.clone();
+    let mut cited = std::mem::take(&mut record.cited).into_iter().peekable();
+    record.cited = portion(&mut cited, CITED_BYTES_MAX);
     let mut parts = parts.into_iter();
     record.answer = parts.next().unwrap_or_default();
-    let continued = parts.map(|text| Entry::AnswerContinued { query_id: query_id.clone(), text });
-    std::iter::once(Entry::AnswerRecorded(Box::new(record))).chain(continued).collect()
+    let mut entries: Vec<_> = parts.map(|text| Entry::AnswerContinued { query_id: record.query_id.clone(), text }).collect();
+    while cited.peek().is_some() {
+        entries.push(Entry::AnswerCited(Box::new(AnswerCited {
+            query_id: record.query_id.clone(),
+            cited: portion(&mut cited, CITED_PART_BYTES_MAX),
+            model: record.model.clone(),
+            policy_version: record.policy_version.clone(),
+            cleared_unix_ms: record.cleared_unix_ms,
+        })));
+    }
+    entries.insert(0, Entry::AnswerRecorded(Box::new(record)));
+    entries
+}
+
+/// Chunks up to a number of bytes, and always one where there is one.
+fn portion(chunks: &mut std::iter::Peekable<std::vec::IntoIter<LineageChunk>>, bytes_max: usize) -> Vec<LineageChunk> {
+    let bytes_of = |chunk: &LineageChunk| [&chunk.source_id, &chunk.chunk_id, &chunk.domain, &chunk.usecase].map(|text| text.len() + 8).iter().sum::<usize>();
+    let mut bytes = 0_usize;
+    let mut taken = Vec::new();
+    while let Some(chunk) = chunks.next_if(|chunk| taken.is_empty() || bytes + bytes_of(chunk) <= bytes_max) {
+        bytes += bytes_of(&chunk);
+        taken.push(chunk);
+    }
+    taken
 }
 
 /// Writes the receipt of the durable record into the reply: `bwr1.<position>.<chain hash>`.

@@ -2,7 +2,7 @@
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
-use crate::entry::{AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
+use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
@@ -74,6 +74,11 @@ impl Derived {
                         record.answer.push_str(&text);
                     }
                 }
+                Some((_, Entry::AnswerCited(further))) => {
+                    if let Some((_, _, record)) = &mut answered {
+                        record.cited.extend(further.cited);
+                    }
+                }
                 Some((_, Entry::FeedbackGiven(given))) => feedback.push(given),
                 _ => {}
             }
@@ -88,7 +93,8 @@ impl Derived {
         let lines = records
             .into_iter()
             .filter_map(|(position, hash, entry)| match entry {
-                Entry::AnswerRecorded(record) => Some(lines_of(tenant_name, position, &hash, &record)),
+                Entry::AnswerRecorded(record) => Some(lines_of(tenant_name, position, &hash, &cited_by(*record))),
+                Entry::AnswerCited(further) => Some(lines_of(tenant_name, position, &hash, &further)),
                 _ => None,
             })
             .flatten()
@@ -98,13 +104,18 @@ impl Derived {
 }
 
 fn assemble(tenant_name: &str, position: Position, hash: &[u8; 32], record: AnswerRecorded, feedback: Vec<FeedbackGiven>) -> Lineage {
-    let lines = lines_of(tenant_name, position, hash, &record);
+    let lines = lines_of(tenant_name, position, hash, &cited_by(record.clone()));
     Lineage { record, seq: position.0, hash: hex::encode(hash), lines, feedback }
+}
+
+fn cited_by(record: AnswerRecorded) -> AnswerCited {
+    let AnswerRecorded { query_id, cited, model, policy_version, cleared_unix_ms, .. } = record;
+    AnswerCited { query_id, cited, model, policy_version, cleared_unix_ms }
 }
 
 /// The lines of one answer, in the specification's field names (2.6): one per cited chunk, and one without a chunk for
 /// an answer that cites none, so that no answer and no charge is missing from an export.
-fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &AnswerRecorded) -> Vec<LineageLine> {
+fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &AnswerCited) -> Vec<LineageLine> {
     let line = |chunk: &LineageChunk| LineageLine {
         tenant_id: tenant_name.to_owned(),
         domain: chunk.domain.clone(),
