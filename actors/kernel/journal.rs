@@ -69,14 +69,14 @@ impl Journal {
         self.next_at_opening
     }
 
-    /// Appends entries as one unit; resolves when they are durable (invariant JRN2).
+    /// Appends entries as one unit; resolves when they are durable (invariant JRN2). Appends stand in the journal in the
+    /// order of these calls, whichever is awaited first.
     ///
     /// # Errors
     /// [`JournalError`]; after [`AppendError::Unsure`] or [`AppendError::Stale`] the owner must be rebuilt.
     pub fn append<T: Serialize>(&self, entries: &[T]) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static + use<T> {
-        let sealed = self.seal(entries);
-        let (fabric, tenant, epoch) = (Arc::clone(&self.fabric), self.tenant(), self.epoch);
-        async move { Ok(fabric.append(tenant, epoch, sealed?).await?) }
+        let queued = self.seal(entries).map(|sealed| self.fabric.append(self.tenant(), self.epoch, sealed));
+        async move { Ok(queued?.await?) }
     }
 
     fn seal<T: Serialize>(&self, entries: &[T]) -> Result<Vec<Vec<u8>>, JournalError> {

@@ -378,6 +378,11 @@ impl Turn<Answered> {
         std::mem::replace(&mut self.stage.draft, nothing)
     }
 
+    /// Ends a turn whose charge could not be recorded: the asker's answer is *lost*, the money stays held.
+    pub(crate) fn lose(self) {
+        self.stage.hold.stay();
+    }
+
     /// Settles the hold with what a durable record charges and clears the turn. Called by the exit only.
     pub(crate) fn settle_and_clear(self, charged: bailiwick_kernel::money::NanoUsd, reply: Reply) -> Turn<Cleared> {
         let Self { case, stage: Answered { hold, .. }, line, place } = self;

@@ -8,6 +8,7 @@ use super::pools::Pools;
 use super::tests::{security, text};
 use crate::entry::Entry;
 use crate::question::{Matter, Passage, Search};
+use crate::supervisor::sideways::Sideways;
 use crate::turn::{Case, Grounded, ReplyLine, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::cipher::Cipher;
@@ -163,8 +164,9 @@ impl Tenant {
             deadline_unix_ms: u64::MAX,
             idempotency_key: None,
             permit: None,
+            sideways: Sideways::unheard(),
         };
-        self.room.send(Turn::admit(case, line)).await.unwrap();
+        self.room.send(Turn::admit(case, line, Arc::default())).await.unwrap();
         tokio::select! {
             turn = self.found.recv() => Ok(turn.unwrap().stage.passages.to_vec()),
             refused = awaiting.reply() => Err(refused.unwrap_err()),

@@ -15,6 +15,8 @@ pub(super) struct Admission {
     requests_per_hour: u32,
     in_flight: Arc<Semaphore>,
     concurrent: u32,
+    /// Places of earlier quotas, still taken by turns admitted under them.
+    earlier: Vec<(Arc<Semaphore>, u32)>,
 }
 
 impl Admission {
@@ -23,13 +25,19 @@ impl Admission {
         let rate = NonZeroU32::new(quotas.max_requests_per_hour).map(|per_hour| RateLimiter::direct(Quota::per_hour(per_hour)));
         let concurrent = quotas.max_concurrent_requests;
         let in_flight = Arc::new(Semaphore::new(usize::try_from(concurrent).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { rate, requests_per_hour: quotas.max_requests_per_hour, in_flight, concurrent }
+        Self { rate, requests_per_hour: quotas.max_requests_per_hour, in_flight, concurrent, earlier: Vec::new() }
     }
 
-    /// True where other quotas need another admission; the same quotas keep their counters.
-    pub(super) fn differs_from(&self, policy: &PolicySnapshot) -> bool {
+    /// Takes other quotas over; the same quotas keep their counters.
+    pub(super) fn adopt(&mut self, policy: &PolicySnapshot) {
         let quotas = &policy.tenant.quotas;
-        quotas.max_requests_per_hour != self.requests_per_hour || quotas.max_concurrent_requests != self.concurrent
+        if quotas.max_requests_per_hour == self.requests_per_hour && quotas.max_concurrent_requests == self.concurrent {
+            return;
+        }
+        let before = std::mem::replace(self, Self::new(policy));
+        self.earlier = before.earlier;
+        self.earlier.push((before.in_flight, before.concurrent));
+        self.earlier.retain(|(places, concurrent)| places.available_permits() < usize::try_from(*concurrent).unwrap_or(usize::MAX));
     }
 
     /// Lets one turn in.
@@ -54,10 +62,13 @@ impl Admission {
 
     /// Resolves when no turn is in flight any more; nothing is admitted afterwards.
     pub(super) fn drained(&self) -> impl Future<Output = ()> + 'static + use<> {
-        let (in_flight, concurrent) = (Arc::clone(&self.in_flight), self.concurrent);
+        let now = std::iter::once((Arc::clone(&self.in_flight), self.concurrent));
+        let all: Vec<_> = self.earlier.iter().cloned().chain(now).collect();
         async move {
-            let _all = in_flight.acquire_many(concurrent).await;
-            in_flight.close();
+            for (in_flight, concurrent) in all {
+                let _all = in_flight.acquire_many(concurrent).await;
+                in_flight.close();
+            }
         }
     }
 }

@@ -3,6 +3,7 @@ use super::actor::{RebuildRooms, Supervisor};
 use super::exit::{self, Charge};
 use super::messages::Event;
 use super::sideways::kind_of;
+use crate::budget::messages::BookLate;
 use crate::turn::{Answered, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::money::NanoUsd;
@@ -40,13 +41,17 @@ impl Handler<Turn<Answered>> for Supervisor {
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;
+        // the hold of an earlier incarnation cannot tell this one's budget what was charged
+        let late = self.rooms.as_ref().map(|rooms| &rooms.budget).filter(|budget| !turn.stage.hold.is_of(&(*budget).clone().recipient()));
+        let late = late.cloned();
         actix::spawn(async move {
             let appended = match append.await {
                 Ok(appended) => appended,
                 Err(error) => {
                     tracing::error!(%tenant, %error, "an answer could not be recorded; it is not given and the rooms are rebuilt");
+                    turn.lose();
                     bailiwick_kernel::mail::post_certain(&home, RebuildRooms { incarnation });
-                    return; // the turn answers lost; its hold stays in the escrow the rebuild reconciles
+                    return;
                 }
             };
             latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(match &event {
@@ -54,6 +59,9 @@ impl Handler<Turn<Answered>> for Supervisor {
                 _ => 0,
             });
             sideways.tell(event);
+            if let Some(budget) = late {
+                bailiwick_kernel::mail::post_certain(&budget, BookLate(charge.amount));
+            }
             match verdict {
                 Ok(mut reply) => {
                     exit::stamp(&mut reply, appended.last.0, &appended.head);

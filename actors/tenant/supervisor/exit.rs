@@ -1,7 +1,7 @@
 //! The exit: what may leave. Pure: a draft, its passages and the policy in, a clearance out.
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
-use crate::entry::{AnswerRecorded, Entry, LineageChunk};
+use crate::entry::{AnswerCited, AnswerRecorded, Entry, LineageChunk};
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::markers;
 use crate::supervisor::sideways::kind_of;
@@ -11,7 +11,10 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 
 /// Bytes of an answer in one record; the question beside it has at most 40 kB.
-const ANSWER_PART_BYTES_MAX: usize = 14 << 10;
+const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
+/// Bytes of cited chunks in the answer's own record, and in a further one. One chunk alone has at most 5 kB.
+const CITED_BYTES_MAX: usize = 3 << 10;
+const CITED_PART_BYTES_MAX: usize = 40 << 10;
 const NO_CITATION: &str = "the model's answer cites none of the passages it was given";
 
 /// What the exit decided. The record is written either way: the provider was paid.
@@ -50,11 +53,15 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() }, Some(body)),
     };
-    let record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
+    let mut record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
     let said = body.as_ref().map_or_else(|| words.answer.clone(), completion_text);
+    let is_forbidden = case.policy.output_violation(&said).is_some();
+    if is_forbidden || rejection.as_ref().is_some_and(|rejection| rejection.code == Code::PolicyDenied) {
+        record.answer.clear(); // what may not leave by the answer may not leave by its lineage either
+    }
     let verdict = if let Some(rejection) = rejection {
         Err(rejection)
-    } else if case.policy.output_violation(&said).is_some() {
+    } else if is_forbidden {
         Err(Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld"))
     } else {
         Ok(reply(case, words, body, model, usage))
@@ -68,8 +75,9 @@ fn ground(policy: &PolicySnapshot, passages: &[Passage], text: &str, spans: &[(u
     let mut chunks = Vec::new();
     for number in markers::cited(&answer, passages.len()) {
         let Some(passage) = number.checked_sub(1).and_then(|index| passages.get(index)) else { continue };
-        let cited: Vec<_> = spans.iter().filter(|(marker, _)| *marker == number).map(|(_, span)| span.clone()).collect();
         let whole = 0..passage.text.chars().count();
+        let named = spans.iter().filter(|(marker, _)| *marker == number).map(|(_, span)| span.clone());
+        let cited: Vec<_> = named.filter(|span| span.start < span.end.min(whole.end)).collect();
         for span in if cited.is_empty() { vec![whole] } else { cited } {
             citations.push(citation(number, passage, span));
         }
@@ -81,9 +89,11 @@ fn ground(policy: &PolicySnapshot, passages: &[Passage], text: &str, spans: &[(u
     Words { answer, abstained: false, reason: None, citations, chunks }
 }
 
-/// A citation of the given characters of a passage.
+/// A citation of the given characters of a passage, as far as the passage has them.
 #[must_use]
 pub fn citation(number: usize, passage: &Passage, span: std::ops::Range<usize>) -> Citation {
+    let chars = passage.text.chars().count();
+    let span = span.start.min(chars)..span.end.min(chars);
     Citation {
         marker: format!("[{number}]"),
         document_id: passage.document_id.clone(),
@@ -167,8 +177,8 @@ fn completion_text(body: &serde_json::Value) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The entries of one record: a long answer is continued in further entries of the same append. The first carries
-/// the charge, and is the one a receipt names.
+/// The entries of one record: a long answer and a long list of citations are continued in further entries of the same
+/// append. The first carries the charge.
 #[must_use]
 pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
     let mut rest = std::mem::take(&mut record.answer);
@@ -179,11 +189,34 @@ pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
         parts.push(std::mem::replace(&mut rest, tail));
     }
     parts.push(rest);
-    let query_id = record.query_id.clone();
+    let mut cited = std::mem::take(&mut record.cited).into_iter().peekable();
+    record.cited = portion(&mut cited, CITED_BYTES_MAX);
     let mut parts = parts.into_iter();
     record.answer = parts.next().unwrap_or_default();
-    let continued = parts.map(|text| Entry::AnswerContinued { query_id: query_id.clone(), text });
-    std::iter::once(Entry::AnswerRecorded(Box::new(record))).chain(continued).collect()
+    let mut entries: Vec<_> = parts.map(|text| Entry::AnswerContinued { query_id: record.query_id.clone(), text }).collect();
+    while cited.peek().is_some() {
+        entries.push(Entry::AnswerCited(Box::new(AnswerCited {
+            query_id: record.query_id.clone(),
+            cited: portion(&mut cited, CITED_PART_BYTES_MAX),
+            model: record.model.clone(),
+            policy_version: record.policy_version.clone(),
+            cleared_unix_ms: record.cleared_unix_ms,
+        })));
+    }
+    entries.insert(0, Entry::AnswerRecorded(Box::new(record)));
+    entries
+}
+
+/// Chunks up to a number of bytes, and always one where there is one.
+fn portion(chunks: &mut std::iter::Peekable<std::vec::IntoIter<LineageChunk>>, bytes_max: usize) -> Vec<LineageChunk> {
+    let bytes_of = |chunk: &LineageChunk| [&chunk.source_id, &chunk.chunk_id, &chunk.domain, &chunk.usecase].map(|text| text.len() + 8).iter().sum::<usize>();
+    let mut bytes = 0_usize;
+    let mut taken = Vec::new();
+    while let Some(chunk) = chunks.next_if(|chunk| taken.is_empty() || bytes + bytes_of(chunk) <= bytes_max) {
+        bytes += bytes_of(&chunk);
+        taken.push(chunk);
+    }
+    taken
 }
 
 /// Writes the receipt of the durable record into the reply: `bwr1.<position>.<chain hash>`.

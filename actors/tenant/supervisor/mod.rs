@@ -18,6 +18,12 @@ mod rooms;
 pub mod rules;
 pub mod sideways;
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod panic_tests;
+#[cfg(test)]
+mod shell_tests;
+#[cfg(test)]
 mod tests;
 
 pub use actor::{SupervisorParts, start};

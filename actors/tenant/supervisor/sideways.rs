@@ -99,3 +99,32 @@ pub fn kind_of(matter: &Matter) -> &'static str {
         Matter::Embed(_) => "embed",
     }
 }
+
+#[cfg(test)]
+mod unheard {
+    use super::{Happened, Sideways};
+    use actix::prelude::*;
+    use bailiwick_kernel::clock::ManualClock;
+    use bailiwick_kernel::ids::TenantKey;
+    use tokio::sync::mpsc;
+
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Happened> for Nobody {
+        type Result = ();
+        fn handle(&mut self, _: Happened, _: &mut Self::Context) {}
+    }
+
+    impl Sideways {
+        /// A way out nobody listens at, for rooms tried alone.
+        #[expect(clippy::disallowed_methods, reason = "test")]
+        pub(crate) fn unheard() -> Self {
+            let (records, _) = mpsc::channel(1);
+            Self::new(TenantKey::mint(uuid::Uuid::nil()), records, Nobody.start().recipient(), ManualClock::at(0))
+        }
+    }
+}
