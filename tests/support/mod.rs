@@ -88,7 +88,14 @@ impl House {
     }
 
     /// Sends a request with a key and headers.
-    pub async fn raw(&self, method: Method, path: &str, key: &str, headers: &[(&str, &str)], body: Option<Value>) -> Response {
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        key: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Response {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if !key.is_empty() {
             request = request.bearer_auth(key);
@@ -105,7 +112,8 @@ impl House {
     /// Issues a key of a tenant.
     pub async fn key(&self, tenant: &str, role: &str) -> String {
         let path = format!("/admin/v1/tenants/{tenant}/keys");
-        let (status, body) = self.call(Method::POST, &path, &self.operator_key(), Some(serde_json::json!({"role": role}))).await;
+        let (status, body) =
+            self.call(Method::POST, &path, &self.operator_key(), Some(serde_json::json!({"role": role}))).await;
         assert_eq!(status, 201, "{body}");
         body["key"].as_str().unwrap().to_owned()
     }
@@ -123,6 +131,53 @@ impl House {
         assert!(status.success());
         let code = self.child.wait().unwrap().code();
         (code, self.log.join().unwrap())
+    }
+}
+
+/// Longest a condition is waited for; far above what any of them takes on a busy machine.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Asks again until there is an answer, and gives up with the name of what was waited for.
+pub async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let asked = async {
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(found) => found,
+        Err(_elapsed) => panic!("waited in vain: {what}"),
+    }
+}
+
+impl House {
+    /// Takes one text document in and waits until it can be found.
+    pub async fn teach(&self, key: &str, id: &str, title: &str, text: &str) {
+        let document = serde_json::json!({"id": id, "title": title, "text": text});
+        let body = serde_json::json!({"documents": [document]});
+        let (status, answer) = self.call(Method::POST, "/v1/documents", key, Some(body)).await;
+        assert_eq!(status, 201, "{answer}");
+        self.indexed(key, id).await;
+    }
+
+    /// Waits until a document can be found.
+    pub async fn indexed(&self, key: &str, id: &str) {
+        let path = format!("/v1/documents/{id}");
+        until("a document is indexed", async || {
+            let (_, document) = self.call(Method::GET, &path, key, None).await;
+            (document["state"] == "indexed").then_some(())
+        })
+        .await;
+    }
+
+    /// The tenant's own figures.
+    pub async fn usage(&self, key: &str) -> Value {
+        let (status, figures) = self.call(Method::GET, "/v1/usage", key, None).await;
+        assert_eq!(status, 200, "{figures}");
+        figures
     }
 }
 
