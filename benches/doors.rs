@@ -87,7 +87,7 @@ fn raw_index(folder: &std::path::Path) -> (Raw, IndexWriter) {
         .filter(Stemmer::new(Language::English))
         .build();
     index.tokenizers().register("english", analyzer);
-    let options = tantivy::IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1).memory_budget_per_thread(50_000_000).build();
+    let options = tantivy::indexer::IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1).memory_budget_per_thread(50_000_000).build();
     let writer = index.writer_with_options(options).unwrap();
     (Raw { index, text, stored }, writer)
 }
