@@ -57,7 +57,8 @@ fn upstream(billed: Arc<AtomicU64>) -> u16 {
 fn end_of_request(seen: &[u8]) -> Option<usize> {
     let head = seen.windows(4).position(|window| window == b"\r\n\r\n")?;
     let text = String::from_utf8_lossy(&seen[..head]).to_lowercase();
-    let length = text.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().trim().parse().unwrap());
+    let length =
+        text.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().trim().parse().unwrap());
     Some(head + 4 + length).filter(|end| *end <= seen.len())
 }
 
@@ -126,18 +127,26 @@ impl Caller {
 
     async fn ask(self, tenant: &'static str) {
         loop {
-            let Some((status, answer)) = self.post(tenant, "/v1/ask", &json!({"question": QUESTION}), &[]).await else { return };
+            let Some((status, answer)) = self.post(tenant, "/v1/ask", &json!({"question": QUESTION}), &[]).await else {
+                return;
+            };
             assert_eq!(status, 200, "{answer}");
             let query_id = answer["query_id"].as_str().unwrap().to_owned();
-            let _ended = self.heard.send(Acknowledged::Answer { tenant, query_id, cost: usd(&answer["usage"]["cost_usd"]) });
+            let _ended =
+                self.heard.send(Acknowledged::Answer { tenant, query_id, cost: usd(&answer["usage"]["cost_usd"]) });
         }
     }
 
     async fn complete(self, round: String) {
         for number in 0_u32.. {
             let key = format!("{round}-{number}");
-            let body = json!({"model": "fake-model", "max_tokens": 150, "messages": [{"role": "user", "content": "hello"}]});
-            let Some((status, answer)) = self.post(PAID, "/v1/chat/completions", &body, &[("idempotency-key", &key)]).await else { return };
+            let body =
+                json!({"model": "fake-model", "max_tokens": 150, "messages": [{"role": "user", "content": "hello"}]});
+            let Some((status, answer)) =
+                self.post(PAID, "/v1/chat/completions", &body, &[("idempotency-key", &key)]).await
+            else {
+                return;
+            };
             assert_eq!(status, 200, "{answer}");
             let _ended = self.heard.send(Acknowledged::Completion { key });
         }
@@ -168,8 +177,13 @@ impl Books {
         for acknowledged in std::mem::take(&mut self.fresh) {
             match acknowledged {
                 Acknowledged::Document { tenant, id, seq } => {
-                    let (status, found) = house.call(Method::GET, &format!("/v1/documents/{id}"), &keys[tenant], None).await;
-                    assert_eq!((status, found["seq"].as_u64()), (200, Some(seq)), "an acknowledged document: {id}: {found}");
+                    let (status, found) =
+                        house.call(Method::GET, &format!("/v1/documents/{id}"), &keys[tenant], None).await;
+                    assert_eq!(
+                        (status, found["seq"].as_u64()),
+                        (200, Some(seq)),
+                        "an acknowledged document: {id}: {found}"
+                    );
                     self.documents.push((tenant, id));
                 }
                 Acknowledged::Answer { tenant, query_id, cost } => {
@@ -182,12 +196,19 @@ impl Books {
     }
 
     /// Reads one answer's record, once.
-    async fn record(&mut self, house: &House, keys: &BTreeMap<&'static str, String>, tenant: &'static str, query_id: &str) -> NanoUsd {
+    async fn record(
+        &mut self,
+        house: &House,
+        keys: &BTreeMap<&'static str, String>,
+        tenant: &'static str,
+        query_id: &str,
+    ) -> NanoUsd {
         let name = (tenant, query_id.to_owned());
         if let Some(charged) = self.charges.get(&name) {
             return *charged;
         }
-        let (status, found) = house.call(Method::GET, &format!("/v1/lineage?query_id={query_id}"), &keys[tenant], None).await;
+        let (status, found) =
+            house.call(Method::GET, &format!("/v1/lineage?query_id={query_id}"), &keys[tenant], None).await;
         assert_eq!(status, 200, "the record of {query_id}: {found}");
         if let Some(key) = found["record"]["idempotency_key"].as_str() {
             assert!(self.keys.insert(key.to_owned()), "two records of one call: {key}");
@@ -202,7 +223,8 @@ impl Books {
     async fn audit(&mut self, house: &House, keys: &BTreeMap<&'static str, String>, billed: u64) -> NanoUsd {
         let mut unreconciled = NanoUsd::ZERO;
         for tenant in [PAID, FREE] {
-            let export = house.raw(Method::GET, "/v1/lineage/export", &keys[tenant], &[], None).await.text().await.unwrap();
+            let export =
+                house.raw(Method::GET, "/v1/lineage/export", &keys[tenant], &[], None).await.text().await.unwrap();
             let mut stands: BTreeMap<String, u64> = BTreeMap::new();
             for line in export.lines() {
                 let line: Value = serde_json::from_str(line).unwrap();
@@ -219,7 +241,11 @@ impl Books {
             let (_, usage) = house.call(Method::GET, "/v1/usage", &keys[tenant], None).await;
             let spent = usd(&usage["budget"]["spent_month"]);
             let open = usd(&usage["budget"]["unreconciled"]);
-            assert_eq!(spent, sum.saturating_add(open), "spent is what the records charge and what cuts left open: {usage}");
+            assert_eq!(
+                spent,
+                sum.saturating_add(open),
+                "spent is what the records charge and what cuts left open: {usage}"
+            );
             if tenant == PAID {
                 let cost = UNIT.saturating_times(billed);
                 assert!(spent >= cost, "the provider billed {cost}, the books say {spent}");
@@ -241,11 +267,18 @@ impl Books {
 async fn with_a_document(house: &House, key: &str) {
     let document = json!({"documents": [{"id": "first", "title": "Codewords", "text": "The codeword of the reading room is amber."}]});
     assert_eq!(house.call(Method::POST, "/v1/documents", key, Some(document)).await.0, 201);
-    while house.call(Method::POST, "/v1/search", key, Some(json!({"query": "codeword"}))).await.1["hits"][0]["document_id"] != "first" {}
+    while house.call(Method::POST, "/v1/search", key, Some(json!({"query": "codeword"}))).await.1["hits"][0]["document_id"]
+        != "first"
+    {}
 }
 
 /// Everybody works until so many things were acknowledged; then the power is cut.
-async fn until_the_cut(mut house: Ended, keys: &Arc<BTreeMap<&'static str, String>>, cycle: u32, random: &mut StdRng) -> Vec<Acknowledged> {
+async fn until_the_cut(
+    mut house: Ended,
+    keys: &Arc<BTreeMap<&'static str, String>>,
+    cycle: u32,
+    random: &mut StdRng,
+) -> Vec<Acknowledged> {
     let (heard, mut acknowledgements) = mpsc::unbounded_channel();
     let caller = Caller { http: house.http.clone(), url: house.url.clone(), keys: Arc::clone(keys), heard };
     let mut work = tokio::task::JoinSet::new();
@@ -314,7 +347,10 @@ async fn whatever_was_acknowledged_survives_the_cut_and_stands_once() {
         books.answered_keys.len(),
         books.charges.len(),
     );
-    assert!(books.answered_keys.len() >= cycles as usize / 2 && !books.documents.is_empty() && answers > 0, "hardly anything was under way");
+    assert!(
+        books.answered_keys.len() >= cycles as usize / 2 && !books.documents.is_empty() && answers > 0,
+        "hardly anything was under way"
+    );
     let (code, log) = house.0.take().unwrap().terminate();
     assert_eq!(code, Some(0), "{log:#?}");
 }

@@ -11,8 +11,8 @@ use crate::supervisor::messages::BudgetFigures;
 use crate::turn::{Funded, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
-use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::fabric::Appended;
+use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::money::NanoUsd;
@@ -78,12 +78,33 @@ impl BudgetRoom {
     pub fn start(parts: BudgetParts) -> Addr<Self> {
         let BudgetParts { journal, ledger, policy, catalog, clock, next, obituary } = parts;
         let balance = Balance::new(ledger, &policy.router.budget, policy.tenant.quotas.max_cost_per_month);
-        Self { balance, journal, catalog, clock, next, parked: VecDeque::new(), growing: false, returning: None, obituary }.start()
+        Self {
+            balance,
+            journal,
+            catalog,
+            clock,
+            next,
+            parked: VecDeque::new(),
+            growing: false,
+            returning: None,
+            obituary,
+        }
+        .start()
     }
 
-    fn fund(&mut self, turn: Turn<Grounded>, mut candidates: Vec<Candidate>, prompt_tokens: u64, ctx: &mut Context<Self>) {
+    fn fund(
+        &mut self,
+        turn: Turn<Grounded>,
+        mut candidates: Vec<Candidate>,
+        prompt_tokens: u64,
+        ctx: &mut Context<Self>,
+    ) {
         if self.parked.len() >= MAILBOX_MAX {
-            return turn.refuse(Rejection::retry_after(Code::Overloaded, "too many calls of this tenant wait for their hold; try again shortly", 250));
+            return turn.refuse(Rejection::retry_after(
+                Code::Overloaded,
+                "too many calls of this tenant wait for their hold; try again shortly",
+                250,
+            ));
         }
         match self.balance.hold(&mut candidates, prompt_tokens, self.clock.now_unix_ms()) {
             Err(rejection) => turn.refuse(rejection),
@@ -177,11 +198,17 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
         let policy = &turn.case.policy;
         let wanted = match &turn.case.matter {
             Matter::Chat(chat) => Some((chat.model.as_str(), chat.max_tokens)),
-            Matter::Embed(body) => Some((body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default(), Some(0))),
+            Matter::Embed(body) => {
+                Some((body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default(), Some(0)))
+            }
             Matter::Ask(_) | Matter::Search(_) => None,
         };
         let answers = match &turn.case.matter {
-            Matter::Chat(chat) => chat.body.get("n").and_then(serde_json::Value::as_u64).map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1)),
+            Matter::Chat(chat) => chat
+                .body
+                .get("n")
+                .and_then(serde_json::Value::as_u64)
+                .map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1)),
             _ => 1,
         };
         let mut found = match candidates(&policy.router, &policy.governance.allowed_models, &self.catalog, wanted) {

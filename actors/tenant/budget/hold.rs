@@ -40,7 +40,13 @@ pub struct Returned {
 
 impl Hold {
     /// A hold of the given amount. Made by the budget room only.
-    pub(crate) fn new(number: u64, amount: NanoUsd, candidates: Vec<Candidate>, prompt_tokens: u64, home: Recipient<Returned>) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        amount: NanoUsd,
+        candidates: Vec<Candidate>,
+        prompt_tokens: u64,
+        home: Recipient<Returned>,
+    ) -> Self {
         Self { number, amount, candidates, prompt_tokens, home: Some(home) }
     }
 

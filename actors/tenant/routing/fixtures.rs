@@ -149,7 +149,8 @@ pub(super) fn funded(
         permit: None,
         sideways: Sideways::unheard(),
     };
-    let turn = Turn::admit(case, line, Arc::default()).ground(passages()).fund(Hold::new(1, NanoUsd(5), candidates, 42, home));
+    let turn =
+        Turn::admit(case, line, Arc::default()).ground(passages()).fund(Hold::new(1, NanoUsd(5), candidates, 42, home));
     Funding { turn, asker, returned }
 }
 

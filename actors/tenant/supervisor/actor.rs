@@ -2,7 +2,7 @@
 use super::admission::{Admission, is_serveable};
 use super::doors::Doors;
 use super::latency::Latencies;
-use super::messages::{AdoptPolicy, Admit, Close, Event, Happened};
+use super::messages::{Admit, AdoptPolicy, Close, Event, Happened};
 use super::opening::{Opened, on_derived, open};
 use super::rooms::{KINDS, Rooms};
 use super::rules::{Phase, Restarts, Verdict};
@@ -11,8 +11,8 @@ use crate::budget::messages::{AdoptBudget, CloseBudget};
 use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
-use crate::retrieval::messages::{IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
 use crate::retrieval::Pools;
+use crate::retrieval::messages::{IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
 use crate::turn::{Case, Turn, Whereabouts};
@@ -99,7 +99,8 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
     let (recorder, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let recording = Arc::new(ArcSwapOption::empty());
     actix::spawn(record_refusals(records, Arc::clone(&recording)));
-    let sideways = Sideways::new(parts.belongings.cipher.tenant(), recorder, parts.happened.clone(), Arc::clone(&parts.clock));
+    let sideways =
+        Sideways::new(parts.belongings.cipher.tenant(), recorder, parts.happened.clone(), Arc::clone(&parts.clock));
     Supervisor {
         policy: Arc::clone(&parts.policy),
         phase: Phase::Opening,
@@ -146,7 +147,8 @@ impl Supervisor {
     /// Opens the journal off the arbiter, then builds the conveyor. The mailbox waits meanwhile: what was knocked
     /// for is served, not refused.
     fn open_rooms(&mut self, anew: bool, ctx: &mut Context<Self>) {
-        let opening = open(self.parts.belongings.clone(), anew, Arc::clone(&self.policy), Arc::clone(&self.parts.clock));
+        let opening =
+            open(self.parts.belongings.clone(), anew, Arc::clone(&self.policy), Arc::clone(&self.parts.clock));
         ctx.wait(opening.into_actor(self).map(|opened, supervisor, ctx| supervisor.build_rooms(opened, ctx)));
     }
 
@@ -208,13 +210,14 @@ impl Supervisor {
 
     fn start_turn(&self, admit: Admit) {
         let Admit { matter, principal, idempotency_key, deadline_ms, line } = admit;
-        let permit = match self.phase.admits().and_then(|()| is_serveable(&matter)).and_then(|()| self.admission.admit()) {
-            Ok(permit) => permit,
-            Err(rejection) => {
-                self.sideways.tell(Event::Refused { code: rejection.code });
-                return line.reject(rejection);
-            }
-        };
+        let permit =
+            match self.phase.admits().and_then(|()| is_serveable(&matter)).and_then(|()| self.admission.admit()) {
+                Ok(permit) => permit,
+                Err(rejection) => {
+                    self.sideways.tell(Event::Refused { code: rejection.code });
+                    return line.reject(rejection);
+                }
+            };
         let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
@@ -255,7 +258,9 @@ impl Supervisor {
         {
             rejudge.reply.answer(Err(undelivered.into()));
         }
-        ctx.spawn(judged.outcome().into_actor(self).map(|judged, supervisor, ctx| supervisor.finish_adoption(judged, ctx)));
+        ctx.spawn(
+            judged.outcome().into_actor(self).map(|judged, supervisor, ctx| supervisor.finish_adoption(judged, ctx)),
+        );
     }
 
     fn finish_adoption(&mut self, judged: Outcome<()>, ctx: &mut Context<Self>) {
@@ -269,15 +274,20 @@ impl Supervisor {
 
     /// Swaps the snapshot: from here on nothing is admitted under an older one.
     fn adopt(&mut self, policy: Arc<PolicySnapshot>, reply: ReplySlot<String>) {
-        let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else { return reply.answer(Err(Rejection::lost())) };
+        let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else {
+            return reply.answer(Err(Rejection::lost()));
+        };
         post_certain(&rooms.budget, AdoptBudget(Arc::clone(&policy)));
         self.admission.adopt(&policy);
         let (version, digest) = (policy.version.clone(), policy.digest.clone());
         self.policy = policy;
-        let entry = Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms: self.parts.clock.now_unix_ms() };
+        let entry =
+            Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms: self.parts.clock.now_unix_ms() };
         let append = opened.belongings.journal.append(&[entry]);
         actix::spawn(async move {
-            reply.answer(append.await.map(|_| version).map_err(|error| Rejection::new(Code::Internal, error.to_string())));
+            reply.answer(
+                append.await.map(|_| version).map_err(|error| Rejection::new(Code::Internal, error.to_string())),
+            );
         });
     }
 }
@@ -340,7 +350,8 @@ impl Handler<AdoptPolicy> for Supervisor {
 
     fn handle(&mut self, adopt: AdoptPolicy, ctx: &mut Self::Context) {
         if self.adopting.len() >= ADOPTIONS_WAITING_MAX {
-            let detail = "adopting a policy: earlier versions of this tenant are still being adopted; try again shortly";
+            let detail =
+                "adopting a policy: earlier versions of this tenant are still being adopted; try again shortly";
             return adopt.reply.answer(Err(Rejection::retry_after(Code::Overloaded, detail, 250)));
         }
         self.adopting.push_back(adopt);

@@ -22,7 +22,8 @@ pub(super) struct Admission {
 impl Admission {
     pub(super) fn new(policy: &PolicySnapshot) -> Self {
         let quotas = &policy.tenant.quotas;
-        let rate = NonZeroU32::new(quotas.max_requests_per_hour).map(|per_hour| RateLimiter::direct(Quota::per_hour(per_hour)));
+        let rate = NonZeroU32::new(quotas.max_requests_per_hour)
+            .map(|per_hour| RateLimiter::direct(Quota::per_hour(per_hour)));
         let concurrent = quotas.max_concurrent_requests;
         let in_flight = Arc::new(Semaphore::new(usize::try_from(concurrent).unwrap_or(Semaphore::MAX_PERMITS)));
         Self { rate, requests_per_hour: quotas.max_requests_per_hour, in_flight, concurrent, earlier: Vec::new() }
@@ -37,7 +38,9 @@ impl Admission {
         let before = std::mem::replace(self, Self::new(policy));
         self.earlier = before.earlier;
         self.earlier.push((before.in_flight, before.concurrent));
-        self.earlier.retain(|(places, concurrent)| places.available_permits() < usize::try_from(*concurrent).unwrap_or(usize::MAX));
+        self.earlier.retain(|(places, concurrent)| {
+            places.available_permits() < usize::try_from(*concurrent).unwrap_or(usize::MAX)
+        });
     }
 
     /// Lets one turn in.
@@ -50,11 +53,17 @@ impl Admission {
             Rejection::retry_after(Code::RateLimited, detail, 100)
         })?;
         let Some(rate) = &self.rate else {
-            return Err(Rejection::new(Code::RateLimited, "this tenant's quota max_requests_per_hour is 0; raise it in tenant.yaml"));
+            return Err(Rejection::new(
+                Code::RateLimited,
+                "this tenant's quota max_requests_per_hour is 0; raise it in tenant.yaml",
+            ));
         };
         rate.check().map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
-            let detail = format!("this tenant's quota of {} requests per hour is used up; wait for the next slot", self.requests_per_hour);
+            let detail = format!(
+                "this tenant's quota of {} requests per hour is used up; wait for the next slot",
+                self.requests_per_hour
+            );
             Rejection::retry_after(Code::RateLimited, detail, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
         })?;
         Ok(permit)
@@ -80,8 +89,12 @@ impl Admission {
 /// `invalid_request`.
 pub(super) fn is_serveable(matter: &Matter) -> Result<(), Rejection> {
     match matter {
-        Matter::Ask(question) if question.text.trim().is_empty() => Err(Rejection::new(Code::InvalidRequest, "the question is empty; ask something")),
-        Matter::Search(search) if search.query.trim().is_empty() => Err(Rejection::new(Code::InvalidRequest, "the query is empty; search for something")),
+        Matter::Ask(question) if question.text.trim().is_empty() => {
+            Err(Rejection::new(Code::InvalidRequest, "the question is empty; ask something"))
+        }
+        Matter::Search(search) if search.query.trim().is_empty() => {
+            Err(Rejection::new(Code::InvalidRequest, "the query is empty; search for something"))
+        }
         _ => Ok(()),
     }
 }

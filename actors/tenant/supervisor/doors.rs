@@ -1,9 +1,9 @@
 //! The addresses of one incarnation of a tenant, one per message. Given to the registry and to nobody else.
+use super::actor::Supervisor;
 use crate::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
-    AdoptPolicy, Admit, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy,
+    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy,
 };
-use super::actor::Supervisor;
 use actix::{Addr, Recipient};
 
 /// Where each message of a tenant goes. A respawned tenant has new ones; these stay dead.

@@ -46,12 +46,16 @@ struct Words {
 /// Decides what leaves.
 #[must_use]
 pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, now_unix_ms: u64) -> Clearance {
-    let usage = Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
+    let usage =
+        Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
     let Draft { content, model, cut_short, rejection, .. } = draft;
     let (words, body) = match content {
         DraftContent::Grounded { text, spans } => (ground(&case.policy, passages, &text, &spans), None),
         DraftContent::Abstained { reason } => (abstain(reason), None),
-        DraftContent::Completion(body) => (Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() }, Some(body)),
+        DraftContent::Completion(body) => (
+            Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() },
+            Some(body),
+        ),
     };
     let mut record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
     let said = body.as_ref().map_or_else(|| words.answer.clone(), completion_text);
@@ -62,14 +66,22 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
     let verdict = if let Some(rejection) = rejection {
         Err(rejection)
     } else if is_forbidden {
-        Err(Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld"))
+        Err(Rejection::new(
+            Code::PolicyDenied,
+            "the answer contains what this tenant's output policy forbids and was withheld",
+        ))
     } else {
         Ok(reply(case, words, body, model, usage))
     };
     Clearance { record, verdict }
 }
 
-fn ground(policy: &PolicySnapshot, passages: &[Passage], text: &str, spans: &[(usize, std::ops::Range<usize>)]) -> Words {
+fn ground(
+    policy: &PolicySnapshot,
+    passages: &[Passage],
+    text: &str,
+    spans: &[(usize, std::ops::Range<usize>)],
+) -> Words {
     let answer = markers::clean(text, passages.len());
     let mut citations = Vec::new();
     let mut chunks = Vec::new();
@@ -123,7 +135,15 @@ fn abstain(reason: String) -> Words {
     Words { answer, abstained: true, reason: Some(reason), citations: Vec::new(), chunks: Vec::new() }
 }
 
-fn record(case: &Case, words: &Words, model: &ModelUsed, usage: Usage, charge: Charge, cut_short: bool, now_unix_ms: u64) -> AnswerRecorded {
+fn record(
+    case: &Case,
+    words: &Words,
+    model: &ModelUsed,
+    usage: Usage,
+    charge: Charge,
+    cut_short: bool,
+    now_unix_ms: u64,
+) -> AnswerRecorded {
     let question = if let Matter::Ask(question) = &case.matter { question.text.clone() } else { String::new() };
     AnswerRecorded {
         query_id: case.query_id.to_string(),
@@ -148,7 +168,14 @@ fn record(case: &Case, words: &Words, model: &ModelUsed, usage: Usage, charge: C
 fn reply(case: &Case, words: Words, body: Option<serde_json::Value>, model: ModelUsed, usage: Usage) -> Reply {
     let (query_id, policy_version) = (case.query_id.to_string(), case.policy.version.clone());
     if let Some(body) = body {
-        return Reply::Completion(Box::new(Completion { query_id, body, model, usage, policy_version, receipt: String::new() }));
+        return Reply::Completion(Box::new(Completion {
+            query_id,
+            body,
+            model,
+            usage,
+            policy_version,
+            receipt: String::new(),
+        }));
     }
     #[expect(clippy::cast_precision_loss, reason = "an answer has at most some hundred citations")]
     let trust_score = if words.citations.is_empty() {
@@ -173,7 +200,10 @@ fn reply(case: &Case, words: Words, body: Option<serde_json::Value>, model: Mode
 /// The words of a passed-through completion, for the output policy.
 fn completion_text(body: &serde_json::Value) -> String {
     let choices = body.get("choices").and_then(serde_json::Value::as_array);
-    let texts = choices.into_iter().flatten().filter_map(|choice| choice.pointer("/message/content").and_then(serde_json::Value::as_str));
+    let texts = choices
+        .into_iter()
+        .flatten()
+        .filter_map(|choice| choice.pointer("/message/content").and_then(serde_json::Value::as_str));
     texts.collect::<Vec<_>>().join("\n")
 }
 
@@ -193,7 +223,8 @@ pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
     record.cited = portion(&mut cited, CITED_BYTES_MAX);
     let mut parts = parts.into_iter();
     record.answer = parts.next().unwrap_or_default();
-    let mut entries: Vec<_> = parts.map(|text| Entry::AnswerContinued { query_id: record.query_id.clone(), text }).collect();
+    let mut entries: Vec<_> =
+        parts.map(|text| Entry::AnswerContinued { query_id: record.query_id.clone(), text }).collect();
     while cited.peek().is_some() {
         entries.push(Entry::AnswerCited(Box::new(AnswerCited {
             query_id: record.query_id.clone(),
@@ -209,7 +240,12 @@ pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
 
 /// Chunks up to a number of bytes, and always one where there is one.
 fn portion(chunks: &mut std::iter::Peekable<std::vec::IntoIter<LineageChunk>>, bytes_max: usize) -> Vec<LineageChunk> {
-    let bytes_of = |chunk: &LineageChunk| [&chunk.source_id, &chunk.chunk_id, &chunk.domain, &chunk.usecase].map(|text| text.len() + 8).iter().sum::<usize>();
+    let bytes_of = |chunk: &LineageChunk| {
+        [&chunk.source_id, &chunk.chunk_id, &chunk.domain, &chunk.usecase]
+            .map(|text| text.len() + 8)
+            .iter()
+            .sum::<usize>()
+    };
     let mut bytes = 0_usize;
     let mut taken = Vec::new();
     while let Some(chunk) = chunks.next_if(|chunk| taken.is_empty() || bytes + bytes_of(chunk) <= bytes_max) {

@@ -89,7 +89,13 @@ impl Meter {
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
             gate.acquire_owned().await.unwrap().forget();
-            Ok(Said { content, prompt_tokens: Some(100), completion_tokens: Some(10), relayed_chars: 0, cut_short: false })
+            Ok(Said {
+                content,
+                prompt_tokens: Some(100),
+                completion_tokens: Some(10),
+                relayed_chars: 0,
+                cut_short: false,
+            })
         })
     }
 }
@@ -164,7 +170,8 @@ impl Stage {
             concurrency: 64,
             timeout_ms: 600_000,
             retries: 0,
-            prices: [("metered".to_owned(), Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 })].into(),
+            prices: [("metered".to_owned(), Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 })]
+                .into(),
         };
         let meter = Meter::new();
         let provider: Arc<dyn Provider> = meter.clone();
@@ -172,7 +179,16 @@ impl Stage {
         let catalog = Catalog { providers: [("meter".to_owned(), Arc::new(entry))].into() };
         let heard = Ear::default();
         let ear = heard.clone().start();
-        Self { _folder: folder, vault, meter, clients: Arc::new(clients), catalog: Arc::new(catalog), pools: Pools::default(), heard, ear }
+        Self {
+            _folder: folder,
+            vault,
+            meter,
+            clients: Arc::new(clients),
+            catalog: Arc::new(catalog),
+            pools: Pools::default(),
+            heard,
+            ear,
+        }
     }
 
     /// Starts a tenant, anew where it ran before.
@@ -328,5 +344,7 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_elapsed| panic!("waited in vain until {what}"));
+    tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .unwrap_or_else(|_elapsed| panic!("waited in vain until {what}"));
 }

@@ -103,7 +103,13 @@ impl Derived {
     }
 }
 
-fn assemble(tenant_name: &str, position: Position, hash: &[u8; 32], record: AnswerRecorded, feedback: Vec<FeedbackGiven>) -> Lineage {
+fn assemble(
+    tenant_name: &str,
+    position: Position,
+    hash: &[u8; 32],
+    record: AnswerRecorded,
+    feedback: Vec<FeedbackGiven>,
+) -> Lineage {
     let lines = lines_of(tenant_name, position, hash, &cited_by(record.clone()));
     Lineage { record, seq: position.0, hash: hex::encode(hash), lines, feedback }
 }

@@ -9,20 +9,20 @@ mod audit;
 mod clearing;
 pub mod doors;
 pub mod exit;
+#[cfg(test)]
+mod fixtures;
 pub mod fold;
 mod latency;
 mod lineage;
 pub mod messages;
 mod opening;
-mod rooms;
-pub mod rules;
-pub mod sideways;
-#[cfg(test)]
-mod fixtures;
 #[cfg(test)]
 mod panic_tests;
+mod rooms;
+pub mod rules;
 #[cfg(test)]
 mod shell_tests;
+pub mod sideways;
 #[cfg(test)]
 mod tests;
 

@@ -118,7 +118,8 @@ async fn a_thousand_panics_in_one_tenant_are_noticed_by_no_other() {
     let mut load: Vec<_> = (0..4).map(|_| actix_rt::spawn(ask_faulty(Rc::clone(&faulty), Rc::clone(&seen)))).collect();
     load.push(actix_rt::spawn(ingest_faulty(Rc::clone(&faulty), Rc::clone(&seen))));
     let words = ["cobalt", "jade"];
-    let quiet: Vec<_> = [0, 0, 1, 1].map(|at| actix_rt::spawn(ask_sound(Rc::clone(&sound[at]), words[at], Rc::clone(&seen)))).into();
+    let quiet: Vec<_> =
+        [0, 0, 1, 1].map(|at| actix_rt::spawn(ask_sound(Rc::clone(&sound[at]), words[at], Rc::clone(&seen)))).into();
 
     panic_at_random(&faulty, &seen, panics).await;
     seen.over.set(true);
@@ -154,7 +155,10 @@ async fn books_are_whole(stage: &Stage, faulty: &Tenant, seen: &Seen) {
     for entry in faulty.entries() {
         match entry {
             Entry::AnswerRecorded(record) => {
-                assert!(recorded.insert(record.query_id.clone(), record.usage.cost.0).is_none(), "recorded twice: {record:?}");
+                assert!(
+                    recorded.insert(record.query_id.clone(), record.usage.cost.0).is_none(),
+                    "recorded twice: {record:?}"
+                );
             }
             Entry::Unreconciled { amount, .. } => unreconciled += amount.0,
             Entry::DocumentAccepted(accepted) => drop(documents.insert(accepted.id)),
@@ -162,7 +166,11 @@ async fn books_are_whole(stage: &Stage, faulty: &Tenant, seen: &Seen) {
         }
     }
     for query_id in seen.answered.borrow().iter() {
-        assert_eq!(recorded.get(query_id), Some(&UNIT_NANO_USD), "an answer that was given is not recorded: {query_id}");
+        assert_eq!(
+            recorded.get(query_id),
+            Some(&UNIT_NANO_USD),
+            "an answer that was given is not recorded: {query_id}"
+        );
     }
     for id in seen.ingested.borrow().iter() {
         assert!(documents.contains(id), "a document that was acknowledged is not there: {id}");

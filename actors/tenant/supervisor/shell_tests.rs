@@ -11,7 +11,10 @@ use bailiwick_policy::parse::FileTexts;
 use std::sync::Arc;
 
 fn library() -> Vec<crate::retrieval::messages::NewDocument> {
-    vec![document("reading-room", "The codeword of the reading room is amber."), document("cellar", "The codeword of the cellar is cobalt.")]
+    vec![
+        document("reading-room", "The codeword of the reading room is amber."),
+        document("cellar", "The codeword of the cellar is cobalt."),
+    ]
 }
 
 const QUESTION: &str = "What is the codeword of the reading room?";
@@ -49,7 +52,14 @@ async fn a_question_walks_the_whole_tenant() {
     assert_eq!(lineage.lines.len(), lineage.record.cited.len());
 
     let feedback = |query_id: String| {
-        let given = |reply| GiveFeedback { query_id, up: false, comment: None, correct_answer: Some("jade".into()), principal: principal(), reply };
+        let given = |reply| GiveFeedback {
+            query_id,
+            up: false,
+            comment: None,
+            correct_answer: Some("jade".into()),
+            principal: principal(),
+            reply,
+        };
         tenant.told(given)
     };
     feedback(answer.query_id.clone()).await.unwrap();
@@ -71,7 +81,8 @@ async fn an_export_misses_no_charge() {
     assert_eq!(queries.len(), 2, "a completion cites nothing and has its line all the same");
     let mut cost = NanoUsd::ZERO;
     for query_id in queries {
-        cost = cost.saturating_add(tenant.told(|reply| ReadLineage { query_id, reply }).await.unwrap().record.usage.cost);
+        cost =
+            cost.saturating_add(tenant.told(|reply| ReadLineage { query_id, reply }).await.unwrap().record.usage.cost);
     }
     assert_eq!((cost, tenant.figures().await.unwrap().budget.spent_month), (NanoUsd(2 * UNIT_NANO_USD), cost));
 }
@@ -208,13 +219,20 @@ async fn nothing_admitted_after_the_acknowledgement_uses_an_older_policy() {
             versions
         })
     };
-    eventually("the asker is under way", async || stage.heard(|event| matches!(event, Event::Answered { kind: "ask", .. })) > 2).await;
+    eventually("the asker is under way", async || {
+        stage.heard(|event| matches!(event, Event::Answered { kind: "ask", .. })) > 2
+    })
+    .await;
     assert_eq!(tenant.adopt(&other_guard).await.unwrap(), "2.0.0");
     acknowledged.store(true, std::sync::atomic::Ordering::SeqCst);
     let versions = asker.await.unwrap();
     assert!(versions.iter().any(|(after, version)| !after && version == "1.0.0"), "{versions:?}");
     assert!(versions.iter().all(|(after, version)| !after || version == "2.0.0"), "{versions:?}");
-    let adopted = tenant.entries().iter().filter(|entry| matches!(entry, Entry::PolicyAdopted { version, .. } if version == "2.0.0")).count();
+    let adopted = tenant
+        .entries()
+        .iter()
+        .filter(|entry| matches!(entry, Entry::PolicyAdopted { version, .. } if version == "2.0.0"))
+        .count();
     assert_eq!(adopted, 1);
 }
 

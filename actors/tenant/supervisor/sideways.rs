@@ -43,7 +43,12 @@ impl std::fmt::Debug for Sideways {
 impl Sideways {
     /// A way out for one tenant.
     #[must_use]
-    pub fn new(tenant: TenantKey, records: mpsc::Sender<Entry>, happened: Recipient<Happened>, clock: SharedClock) -> Self {
+    pub fn new(
+        tenant: TenantKey,
+        records: mpsc::Sender<Entry>,
+        happened: Recipient<Happened>,
+        clock: SharedClock,
+    ) -> Self {
         Self { tenant, records, happened, clock, tally: Arc::new(Tally::default()) }
     }
 
@@ -85,7 +90,12 @@ impl Sideways {
 fn is_governance(code: Code) -> bool {
     matches!(
         code,
-        Code::BudgetExceeded | Code::PolicyDenied | Code::SovereigntyViolation | Code::RetentionViolation | Code::QuotaExceeded | Code::RateLimited
+        Code::BudgetExceeded
+            | Code::PolicyDenied
+            | Code::SovereigntyViolation
+            | Code::RetentionViolation
+            | Code::QuotaExceeded
+            | Code::RateLimited
     )
 }
 

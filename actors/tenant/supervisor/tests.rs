@@ -9,7 +9,9 @@ use crate::question::{Matter, ModelUsed, Passage, Reply, Usage};
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::codec;
 use bailiwick_kernel::ids::{Position, QueryId};
-use bailiwick_kernel::limits::{NAME_CHARS_MAX, QUESTION_CHARS_MAX, RECORD_BYTES_MAX, RESTART_WINDOW_MS, RESTARTS_MAX, TOP_K_MAX};
+use bailiwick_kernel::limits::{
+    NAME_CHARS_MAX, QUESTION_CHARS_MAX, RECORD_BYTES_MAX, RESTART_WINDOW_MS, RESTARTS_MAX, TOP_K_MAX,
+};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -119,11 +121,21 @@ fn answer_of(clearance: &Clearance) -> &crate::question::Answer {
 fn citations_that_name_no_passage_are_removed() {
     on_stage(|| {
         let passages = [passage(1, "Salt dissolves."), passage(2, "Oil does not.")];
-        let clearance = cleared(&policy("default", |_| {}), &passages, grounded("Salt does [1]. Lead floats [7]. Oil [2, 9] not [0].", &[]));
+        let clearance = cleared(
+            &policy("default", |_| {}),
+            &passages,
+            grounded("Salt does [1]. Lead floats [7]. Oil [2, 9] not [0].", &[]),
+        );
         let answer = answer_of(&clearance);
         assert_eq!(answer.answer, "Salt does [1]. Lead floats. Oil [2] not.");
-        assert_eq!(answer.citations.iter().map(|citation| citation.marker.as_str()).collect::<Vec<_>>(), ["[1]", "[2]"]);
-        assert_eq!(clearance.record.cited.iter().map(|chunk| chunk.chunk_id.as_str()).collect::<Vec<_>>(), ["doc1#3", "doc2#3"]);
+        assert_eq!(
+            answer.citations.iter().map(|citation| citation.marker.as_str()).collect::<Vec<_>>(),
+            ["[1]", "[2]"]
+        );
+        assert_eq!(
+            clearance.record.cited.iter().map(|chunk| chunk.chunk_id.as_str()).collect::<Vec<_>>(),
+            ["doc1#3", "doc2#3"]
+        );
         assert!((answer.trust_score - 0.5).abs() < 1e-9);
     });
 }
@@ -142,7 +154,11 @@ fn offsets_count_characters_of_the_document() {
 fn spans_beyond_their_passage_are_cut_or_ignored() {
     on_stage(|| {
         let passages = [passage(1, "0123456789")];
-        for (span, expected) in [(8..99, ("89", 1_008, 1_010)), (50..60, ("0123456789", 1_000, 1_010)), (4..4, ("0123456789", 1_000, 1_010))] {
+        for (span, expected) in [
+            (8..99, ("89", 1_008, 1_010)),
+            (50..60, ("0123456789", 1_000, 1_010)),
+            (4..4, ("0123456789", 1_000, 1_010)),
+        ] {
             let clearance = cleared(&policy("default", |_| {}), &passages, grounded("Digits [1].", &[(1, span)]));
             let [citation] = answer_of(&clearance).citations.as_slice() else { panic!("one citation") };
             assert_eq!((citation.snippet.as_str(), citation.start, citation.end), expected);
@@ -154,7 +170,15 @@ fn spans_beyond_their_passage_are_cut_or_ignored() {
 fn every_citation_that_leaves_resolves() {
     on_stage(|| {
         let policy = policy("default", |_| {});
-        let words = prop::collection::vec(prop_oneof![Just("word ".to_owned()), Just("é🦀 ".to_owned()), (0_usize..9).prop_map(|n| format!("[{n}] ")), (0_usize..9, 0_usize..9).prop_map(|(a, b)| format!("[{a}, {b}] "))], 0..30);
+        let words = prop::collection::vec(
+            prop_oneof![
+                Just("word ".to_owned()),
+                Just("é🦀 ".to_owned()),
+                (0_usize..9).prop_map(|n| format!("[{n}] ")),
+                (0_usize..9, 0_usize..9).prop_map(|(a, b)| format!("[{a}, {b}] "))
+            ],
+            0..30,
+        );
         let spans = prop::collection::vec((0_usize..9, 0_usize..40, 0_usize..40), 0..6);
         let passages = prop::collection::vec("[a-zé🦀 ]{0,30}", 0..5);
         TestRunner::default()
@@ -170,7 +194,12 @@ fn every_citation_that_leaves_resolves() {
                     let passage = &passages[number - 1];
                     prop_assert_eq!(&citation.chunk_id, &passage.chunk_id);
                     prop_assert!(passage.start <= citation.start && citation.end <= passage.end);
-                    let within: String = passage.text.chars().skip(citation.start - passage.start).take(citation.end - citation.start).collect();
+                    let within: String = passage
+                        .text
+                        .chars()
+                        .skip(citation.start - passage.start)
+                        .take(citation.end - citation.start)
+                        .collect();
                     prop_assert_eq!(&citation.snippet, &within);
                     prop_assert!(clearance.record.cited.iter().any(|chunk| chunk.chunk_id == citation.chunk_id));
                 }
@@ -190,8 +219,13 @@ fn an_answer_without_citations_is_an_abstention_where_policy_wants_them() {
         assert!(answer.abstained && answer.reason.is_some() && !answer.answer.contains("say so"));
         assert!(strict.record.abstained);
         assert_eq!(strict.record.usage.cost, CHARGE.amount, "the provider was paid");
-        let lax = policy("default", |texts| edit(texts, "policies/governance.yaml", "require_citations: true", "require_citations: false"));
-        assert_eq!(answer_of(&cleared(&lax, &passages, grounded("Because I say so.", &[]))).answer, "Because I say so.");
+        let lax = policy("default", |texts| {
+            edit(texts, "policies/governance.yaml", "require_citations: true", "require_citations: false")
+        });
+        assert_eq!(
+            answer_of(&cleared(&lax, &passages, grounded("Because I say so.", &[]))).answer,
+            "Because I say so."
+        );
     });
 }
 
@@ -230,7 +264,13 @@ fn a_charge_above_the_hold_is_an_overrun() {
     on_stage(|| {
         let policy = policy("default", |_| {});
         let over = Charge { amount: NanoUsd(130), held: NanoUsd(100) };
-        let clearance = exit::clear(&case(question("why?"), policy), &[], draft(DraftContent::Abstained { reason: "nothing".into() }), over, NOW);
+        let clearance = exit::clear(
+            &case(question("why?"), policy),
+            &[],
+            draft(DraftContent::Abstained { reason: "nothing".into() }),
+            over,
+            NOW,
+        );
         assert_eq!((clearance.record.usage.cost, clearance.record.overrun), (NanoUsd(130), NanoUsd(30)));
     });
 }
@@ -274,7 +314,13 @@ fn reassembled(entries: &[Entry]) -> (String, Vec<LineageChunk>) {
 }
 
 fn chunk(id: &str) -> LineageChunk {
-    LineageChunk { source_id: id.into(), chunk_id: format!("{id}#1"), trust_score: 1.0, domain: id.into(), usecase: id.into() }
+    LineageChunk {
+        source_id: id.into(),
+        chunk_id: format!("{id}#1"),
+        trust_score: 1.0,
+        domain: id.into(),
+        usecase: id.into(),
+    }
 }
 
 proptest! {
