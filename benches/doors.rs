@@ -40,7 +40,7 @@ fn lines(path: &std::path::Path) -> Vec<Value> {
     std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Five thousand made-up abstracts with a natural spread of word frequencies; the same on every machine.
+/// Twenty thousand made-up abstracts with a natural spread of word frequencies; the same on every machine.
 fn made_up() -> Collection {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut random = move || {
@@ -55,7 +55,7 @@ fn made_up() -> Collection {
         format!("w{}x", rank * 7_919 % 20_011)
     };
     let mut text = |words: usize| (0..words).map(|_| word()).collect::<Vec<_>>().join(" ");
-    let documents = (0..5_000).map(|_| (text(12), text(200))).collect();
+    let documents = (0..20_000).map(|_| (text(12), text(200))).collect();
     let queries = (0..300).map(|_| text(12)).collect();
     Collection { documents, queries }
 }
