@@ -83,8 +83,8 @@ def answers(served, key, queries):
         hits = sum(any(gold.lower() in first(answer) for gold in query["answers"]) for query, answer in with_gold)
         figures["first cited sentence holds a gold answer"] = hits / len(with_gold)
         figures["abstained"] = sum(answer["abstained"] for _, answer in with_gold) / len(with_gold)
-    judged = [(query["answerable"], answer["abstained"]) for query, answer in given if "answerable" in query]
-    if judged:
+    if any("answerable" in query for query in queries):
+        judged = [(query.get("answerable", True), answer["abstained"]) for query, answer in given]
         refused = [abstained for answerable, abstained in judged if not answerable]
         answered = [not abstained for answerable, abstained in judged if answerable]
         figures["abstained where it must"] = sum(refused) / max(1, len(refused))

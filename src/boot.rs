@@ -46,7 +46,8 @@ pub struct Running {
 /// # Errors
 /// Whatever keeps the house from standing, as a sentence that says what to do.
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
-    std::fs::create_dir_all(&config.data).with_context(|| format!("creating the data folder {}", config.data.display()))?;
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("creating the data folder {}", config.data.display()))?;
     let metrics = install_metrics()?;
     let clock: SharedClock = Arc::new(SystemClock);
     let keys = KeyService::open(&config.data)?;
@@ -71,7 +72,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         tracing::debug!(?first, "the tenants' folders have been read");
     }
     let draining = Arc::new(AtomicBool::new(false));
-    let edge = Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(move || metrics.render()));
+    let edge =
+        Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(move || metrics.render()));
     Ok(Running { edge, draining, closing: control.closing, vault, arbiters })
 }
 
@@ -89,11 +91,15 @@ impl Shared {
     fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
         let catalog = ModelCatalog::new(config.catalog()?).map_err(|problems| anyhow!(problems.join("; ")))?;
         let clients = Arc::new(Clients::open(&catalog.snapshot())?);
-        let program = std::env::current_exe().context("finding this program's own file, which parses documents in child processes")?;
+        let program = std::env::current_exe()
+            .context("finding this program's own file, which parses documents in child processes")?;
         let sandbox = Sandbox::new(program, vec![PARSE_CHILD.to_owned()], Arc::new(Semaphore::new(PARSERS_MAX)));
         if catalog.snapshot().providers.values().any(|provider| !provider.prices.is_empty()) {
             // token tables load in a quarter of a second; no first question should pay for that
-            std::thread::Builder::new().name("token-tables".to_owned()).spawn(tokens::warm).context("starting a thread")?;
+            std::thread::Builder::new()
+                .name("token-tables".to_owned())
+                .spawn(tokens::warm)
+                .context("starting a thread")?;
         }
         Ok(Self { clients, catalog, clock, sandbox, pools: Pools::default(), settings: config.settings() })
     }
@@ -121,7 +127,8 @@ impl Shared {
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).map_err(|_taken| anyhow!("installing the metrics recorder: this process has one already"))?;
+    metrics::set_global_recorder(recorder)
+        .map_err(|_taken| anyhow!("installing the metrics recorder: this process has one already"))?;
     Ok(handle)
 }
 

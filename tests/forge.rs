@@ -20,8 +20,24 @@ fn library(name: &str) -> PathBuf {
 
 fn compile(case: &Path, out: &Path) -> (bool, String) {
     let mut command = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()));
-    command.args(["--edition", "2024", "--crate-type", "lib", "--emit", "metadata", "--cap-lints", "allow", "--error-format", "short"]);
-    command.arg("-L").arg(format!("dependency={}", libraries().display())).arg("-o").arg(out.join("case.rmeta")).arg(case);
+    command.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "lib",
+        "--emit",
+        "metadata",
+        "--cap-lints",
+        "allow",
+        "--error-format",
+        "short",
+    ]);
+    command
+        .arg("-L")
+        .arg(format!("dependency={}", libraries().display()))
+        .arg("-o")
+        .arg(out.join("case.rmeta"))
+        .arg(case);
     for package in ["bailiwick_kernel", "bailiwick_policy", "bailiwick_tenant", "bailiwick_control"] {
         command.arg("--extern").arg(format!("{package}={}", library(package).display()));
     }

@@ -12,9 +12,10 @@ fn root() -> PathBuf {
 fn rust_files() -> Vec<(String, String)> {
     let skip = ["target", ".git", "data", ".data", "node_modules"];
     let mut files = Vec::new();
-    for entry in walkdir::WalkDir::new(root()).into_iter().filter_entry(|entry| {
-        entry.depth() != 1 || !skip.contains(&entry.file_name().to_string_lossy().as_ref())
-    }) {
+    for entry in walkdir::WalkDir::new(root())
+        .into_iter()
+        .filter_entry(|entry| entry.depth() != 1 || !skip.contains(&entry.file_name().to_string_lossy().as_ref()))
+    {
         let entry = entry.unwrap();
         if entry.path().extension().is_some_and(|ending| ending == "rs") {
             let name = entry.path().strip_prefix(root()).unwrap().to_string_lossy().into_owned();
@@ -70,23 +71,46 @@ fn arrows_between_packages_point_down() {
 #[test]
 fn pure_files_name_no_effects() {
     let forbidden = [
-        "actix", "tokio", "sled", "tantivy", "reqwest", "actix_web", "std::fs", "std::net", "SystemTime", "Instant::now", "Timestamp::now",
-        "rand::", "async fn", "std::thread", "std::env",
+        "actix",
+        "tokio",
+        "sled",
+        "tantivy",
+        "reqwest",
+        "actix_web",
+        "std::fs",
+        "std::net",
+        "SystemTime",
+        "Instant::now",
+        "Timestamp::now",
+        "rand::",
+        "async fn",
+        "std::thread",
+        "std::env",
     ];
     let mut findings = Vec::new();
     let mut checked = 0;
     for (name, text) in rust_files() {
         let is_pure = name.ends_with("/rules.rs")
             || (name.starts_with("actors/policy/") && !name.contains("tests"))
-            || ["budget/ledger.rs", "supervisor/exit.rs", "supervisor/fold.rs", "routing/markers.rs", "routing/prompt.rs", "retrieval/chunk.rs", "fabric/chain.rs", "fabric/record.rs"]
-                .iter()
-                .any(|pure| name.ends_with(pure));
+            || [
+                "budget/ledger.rs",
+                "supervisor/exit.rs",
+                "supervisor/fold.rs",
+                "routing/markers.rs",
+                "routing/prompt.rs",
+                "retrieval/chunk.rs",
+                "fabric/chain.rs",
+                "fabric/record.rs",
+            ]
+            .iter()
+            .any(|pure| name.ends_with(pure));
         if !is_pure {
             continue;
         }
         checked += 1;
         let code = code_of(text.split("#[cfg(test)]").next().unwrap());
-        findings.extend(forbidden.iter().filter(|word| code.contains(*word)).map(|word| format!("{name} names {word}")));
+        findings
+            .extend(forbidden.iter().filter(|word| code.contains(*word)).map(|word| format!("{name} names {word}")));
     }
     assert!(checked >= 12, "only {checked} pure files were found");
     complain("rules are pure: no runtime, no clock, no I/O, no random", &findings);
@@ -115,7 +139,15 @@ fn rooms_carry_door_plates() {
 fn one_file_names_each_engine() {
     let owners = [
         ("sled::", &["actors/kernel/fabric/store.rs"][..]),
-        ("tantivy::", &["actors/tenant/retrieval/index", "actors/tenant/retrieval/sealed_directory", "actors/tenant/retrieval/words.rs", "benches/"][..]),
+        (
+            "tantivy::",
+            &[
+                "actors/tenant/retrieval/index",
+                "actors/tenant/retrieval/sealed_directory",
+                "actors/tenant/retrieval/words.rs",
+                "benches/",
+            ][..],
+        ),
         ("TenantKey::mint", &["actors/control/registry/directory.rs", "actors/kernel/ids.rs"][..]),
         (".do_send(", &["actors/kernel/mail.rs"][..]),
     ];
@@ -138,7 +170,9 @@ fn one_file_names_each_engine() {
 fn a_provider_is_named_in_its_own_file_and_the_table() {
     let mut findings = Vec::new();
     for (name, text) in rust_files() {
-        let free = name.starts_with("actors/tenant/routing/providers") || name.contains("tests") || name.starts_with("src/cli/demo");
+        let free = name.starts_with("actors/tenant/routing/providers")
+            || name.contains("tests")
+            || name.starts_with("src/cli/demo");
         let code = code_of(text.split("#[cfg(test)]").next().unwrap());
         for word in ["\"anthropic\"", "\"openai\""] {
             if !free && code.contains(word) {
@@ -154,7 +188,10 @@ fn tenant_names_stay_at_the_edge_and_in_the_registry() {
     let mut findings = Vec::new();
     for (name, text) in rust_files() {
         let code = code_of(text.split("#[cfg(test)]").next().unwrap());
-        let inside = name.starts_with("actors/kernel/") || name.starts_with("actors/tenant/retrieval") || name.starts_with("actors/tenant/routing") || name.starts_with("actors/tenant/budget");
+        let inside = name.starts_with("actors/kernel/")
+            || name.starts_with("actors/tenant/retrieval")
+            || name.starts_with("actors/tenant/routing")
+            || name.starts_with("actors/tenant/budget");
         for word in ["acme-corp", "beta-inc", "tenant_name"] {
             if inside && !name.contains("tests") && code.contains(word) {
                 findings.push(format!("{name} names {word}"));
@@ -172,7 +209,17 @@ fn nothing_is_left_undone_or_ambient() {
             continue;
         }
         let code = code_of(&text);
-        for word in ["todo!(", "unimplemented!(", "#[ignore", "dbg!(", "SystemRegistry", "SystemService", "SyncArbiter", "mod utils", "thread::sleep("] {
+        for word in [
+            "todo!(",
+            "unimplemented!(",
+            "#[ignore",
+            "dbg!(",
+            "SystemRegistry",
+            "SystemService",
+            "SyncArbiter",
+            "mod utils",
+            "thread::sleep(",
+        ] {
             if code.contains(word) {
                 findings.push(format!("{name} has {word}"));
             }
@@ -187,7 +234,9 @@ fn money_is_never_a_float() {
     for (name, text) in rust_files() {
         for (number, line) in code_of(&text).lines().enumerate() {
             let field = line.trim_start().trim_start_matches("pub ");
-            let money = ["usd", "cost", "price", "budget", "amount"].iter().any(|word| field.split(':').next().unwrap_or_default().contains(word));
+            let money = ["usd", "cost", "price", "budget", "amount"]
+                .iter()
+                .any(|word| field.split(':').next().unwrap_or_default().contains(word));
             if money && (field.contains(": f64") || field.contains(": f32")) {
                 findings.push(format!("{name}:{}: {}", number + 1, line.trim()));
             }
@@ -203,7 +252,13 @@ fn the_code_map_is_true() {
         .split('`')
         .skip(1)
         .step_by(2)
-        .filter(|path| (path.starts_with("actors/") || path.starts_with("src/") || path.starts_with("tests/") || path.starts_with("benches/")) && !path.contains('*'))
+        .filter(|path| {
+            (path.starts_with("actors/")
+                || path.starts_with("src/")
+                || path.starts_with("tests/")
+                || path.starts_with("benches/"))
+                && !path.contains('*')
+        })
         .collect();
     assert!(named.len() > 15, "the code map names only {} places", named.len());
     let missing: Vec<_> = named.into_iter().filter(|path| !root().join(path).exists()).map(str::to_owned).collect();

@@ -27,7 +27,8 @@ pub enum CodecError {
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut bytes = vec![VERSION];
     let limited = config::standard().with_limit::<LIMIT_BYTES>();
-    bincode::serde::encode_into_std_write(value, &mut bytes, limited).map_err(|error| CodecError::Malformed(error.to_string()))?;
+    bincode::serde::encode_into_std_write(value, &mut bytes, limited)
+        .map_err(|error| CodecError::Malformed(error.to_string()))?;
     Ok(bytes)
 }
 
@@ -41,7 +42,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
         return Err(CodecError::Version(*version));
     }
     let limited = config::standard().with_limit::<LIMIT_BYTES>();
-    let (value, read) = bincode::serde::decode_from_slice(body, limited).map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let (value, read) =
+        bincode::serde::decode_from_slice(body, limited).map_err(|error| CodecError::Malformed(error.to_string()))?;
     if read != body.len() {
         return Err(CodecError::Malformed(format!("{} bytes follow the record", body.len().saturating_sub(read))));
     }

@@ -20,7 +20,8 @@ pub const ISO1: Invariant = Invariant { id: "ISO1", promise: "a room holds the b
 /// No answer without a policy verdict.
 pub const POL1: Invariant = Invariant { id: "POL1", promise: "only a cleared turn answers" };
 /// An index serves only under the guard it was judged by.
-pub const IDX1: Invariant = Invariant { id: "IDX1", promise: "every searchable chunk was admitted by the guard in force" };
+pub const IDX1: Invariant =
+    Invariant { id: "IDX1", promise: "every searchable chunk was admitted by the guard in force" };
 
 /// All of them, for the documentation and the tests that walk the catalogue.
 pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1];

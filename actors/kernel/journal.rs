@@ -69,14 +69,17 @@ impl Journal {
         self.next_at_opening
     }
 
-    /// Appends entries as one unit; resolves when they are durable (invariant JRN2).
+    /// Appends entries as one unit; resolves when they are durable (invariant JRN2). Appends stand in the journal in the
+    /// order of these calls, whichever is awaited first.
     ///
     /// # Errors
     /// [`JournalError`]; after [`AppendError::Unsure`] or [`AppendError::Stale`] the owner must be rebuilt.
-    pub fn append<T: Serialize>(&self, entries: &[T]) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static + use<T> {
-        let sealed = self.seal(entries);
-        let (fabric, tenant, epoch) = (Arc::clone(&self.fabric), self.tenant(), self.epoch);
-        async move { Ok(fabric.append(tenant, epoch, sealed?).await?) }
+    pub fn append<T: Serialize>(
+        &self,
+        entries: &[T],
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static + use<T> {
+        let queued = self.seal(entries).map(|sealed| self.fabric.append(self.tenant(), self.epoch, sealed));
+        async move { Ok(queued?.await?) }
     }
 
     fn seal<T: Serialize>(&self, entries: &[T]) -> Result<Vec<Vec<u8>>, JournalError> {
@@ -96,7 +99,11 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] for damage, a wrong key or an unknown version; what was visited before stays visited.
-    pub fn replay<T: DeserializeOwned>(&self, from: Position, mut visit: impl FnMut(Position, [u8; 32], T)) -> Result<Position, JournalError> {
+    pub fn replay<T: DeserializeOwned>(
+        &self,
+        from: Position,
+        mut visit: impl FnMut(Position, [u8; 32], T),
+    ) -> Result<Position, JournalError> {
         let mut at = from;
         loop {
             let records = self.fabric.read(self.tenant(), at, READ_BATCH)?;
@@ -115,7 +122,11 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::replay`].
-    pub fn portion<T: DeserializeOwned>(&self, from: Position, max: usize) -> Result<Vec<(Position, [u8; 32], T)>, JournalError> {
+    pub fn portion<T: DeserializeOwned>(
+        &self,
+        from: Position,
+        max: usize,
+    ) -> Result<Vec<(Position, [u8; 32], T)>, JournalError> {
         let records = self.fabric.read(self.tenant(), from, max)?;
         let open = |record: crate::fabric::SealedRecord| {
             let plain = self.cipher.open(Purpose::Record, b"", &record.payload)?;

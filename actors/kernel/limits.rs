@@ -153,7 +153,8 @@ const _: () = assert!(INLINE_BLOB_BYTES_MAX < STORE_VALUE_BYTES_MAX, "an inline 
 const _: () =
     assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
 const _: () = assert!(FEEDBACK_CHARS_MAX * 2 * 4 + 2_048 < RECORD_BYTES_MAX, "feedback must fit one record");
-const _: () = assert!(QUESTION_CHARS_MAX * 12 < SESSION_FRAME_BYTES_MAX, "the longest question, escaped, must fit a frame");
+const _: () =
+    assert!(QUESTION_CHARS_MAX * 12 < SESSION_FRAME_BYTES_MAX, "the longest question, escaped, must fit a frame");
 const _: () = assert!(PROVIDER_AHEAD_BYTES_MAX < PROVIDER_ANSWER_BYTES_MAX, "what runs ahead is part of an answer");
 const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed");
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");
@@ -162,4 +163,7 @@ const _: () = assert!(FOLDER_QUIET_MS < FOLDER_BURST_MS, "a burst must be able t
 const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");
 const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");
 const _: () = assert!(DOCUMENT_CHARS_MAX * 6 < PARSE_REPLY_BYTES_MAX, "the largest text must fit the parser's answer");
-const _: () = assert!(20 * (STORE_VALUE_BYTES_MAX + STORE_KEY_BYTES_MAX) < STORE_SEGMENT_BYTES / 4, "a page must stay in the log");
+const _: () = assert!(
+    20 * (STORE_VALUE_BYTES_MAX + STORE_KEY_BYTES_MAX) < STORE_SEGMENT_BYTES / 4,
+    "a page must stay in the log"
+);

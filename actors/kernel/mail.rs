@@ -1,8 +1,8 @@
 //! Bounded mail. Nothing is sent without a limit but settlements and obituaries, whose number is bounded by the
 //! turns and rooms that exist.
 use crate::outcome::{Code, Outcome, Rejection};
-use actix::prelude::*;
 use actix::dev::ToEnvelope;
+use actix::prelude::*;
 use tokio::sync::oneshot;
 
 /// Why a message was not taken.
@@ -17,7 +17,9 @@ pub enum Undelivered {
 impl From<Undelivered> for Rejection {
     fn from(undelivered: Undelivered) -> Self {
         match undelivered {
-            Undelivered::Full => Rejection::retry_after(Code::Overloaded, "the queue of this tenant is full; try again shortly", 250),
+            Undelivered::Full => {
+                Rejection::retry_after(Code::Overloaded, "the queue of this tenant is full; try again shortly", 250)
+            }
             Undelivered::Closed => Rejection::lost(),
         }
     }

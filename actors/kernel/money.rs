@@ -111,7 +111,11 @@ impl<'de> Deserialize<'de> for NanoUsd {
                 NanoUsd::parse_usd(&dollars.to_string()).map_err(E::custom)
             }
         }
-        if deserializer.is_human_readable() { deserializer.deserialize_any(Amount) } else { u64::deserialize(deserializer).map(NanoUsd) }
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(Amount)
+        } else {
+            u64::deserialize(deserializer).map(NanoUsd)
+        }
     }
 }
 
@@ -134,10 +138,23 @@ mod tests {
 
     #[test]
     fn amounts_read_exactly() {
-        for (text, nano) in [("0", 0), ("0.10", 100_000_000), ("10000", 10_000 * NANO_PER_USD), (".5", 500_000_000), ("0.000000001", 1), ("1.0000000000", NANO_PER_USD)] {
+        for (text, nano) in [
+            ("0", 0),
+            ("0.10", 100_000_000),
+            ("10000", 10_000 * NANO_PER_USD),
+            (".5", 500_000_000),
+            ("0.000000001", 1),
+            ("1.0000000000", NANO_PER_USD),
+        ] {
             assert_eq!(NanoUsd::parse_usd(text), Ok(NanoUsd(nano)), "{text}");
         }
-        for (text, error) in [("", AmountError::Malformed), ("-1", AmountError::Malformed), ("1e3", AmountError::Malformed), ("0.0000000001", AmountError::TooFine), ("18446744074", AmountError::TooLarge)] {
+        for (text, error) in [
+            ("", AmountError::Malformed),
+            ("-1", AmountError::Malformed),
+            ("1e3", AmountError::Malformed),
+            ("0.0000000001", AmountError::TooFine),
+            ("18446744074", AmountError::TooLarge),
+        ] {
             assert_eq!(NanoUsd::parse_usd(text), Err(error), "{text}");
         }
     }

@@ -97,7 +97,11 @@ impl Rejection {
     /// The answer of work that was dropped before its end.
     #[must_use]
     pub fn lost() -> Self {
-        Self::retry_after(Code::Lost, "the request was dropped before it was answered; nothing was charged for an answer you did not get; try again", 100)
+        Self::retry_after(
+            Code::Lost,
+            "the request was dropped before it was answered; nothing was charged for an answer you did not get; try again",
+            100,
+        )
     }
 }
 

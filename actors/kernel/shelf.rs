@@ -3,7 +3,10 @@
 //! Writes become durable with the next acknowledged append (one log underneath), never by themselves.
 use crate::cipher::{Cipher, CipherError, Purpose};
 use crate::codec::{self, CodecError};
-use crate::fabric::{Fabric, FabricError, embedded::{Embedded, Tree}};
+use crate::fabric::{
+    Fabric, FabricError,
+    embedded::{Embedded, Tree},
+};
 use crate::ids::TenantKey;
 use crate::journal::{Journal, JournalError};
 use serde::{Serialize, de::DeserializeOwned};
@@ -53,7 +56,10 @@ impl Shelf {
     /// # Errors
     /// [`ShelfError`].
     pub fn apply<T: Serialize>(&self, puts: &[(Vec<u8>, T)], removals: &[Vec<u8>]) -> Result<(), ShelfError> {
-        let sealed = puts.iter().map(|(key, value)| Ok((key.clone(), self.seal(key, value)?))).collect::<Result<Vec<_>, ShelfError>>()?;
+        let sealed = puts
+            .iter()
+            .map(|(key, value)| Ok((key.clone(), self.seal(key, value)?)))
+            .collect::<Result<Vec<_>, ShelfError>>()?;
         Ok(self.tree.apply(sealed, removals)?)
     }
 
@@ -69,8 +75,20 @@ impl Shelf {
     ///
     /// # Errors
     /// [`ShelfError`].
-    pub fn scan<T: DeserializeOwned>(&self, prefix: &[u8], after: Option<&[u8]>, max: usize) -> Result<Vec<(Vec<u8>, T)>, ShelfError> {
-        self.tree.scan(prefix, after, max)?.into_iter().map(|(key, sealed)| { let value = self.open(&key, &sealed)?; Ok((key, value)) }).collect()
+    pub fn scan<T: DeserializeOwned>(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max: usize,
+    ) -> Result<Vec<(Vec<u8>, T)>, ShelfError> {
+        self.tree
+            .scan(prefix, after, max)?
+            .into_iter()
+            .map(|(key, sealed)| {
+                let value = self.open(&key, &sealed)?;
+                Ok((key, value))
+            })
+            .collect()
     }
 
     /// Empties the shelf.

@@ -69,6 +69,23 @@ pub enum Entry {
         /// When.
         at_unix_ms: u64,
     },
+    /// Chunks that an answer cites beyond what its record holds; stands in the same append.
+    AnswerCited(Box<AnswerCited>),
+}
+
+/// Further chunks of an answer, with what their lineage lines need.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AnswerCited {
+    /// Which question.
+    pub query_id: String,
+    /// The chunks, in order.
+    pub cited: Vec<LineageChunk>,
+    /// Which model answered.
+    pub model: ModelUsed,
+    /// Policy it was cleared under.
+    pub policy_version: String,
+    /// When it was cleared.
+    pub cleared_unix_ms: u64,
 }
 
 /// A document as accepted.
@@ -107,7 +124,7 @@ pub struct DocumentAccepted {
 }
 
 /// One cited (or retrieved) chunk in the lineage of an answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LineageChunk {
     /// The document.
     pub source_id: String,

@@ -4,13 +4,13 @@
 //! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
 use crate::budget::hold::Hold;
 use crate::question::{Frame, Matter, ModelUsed, Passage, Reply};
+use crate::supervisor::sideways::Sideways;
 use actix::Message;
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use crate::supervisor::sideways::Sideways;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
@@ -376,6 +376,11 @@ impl Turn<Answered> {
             rejection: None,
         };
         std::mem::replace(&mut self.stage.draft, nothing)
+    }
+
+    /// Ends a turn whose charge could not be recorded: the asker's answer is *lost*, the money stays held.
+    pub(crate) fn lose(self) {
+        self.stage.hold.stay();
     }
 
     /// Settles the hold with what a durable record charges and clears the turn. Called by the exit only.

@@ -89,9 +89,23 @@ pub(crate) fn print_answer_details(answer: &Value) {
         let snippet: String = text(citation, "/snippet").split_whitespace().collect::<Vec<_>>().join(" ");
         let shown: String = snippet.chars().take(110).collect();
         let dots = if snippet.chars().count() > 110 { "…" } else { "" };
-        say(format!("  {} {} ({}, characters {}–{}): “{shown}{dots}”", text(citation, "/marker"), text(citation, "/title"), text(citation, "/document_id"), text(citation, "/start"), text(citation, "/end")));
+        say(format!(
+            "  {} {} ({}, characters {}–{}): “{shown}{dots}”",
+            text(citation, "/marker"),
+            text(citation, "/title"),
+            text(citation, "/document_id"),
+            text(citation, "/start"),
+            text(citation, "/end")
+        ));
     }
-    say(format!("  model {}/{}   cost {} USD   policy {}   query {}", text(answer, "/model/provider"), text(answer, "/model/name"), text(answer, "/usage/cost_usd"), text(answer, "/policy_version"), text(answer, "/query_id")));
+    say(format!(
+        "  model {}/{}   cost {} USD   policy {}   query {}",
+        text(answer, "/model/provider"),
+        text(answer, "/model/name"),
+        text(answer, "/usage/cost_usd"),
+        text(answer, "/policy_version"),
+        text(answer, "/query_id")
+    ));
     say(format!("  receipt {}", text(answer, "/receipt")));
 }
 

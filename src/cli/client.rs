@@ -53,7 +53,8 @@ impl Client {
 
     /// Sends and gives the response where it is a success, else its problem as an error.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
-        let response = request.send().await.with_context(|| format!("calling {}: is the server running there?", self.server))?;
+        let response =
+            request.send().await.with_context(|| format!("calling {}: is the server running there?", self.server))?;
         if response.status().is_success() {
             return Ok(response);
         }

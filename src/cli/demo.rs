@@ -60,10 +60,17 @@ impl Demo {
 
 async fn walk(served: &Served, config: &Config) -> anyhow::Result<()> {
     let server = format!("http://{}", served.address);
-    let operator_key = std::fs::read_to_string(operator_key_file(&config.data)).context("reading the operator key")?.trim().to_owned();
+    let operator_key =
+        std::fs::read_to_string(operator_key_file(&config.data)).context("reading the operator key")?.trim().to_owned();
     let operator = Client::with_key(&server, operator_key.clone(), None)?;
     let listed = operator.call(Method::GET, "/admin/v1/tenants", None).await?;
-    let names: Vec<String> = listed.get("tenants").and_then(Value::as_array).into_iter().flatten().filter_map(|tenant| tenant.get("name")?.as_str().map(str::to_owned)).collect();
+    let names: Vec<String> = listed
+        .get("tenants")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|tenant| tenant.get("name")?.as_str().map(str::to_owned))
+        .collect();
     ensure!(!names.is_empty(), "{} holds no tenant to show", config.tenants.display());
     let mut samples = Vec::new();
     for name in names {
@@ -83,15 +90,24 @@ async fn walk(served: &Served, config: &Config) -> anyhow::Result<()> {
 
 /// Issues a key for a tenant and brings its sample documents in with it.
 async fn introduce(operator: &Client, server: &str, tenants: &Path, name: &str) -> anyhow::Result<Sample> {
-    let issued = operator.call(Method::POST, &format!("/admin/v1/tenants/{}/keys", segment(name)), Some(&json!({"role": "owner"}))).await?;
+    let issued = operator
+        .call(Method::POST, &format!("/admin/v1/tenants/{}/keys", segment(name)), Some(&json!({"role": "owner"})))
+        .await?;
     let key = issued.get("key").and_then(Value::as_str).context("the server issued no key")?.to_owned();
     let client = Client::with_key(server, key.clone(), None)?;
     let tally = send_all(&client, &collect(&[tenants.join(name).join("corpus")])?, &[]).await?;
     if let Some(failure) = tally.failed.first() {
         bail!("{name}: {failure}");
     }
-    let kept_out = tally.documents.iter().filter(|document| document.get("state").and_then(Value::as_str) == Some("quarantined")).count();
-    say(format!("{name}: {} documents taken, {kept_out} of them kept out of retrieval by the tenant's guard", tally.taken));
+    let kept_out = tally
+        .documents
+        .iter()
+        .filter(|document| document.get("state").and_then(Value::as_str) == Some("quarantined"))
+        .count();
+    say(format!(
+        "{name}: {} documents taken, {kept_out} of them kept out of retrieval by the tenant's guard",
+        tally.taken
+    ));
     wait_until_searchable(&client, tally.taken).await?;
     Ok(Sample { name: name.to_owned(), key, question: first_question(tenants, name)? })
 }
@@ -101,7 +117,8 @@ async fn wait_until_searchable(client: &Client, documents: usize) -> anyhow::Res
     loop {
         let listed = client.call(Method::GET, "/v1/documents?limit=1000", None).await?;
         let settled = listed.get("documents").and_then(Value::as_array).into_iter().flatten();
-        let settled = settled.filter(|document| document.get("state").and_then(Value::as_str) != Some("accepted")).count();
+        let settled =
+            settled.filter(|document| document.get("state").and_then(Value::as_str) != Some("accepted")).count();
         if settled >= documents {
             return Ok(());
         }
@@ -111,8 +128,12 @@ async fn wait_until_searchable(client: &Client, documents: usize) -> anyhow::Res
 fn first_question(tenants: &Path, name: &str) -> anyhow::Result<String> {
     let path = tenants.join(name).join("eval").join("golden.jsonl");
     let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let line: Value = serde_json::from_str(text.lines().next().unwrap_or_default()).with_context(|| format!("reading {}", path.display()))?;
-    line.get("question").and_then(Value::as_str).map(str::to_owned).with_context(|| format!("{}: the first line has no question", path.display()))
+    let line: Value = serde_json::from_str(text.lines().next().unwrap_or_default())
+        .with_context(|| format!("reading {}", path.display()))?;
+    line.get("question")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .with_context(|| format!("{}: the first line has no question", path.display()))
 }
 
 async fn ask(server: &str, sample: &Sample) -> anyhow::Result<()> {

@@ -66,7 +66,11 @@ impl Doctor {
             }
         };
         findings.push(match config.catalog() {
-            Ok(catalog) => finding("providers", State::Good, format!("{} providers, their secrets readable", catalog.providers.len())),
+            Ok(catalog) => finding(
+                "providers",
+                State::Good,
+                format!("{} providers, their secrets readable", catalog.providers.len()),
+            ),
             Err(error) => finding("providers", State::Bad, error.to_string()),
         });
         findings.extend(tenants(self.tenants.as_deref().unwrap_or(&config.tenants)));
@@ -108,7 +112,8 @@ fn tenants(root: &Path) -> Vec<Finding> {
             Found::Compiled(snapshot) => {
                 findings.push(finding("tenants", State::Good, format!("{name}: policy {}", snapshot.version)));
                 let warnings = snapshot.warnings.iter();
-                findings.extend(warnings.map(|warning| finding("tenants", State::Warning, format!("{name}/{warning}"))));
+                findings
+                    .extend(warnings.map(|warning| finding("tenants", State::Warning, format!("{name}/{warning}"))));
             }
             Found::Broken(problems) => findings.push(finding("tenants", State::Bad, format!("{name}: {problems}"))),
             Found::Gone => {}
@@ -120,10 +125,16 @@ fn tenants(root: &Path) -> Vec<Finding> {
 fn data(folder: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let probe = folder.join(".doctor");
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"probe")).and_then(|()| std::fs::remove_file(&probe));
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, b"probe"))
+        .and_then(|()| std::fs::remove_file(&probe));
     findings.push(match written {
         Ok(()) => finding("data", State::Good, format!("{} can be written", folder.display())),
-        Err(error) => finding("data", State::Bad, format!("{} cannot be written: {error}; choose another with --data", folder.display())),
+        Err(error) => finding(
+            "data",
+            State::Bad,
+            format!("{} cannot be written: {error}; choose another with --data", folder.display()),
+        ),
     });
     for secret in ["operator.key", "master.key"] {
         let path = folder.join(secret);
@@ -137,7 +148,9 @@ fn data(folder: &Path) -> Vec<Finding> {
         }
     }
     findings.push(match fs4::available_space(folder) {
-        Ok(bytes) if bytes < FREE_BYTES_WANTED => finding("disk", State::Warning, format!("{} MB are free; leave at least 1 GB", bytes >> 20)),
+        Ok(bytes) if bytes < FREE_BYTES_WANTED => {
+            finding("disk", State::Warning, format!("{} MB are free; leave at least 1 GB", bytes >> 20))
+        }
         Ok(bytes) => finding("disk", State::Good, format!("{} GB are free", bytes >> 30)),
         Err(error) => finding("disk", State::Warning, format!("free space cannot be read: {error}")),
     });
@@ -146,13 +159,23 @@ fn data(folder: &Path) -> Vec<Finding> {
 
 fn limits() -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Some(maps) = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|text| text.trim().parse::<u64>().ok()) {
+    if let Some(maps) =
+        std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|text| text.trim().parse::<u64>().ok())
+    {
         let state = if maps < MAPS_WANTED { State::Warning } else { State::Good };
-        findings.push(finding("limits", state, format!("vm.max_map_count is {maps}; {MAPS_WANTED} or more let ten thousand index segments be open")));
+        findings.push(finding(
+            "limits",
+            state,
+            format!("vm.max_map_count is {maps}; {MAPS_WANTED} or more let ten thousand index segments be open"),
+        ));
     }
     if let Ok((soft, _hard)) = rlimit::getrlimit(rlimit::Resource::NOFILE) {
         let state = if soft < FILES_WANTED { State::Warning } else { State::Good };
-        findings.push(finding("limits", state, format!("{soft} open files are allowed; {FILES_WANTED} or more are wanted (ulimit -n)")));
+        findings.push(finding(
+            "limits",
+            state,
+            format!("{soft} open files are allowed; {FILES_WANTED} or more are wanted (ulimit -n)"),
+        ));
     }
     findings
 }

@@ -50,13 +50,17 @@ impl Ingest {
         let files = collect(&self.paths)?;
         let client = Client::new(&self.connection, self.tenant.as_deref())?;
         let fields = [("domain", self.domain), ("usecase", self.usecase), ("source", self.source)];
-        let fields: Vec<(&'static str, String)> = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let fields: Vec<(&'static str, String)> =
+            fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let tally = send_all(&client, &files, &fields).await?;
         for failure in &tally.failed {
             eprintln!("{failure}");
         }
         match self.connection.output {
-            Output::Json => say(serde_json::json!({"taken": tally.taken, "failed": tally.failed, "documents": tally.documents}).to_string()),
+            Output::Json => {
+                say(serde_json::json!({"taken": tally.taken, "failed": tally.failed, "documents": tally.documents})
+                    .to_string())
+            }
             Output::Text => say(format!("{} of {} files taken", tally.taken, files.len())),
         }
         if !tally.failed.is_empty() {
@@ -79,7 +83,8 @@ pub(crate) fn collect(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         }
         for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
             let entry = entry.with_context(|| format!("walking {}", path.display()))?;
-            let ending = entry.path().extension().and_then(|ending| ending.to_str()).map(str::to_lowercase).unwrap_or_default();
+            let ending =
+                entry.path().extension().and_then(|ending| ending.to_str()).map(str::to_lowercase).unwrap_or_default();
             if entry.file_type().is_file() && ENDINGS.contains(&ending.as_str()) {
                 files.push(entry.into_path());
             }
@@ -92,14 +97,20 @@ pub(crate) fn collect(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Sends files in bounded requests.
-pub(crate) async fn send_all(client: &Client, files: &[PathBuf], fields: &[(&'static str, String)]) -> anyhow::Result<Tally> {
+pub(crate) async fn send_all(
+    client: &Client,
+    files: &[PathBuf],
+    fields: &[(&'static str, String)],
+) -> anyhow::Result<Tally> {
     let bar = ProgressBar::new(u64::try_from(files.len()).unwrap_or(u64::MAX));
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} files  {msg}")?);
     let mut tally = Tally::default();
     let (mut batch, mut batch_bytes) = (Vec::new(), 0_u64);
     for file in files {
         let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-        if !batch.is_empty() && (batch.len() >= FILES_PER_REQUEST || batch_bytes.saturating_add(bytes) > BYTES_PER_REQUEST) {
+        if !batch.is_empty()
+            && (batch.len() >= FILES_PER_REQUEST || batch_bytes.saturating_add(bytes) > BYTES_PER_REQUEST)
+        {
             send(client, &std::mem::take(&mut batch), fields, &mut tally, &bar).await;
             batch_bytes = 0;
         }
@@ -111,7 +122,13 @@ pub(crate) async fn send_all(client: &Client, files: &[PathBuf], fields: &[(&'st
     Ok(tally)
 }
 
-async fn send(client: &Client, files: &[&Path], fields: &[(&'static str, String)], tally: &mut Tally, bar: &ProgressBar) {
+async fn send(
+    client: &Client,
+    files: &[&Path],
+    fields: &[(&'static str, String)],
+    tally: &mut Tally,
+    bar: &ProgressBar,
+) {
     let mut form = Form::new();
     for (name, value) in fields {
         form = form.text(*name, value.clone());

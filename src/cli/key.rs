@@ -80,7 +80,9 @@ impl Key {
             Self::Issue(issue) => {
                 let expires_in_ms = issue.expires.as_deref().map(length_ms).transpose()?;
                 let mut body = json!({"role": issue.role});
-                for (name, value) in [("user_id", issue.user.map(Value::from)), ("expires_in_ms", expires_in_ms.map(Value::from))] {
+                for (name, value) in
+                    [("user_id", issue.user.map(Value::from)), ("expires_in_ms", expires_in_ms.map(Value::from))]
+                {
                     if let (Some(object), Some(value)) = (body.as_object_mut(), value) {
                         object.insert(name.to_owned(), value);
                     }
@@ -115,7 +117,15 @@ fn print_keys(answer: &Value) {
     for key in listed {
         let text = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
         let state = if key.get("revoked").and_then(Value::as_bool).unwrap_or(false) { "revoked" } else { "valid" };
-        say(format!("{:<14} {:<9} {:<8} user {:<16} created {}  expires {}", text("key_id"), text("role"), state, text("user_id"), text("created_at"), text("expires_at")));
+        say(format!(
+            "{:<14} {:<9} {:<8} user {:<16} created {}  expires {}",
+            text("key_id"),
+            text("role"),
+            state,
+            text("user_id"),
+            text("created_at"),
+            text("expires_at")
+        ));
     }
 }
 

@@ -18,7 +18,11 @@ impl Schema {
             names.for_each(say);
             return Ok(());
         };
-        let schema = if name == "config" { Some(crate::config::schema().to_value()) } else { bailiwick_policy::schemas::schema(&name) };
+        let schema = if name == "config" {
+            Some(crate::config::schema().to_value())
+        } else {
+            bailiwick_policy::schemas::schema(&name)
+        };
         let Some(schema) = schema else {
             bail!("there is no schema {name:?}; the names are {}", names.collect::<Vec<_>>().join(", "));
         };

@@ -5,6 +5,7 @@ use crate::{console, gateway, shutdown};
 use actix_web::dev::ServerHandle;
 use anyhow::Context;
 use clap::Args;
+use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
@@ -59,12 +60,16 @@ fn load(named: Option<PathBuf>) -> anyhow::Result<Config> {
     }
 }
 
+/// What others say too loudly: the HTTP server's start, and a client that would log a stream's content.
+const QUIET: [&str; 2] = ["actix_server=warn", "async_openai=off"];
+
 /// Logs go to standard error, in the configured form.
 pub(crate) fn start_log(config: &Config) {
     let filter = EnvFilter::try_from_default_env().or_else(|_unset| EnvFilter::try_new(&config.observability.filter));
-    // that crate logs events of a stream that are no JSON, with their content
-    let quiet = "async_openai=off".parse().ok();
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(quiet.into_iter().fold(filter.unwrap_or_else(|_wrong| EnvFilter::new("info")), EnvFilter::add_directive));
+    let filter = filter.unwrap_or_else(|_wrong| EnvFilter::new("info"));
+    let filter = QUIET.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
     let started = match config.observability.log {
         LogFormat::Json => log.json().try_init(),
         LogFormat::Text => log.with_target(false).try_init(),
@@ -86,7 +91,8 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Served> {
             console::configure(service);
         }
     };
-    let server = gateway::serve(running.edge.clone(), listener, config.workers(), extra).context("starting the gateway")?;
+    let server =
+        gateway::serve(running.edge.clone(), listener, config.workers(), extra).context("starting the gateway")?;
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     Ok(Served { address, running, server: handle, serving })

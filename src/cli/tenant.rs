@@ -132,9 +132,17 @@ impl Create {
 
 impl List {
     fn path(&self) -> String {
-        let filters = [("status", &self.status), ("plan", &self.plan), ("region", &self.region), ("industry", &self.industry), ("compliance", &self.compliance)];
-        let pairs: Vec<String> =
-            filters.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={}", segment(value)))).collect();
+        let filters = [
+            ("status", &self.status),
+            ("plan", &self.plan),
+            ("region", &self.region),
+            ("industry", &self.industry),
+            ("compliance", &self.compliance),
+        ];
+        let pairs: Vec<String> = filters
+            .iter()
+            .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={}", segment(value))))
+            .collect();
         if pairs.is_empty() { "/admin/v1/tenants".to_owned() } else { format!("/admin/v1/tenants?{}", pairs.join("&")) }
     }
 }
@@ -143,12 +151,17 @@ impl Tenant {
     /// Calls the server and prints the tenant or tenants it answers with.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (connection, method, path, body) = match self {
-            Self::Create(create) => (create.connection.clone(), Method::POST, "/admin/v1/tenants".to_owned(), Some(create.body())),
+            Self::Create(create) => {
+                (create.connection.clone(), Method::POST, "/admin/v1/tenants".to_owned(), Some(create.body()))
+            }
             Self::List(list) => (list.connection.clone(), Method::GET, list.path(), None),
             Self::Show(named) => (named.connection.clone(), Method::GET, one(&named.tenant, ""), None),
-            Self::Suspend(suspend) => {
-                (suspend.connection.clone(), Method::POST, one(&suspend.tenant, "/suspend"), Some(json!({"reason": suspend.reason})))
-            }
+            Self::Suspend(suspend) => (
+                suspend.connection.clone(),
+                Method::POST,
+                one(&suspend.tenant, "/suspend"),
+                Some(json!({"reason": suspend.reason})),
+            ),
             Self::Resume(named) => (named.connection.clone(), Method::POST, one(&named.tenant, "/resume"), None),
             Self::Archive(named) => (named.connection.clone(), Method::POST, one(&named.tenant, "/archive"), None),
             Self::Delete(delete) => {
@@ -174,7 +187,16 @@ fn print_tenants(answer: &Value) {
     let tenants = listed.cloned().unwrap_or_else(|| vec![answer.clone()]);
     for tenant in tenants {
         let text = |pointer: &str| tenant.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
-        let reason = tenant.get("reason").and_then(Value::as_str).map(|reason| format!("  ({reason})")).unwrap_or_default();
-        say(format!("{:<24} {:<12} {:<11} {:<12} policy {:<8} {}{reason}", text("/name"), text("/state"), text("/plan"), text("/config/region"), text("/policy_version"), text("/id")));
+        let reason =
+            tenant.get("reason").and_then(Value::as_str).map(|reason| format!("  ({reason})")).unwrap_or_default();
+        say(format!(
+            "{:<24} {:<12} {:<11} {:<12} policy {:<8} {}{reason}",
+            text("/name"),
+            text("/state"),
+            text("/plan"),
+            text("/config/region"),
+            text("/policy_version"),
+            text("/id")
+        ));
     }
 }

@@ -4,8 +4,7 @@ use actix_web::{HttpResponse, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// Scripts and styles only from here, connections only to here: a stolen answer cannot call home.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 #[derive(RustEmbed)]
 #[folder = "src/console/assets"]

@@ -50,7 +50,7 @@ def main():
             page.get(f"{served.url}/console#/ask")
             question = next(line["question"] for line in golden("default") if not line.get("unanswerable"))
             one("#question").send_keys(question)
-            one("form.card button").click()
+            one("main form.card button").click()
             wait.until(lambda _: page.find_elements(By.CSS_SELECTOR, "#citations .citation"))
             assert one("#answer").text, "the answer has no words"
             shot("answer")

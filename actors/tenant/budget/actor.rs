@@ -1,7 +1,7 @@
 //! The shell of the budget room: counts tokens, calls one rule, makes the escrow durable, hands the turn on.
 use super::hold::{Candidate, Hold, Returned};
 use super::ledger::Ledger;
-use super::messages::{AdoptBudget, CloseBudget, ReadBudget};
+use super::messages::{AdoptBudget, BookLate, CloseBudget, ReadBudget};
 use super::rules::{Balance, Cover, candidates};
 use crate::catalog::Catalog;
 use crate::entry::Entry;
@@ -11,8 +11,8 @@ use crate::supervisor::messages::BudgetFigures;
 use crate::turn::{Funded, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
-use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::fabric::Appended;
+use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::money::NanoUsd;
@@ -58,6 +58,8 @@ pub struct BudgetRoom {
     /// Funded turns that wait until the escrow that covers them is durable.
     parked: VecDeque<Turn<Funded>>,
     growing: bool,
+    /// The escrow is being given back; who waits until that is durable.
+    returning: Option<Vec<ReplySlot<()>>>,
     #[expect(dead_code, reason = "posts the death notice by its Drop")]
     obituary: Obituary,
 }
@@ -67,7 +69,7 @@ impl Actor for BudgetRoom {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
-        ctx.run_interval(ESCROW_IDLE, |room, ctx| room.return_idle_escrow(None, ctx));
+        ctx.run_interval(ESCROW_IDLE, |room, ctx| room.return_idle_escrow(ctx));
     }
 }
 
@@ -76,12 +78,33 @@ impl BudgetRoom {
     pub fn start(parts: BudgetParts) -> Addr<Self> {
         let BudgetParts { journal, ledger, policy, catalog, clock, next, obituary } = parts;
         let balance = Balance::new(ledger, &policy.router.budget, policy.tenant.quotas.max_cost_per_month);
-        Self { balance, journal, catalog, clock, next, parked: VecDeque::new(), growing: false, obituary }.start()
+        Self {
+            balance,
+            journal,
+            catalog,
+            clock,
+            next,
+            parked: VecDeque::new(),
+            growing: false,
+            returning: None,
+            obituary,
+        }
+        .start()
     }
 
-    fn fund(&mut self, turn: Turn<Grounded>, mut candidates: Vec<Candidate>, prompt_tokens: u64, ctx: &mut Context<Self>) {
+    fn fund(
+        &mut self,
+        turn: Turn<Grounded>,
+        mut candidates: Vec<Candidate>,
+        prompt_tokens: u64,
+        ctx: &mut Context<Self>,
+    ) {
         if self.parked.len() >= MAILBOX_MAX {
-            return turn.refuse(Rejection::retry_after(Code::Overloaded, "too many calls of this tenant wait for their hold; try again shortly", 250));
+            return turn.refuse(Rejection::retry_after(
+                Code::Overloaded,
+                "too many calls of this tenant wait for their hold; try again shortly",
+                250,
+            ));
         }
         match self.balance.hold(&mut candidates, prompt_tokens, self.clock.now_unix_ms()) {
             Err(rejection) => turn.refuse(rejection),
@@ -131,13 +154,11 @@ impl BudgetRoom {
         }
     }
 
-    fn return_idle_escrow(&mut self, reply: Option<ReplySlot<()>>, ctx: &mut Context<Self>) {
-        if self.growing || !self.balance.escrow_is_idle() {
-            if let Some(reply) = reply {
-                reply.answer(Ok(()));
-            }
+    fn return_idle_escrow(&mut self, ctx: &mut Context<Self>) {
+        if self.growing || self.returning.is_some() || !self.balance.escrow_is_idle() {
             return;
         }
+        self.returning = Some(Vec::new());
         // from here on a new hold must take a new block, whose record follows this one
         self.balance.escrowed(NanoUsd::ZERO);
         let append = self.journal.append(&[Entry::EscrowReturned { at_unix_ms: self.clock.now_unix_ms() }]);
@@ -146,8 +167,8 @@ impl BudgetRoom {
                 tracing::error!(tenant = %room.journal.tenant(), %error, "the escrow could not be returned; the rooms are rebuilt");
                 return ctx.stop();
             }
-            if let Some(reply) = reply {
-                reply.answer(Ok(()));
+            for waiting in room.returning.take().unwrap_or_default() {
+                waiting.answer(Ok(()));
             }
         }));
     }
@@ -177,11 +198,17 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
         let policy = &turn.case.policy;
         let wanted = match &turn.case.matter {
             Matter::Chat(chat) => Some((chat.model.as_str(), chat.max_tokens)),
-            Matter::Embed(body) => Some((body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default(), Some(0))),
+            Matter::Embed(body) => {
+                Some((body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default(), Some(0)))
+            }
             Matter::Ask(_) | Matter::Search(_) => None,
         };
         let answers = match &turn.case.matter {
-            Matter::Chat(chat) => chat.body.get("n").and_then(serde_json::Value::as_u64).map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1)),
+            Matter::Chat(chat) => chat
+                .body
+                .get("n")
+                .and_then(serde_json::Value::as_u64)
+                .map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1)),
             _ => 1,
         };
         let mut found = match candidates(&policy.router, &policy.governance.allowed_models, &self.catalog, wanted) {
@@ -208,6 +235,14 @@ impl Handler<Returned> for BudgetRoom {
 
     fn handle(&mut self, returned: Returned, _: &mut Self::Context) {
         self.balance.returned(returned.number, returned.charged, self.clock.now_unix_ms());
+    }
+}
+
+impl Handler<BookLate> for BudgetRoom {
+    type Result = ();
+
+    fn handle(&mut self, BookLate(charged): BookLate, _: &mut Self::Context) {
+        self.balance.ledger.book(charged, self.clock.now_unix_ms());
     }
 }
 
@@ -242,6 +277,10 @@ impl Handler<CloseBudget> for BudgetRoom {
     type Result = ();
 
     fn handle(&mut self, close: CloseBudget, ctx: &mut Self::Context) {
-        self.return_idle_escrow(Some(close.reply), ctx);
+        self.return_idle_escrow(ctx);
+        match &mut self.returning {
+            Some(waiting) => waiting.push(close.reply),
+            None => close.reply.answer(Ok(())),
+        }
     }
 }

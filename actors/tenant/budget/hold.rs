@@ -40,7 +40,13 @@ pub struct Returned {
 
 impl Hold {
     /// A hold of the given amount. Made by the budget room only.
-    pub(crate) fn new(number: u64, amount: NanoUsd, candidates: Vec<Candidate>, prompt_tokens: u64, home: Recipient<Returned>) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        amount: NanoUsd,
+        candidates: Vec<Candidate>,
+        prompt_tokens: u64,
+        home: Recipient<Returned>,
+    ) -> Self {
         Self { number, amount, candidates, prompt_tokens, home: Some(home) }
     }
 
@@ -55,6 +61,17 @@ impl Hold {
         self.go_home(charged);
     }
 
+    /// Ends the turn's use of the money without giving it back: it may have been spent, and no record says so. It
+    /// stays held, and under the escrow, until the rooms are rebuilt.
+    pub(crate) fn stay(mut self) {
+        self.home = None;
+    }
+
+    /// True where the budget room of this address made the hold.
+    pub(crate) fn is_of(&self, home: &Recipient<Returned>) -> bool {
+        self.home.as_ref() == Some(home)
+    }
+
     fn go_home(&mut self, charged: NanoUsd) {
         if let Some(home) = self.home.take() {
             bailiwick_kernel::mail::post_certain_to(&home, Returned { number: self.number, charged });
@@ -64,6 +81,9 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.home = None; // nobody knows whether the call that panicked was billed: the money stays held
+        }
         self.go_home(NanoUsd::ZERO);
     }
 }

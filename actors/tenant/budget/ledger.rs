@@ -67,7 +67,13 @@ impl Ledger {
                 self.unreconciled = self.unreconciled.saturating_add(*amount);
                 self.escrow = NanoUsd::ZERO;
             }
-            Entry::DocumentAccepted(_) | Entry::AnswerContinued { .. } | Entry::DocumentRemoved { .. } | Entry::Refused { .. } | Entry::FeedbackGiven(_) | Entry::PolicyAdopted { .. } => {}
+            Entry::DocumentAccepted(_)
+            | Entry::AnswerContinued { .. }
+            | Entry::AnswerCited(_)
+            | Entry::DocumentRemoved { .. }
+            | Entry::Refused { .. }
+            | Entry::FeedbackGiven(_)
+            | Entry::PolicyAdopted { .. } => {}
         }
     }
 

@@ -2,6 +2,7 @@
 use crate::supervisor::messages::BudgetFigures;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
 
@@ -9,6 +10,11 @@ use std::sync::Arc;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct AdoptBudget(pub Arc<PolicySnapshot>);
+
+/// A charge became durable whose hold was made by an earlier incarnation of this room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Message)]
+#[rtype(result = "()")]
+pub struct BookLate(pub NanoUsd);
 
 /// Asks for the figures.
 #[derive(Debug, Message)]

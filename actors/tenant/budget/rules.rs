@@ -46,14 +46,21 @@ pub struct Made {
 ///
 /// # Errors
 /// `policy_denied` where the model may not be named, `invalid_request` where it is unknown.
-pub fn candidates(router: &RouterFile, allowed_models: &[String], catalog: &Catalog, wanted: Option<(&str, Option<u32>)>) -> Result<Vec<Candidate>, Rejection> {
+pub fn candidates(
+    router: &RouterFile,
+    allowed_models: &[String],
+    catalog: &Catalog,
+    wanted: Option<(&str, Option<u32>)>,
+) -> Result<Vec<Candidate>, Rejection> {
     let routes = [(Some(&router.routing.primary), false), (router.routing.fallback.as_ref(), true)];
     let priced = routes.into_iter().filter_map(|(route, fallback)| Some((route?, fallback)));
     let Some((model, max_tokens)) = wanted else {
-        let found: Vec<_> = priced.filter_map(|(route, fallback)| candidate(catalog, route.clone(), fallback)).collect();
+        let found: Vec<_> =
+            priced.filter_map(|(route, fallback)| candidate(catalog, route.clone(), fallback)).collect();
         return if found.is_empty() { Err(unpriced()) } else { Ok(found) };
     };
-    let named: Vec<_> = priced.filter(|(route, _)| route.model == model).map(|(route, fallback)| (route.clone(), fallback)).collect();
+    let named: Vec<_> =
+        priced.filter(|(route, _)| route.model == model).map(|(route, fallback)| (route.clone(), fallback)).collect();
     let routes = if named.is_empty() {
         if !allowed_models.iter().any(|allowed| allowed == model) {
             return Err(Rejection::new(
@@ -61,9 +68,13 @@ pub fn candidates(router: &RouterFile, allowed_models: &[String], catalog: &Cata
                 format!("the model {model:?} is not among the models of this tenant; GET /v1/models lists them"),
             ));
         }
-        let provider = catalog.providers.values().find(|entry| entry.prices.contains_key(model)).ok_or_else(unpriced)?;
+        let provider =
+            catalog.providers.values().find(|entry| entry.prices.contains_key(model)).ok_or_else(unpriced)?;
         let limit = router.routing.primary.max_tokens;
-        vec![(Route { provider: provider.name.clone(), model: model.to_owned(), temperature: 1.0, max_tokens: limit }, false)]
+        vec![(
+            Route { provider: provider.name.clone(), model: model.to_owned(), temperature: 1.0, max_tokens: limit },
+            false,
+        )]
     } else {
         named
     };
@@ -80,7 +91,12 @@ pub fn candidates(router: &RouterFile, allowed_models: &[String], catalog: &Cata
 
 fn candidate(catalog: &Catalog, route: Route, fallback: bool) -> Option<Candidate> {
     let price = catalog.price(&route.provider, &route.model)?;
-    (route.provider == EXTRACTIVE || catalog.providers.contains_key(&route.provider)).then_some(Candidate { route, price, fallback, answers: 1 })
+    (route.provider == EXTRACTIVE || catalog.providers.contains_key(&route.provider)).then_some(Candidate {
+        route,
+        price,
+        fallback,
+        answers: 1,
+    })
 }
 
 fn unpriced() -> Rejection {
@@ -93,14 +109,23 @@ fn unpriced() -> Rejection {
 /// What a candidate costs at worst: every prompt token, and as many tokens in every answer as it may give.
 #[must_use]
 pub fn worst_case(candidate: &Candidate, prompt_tokens: u64) -> NanoUsd {
-    candidate.price.of(prompt_tokens, u64::from(candidate.route.max_tokens).saturating_mul(u64::from(candidate.answers)))
+    candidate
+        .price
+        .of(prompt_tokens, u64::from(candidate.route.max_tokens).saturating_mul(u64::from(candidate.answers)))
 }
 
 impl Balance {
     /// A balance on a folded ledger under the tenant's ceilings.
     #[must_use]
     pub fn new(ledger: Ledger, rules: &BudgetRules, month_quota: NanoUsd) -> Self {
-        let mut balance = Self { ledger, limit_day: NanoUsd::ZERO, limit_month: NanoUsd::ZERO, held: NanoUsd::ZERO, holds: BTreeMap::new(), next_hold: 0 };
+        let mut balance = Self {
+            ledger,
+            limit_day: NanoUsd::ZERO,
+            limit_month: NanoUsd::ZERO,
+            held: NanoUsd::ZERO,
+            holds: BTreeMap::new(),
+            next_hold: 0,
+        };
         balance.adopt(rules, month_quota);
         balance
     }
@@ -127,16 +152,23 @@ impl Balance {
     #[must_use]
     pub fn room(&self, now_unix_ms: u64) -> NanoUsd {
         let left = |limit: NanoUsd, spent: NanoUsd| limit.saturating_sub(spent.saturating_add(self.held));
-        left(self.limit_day, self.ledger.spent_day(now_unix_ms)).min(left(self.limit_month, self.ledger.spent_month(now_unix_ms)))
+        left(self.limit_day, self.ledger.spent_day(now_unix_ms))
+            .min(left(self.limit_month, self.ledger.spent_month(now_unix_ms)))
     }
 
     /// Holds the worst case of the dearest candidate that fits; candidates that do not fit are struck.
     ///
     /// # Errors
     /// `budget_exceeded`, with the numbers and when the window ends, where none fits.
-    pub fn hold(&mut self, candidates: &mut Vec<Candidate>, prompt_tokens: u64, now_unix_ms: u64) -> Result<Made, Rejection> {
+    pub fn hold(
+        &mut self,
+        candidates: &mut Vec<Candidate>,
+        prompt_tokens: u64,
+        now_unix_ms: u64,
+    ) -> Result<Made, Rejection> {
         let room = self.room(now_unix_ms);
-        let cheapest = candidates.iter().map(|candidate| worst_case(candidate, prompt_tokens)).min().unwrap_or_default();
+        let cheapest =
+            candidates.iter().map(|candidate| worst_case(candidate, prompt_tokens)).min().unwrap_or_default();
         candidates.retain(|candidate| worst_case(candidate, prompt_tokens) <= room);
         let Some(amount) = candidates.iter().map(|candidate| worst_case(candidate, prompt_tokens)).max() else {
             return Err(self.exceeded(cheapest, room, now_unix_ms));
@@ -184,7 +216,9 @@ impl Balance {
         let (window, limit) = if day_is_tight { ("day", self.limit_day) } else { ("month", self.limit_month) };
         Rejection::retry_after(
             Code::BudgetExceeded,
-            format!("holding the worst case of this call: {needed} USD are needed, {room} USD are left of the {window}'s limit of {limit} USD; wait for the next {window} or raise budget in router.yaml"),
+            format!(
+                "holding the worst case of this call: {needed} USD are needed, {room} USD are left of the {window}'s limit of {limit} USD; wait for the next {window} or raise budget in router.yaml"
+            ),
             until_window_ends_ms(day_is_tight, now_unix_ms),
         )
     }

@@ -16,7 +16,12 @@ fn rules(day: u64, month: u64) -> BudgetRules {
 
 fn candidate(price: u64, max_tokens: u32, fallback: bool) -> Candidate {
     let route = Route { provider: "p".into(), model: "m".into(), temperature: 0.0, max_tokens };
-    Candidate { route, price: Price { input_nano_usd_per_token: price, output_nano_usd_per_token: price }, fallback, answers: 1 }
+    Candidate {
+        route,
+        price: Price { input_nano_usd_per_token: price, output_nano_usd_per_token: price },
+        fallback,
+        answers: 1,
+    }
 }
 
 fn balance(day: u64, month: u64) -> Balance {
@@ -94,7 +99,10 @@ fn a_provider_that_reports_more_than_was_held_shows_as_overrun() {
     let mut balance = balance(1_000, 1_000);
     let made = balance.hold(&mut vec![candidate(1, 100, false)], 0, NOW).unwrap();
     balance.returned(made.number, NanoUsd(130), NOW);
-    assert_eq!((balance.ledger.spent_day(NOW), balance.ledger.overrun, balance.held()), (NanoUsd(130), NanoUsd(30), NanoUsd::ZERO));
+    assert_eq!(
+        (balance.ledger.spent_day(NOW), balance.ledger.overrun, balance.held()),
+        (NanoUsd(130), NanoUsd(30), NanoUsd::ZERO)
+    );
 }
 
 #[derive(Clone, Debug)]

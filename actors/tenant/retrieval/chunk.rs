@@ -51,23 +51,31 @@ fn cut_page(
     let mut rest = page;
     while !rest.is_empty() {
         let (window, after) = split_at_char(rest, WINDOW_CHARS);
+        // The commonest page by far fits: it needs no search for boundaries.
+        if after.is_empty() && split_at_char(window, CHUNK_CHARS_MAX).1.is_empty() {
+            push_trimmed(window, start, number, pieces);
+            return;
+        }
         let parts: Vec<&str> = splitter.chunks(window).collect();
         // The last piece ends where the window does, not where the text wants it: it is cut again in the next one.
         let whole = if after.is_empty() { parts.len() } else { parts.len().saturating_sub(1).max(1) };
         let mut taken = 0;
         for part in parts.into_iter().take(whole) {
-            let leading = part.len() - part.trim_start().len();
-            let leading = part.get(..leading).map_or(0, |blanks| blanks.chars().count());
-            let text = part.trim();
-            if !text.is_empty() {
-                let first = start + leading;
-                let end = first + text.chars().count();
-                pieces.push(Piece { start: first, end, text: text.to_owned(), page: number });
-            }
+            push_trimmed(part, start, number, pieces);
             start += part.chars().count();
             taken += part.len();
         }
         rest = rest.get(taken.max(1)..).unwrap_or_default();
+    }
+}
+
+fn push_trimmed(part: &str, start: usize, page: Option<u32>, pieces: &mut Vec<Piece>) {
+    let leading = part.len() - part.trim_start().len();
+    let leading = part.get(..leading).map_or(0, |blanks| blanks.chars().count());
+    let text = part.trim();
+    if !text.is_empty() {
+        let first = start + leading;
+        pieces.push(Piece { start: first, end: first + text.chars().count(), text: text.to_owned(), page });
     }
 }
 

@@ -28,7 +28,7 @@ const QUERY_WORDS_MAX: usize = 256;
 /// Bytes of a word that is indexed; longer ones are encodings, not words.
 const WORD_BYTES_MAX: usize = 64;
 /// Hits looked at beyond those wanted, so that ties at the end are broken by name and not by place in the index.
-const TIES_MAX: usize = 16;
+const TIES_MAX: usize = 4;
 const WRITER_BYTES: usize = 30_000_000;
 const STORE_BLOCK_BYTES: usize = 8_192;
 /// Segments an idle index may keep.

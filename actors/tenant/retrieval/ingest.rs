@@ -125,9 +125,12 @@ impl Desk {
         };
         drop(entries);
         let first = appended.first.0;
-        reply.answer(Ok(answers(places, &keep, first)));
+        let answered = answers(places, &keep, first);
         let ready: Vec<Ready> = (first..).zip(keep).map(|(seq, prepared)| ready(prepared, seq)).collect();
-        self.take_over(truth, ready, Vec::new(), appended.last).await
+        let afterwards = self.take_over(truth, ready, Vec::new(), appended.last).await;
+        // after the shelf, so that who was answered can read what was taken; durable it is in any case
+        reply.answer(Ok(answered));
+        afterwards
     }
 
     /// Takes an append over into the shelf and tells the index.

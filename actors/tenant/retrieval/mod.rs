@@ -23,6 +23,8 @@ mod words;
 #[cfg(test)]
 mod room_tests;
 #[cfg(test)]
+mod test_house;
+#[cfg(test)]
 mod tests;
 
 pub use actor::{RetrievalParts, RetrievalRoom};

@@ -200,7 +200,7 @@ fn the_guard_keeps_documents_and_chunks_out() {
 
 #[test]
 fn only_questions_and_searches_want_passages() {
-    let policy = super::room_tests::policy();
+    let policy = super::test_house::policy();
     let ask = |top_k| Matter::Ask(Question { text: "q".into(), top_k, ..Question::default() });
     assert_eq!(wanted(&ask(None), &policy).unwrap().top_k, policy.top_k);
     assert_eq!(wanted(&ask(Some(3)), &policy).unwrap().top_k, 3);

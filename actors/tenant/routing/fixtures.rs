@@ -3,6 +3,7 @@ use super::providers::{GroundedCall, PassedCall, Provider, ProviderFuture, Said}
 use crate::budget::hold::{Candidate, Hold, Returned};
 use crate::catalog::{Price, ProviderEntry};
 use crate::question::{Matter, Passage, Question};
+use crate::supervisor::sideways::Sideways;
 use crate::turn::{Answered, Awaiting, Case, Funded, ReplyLine, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::ids::QueryId;
@@ -38,12 +39,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
             "quotas": {"max_requests_per_hour": 1, "max_concurrent_requests": 2, "max_cost_per_month": 1, "max_storage_gb": 1.0},
             "metadata": {"industry": "i", "contact_email": "e"},
         })),
-        guard: Arc::new(Guard {
-            fingerprint: String::new(),
-            forbidden: RegexSet::empty(),
-            min_trust_score: 0.0,
-            signature_required: false,
-        }),
+        guard: Arc::new(Guard::compile(&read(json!({"allowlist": ["upload.local"], "min_trust_score": 0.0}))).unwrap()),
         top_k: 3,
         output_forbidden: RegexSet::new(output_forbidden).unwrap(),
         governance: read(json!({})),
@@ -60,6 +56,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         })),
         slo: read(json!({"availability": 0.9, "p95_latency_ms": 1, "error_rate_max": 0.1, "cost_per_1k_qa_usd": 1})),
         users: Vec::new(),
+        warnings: Vec::new(),
     })
 }
 
@@ -150,8 +147,10 @@ pub(super) fn funded(
         deadline_unix_ms: NOW + 60_000,
         idempotency_key: None,
         permit: None,
+        sideways: Sideways::unheard(),
     };
-    let turn = Turn::admit(case, line).ground(passages()).fund(Hold::new(1, NanoUsd(5), candidates, 42, home));
+    let turn =
+        Turn::admit(case, line, Arc::default()).ground(passages()).fund(Hold::new(1, NanoUsd(5), candidates, 42, home));
     Funding { turn, asker, returned }
 }
 

@@ -2,7 +2,7 @@
 use super::admission::{Admission, is_serveable};
 use super::doors::Doors;
 use super::latency::Latencies;
-use super::messages::{AdoptPolicy, Admit, Close, Event, Happened};
+use super::messages::{Admit, AdoptPolicy, Close, Event, Happened};
 use super::opening::{Opened, on_derived, open};
 use super::rooms::{KINDS, Rooms};
 use super::rules::{Phase, Restarts, Verdict};
@@ -11,8 +11,8 @@ use crate::budget::messages::{AdoptBudget, CloseBudget};
 use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
-use crate::retrieval::messages::{IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
 use crate::retrieval::Pools;
+use crate::retrieval::messages::{IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
 use crate::turn::{Case, Turn, Whereabouts};
@@ -27,6 +27,7 @@ use bailiwick_kernel::obituary::{Cause, Died};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
@@ -34,6 +35,9 @@ use tokio::sync::mpsc;
 const RECORDS_WAITING_MAX: usize = 256;
 /// Refusals recorded by one append, at most.
 const RECORDS_PER_APPEND: usize = 64;
+
+/// Policies waiting to be adopted by one tenant.
+const ADOPTIONS_WAITING_MAX: usize = 16;
 
 /// What one tenant is built from. Things, not names: nothing here can look another tenant up.
 #[derive(Clone)]
@@ -73,6 +77,8 @@ pub struct Supervisor {
     /// Rooms of the incarnation that has ended whose obituaries are still to come.
     mourned: usize,
     admission: Admission,
+    /// Policies to be adopted, in the order they came.
+    adopting: VecDeque<AdoptPolicy>,
     pub(super) whereabouts: Arc<Whereabouts>,
     pub(super) sideways: Sideways,
     /// The journal refusals are recorded in: that of the present incarnation.
@@ -86,11 +92,16 @@ pub struct Supervisor {
 /// the opening of the journal.
 #[must_use]
 pub fn start(parts: SupervisorParts) -> Doors {
+    Doors::of(&launch(parts))
+}
+
+pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
     let (recorder, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let recording = Arc::new(ArcSwapOption::empty());
     actix::spawn(record_refusals(records, Arc::clone(&recording)));
-    let sideways = Sideways::new(parts.belongings.cipher.tenant(), recorder, parts.happened.clone(), Arc::clone(&parts.clock));
-    let address = Supervisor {
+    let sideways =
+        Sideways::new(parts.belongings.cipher.tenant(), recorder, parts.happened.clone(), Arc::clone(&parts.clock));
+    Supervisor {
         policy: Arc::clone(&parts.policy),
         phase: Phase::Opening,
         opened: None,
@@ -98,6 +109,7 @@ pub fn start(parts: SupervisorParts) -> Doors {
         incarnation: 0,
         mourned: 0,
         admission: Admission::new(&parts.policy),
+        adopting: VecDeque::new(),
         whereabouts: Arc::default(),
         sideways,
         recording: Arc::clone(&recording),
@@ -106,22 +118,7 @@ pub fn start(parts: SupervisorParts) -> Doors {
         last_fault: None,
         parts,
     }
-    .start();
-    Doors {
-        admit: address.clone().recipient(),
-        ingest: address.clone().recipient(),
-        remove: address.clone().recipient(),
-        list: address.clone().recipient(),
-        show: address.clone().recipient(),
-        feedback: address.clone().recipient(),
-        lineage: address.clone().recipient(),
-        export: address.clone().recipient(),
-        figures: address.clone().recipient(),
-        policy: address.clone().recipient(),
-        adopt: address.clone().recipient(),
-        inspect: address.clone().recipient(),
-        close: address.recipient(),
-    }
+    .start()
 }
 
 /// Writes refusals to the journal in batches, never in a turn's way. Ends with the last turn and the supervisor.
@@ -150,7 +147,8 @@ impl Supervisor {
     /// Opens the journal off the arbiter, then builds the conveyor. The mailbox waits meanwhile: what was knocked
     /// for is served, not refused.
     fn open_rooms(&mut self, anew: bool, ctx: &mut Context<Self>) {
-        let opening = open(self.parts.belongings.clone(), anew, Arc::clone(&self.policy), Arc::clone(&self.parts.clock));
+        let opening =
+            open(self.parts.belongings.clone(), anew, Arc::clone(&self.policy), Arc::clone(&self.parts.clock));
         ctx.wait(opening.into_actor(self).map(|opened, supervisor, ctx| supervisor.build_rooms(opened, ctx)));
     }
 
@@ -212,13 +210,14 @@ impl Supervisor {
 
     fn start_turn(&self, admit: Admit) {
         let Admit { matter, principal, idempotency_key, deadline_ms, line } = admit;
-        let permit = match self.phase.admits().and_then(|()| is_serveable(&matter)).and_then(|()| self.admission.admit()) {
-            Ok(permit) => permit,
-            Err(rejection) => {
-                self.sideways.tell(Event::Refused { code: rejection.code });
-                return line.reject(rejection);
-            }
-        };
+        let permit =
+            match self.phase.admits().and_then(|()| is_serveable(&matter)).and_then(|()| self.admission.admit()) {
+                Ok(permit) => permit,
+                Err(rejection) => {
+                    self.sideways.tell(Event::Refused { code: rejection.code });
+                    return line.reject(rejection);
+                }
+            };
         let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
@@ -245,19 +244,50 @@ impl Supervisor {
         }
     }
 
+    /// Carries out the first waiting adoption. One at a time: an earlier one that takes longer, because the index is
+    /// judged anew for it, must not come into force over a later one.
+    fn adopt_first(&mut self, ctx: &mut Context<Self>) {
+        let Some(policy) = self.adopting.front().map(|adopt| Arc::clone(&adopt.policy)) else { return };
+        if policy.guard.fingerprint == self.policy.guard.fingerprint {
+            return self.finish_adoption(Ok(()), ctx);
+        }
+        // the index must be judged by the new guard before anything is admitted under it
+        let (reply, judged) = ReplySlot::pair();
+        if let Some(rooms) = &self.rooms
+            && let Err((rejudge, undelivered)) = offer(&rooms.retrieval.clone().recipient(), Rejudge { policy, reply })
+        {
+            rejudge.reply.answer(Err(undelivered.into()));
+        }
+        ctx.spawn(
+            judged.outcome().into_actor(self).map(|judged, supervisor, ctx| supervisor.finish_adoption(judged, ctx)),
+        );
+    }
+
+    fn finish_adoption(&mut self, judged: Outcome<()>, ctx: &mut Context<Self>) {
+        let Some(AdoptPolicy { policy, reply }) = self.adopting.pop_front() else { return };
+        match judged {
+            Ok(()) => self.adopt(policy, reply),
+            Err(rejection) => reply.answer(Err(rejection)),
+        }
+        self.adopt_first(ctx);
+    }
+
     /// Swaps the snapshot: from here on nothing is admitted under an older one.
     fn adopt(&mut self, policy: Arc<PolicySnapshot>, reply: ReplySlot<String>) {
-        let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else { return reply.answer(Err(Rejection::lost())) };
+        let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else {
+            return reply.answer(Err(Rejection::lost()));
+        };
         post_certain(&rooms.budget, AdoptBudget(Arc::clone(&policy)));
-        if self.admission.differs_from(&policy) {
-            self.admission = Admission::new(&policy);
-        }
+        self.admission.adopt(&policy);
         let (version, digest) = (policy.version.clone(), policy.digest.clone());
         self.policy = policy;
-        let entry = Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms: self.parts.clock.now_unix_ms() };
+        let entry =
+            Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms: self.parts.clock.now_unix_ms() };
         let append = opened.belongings.journal.append(&[entry]);
         actix::spawn(async move {
-            reply.answer(append.await.map(|_| version).map_err(|error| Rejection::new(Code::Internal, error.to_string())));
+            reply.answer(
+                append.await.map(|_| version).map_err(|error| Rejection::new(Code::Internal, error.to_string())),
+            );
         });
     }
 }
@@ -319,20 +349,15 @@ impl Handler<AdoptPolicy> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, adopt: AdoptPolicy, ctx: &mut Self::Context) {
-        let AdoptPolicy { policy, reply } = adopt;
-        if policy.guard.fingerprint == self.policy.guard.fingerprint {
-            return self.adopt(policy, reply);
+        if self.adopting.len() >= ADOPTIONS_WAITING_MAX {
+            let detail =
+                "adopting a policy: earlier versions of this tenant are still being adopted; try again shortly";
+            return adopt.reply.answer(Err(Rejection::retry_after(Code::Overloaded, detail, 250)));
         }
-        // the index must be judged by the new guard before anything is admitted under it
-        let Some(rooms) = &self.rooms else { return reply.answer(Err(Rejection::lost())) };
-        let (slot, judged) = ReplySlot::pair();
-        if let Err((_, undelivered)) = offer(&rooms.retrieval.clone().recipient(), Rejudge { policy: Arc::clone(&policy), reply: slot }) {
-            return reply.answer(Err(undelivered.into()));
+        self.adopting.push_back(adopt);
+        if self.adopting.len() == 1 {
+            self.adopt_first(ctx);
         }
-        ctx.spawn(judged.outcome().into_actor(self).map(move |judged: Outcome<()>, supervisor, _| match judged {
-            Ok(()) => supervisor.adopt(policy, reply),
-            Err(rejection) => reply.answer(Err(rejection)),
-        }));
     }
 }
 
@@ -343,7 +368,8 @@ impl Handler<Close> for Supervisor {
     fn handle(&mut self, close: Close, ctx: &mut Self::Context) {
         self.phase = Phase::Closing;
         let drained = self.admission.drained();
-        let (rooms, opened) = (self.rooms.take(), self.opened.take());
+        // the exit keeps what it records in: turns in flight are answered
+        let (rooms, derived) = (self.rooms.take(), self.opened.as_ref().map(|opened| Arc::clone(&opened.derived)));
         let tenant = self.parts.belongings.cipher.tenant();
         let closing = async move {
             drained.await;
@@ -354,8 +380,8 @@ impl Handler<Close> for Supervisor {
                 }
                 rooms.stop(tenant);
             }
-            if let Some(opened) = opened
-                && let Err(reason) = on_derived(opened.derived, |derived| Ok(derived.catch_up().map(|_| ())?)).await
+            if let Some(derived) = derived
+                && let Err(reason) = on_derived(derived, |derived| derived.catch_up().map(|_| ())).await
             {
                 tracing::warn!(%tenant, %reason, "derived state could not be saved; it is replayed at the next opening");
             }

@@ -69,12 +69,16 @@ impl Handler<GiveFeedback> for Supervisor {
         let GiveFeedback { query_id, up, comment, correct_answer, principal, reply } = given;
         let at_unix_ms = self.parts.clock.now_unix_ms();
         let feedback = FeedbackGiven { query_id, up, comment, correct_answer, at_unix_ms, by: principal.key_id };
-        let (derived, journal, name) = (opened.derived.clone(), opened.belongings.journal.clone(), self.parts.name.clone());
+        let (derived, journal, name) =
+            (opened.derived.clone(), opened.belongings.journal.clone(), self.parts.name.clone());
         actix::spawn(async move {
             let outcome: Outcome<FeedbackGiven> = async {
                 let known = on_derived(derived, move |derived| derived.lineage(&name, query)).await;
                 known.map_err(|reason| unreadable(&reason))?.ok_or_else(unknown_query)?;
-                journal.append(&[Entry::FeedbackGiven(feedback.clone())]).await.map_err(|error| unreadable(&error.to_string()))?;
+                journal
+                    .append(&[Entry::FeedbackGiven(feedback.clone())])
+                    .await
+                    .map_err(|error| unreadable(&error.to_string()))?;
                 Ok(feedback)
             }
             .await;
@@ -111,7 +115,12 @@ impl Handler<ReadFigures> for Supervisor {
                 asked_corpus.map_err(|(_, undelivered)| Rejection::from(undelivered))?;
                 let counts = on_derived(derived, |derived| Ok(derived.catch_up()?.counts)).await;
                 let counts = Counts { failed, ..counts.map_err(|reason| unreadable(&reason))? };
-                Ok(Figures { budget: budget_awaited.outcome().await?, counts, latency, corpus: corpus_awaited.outcome().await? })
+                Ok(Figures {
+                    budget: budget_awaited.outcome().await?,
+                    counts,
+                    latency,
+                    corpus: corpus_awaited.outcome().await?,
+                })
             }
             .await;
             read.reply.answer(outcome);

@@ -3,6 +3,7 @@ use super::actor::{RebuildRooms, Supervisor};
 use super::exit::{self, Charge};
 use super::messages::Event;
 use super::sideways::kind_of;
+use crate::budget::messages::BookLate;
 use crate::turn::{Answered, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::money::NanoUsd;
@@ -12,9 +13,13 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 fn charge_of(turn: &Turn<Answered>) -> Charge {
     let (hold, draft) = (&turn.stage.hold, &turn.stage.draft);
     let used = &draft.model;
-    let paid = hold.candidates.iter().find(|candidate| candidate.route.provider == used.provider && candidate.route.model == used.name);
+    let paid = hold
+        .candidates
+        .iter()
+        .find(|candidate| candidate.route.provider == used.provider && candidate.route.model == used.name);
     // a model the hold does not name cannot have answered; should it claim so, the whole hold is the charge
-    let amount = paid.map_or(hold.amount(), |candidate| candidate.price.of(draft.prompt_tokens, draft.completion_tokens));
+    let amount =
+        paid.map_or(hold.amount(), |candidate| candidate.price.of(draft.prompt_tokens, draft.completion_tokens));
     Charge { amount, held: hold.amount() }
 }
 
@@ -40,13 +45,21 @@ impl Handler<Turn<Answered>> for Supervisor {
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;
+        // the hold of an earlier incarnation cannot tell this one's budget what was charged
+        let late = self
+            .rooms
+            .as_ref()
+            .map(|rooms| &rooms.budget)
+            .filter(|budget| !turn.stage.hold.is_of(&(*budget).clone().recipient()));
+        let late = late.cloned();
         actix::spawn(async move {
             let appended = match append.await {
                 Ok(appended) => appended,
                 Err(error) => {
                     tracing::error!(%tenant, %error, "an answer could not be recorded; it is not given and the rooms are rebuilt");
+                    turn.lose();
                     bailiwick_kernel::mail::post_certain(&home, RebuildRooms { incarnation });
-                    return; // the turn answers lost; its hold stays in the escrow the rebuild reconciles
+                    return;
                 }
             };
             latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(match &event {
@@ -54,6 +67,9 @@ impl Handler<Turn<Answered>> for Supervisor {
                 _ => 0,
             });
             sideways.tell(event);
+            if let Some(budget) = late {
+                bailiwick_kernel::mail::post_certain(&budget, BookLate(charge.amount));
+            }
             match verdict {
                 Ok(mut reply) => {
                     exit::stamp(&mut reply, appended.last.0, &appended.head);
@@ -74,7 +90,14 @@ impl Handler<Turn<Grounded>> for Supervisor {
             return turn.refuse(Rejection::new(Code::Internal, "a turn came to the exit without an answer"));
         }
         let latency_ms = self.parts.clock.now_unix_ms().saturating_sub(turn.case.admitted_unix_ms);
-        self.sideways.tell(Event::Answered { kind: "search", latency_ms, charged: NanoUsd::ZERO, abstained: false, fallback: false, tokens: (0, 0) });
+        self.sideways.tell(Event::Answered {
+            kind: "search",
+            latency_ms,
+            charged: NanoUsd::ZERO,
+            abstained: false,
+            fallback: false,
+            tokens: (0, 0),
+        });
         let cleared = turn.clear_hits();
         cleared.reply();
     }

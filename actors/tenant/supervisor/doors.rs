@@ -1,9 +1,10 @@
 //! The addresses of one incarnation of a tenant, one per message. Given to the registry and to nobody else.
+use super::actor::Supervisor;
 use crate::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
-    AdoptPolicy, Admit, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy,
+    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy,
 };
-use actix::Recipient;
+use actix::{Addr, Recipient};
 
 /// Where each message of a tenant goes. A respawned tenant has new ones; these stay dead.
 #[derive(Clone, Debug)]
@@ -34,4 +35,24 @@ pub struct Doors {
     pub inspect: Recipient<Inspect>,
     /// The registry's.
     pub close: Recipient<Close>,
+}
+
+impl Doors {
+    pub(super) fn of(address: &Addr<Supervisor>) -> Self {
+        Self {
+            admit: address.clone().recipient(),
+            ingest: address.clone().recipient(),
+            remove: address.clone().recipient(),
+            list: address.clone().recipient(),
+            show: address.clone().recipient(),
+            feedback: address.clone().recipient(),
+            lineage: address.clone().recipient(),
+            export: address.clone().recipient(),
+            figures: address.clone().recipient(),
+            policy: address.clone().recipient(),
+            adopt: address.clone().recipient(),
+            inspect: address.clone().recipient(),
+            close: address.clone().recipient(),
+        }
+    }
 }

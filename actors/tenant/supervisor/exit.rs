@@ -1,7 +1,7 @@
 //! The exit: what may leave. Pure: a draft, its passages and the policy in, a clearance out.
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
-use crate::entry::{AnswerRecorded, Entry, LineageChunk};
+use crate::entry::{AnswerCited, AnswerRecorded, Entry, LineageChunk};
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::markers;
 use crate::supervisor::sideways::kind_of;
@@ -11,7 +11,10 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 
 /// Bytes of an answer in one record; the question beside it has at most 40 kB.
-const ANSWER_PART_BYTES_MAX: usize = 14 << 10;
+const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
+/// Bytes of cited chunks in the answer's own record, and in a further one. One chunk alone has at most 5 kB.
+const CITED_BYTES_MAX: usize = 3 << 10;
+const CITED_PART_BYTES_MAX: usize = 40 << 10;
 const NO_CITATION: &str = "the model's answer cites none of the passages it was given";
 
 /// What the exit decided. The record is written either way: the provider was paid.
@@ -43,33 +46,50 @@ struct Words {
 /// Decides what leaves.
 #[must_use]
 pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, now_unix_ms: u64) -> Clearance {
-    let usage = Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
+    let usage =
+        Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
     let Draft { content, model, cut_short, rejection, .. } = draft;
     let (words, body) = match content {
         DraftContent::Grounded { text, spans } => (ground(&case.policy, passages, &text, &spans), None),
         DraftContent::Abstained { reason } => (abstain(reason), None),
-        DraftContent::Completion(body) => (Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() }, Some(body)),
+        DraftContent::Completion(body) => (
+            Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() },
+            Some(body),
+        ),
     };
-    let record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
+    let mut record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
     let said = body.as_ref().map_or_else(|| words.answer.clone(), completion_text);
+    let is_forbidden = case.policy.output_violation(&said).is_some();
+    if is_forbidden || rejection.as_ref().is_some_and(|rejection| rejection.code == Code::PolicyDenied) {
+        record.answer.clear(); // what may not leave by the answer may not leave by its lineage either
+    }
     let verdict = if let Some(rejection) = rejection {
         Err(rejection)
-    } else if case.policy.output_violation(&said).is_some() {
-        Err(Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld"))
+    } else if is_forbidden {
+        Err(Rejection::new(
+            Code::PolicyDenied,
+            "the answer contains what this tenant's output policy forbids and was withheld",
+        ))
     } else {
         Ok(reply(case, words, body, model, usage))
     };
     Clearance { record, verdict }
 }
 
-fn ground(policy: &PolicySnapshot, passages: &[Passage], text: &str, spans: &[(usize, std::ops::Range<usize>)]) -> Words {
+fn ground(
+    policy: &PolicySnapshot,
+    passages: &[Passage],
+    text: &str,
+    spans: &[(usize, std::ops::Range<usize>)],
+) -> Words {
     let answer = markers::clean(text, passages.len());
     let mut citations = Vec::new();
     let mut chunks = Vec::new();
     for number in markers::cited(&answer, passages.len()) {
         let Some(passage) = number.checked_sub(1).and_then(|index| passages.get(index)) else { continue };
-        let cited: Vec<_> = spans.iter().filter(|(marker, _)| *marker == number).map(|(_, span)| span.clone()).collect();
         let whole = 0..passage.text.chars().count();
+        let named = spans.iter().filter(|(marker, _)| *marker == number).map(|(_, span)| span.clone());
+        let cited: Vec<_> = named.filter(|span| span.start < span.end.min(whole.end)).collect();
         for span in if cited.is_empty() { vec![whole] } else { cited } {
             citations.push(citation(number, passage, span));
         }
@@ -81,9 +101,11 @@ fn ground(policy: &PolicySnapshot, passages: &[Passage], text: &str, spans: &[(u
     Words { answer, abstained: false, reason: None, citations, chunks }
 }
 
-/// A citation of the given characters of a passage.
+/// A citation of the given characters of a passage, as far as the passage has them.
 #[must_use]
 pub fn citation(number: usize, passage: &Passage, span: std::ops::Range<usize>) -> Citation {
+    let chars = passage.text.chars().count();
+    let span = span.start.min(chars)..span.end.min(chars);
     Citation {
         marker: format!("[{number}]"),
         document_id: passage.document_id.clone(),
@@ -113,7 +135,15 @@ fn abstain(reason: String) -> Words {
     Words { answer, abstained: true, reason: Some(reason), citations: Vec::new(), chunks: Vec::new() }
 }
 
-fn record(case: &Case, words: &Words, model: &ModelUsed, usage: Usage, charge: Charge, cut_short: bool, now_unix_ms: u64) -> AnswerRecorded {
+fn record(
+    case: &Case,
+    words: &Words,
+    model: &ModelUsed,
+    usage: Usage,
+    charge: Charge,
+    cut_short: bool,
+    now_unix_ms: u64,
+) -> AnswerRecorded {
     let question = if let Matter::Ask(question) = &case.matter { question.text.clone() } else { String::new() };
     AnswerRecorded {
         query_id: case.query_id.to_string(),
@@ -138,7 +168,14 @@ fn record(case: &Case, words: &Words, model: &ModelUsed, usage: Usage, charge: C
 fn reply(case: &Case, words: Words, body: Option<serde_json::Value>, model: ModelUsed, usage: Usage) -> Reply {
     let (query_id, policy_version) = (case.query_id.to_string(), case.policy.version.clone());
     if let Some(body) = body {
-        return Reply::Completion(Box::new(Completion { query_id, body, model, usage, policy_version, receipt: String::new() }));
+        return Reply::Completion(Box::new(Completion {
+            query_id,
+            body,
+            model,
+            usage,
+            policy_version,
+            receipt: String::new(),
+        }));
     }
     #[expect(clippy::cast_precision_loss, reason = "an answer has at most some hundred citations")]
     let trust_score = if words.citations.is_empty() {
@@ -163,12 +200,15 @@ fn reply(case: &Case, words: Words, body: Option<serde_json::Value>, model: Mode
 /// The words of a passed-through completion, for the output policy.
 fn completion_text(body: &serde_json::Value) -> String {
     let choices = body.get("choices").and_then(serde_json::Value::as_array);
-    let texts = choices.into_iter().flatten().filter_map(|choice| choice.pointer("/message/content").and_then(serde_json::Value::as_str));
+    let texts = choices
+        .into_iter()
+        .flatten()
+        .filter_map(|choice| choice.pointer("/message/content").and_then(serde_json::Value::as_str));
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The entries of one record: a long answer is continued in further entries of the same append. The first carries
-/// the charge, and is the one a receipt names.
+/// The entries of one record: a long answer and a long list of citations are continued in further entries of the same
+/// append. The first carries the charge.
 #[must_use]
 pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
     let mut rest = std::mem::take(&mut record.answer);
@@ -179,11 +219,40 @@ pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
         parts.push(std::mem::replace(&mut rest, tail));
     }
     parts.push(rest);
-    let query_id = record.query_id.clone();
+    let mut cited = std::mem::take(&mut record.cited).into_iter().peekable();
+    record.cited = portion(&mut cited, CITED_BYTES_MAX);
     let mut parts = parts.into_iter();
     record.answer = parts.next().unwrap_or_default();
-    let continued = parts.map(|text| Entry::AnswerContinued { query_id: query_id.clone(), text });
-    std::iter::once(Entry::AnswerRecorded(Box::new(record))).chain(continued).collect()
+    let mut entries: Vec<_> =
+        parts.map(|text| Entry::AnswerContinued { query_id: record.query_id.clone(), text }).collect();
+    while cited.peek().is_some() {
+        entries.push(Entry::AnswerCited(Box::new(AnswerCited {
+            query_id: record.query_id.clone(),
+            cited: portion(&mut cited, CITED_PART_BYTES_MAX),
+            model: record.model.clone(),
+            policy_version: record.policy_version.clone(),
+            cleared_unix_ms: record.cleared_unix_ms,
+        })));
+    }
+    entries.insert(0, Entry::AnswerRecorded(Box::new(record)));
+    entries
+}
+
+/// Chunks up to a number of bytes, and always one where there is one.
+fn portion(chunks: &mut std::iter::Peekable<std::vec::IntoIter<LineageChunk>>, bytes_max: usize) -> Vec<LineageChunk> {
+    let bytes_of = |chunk: &LineageChunk| {
+        [&chunk.source_id, &chunk.chunk_id, &chunk.domain, &chunk.usecase]
+            .map(|text| text.len() + 8)
+            .iter()
+            .sum::<usize>()
+    };
+    let mut bytes = 0_usize;
+    let mut taken = Vec::new();
+    while let Some(chunk) = chunks.next_if(|chunk| taken.is_empty() || bytes + bytes_of(chunk) <= bytes_max) {
+        bytes += bytes_of(&chunk);
+        taken.push(chunk);
+    }
+    taken
 }
 
 /// Writes the receipt of the durable record into the reply: `bwr1.<position>.<chain hash>`.

@@ -2,7 +2,7 @@
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
-use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
+use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
@@ -43,16 +43,18 @@ impl Derived {
     pub(super) fn catch_up(&mut self) -> Result<&Fold, DerivedError> {
         let before = self.fold.next;
         let mut stands = Vec::new();
-        let fold = &mut self.fold;
+        // a copy, so that a failure on the way leaves nothing folded whose places were not written
+        let mut fold = self.fold.clone();
         self.journal.replay(before, |position, _hash, entry: Entry| {
             fold.apply(position, &entry);
             if let Some(query) = query_of(&entry) {
                 stands.push((key_of(query, Some(position)), ()));
             }
         })?;
-        if self.fold.next != before {
+        if fold.next != before {
             self.shelf.apply(&stands, &[])?;
-            self.shelf.put(FOLD_KEY, &self.fold)?;
+            self.shelf.put(FOLD_KEY, &fold)?;
+            self.fold = fold;
         }
         Ok(&self.fold)
     }
@@ -72,6 +74,11 @@ impl Derived {
                         record.answer.push_str(&text);
                     }
                 }
+                Some((_, Entry::AnswerCited(further))) => {
+                    if let Some((_, _, record)) = &mut answered {
+                        record.cited.extend(further.cited);
+                    }
+                }
                 Some((_, Entry::FeedbackGiven(given))) => feedback.push(given),
                 _ => {}
             }
@@ -86,7 +93,8 @@ impl Derived {
         let lines = records
             .into_iter()
             .filter_map(|(position, hash, entry)| match entry {
-                Entry::AnswerRecorded(record) => Some(lines_of(tenant_name, position, &hash, &record)),
+                Entry::AnswerRecorded(record) => Some(lines_of(tenant_name, position, &hash, &cited_by(*record))),
+                Entry::AnswerCited(further) => Some(lines_of(tenant_name, position, &hash, &further)),
                 _ => None,
             })
             .flatten()
@@ -95,14 +103,26 @@ impl Derived {
     }
 }
 
-fn assemble(tenant_name: &str, position: Position, hash: &[u8; 32], record: AnswerRecorded, feedback: Vec<FeedbackGiven>) -> Lineage {
-    let lines = lines_of(tenant_name, position, hash, &record);
+fn assemble(
+    tenant_name: &str,
+    position: Position,
+    hash: &[u8; 32],
+    record: AnswerRecorded,
+    feedback: Vec<FeedbackGiven>,
+) -> Lineage {
+    let lines = lines_of(tenant_name, position, hash, &cited_by(record.clone()));
     Lineage { record, seq: position.0, hash: hex::encode(hash), lines, feedback }
 }
 
-/// The lines of one answer, in the specification's field names (2.6): one per cited chunk.
-fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &AnswerRecorded) -> Vec<LineageLine> {
-    let line = |chunk: &crate::entry::LineageChunk| LineageLine {
+fn cited_by(record: AnswerRecorded) -> AnswerCited {
+    let AnswerRecorded { query_id, cited, model, policy_version, cleared_unix_ms, .. } = record;
+    AnswerCited { query_id, cited, model, policy_version, cleared_unix_ms }
+}
+
+/// The lines of one answer, in the specification's field names (2.6): one per cited chunk, and one without a chunk for
+/// an answer that cites none, so that no answer and no charge is missing from an export.
+fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &AnswerCited) -> Vec<LineageLine> {
+    let line = |chunk: &LineageChunk| LineageLine {
         tenant_id: tenant_name.to_owned(),
         domain: chunk.domain.clone(),
         usecase: chunk.usecase.clone(),
@@ -116,6 +136,9 @@ fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &Ans
         seq: position.0,
         hash: hex::encode(hash),
     };
+    if record.cited.is_empty() {
+        return vec![line(&LineageChunk::default())];
+    }
     record.cited.iter().map(line).collect()
 }
 

@@ -76,7 +76,7 @@ pub struct Lineage {
     pub seq: u64,
     /// Chain hash, in hexadecimal.
     pub hash: String,
-    /// One line per cited chunk, in the specification's field names.
+    /// One line per cited chunk, in the specification's field names; one without a chunk where none is cited.
     pub lines: Vec<LineageLine>,
     /// Feedback given on it.
     pub feedback: Vec<FeedbackGiven>,
@@ -91,11 +91,11 @@ pub struct LineageLine {
     pub domain: String,
     /// Use case of the chunk.
     pub usecase: String,
-    /// The document.
+    /// The document; empty where the answer cites none.
     pub source_id: String,
     /// The question.
     pub query_id: String,
-    /// The chunk.
+    /// The chunk; empty where the answer cites none.
     pub chunk_id: String,
     /// Trust score of the document.
     pub trust_score: f64,

@@ -9,13 +9,19 @@ mod audit;
 mod clearing;
 pub mod doors;
 pub mod exit;
+#[cfg(test)]
+mod fixtures;
 pub mod fold;
 mod latency;
 mod lineage;
 pub mod messages;
 mod opening;
+#[cfg(test)]
+mod panic_tests;
 mod rooms;
 pub mod rules;
+#[cfg(test)]
+mod shell_tests;
 pub mod sideways;
 #[cfg(test)]
 mod tests;

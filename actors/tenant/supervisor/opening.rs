@@ -31,7 +31,12 @@ pub(super) async fn on_derived<T: Send + 'static>(
 }
 
 /// Opens: folds the journal, books the escrow a crash left open, records the policy where it is another one.
-pub(super) async fn open(belongings: Belongings, anew: bool, policy: Arc<PolicySnapshot>, clock: SharedClock) -> Result<Opened, String> {
+pub(super) async fn open(
+    belongings: Belongings,
+    anew: bool,
+    policy: Arc<PolicySnapshot>,
+    clock: SharedClock,
+) -> Result<Opened, String> {
     let opening = tokio::task::spawn_blocking(move || {
         let belongings = if anew { belongings.reacquire().map_err(|error| error.to_string())? } else { belongings };
         let derived = Derived::open(&belongings).map_err(|error| error.to_string())?;

@@ -25,7 +25,13 @@ pub(super) struct Rooms {
 
 impl Rooms {
     /// Builds the conveyor on the current arbiter.
-    pub(super) fn build(parts: &SupervisorParts, opened: &Opened, policy: &Arc<PolicySnapshot>, incarnation: u64, supervisor: &Addr<Supervisor>) -> Self {
+    pub(super) fn build(
+        parts: &SupervisorParts,
+        opened: &Opened,
+        policy: &Arc<PolicySnapshot>,
+        incarnation: u64,
+        supervisor: &Addr<Supervisor>,
+    ) -> Self {
         let obituary = |room| Obituary::new(room, incarnation, supervisor.clone().recipient());
         let routing = RoutingRoom::start(RoutingParts {
             clients: Arc::clone(&parts.clients),

@@ -38,7 +38,9 @@ impl Phase {
     pub fn admits(&self) -> Result<(), Rejection> {
         match self {
             Self::Serving => Ok(()),
-            Self::Opening => Err(Rejection::retry_after(Code::Overloaded, "the tenant is waking up; try again shortly", 50)),
+            Self::Opening => {
+                Err(Rejection::retry_after(Code::Overloaded, "the tenant is waking up; try again shortly", 50))
+            }
             Self::Rebuilding | Self::Closing => Err(Rejection::lost()),
             Self::Quarantined(_) => Err(Rejection::new(
                 Code::TenantSuspended,

@@ -43,7 +43,12 @@ impl std::fmt::Debug for Sideways {
 impl Sideways {
     /// A way out for one tenant.
     #[must_use]
-    pub fn new(tenant: TenantKey, records: mpsc::Sender<Entry>, happened: Recipient<Happened>, clock: SharedClock) -> Self {
+    pub fn new(
+        tenant: TenantKey,
+        records: mpsc::Sender<Entry>,
+        happened: Recipient<Happened>,
+        clock: SharedClock,
+    ) -> Self {
         Self { tenant, records, happened, clock, tally: Arc::new(Tally::default()) }
     }
 
@@ -85,7 +90,12 @@ impl Sideways {
 fn is_governance(code: Code) -> bool {
     matches!(
         code,
-        Code::BudgetExceeded | Code::PolicyDenied | Code::SovereigntyViolation | Code::RetentionViolation | Code::QuotaExceeded | Code::RateLimited
+        Code::BudgetExceeded
+            | Code::PolicyDenied
+            | Code::SovereigntyViolation
+            | Code::RetentionViolation
+            | Code::QuotaExceeded
+            | Code::RateLimited
     )
 }
 
@@ -97,5 +107,34 @@ pub fn kind_of(matter: &Matter) -> &'static str {
         Matter::Search(_) => "search",
         Matter::Chat(_) => "chat",
         Matter::Embed(_) => "embed",
+    }
+}
+
+#[cfg(test)]
+mod unheard {
+    use super::{Happened, Sideways};
+    use actix::prelude::*;
+    use bailiwick_kernel::clock::ManualClock;
+    use bailiwick_kernel::ids::TenantKey;
+    use tokio::sync::mpsc;
+
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Happened> for Nobody {
+        type Result = ();
+        fn handle(&mut self, _: Happened, _: &mut Self::Context) {}
+    }
+
+    impl Sideways {
+        /// A way out nobody listens at, for rooms tried alone.
+        #[expect(clippy::disallowed_methods, reason = "test")]
+        pub(crate) fn unheard() -> Self {
+            let (records, _) = mpsc::channel(1);
+            Self::new(TenantKey::mint(uuid::Uuid::nil()), records, Nobody.start().recipient(), ManualClock::at(0))
+        }
     }
 }

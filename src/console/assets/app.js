@@ -28,10 +28,13 @@ async function overview() {
       const sum = (field) => actors.reduce((total, actor) => total + Number(actor[field] ?? 0), 0);
       tiles.replaceChildren(tile(tenants.length, "tenants"), tile(actors.length, "actors"), tile(sum("mailbox_depth"), "messages waiting"),
         tile([...boxes.values()].reduce((total, rooms) => total + Math.max(...rooms.map((room) => room.restarts)), 0), "restarts since boot"));
-      tree.replaceChildren(...[...boxes].map(([root, rooms]) => el("section", { class: "card tenant-box" },
-        el("h3", {}, names.get(root) ?? root, pill(rooms[0].state)),
+      const control = (root) => (names.has(root) ? 1 : 0); // the rooms that govern come first
+      const sorted = [...boxes].sort(([one], [other]) => control(one) - control(other) || (names.get(one) ?? "").localeCompare(names.get(other) ?? ""));
+      tree.replaceChildren(...sorted.map(([root, rooms]) => el("section", { class: "card tenant-box" },
+        el("h3", {}, names.get(root) ?? "control plane", pill(rooms[0].state)),
         rooms.map((room) => el("div", { class: "room", title: room.address },
           el("span", {}, room.kind), el("span", { class: "depth" }, `${room.mailbox_depth} waiting · ${room.restarts}↻`), pill(room.state),
+          el("span", { class: "address mono" }, room.address),
           room.last_fault ? el("span", { class: "fault" }, room.last_fault) : null)))));
     } catch (error) {
       tree.replaceChildren(failure(error));

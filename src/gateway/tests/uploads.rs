@@ -137,6 +137,7 @@ fn ingested(title: &str, state: DocumentState) -> Ingested {
         seq: 0,
         state,
         error: (state == DocumentState::Failed).then(|| "broken".into()),
+        code: (state == DocumentState::Failed).then_some(bailiwick_kernel::outcome::Code::InvalidRequest),
     }
 }
 

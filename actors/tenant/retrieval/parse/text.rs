@@ -17,7 +17,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<String, ParseError> {
 
 /// Text with every line end `\n`, without a byte order mark; NUL is refused.
 pub(super) fn tidy(text: String) -> Result<String, ParseError> {
-    if let Some(at) = text.bytes().position(|byte| byte == 0) {
+    if let Some(at) = text.find('\0') {
         return Err(ParseError::Nul { at: at as u64 });
     }
     let text = text.strip_prefix('\u{FEFF}').map(str::to_owned).unwrap_or(text);

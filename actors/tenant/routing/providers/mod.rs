@@ -1,8 +1,8 @@
 //! Providers behind one trait, each in one file, each one line in [`ALL`]. Nothing else names a provider.
 mod anthropic;
 mod anthropic_shape;
-mod line;
 pub mod extractive;
+mod line;
 mod openai;
 mod speaker;
 
@@ -20,7 +20,8 @@ pub type ProviderFuture<T> = Pin<Box<dyn Future<Output = Result<T, ProviderError
 pub type Constructor = fn(&ProviderEntry) -> Result<Arc<dyn Provider>, ProviderError>;
 
 /// Kind → constructor.
-pub const ALL: &[(&str, Constructor)] = &[("anthropic", anthropic::open), (crate::catalog::EXTRACTIVE, extractive::build), ("openai", openai::open)];
+pub const ALL: &[(&str, Constructor)] =
+    &[("anthropic", anthropic::open), (crate::catalog::EXTRACTIVE, extractive::build), ("openai", openai::open)];
 
 /// Why a provider did not answer. The texts are fit for the asker: no key, nothing of another tenant, bounded.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]

@@ -1,0 +1,350 @@
+//! What the tests of the supervisor share: a stage of whole tenants on a real vault, policies of the sample tenants, a
+//! metered provider, and a way to make rooms panic.
+use super::actor::{Supervisor, SupervisorParts, launch};
+use super::doors::Doors;
+use super::messages::*;
+use super::rooms::{PanicRoom, Rooms};
+use crate::catalog::{Catalog, Price, ProviderEntry};
+use crate::entry::Entry;
+use crate::question::{Answer, Chat, Matter, Question, Reply, Search};
+use crate::retrieval::Pools;
+use crate::retrieval::messages::*;
+use crate::retrieval::parse::Sandbox;
+use crate::routing::clients::Clients;
+use crate::routing::providers::{GroundedCall, PassedCall, Provider, ProviderFuture, Said};
+use crate::turn::{Awaiting, DraftContent, ReplyLine};
+use actix::prelude::*;
+use bailiwick_kernel::cipher::Cipher;
+use bailiwick_kernel::clock::ManualClock;
+use bailiwick_kernel::ids::{Generation, Position, TenantKey};
+use bailiwick_kernel::mail::{ReplySlot, offer, post_certain};
+use bailiwick_kernel::outcome::{Outcome, Rejection};
+use bailiwick_kernel::shelf::{Belongings, Vault};
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::{FILES, PolicySnapshot, compile};
+use bailiwick_policy::parse::FileTexts;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+
+/// 9 October 2025, in the middle of a day and of a month.
+pub(super) const NOW: u64 = 1_760_000_000_000;
+/// What one metered answer costs: 100 prompt tokens at 3 and 10 answer tokens at 5 nano-dollars.
+pub(super) const UNIT_NANO_USD: u64 = 350;
+
+/// The files of a sample tenant.
+pub(super) fn texts(name: &str) -> FileTexts {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants").join(name);
+    let text = |file: &&str| Some(((*file).to_owned(), std::fs::read_to_string(folder.join(file)).ok()?));
+    FILES.iter().filter_map(text).collect()
+}
+
+/// The compiled policy of a sample tenant, its files changed first.
+pub(super) fn policy(name: &str, change: impl FnOnce(&mut FileTexts)) -> Arc<PolicySnapshot> {
+    let mut texts = texts(name);
+    change(&mut texts);
+    Arc::new(compile(name, &texts).unwrap())
+}
+
+/// Replaces words of one file, which must stand there.
+pub(super) fn edit(texts: &mut FileTexts, file: &str, from: &str, to: &str) {
+    let text = texts.get_mut(file).unwrap();
+    assert!(text.contains(from), "{file} has no {from:?}");
+    *text = text.replace(from, to);
+}
+
+/// The metered provider answers first; the embedded one stands behind it.
+pub(super) fn metered(texts: &mut FileTexts) {
+    edit(texts, "router.yaml", "provider: extractive\n    model: sentences", "provider: meter\n    model: metered");
+}
+
+/// A provider that costs money, counts its calls, and answers when its gate is open.
+pub(super) struct Meter {
+    calls: watch::Sender<u64>,
+    gate: Arc<Semaphore>,
+}
+
+impl Meter {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { calls: watch::Sender::new(0), gate: Arc::new(Semaphore::new(0)) })
+    }
+
+    /// Lets so many answers out.
+    pub(super) fn release(&self, answers: usize) {
+        self.gate.add_permits(answers);
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        *self.calls.borrow()
+    }
+
+    /// Waits until the provider has been called so often.
+    pub(super) async fn called(&self, times: u64) {
+        self.calls.subscribe().wait_for(|calls| *calls >= times).await.unwrap();
+    }
+
+    fn say(&self, content: DraftContent) -> ProviderFuture<Said> {
+        self.calls.send_modify(|calls| *calls += 1);
+        let gate = Arc::clone(&self.gate);
+        Box::pin(async move {
+            gate.acquire_owned().await.unwrap().forget();
+            Ok(Said {
+                content,
+                prompt_tokens: Some(100),
+                completion_tokens: Some(10),
+                relayed_chars: 0,
+                cut_short: false,
+            })
+        })
+    }
+}
+
+impl Provider for Meter {
+    fn answer(&self, call: GroundedCall) -> ProviderFuture<Said> {
+        self.say(match call.passages.first() {
+            Some(passage) => DraftContent::Grounded { text: format!("{} [1]", passage.text), spans: Vec::new() },
+            None => DraftContent::Abstained { reason: "there are no passages".into() },
+        })
+    }
+
+    fn chat(&self, call: PassedCall) -> ProviderFuture<Said> {
+        let words = serde_json::json!({"choices": [{"message": {"content": call.body["messages"][0]["content"]}}]});
+        self.say(DraftContent::Completion(words))
+    }
+
+    fn embed(&self, _call: PassedCall) -> ProviderFuture<Said> {
+        self.say(DraftContent::Completion(serde_json::json!({"data": []})))
+    }
+}
+
+#[derive(Clone, Default)]
+struct Ear(Arc<Mutex<Vec<Event>>>);
+
+impl Actor for Ear {
+    type Context = Context<Self>;
+}
+
+impl Handler<Happened> for Ear {
+    type Result = ();
+    fn handle(&mut self, happened: Happened, _: &mut Self::Context) {
+        self.0.lock().unwrap().push(happened.event);
+    }
+}
+
+/// One data folder with everything tenants share.
+pub(super) struct Stage {
+    _folder: tempfile::TempDir,
+    vault: Vault,
+    pub(super) meter: Arc<Meter>,
+    clients: Arc<Clients>,
+    catalog: Arc<Catalog>,
+    pools: Pools,
+    heard: Ear,
+    ear: Addr<Ear>,
+}
+
+/// One tenant as the registry holds it.
+pub(super) struct Tenant {
+    pub(super) address: Addr<Supervisor>,
+    pub(super) doors: Doors,
+    pub(super) clock: Arc<ManualClock>,
+    belongings: Belongings,
+}
+
+#[expect(clippy::disallowed_methods, reason = "test")]
+fn cipher(number: u128) -> Cipher {
+    Cipher::derive(&[7; 32], TenantKey::mint(uuid::Uuid::from_u128(number))).unwrap()
+}
+
+impl Stage {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(folder.path()).unwrap();
+        let entry = ProviderEntry {
+            name: "meter".into(),
+            kind: "meter".into(),
+            base_url: None,
+            api_key: None,
+            region: "eu-west-1".into(),
+            concurrency: 64,
+            timeout_ms: 600_000,
+            retries: 0,
+            prices: [("metered".to_owned(), Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 })]
+                .into(),
+        };
+        let meter = Meter::new();
+        let provider: Arc<dyn Provider> = meter.clone();
+        let clients = Clients::open(&Catalog::default()).unwrap().with(entry.clone(), provider);
+        let catalog = Catalog { providers: [("meter".to_owned(), Arc::new(entry))].into() };
+        let heard = Ear::default();
+        let ear = heard.clone().start();
+        Self {
+            _folder: folder,
+            vault,
+            meter,
+            clients: Arc::new(clients),
+            catalog: Arc::new(catalog),
+            pools: Pools::default(),
+            heard,
+            ear,
+        }
+    }
+
+    /// Starts a tenant, anew where it ran before.
+    pub(super) fn start(&self, number: u128, policy: &Arc<PolicySnapshot>) -> Tenant {
+        let clock = ManualClock::at(NOW);
+        let belongings = self.vault.belongings(cipher(number)).unwrap();
+        let address = launch(SupervisorParts {
+            name: policy.tenant.name.clone(),
+            generation: Generation(1),
+            belongings: belongings.clone(),
+            policy: Arc::clone(policy),
+            clients: Arc::clone(&self.clients),
+            catalog: Arc::clone(&self.catalog),
+            clock: clock.clone(),
+            sandbox: Sandbox::new("/nonexistent".into(), vec![], Arc::new(Semaphore::new(2))),
+            pools: self.pools.clone(),
+            happened: self.ear.clone().recipient(),
+            ask_deadline_ms: 3_600_000,
+        });
+        Tenant { doors: Doors::of(&address), address, clock, belongings }
+    }
+
+    pub(super) fn heard(&self, event: impl Fn(&Event) -> bool) -> usize {
+        self.heard.0.lock().unwrap().iter().filter(|heard| event(heard)).count()
+    }
+}
+
+pub(super) fn principal() -> Principal {
+    Principal { key_id: "key".into(), user_id: None, role: None }
+}
+
+pub(super) fn question(text: &str) -> Matter {
+    Matter::Ask(Question { text: text.into(), ..Question::default() })
+}
+
+/// A completion of the metered model.
+pub(super) fn chat(words: &str) -> Matter {
+    let body = serde_json::json!({"model": "metered", "messages": [{"role": "user", "content": words}]});
+    Matter::Chat(Box::new(Chat { model: "metered".into(), body, max_tokens: Some(50) }))
+}
+
+pub(super) fn document(id: &str, text: &str) -> NewDocument {
+    NewDocument {
+        id: Some(id.into()),
+        title: Some(format!("Title of {id}")),
+        content: Content::Text(text.into()),
+        source: None,
+        domain: None,
+        usecase: None,
+        region: None,
+        signature: None,
+        metadata: None,
+    }
+}
+
+impl Tenant {
+    /// Knocks; the message stands in the mailbox when this returns.
+    pub(super) fn knock(&self, matter: Matter) -> Awaiting {
+        let (line, awaiting) = ReplyLine::whole();
+        let admit = Admit { matter, principal: principal(), idempotency_key: None, deadline_ms: None, line };
+        if let Err((admit, undelivered)) = offer(&self.doors.admit, admit) {
+            admit.line.reject(undelivered.into());
+        }
+        awaiting
+    }
+
+    pub(super) async fn ask(&self, text: &str) -> Outcome<Answer> {
+        match self.knock(question(text)).reply().await? {
+            Reply::Answer(answer) => Ok(*answer),
+            other => panic!("not an answer: {other:?}"),
+        }
+    }
+
+    pub(super) async fn told<M, T>(&self, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
+    where
+        M: Message<Result = ()> + Send + 'static,
+        Supervisor: Handler<M>,
+    {
+        let (slot, awaited) = ReplySlot::pair();
+        self.address.send(message(slot)).await.map_err(|_closed| Rejection::lost())?;
+        awaited.outcome().await
+    }
+
+    pub(super) async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
+        self.told(|reply| IngestDocuments { documents, principal: principal(), reply }).await
+    }
+
+    /// Takes documents in and waits until the last one can be found.
+    pub(super) async fn with_documents(self, documents: Vec<NewDocument>) -> Self {
+        let count = u64::try_from(documents.len()).unwrap();
+        self.ingest(documents).await.unwrap();
+        eventually("the documents are found", async || {
+            let search = Search { query: "codeword".into(), ..Search::default() };
+            let Ok(Reply::Hits(_)) = self.knock(Matter::Search(search)).reply().await else { return false };
+            self.figures().await.is_ok_and(|figures| figures.corpus.searchable == count)
+        })
+        .await;
+        self
+    }
+
+    pub(super) async fn figures(&self) -> Outcome<Figures> {
+        self.told(|reply| ReadFigures { reply }).await
+    }
+
+    pub(super) async fn view(&self) -> RoomView {
+        self.told(|reply| Inspect { reply }).await.unwrap().swap_remove(0)
+    }
+
+    pub(super) async fn adopt(&self, policy: &Arc<PolicySnapshot>) -> Outcome<String> {
+        self.told(|reply| AdoptPolicy { policy: Arc::clone(policy), reply }).await
+    }
+
+    pub(super) async fn close(self) {
+        self.told(|reply| Close { reply }).await.unwrap();
+    }
+
+    /// Makes a room panic; false where no room stands at the moment.
+    pub(super) async fn provoke(&self, room: &'static str) -> bool {
+        self.address.send(Provoke(room)).await.unwrap()
+    }
+
+    /// Every entry of the journal so far.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        self.belongings.journal.replay(Position(0), |_, _, entry: Entry| entries.push(entry)).unwrap();
+        entries
+    }
+}
+
+/// Makes a room of the present incarnation panic.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub(super) struct Provoke(pub(super) &'static str);
+
+impl Handler<Provoke> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, Provoke(room): Provoke, _: &mut Self::Context) -> bool {
+        let Some(Rooms { retrieval, budget, routing }) = &self.rooms else { return false };
+        match room {
+            "retrieval" => post_certain(retrieval, PanicRoom),
+            "budget" => post_certain(budget, PanicRoom),
+            _ => post_certain(routing, PanicRoom),
+        }
+        true
+    }
+}
+
+/// Waits until something holds that other threads bring about.
+pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .unwrap_or_else(|_elapsed| panic!("waited in vain until {what}"));
+}
