@@ -20,6 +20,8 @@ pub const FILE: &str = "config.toml";
 const TOKENS_PER_PRICE: u64 = 1_000_000;
 const WORKERS_MAX: usize = 256;
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 100..=600_000;
+/// The server's clock for heads ticks twice a second: a shorter time would be over before it began.
+const HEAD_TIMEOUT_MS_MIN: u64 = 1_000;
 const EXTRACTIVE_CONCURRENCY: usize = 64;
 const EXTRACTIVE_TIMEOUT_MS: u64 = 10_000;
 
@@ -67,7 +69,7 @@ pub struct Limits {
     /// Connections open at the same time (16384 where absent).
     #[serde(default)]
     pub connections: Option<usize>,
-    /// Milliseconds a client has to send the head of a request (5000 where absent).
+    /// Milliseconds a client has to send the head of a request (at least 1000; 5000 where absent).
     #[serde(default)]
     pub head_timeout_ms: Option<u64>,
     /// Milliseconds a client has to send a JSON body (15000 where absent).
@@ -370,6 +372,9 @@ impl Limits {
         }
         if self.connections.is_some_and(|connections| !(1..=CONNECTIONS_MAX).contains(&connections)) {
             return Err(format!("connections: write 1 to {CONNECTIONS_MAX}"));
+        }
+        if self.head_timeout_ms.is_some_and(|time| time < HEAD_TIMEOUT_MS_MIN) {
+            return Err(format!("head_timeout_ms: write at least {HEAD_TIMEOUT_MS_MIN}"));
         }
         let times = [self.grace_ms, self.head_timeout_ms, self.body_timeout_ms, self.upload_timeout_ms];
         if times.iter().flatten().any(|time| !(1..=*DEADLINE_MS.end()).contains(time)) {

@@ -6,6 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+pub mod scene;
+pub mod upstream;
+pub mod wire;
+
 /// A running server.
 pub struct House {
     child: Child,

@@ -1,0 +1,143 @@
+//! A model server that misbehaves on command, and a house whose tenant asks it.
+use super::{Ended, House, copy_tenants};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the model server does with a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mood {
+    Good,
+    NotJson,
+    NothingAtAll,
+    AnotherShape,
+    CutBeforeTheHead,
+    CutInTheBody,
+    Refuses,
+    Hangs,
+}
+
+/// The words of a good answer.
+pub const WORDS: &str = "Every employee has thirty days of paid leave [1].";
+
+pub struct Upstream {
+    pub port: u16,
+    mood: Arc<Mutex<Mood>>,
+}
+
+impl Upstream {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mood = Arc::new(Mutex::new(Mood::Good));
+        let shared = Arc::clone(&mood);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(socket, Arc::clone(&shared)));
+            }
+        });
+        Self { port, mood }
+    }
+
+    pub fn be(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+}
+
+/// Answers one request a connection.
+async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>) {
+    let Some(request) = read(&mut socket).await else { return };
+    let streamed = request["stream"] == true;
+    let mood = *mood.lock().unwrap();
+    let answer = match mood {
+        Mood::Hangs => {
+            let _gone = socket.read(&mut [0; 64]).await;
+            return;
+        }
+        Mood::CutBeforeTheHead => return,
+        Mood::Refuses => whole(400, "application/json", &json!({"error": {"message": "no", "code": "no"}}).to_string()),
+        Mood::NotJson if streamed => events(&["<html>".to_owned(), "[DONE]".to_owned()]),
+        Mood::NotJson => whole(200, "text/html", "<html>down for maintenance</html>"),
+        Mood::NothingAtAll => whole(200, "application/json", ""),
+        Mood::AnotherShape => whole(200, "application/json", "{\"choices\": \"none\"}"),
+        Mood::CutInTheBody if streamed => events(&chunks()[..2]),
+        Mood::CutInTheBody => {
+            let good = whole(200, "application/json", &completion().to_string());
+            good[..good.len() / 2].to_owned()
+        }
+        Mood::Good if streamed => {
+            let mut chunks = chunks();
+            chunks.push("[DONE]".to_owned());
+            events(&chunks)
+        }
+        Mood::Good => whole(200, "application/json", &completion().to_string()),
+    };
+    let _gone = socket.write_all(answer.as_bytes()).await;
+    let _gone = socket.shutdown().await;
+}
+
+async fn read(socket: &mut TcpStream) -> Option<Value> {
+    let mut seen = Vec::new();
+    loop {
+        if socket.read_buf(&mut seen).await.ok()? == 0 {
+            return None;
+        }
+        let Some(head) = seen.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        if let Ok(body) = serde_json::from_slice(&seen[head + 4..]) {
+            return Some(body);
+        }
+    }
+}
+
+fn whole(status: u16, kind: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+fn events(data: &[String]) -> String {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    data.iter().fold(head.to_owned(), |text, data| text + "data: " + data + "\n\n")
+}
+
+fn completion() -> Value {
+    json!({"id": "u", "object": "chat.completion", "created": 1, "model": "fake-model",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": WORDS}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}})
+}
+
+fn chunks() -> Vec<String> {
+    let chunk = |delta: Value, finish: Value| {
+        json!({"id": "u", "object": "chat.completion.chunk", "created": 1, "model": "fake-model",
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+        .to_string()
+    };
+    let (start, end) = WORDS.split_at("Every employee ".len());
+    let usage = json!({"id": "u", "object": "chat.completion.chunk", "created": 1, "model": "fake-model", "choices": [],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}});
+    vec![
+        chunk(json!({"role": "assistant", "content": start}), Value::Null),
+        chunk(json!({"content": end}), Value::Null),
+        chunk(json!({}), json!("stop")),
+        usage.to_string(),
+    ]
+}
+
+/// A house whose tenant `default` routes to the model server on this port.
+pub fn house_on(port: u16) -> (tempfile::TempDir, Ended) {
+    let folder = tempfile::tempdir().unwrap();
+    let router = copy_tenants(folder.path()).join("default/router.yaml");
+    let text = std::fs::read_to_string(&router).unwrap();
+    let (start, end) = (text.find("routing:").unwrap(), text.find("\nsla:").unwrap());
+    let routing =
+        "routing:\n  primary:\n    provider: local\n    model: fake-model\n    temperature: 0.0\n    max_tokens: 256\n";
+    std::fs::write(&router, format!("{}{routing}{}", &text[..start], &text[end..])).unwrap();
+    let config = format!(
+        "[[providers]]\nname = \"local\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\nregion = \"eu-west-1\"\n\
+         timeout_ms = 500\nretries = 0\n\n[providers.prices.\"fake-model\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n"
+    );
+    let house = House::start_on(folder.path(), Some(&config));
+    (folder, Ended(Some(house)))
+}
