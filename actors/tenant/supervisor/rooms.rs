@@ -89,6 +89,9 @@ macro_rules! stoppable {
 stoppable!(RetrievalRoom, BudgetRoom, RoutingRoom);
 
 #[cfg(test)]
+pub(crate) use panics::PanicRoom;
+
+#[cfg(test)]
 mod panics {
     use super::{BudgetRoom, RetrievalRoom, RoutingRoom};
     use actix::prelude::*;
@@ -110,5 +113,3 @@ mod panics {
     }
     panicking!(RetrievalRoom, BudgetRoom, RoutingRoom);
 }
-#[cfg(test)]
-pub(crate) use panics::PanicRoom;
