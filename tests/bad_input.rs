@@ -403,7 +403,7 @@ async fn unknown_models() {
 #[tokio::test]
 async fn providers_that_misbehave() {
     let upstream = Upstream::start().await;
-    let scene = Scene::of(house_on(upstream.port)).await;
+    let scene = Scene::of(house_on(upstream.port, 500)).await;
     let question = "How many days of paid leave does an employee have?";
     for streamed in [false, true] {
         let calls = [
@@ -437,7 +437,7 @@ async fn providers_that_misbehave() {
 #[tokio::test]
 async fn a_cut_answer_is_told_as_one_and_charged_for_what_came() {
     let upstream = Upstream::start().await;
-    let scene = Scene::of(house_on(upstream.port)).await;
+    let scene = Scene::of(house_on(upstream.port, 500)).await;
     upstream.be(Mood::CutInTheBody);
     let question = "How many days of paid leave does an employee have?";
     let chat = |streamed: bool| json!({"model": "fake-model", "stream": streamed, "messages": [{"role": "user", "content": question}]});

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What the model server does with a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,14 +17,17 @@ pub enum Mood {
     CutInTheBody,
     Refuses,
     Hangs,
+    /// The first words, then the rest when it is told to go on.
+    Pauses,
 }
 
-/// The words of a good answer.
+/// The words a good answer ends with.
 pub const WORDS: &str = "Every employee has thirty days of paid leave [1].";
 
 pub struct Upstream {
     pub port: u16,
     mood: Arc<Mutex<Mood>>,
+    go_on: Arc<Notify>,
 }
 
 impl Upstream {
@@ -31,22 +35,28 @@ impl Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mood = Arc::new(Mutex::new(Mood::Good));
-        let shared = Arc::clone(&mood);
+        let go_on = Arc::new(Notify::new());
+        let shared = (Arc::clone(&mood), Arc::clone(&go_on));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&shared)));
+                tokio::spawn(serve(socket, Arc::clone(&shared.0), Arc::clone(&shared.1)));
             }
         });
-        Self { port, mood }
+        Self { port, mood, go_on }
     }
 
     pub fn be(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
     }
+
+    /// Ends one pause.
+    pub fn go_on(&self) {
+        self.go_on.notify_one();
+    }
 }
 
 /// Answers one request a connection.
-async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>) {
+async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>) {
     let Some(request) = read(&mut socket).await else { return };
     let streamed = request["stream"] == true;
     let mood = *mood.lock().unwrap();
@@ -66,14 +76,20 @@ async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>) {
             let good = whole(200, "application/json", &completion().to_string());
             good[..good.len() / 2].to_owned()
         }
-        Mood::Good if streamed => {
+        Mood::Good | Mood::Pauses if streamed => {
             let mut chunks = chunks();
             chunks.push("[DONE]".to_owned());
             events(&chunks)
         }
-        Mood::Good => whole(200, "application/json", &completion().to_string()),
+        Mood::Good | Mood::Pauses => whole(200, "application/json", &completion().to_string()),
     };
-    let _gone = socket.write_all(answer.as_bytes()).await;
+    let pause_at = if mood == Mood::Pauses { answer.match_indices("data: ").nth(2).map_or(0, |(at, _)| at) } else { 0 };
+    let (start, rest) = answer.split_at(pause_at);
+    if !start.is_empty() {
+        let _gone = socket.write_all(start.as_bytes()).await;
+        go_on.notified().await;
+    }
+    let _gone = socket.write_all(rest.as_bytes()).await;
     let _gone = socket.shutdown().await;
 }
 
@@ -114,19 +130,22 @@ fn chunks() -> Vec<String> {
             "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
         .to_string()
     };
+    // the house withholds the last words it has heard, so there are many before the last ones
     let (start, end) = WORDS.split_at("Every employee ".len());
     let usage = json!({"id": "u", "object": "chat.completion.chunk", "created": 1, "model": "fake-model", "choices": [],
         "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}});
     vec![
-        chunk(json!({"role": "assistant", "content": start}), Value::Null),
+        chunk(json!({"role": "assistant", "content": "Leave is a right. ".repeat(8)}), Value::Null),
+        chunk(json!({"content": "It is not a favour. ".repeat(8)}), Value::Null),
+        chunk(json!({"content": start}), Value::Null),
         chunk(json!({"content": end}), Value::Null),
         chunk(json!({}), json!("stop")),
         usage.to_string(),
     ]
 }
 
-/// A house whose tenant `default` routes to the model server on this port.
-pub fn house_on(port: u16) -> (tempfile::TempDir, Ended) {
+/// A house whose tenant `default` routes to the model server on this port, and waits so long for it.
+pub fn house_on(port: u16, timeout_ms: u64) -> (tempfile::TempDir, Ended) {
     let folder = tempfile::tempdir().unwrap();
     let router = copy_tenants(folder.path()).join("default/router.yaml");
     let text = std::fs::read_to_string(&router).unwrap();
@@ -136,7 +155,7 @@ pub fn house_on(port: u16) -> (tempfile::TempDir, Ended) {
     std::fs::write(&router, format!("{}{routing}{}", &text[..start], &text[end..])).unwrap();
     let config = format!(
         "[[providers]]\nname = \"local\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\nregion = \"eu-west-1\"\n\
-         timeout_ms = 500\nretries = 0\n\n[providers.prices.\"fake-model\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n"
+         timeout_ms = {timeout_ms}\nretries = 0\n\n[providers.prices.\"fake-model\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n"
     );
     let house = House::start_on(folder.path(), Some(&config));
     (folder, Ended(Some(house)))
