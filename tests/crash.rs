@@ -2,6 +2,13 @@
 //! acknowledged is there afterwards, and nothing is there twice.
 //!
 //! `BAILIWICK_CRASH_CYCLES` for shorter or longer runs; the moments of the cuts are drawn from a fixed seed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 mod support;
 use bailiwick_kernel::money::NanoUsd;
 use rand::rngs::StdRng;

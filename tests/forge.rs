@@ -1,5 +1,12 @@
 //! What must not compile: forged handles, permits, keys and answers. Each file of `tests/forge` names the compiler's
 //! error it must end with; one control file must compile, so that a broken harness cannot pass.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

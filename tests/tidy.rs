@@ -1,5 +1,12 @@
 //! The rules of the house, as tests: arrows between packages, what pure files may name, sizes, door plates, where
 //! tenant names may appear. A rule that cannot be checked by reading files is no rule here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -89,6 +89,9 @@ macro_rules! stoppable {
 stoppable!(RetrievalRoom, BudgetRoom, RoutingRoom);
 
 #[cfg(test)]
+pub(crate) use panics::{PROVOKED, PanicRoom};
+
+#[cfg(test)]
 mod panics {
     use super::{BudgetRoom, RetrievalRoom, RoutingRoom};
     use actix::prelude::*;
@@ -113,5 +116,3 @@ mod panics {
     }
     panicking!(RetrievalRoom, BudgetRoom, RoutingRoom);
 }
-#[cfg(test)]
-pub(crate) use panics::{PROVOKED, PanicRoom};
