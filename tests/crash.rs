@@ -298,7 +298,8 @@ async fn until_the_cut(
     drop(caller);
     let mut seen: Vec<Acknowledged> = Vec::new();
     // every third time until questions were answered, which take longest after a start
-    let (all, answers) = if random.random_ratio(1, 3) { (0, random.random_range(1..4)) } else { (random.random_range(0..24), 0) };
+    let (all, answers) =
+        if random.random_ratio(1, 3) { (0, random.random_range(1..4)) } else { (random.random_range(0..24), 0) };
     let is_answer = |acknowledged: &&Acknowledged| matches!(acknowledged, Acknowledged::Answer { .. });
     while seen.len() < all || seen.iter().filter(is_answer).count() < answers {
         seen.push(acknowledgements.recv().await.unwrap());

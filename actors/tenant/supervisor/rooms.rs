@@ -89,12 +89,15 @@ macro_rules! stoppable {
 stoppable!(RetrievalRoom, BudgetRoom, RoutingRoom);
 
 #[cfg(test)]
-pub(crate) use panics::PanicRoom;
+pub(crate) use panics::{PROVOKED, PanicRoom};
 
 #[cfg(test)]
 mod panics {
     use super::{BudgetRoom, RetrievalRoom, RoutingRoom};
     use actix::prelude::*;
+
+    /// What the panic says.
+    pub(crate) const PROVOKED: &str = "provoked by a test";
 
     /// Makes a room panic: the fault the supervision is for.
     #[derive(Debug, Message)]
@@ -106,7 +109,7 @@ mod panics {
             impl Handler<PanicRoom> for $room {
                 type Result = ();
                 fn handle(&mut self, _: PanicRoom, _: &mut Self::Context) {
-                    panic!("provoked by a test");
+                    panic!("{PROVOKED}");
                 }
             }
         )*};
