@@ -72,7 +72,8 @@ pub struct Chunk<Text> {
     pub domain: Text,
     /// Use case.
     pub usecase: Text,
-    /// The chunk's text.
+    /// The chunk's text; stored as text beside the rest, because the engine reads stored bytes one at a time.
+    #[serde(skip)]
     pub text: Text,
     /// Number of the chunk within the document, from 0.
     pub number: u32,
@@ -113,6 +114,7 @@ struct Fields {
     usecase: Field,
     first: Field,
     stored: Field,
+    words: Field,
 }
 
 /// An open index.
@@ -247,7 +249,10 @@ impl View {
     fn chunk(&self, at: DocAddress) -> Result<Chunk<String>, IndexError> {
         let document: TantivyDocument = self.searcher.doc(at).map_err(failed("reading a chunk"))?;
         let bytes = document.get_first(self.fields.stored).and_then(|value| value.as_bytes()).unwrap_or_default();
-        codec::decode(bytes).map_err(failed("reading a chunk"))
+        let mut chunk: Chunk<String> = codec::decode(bytes).map_err(failed("reading a chunk"))?;
+        chunk.text =
+            document.get_first(self.fields.words).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        Ok(chunk)
     }
 
     /// Any of the words, a repeated word counting as often as it stands there; the filters inside the query.
@@ -319,6 +324,7 @@ impl Writer {
             document.add_text(fields.first, "1");
         }
         document.add_bytes(fields.stored, &codec::encode(chunk).map_err(failed("adding a chunk"))?);
+        document.add_text(fields.words, chunk.text);
         self.writer.add_document(document).map_err(failed("adding a chunk"))?;
         Ok(())
     }
@@ -388,6 +394,7 @@ fn schema() -> (Schema, Fields) {
         usecase: schema.add_text_field("usecase", name()),
         first: schema.add_text_field("first", name()),
         stored: schema.add_bytes_field("stored", STORED),
+        words: schema.add_text_field("words", STORED),
     };
     (schema.build(), fields)
 }
