@@ -394,7 +394,7 @@ async fn a_panicking_provider_loses_its_own_turn_only() {
     let Funding { turn, asker, mut returned } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
     assert_eq!(asker.reply().await.unwrap_err().code, Code::Lost);
-    assert_eq!(returned.recv().await.unwrap().charged, NanoUsd::ZERO);
+    assert!(returned.recv().await.is_none(), "it may have been billed: the money stays held");
     let Funding { turn, asker: _asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
     assert!(house.exit.recv().await.is_some());
