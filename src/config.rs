@@ -6,6 +6,7 @@ use bailiwick_kernel::limits::CONNECTIONS_MAX;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::parse::FileError;
 use bailiwick_tenant::catalog::{Catalog, EXTRACTIVE, Price, ProviderEntry};
+use bailiwick_tenant::routing::providers;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -80,22 +81,20 @@ pub struct Limits {
     pub upload_timeout_ms: Option<u64>,
 }
 
-/// Kinds of provider a node can be given.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderKind {
-    /// Anything that speaks OpenAI's protocol: OpenAI, vLLM, Ollama, llama.cpp.
-    Openai,
-    /// Anthropic's messages.
-    Anthropic,
-}
+/// The protocol a provider speaks: a line of the providers' table, the embedded one excepted.
+#[derive(Clone, PartialEq, Eq, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct ProviderKind(String);
 
-impl ProviderKind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Openai => "openai",
-            Self::Anthropic => "anthropic",
+impl<'de> Deserialize<'de> for ProviderKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let kind = String::deserialize(deserializer)?;
+        let known: Vec<&str> =
+            providers::ALL.iter().map(|(kind, _)| *kind).filter(|kind| *kind != EXTRACTIVE).collect();
+        if known.contains(&kind.as_str()) {
+            return Ok(Self(kind));
         }
+        Err(serde::de::Error::custom(format!("unknown provider kind `{kind}`, expected one of {}", known.join(", "))))
     }
 }
 
@@ -430,7 +429,7 @@ impl Provider {
         let prices = self.priced().map_err(secret)?;
         Ok(ProviderEntry {
             name,
-            kind: self.kind.as_str().to_owned(),
+            kind: self.kind.0.clone(),
             base_url: self.base_url.clone(),
             api_key,
             region: self.region.clone(),
