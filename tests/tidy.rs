@@ -160,7 +160,8 @@ fn one_file_names_each_engine() {
     ];
     let mut findings = Vec::new();
     for (name, text) in rust_files() {
-        if name.contains("tests") || name.ends_with("conformance.rs") {
+        let for_tests = ["tests", "conformance.rs", "fixtures.rs", "test_house.rs"];
+        if for_tests.iter().any(|part| name.contains(part)) {
             continue;
         }
         let code = code_of(text.split("#[cfg(test)]").next().unwrap());
@@ -177,9 +178,10 @@ fn one_file_names_each_engine() {
 fn a_provider_is_named_in_its_own_file_and_the_table() {
     let mut findings = Vec::new();
     for (name, text) in rust_files() {
+        // the OpenAI dialect of the gateway is a protocol of the edge, not a provider
         let free = name.starts_with("actors/tenant/routing/providers")
             || name.contains("tests")
-            || name.starts_with("src/cli/demo");
+            || name == "src/gateway/openapi.rs";
         let code = code_of(text.split("#[cfg(test)]").next().unwrap());
         for word in ["\"anthropic\"", "\"openai\""] {
             if !free && code.contains(word) {

@@ -2,6 +2,10 @@
 //! A govern request for a tenant of one's choice cannot be written.
 use bailiwick_control::registry::handles::Governed;
 
-pub fn forge(stolen: Governed) -> Governed {
-    Governed { tenant: stolen.tenant, by: stolen.by, request: stolen.request }
+fn anything<T>() -> T {
+    loop {}
+}
+
+pub fn forge() -> Governed {
+    Governed { tenant: anything(), by: anything(), request: anything() }
 }

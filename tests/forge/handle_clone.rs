@@ -3,5 +3,5 @@
 use bailiwick_control::registry::handles::AskHandle;
 
 pub fn copy(handle: &AskHandle) -> AskHandle {
-    handle.clone()
+    AskHandle::clone(handle)
 }

@@ -2,6 +2,10 @@
 //! A handle cannot be built outside the registry.
 use bailiwick_control::registry::handles::AskHandle;
 
-pub fn forge(stolen: AskHandle) -> AskHandle {
-    AskHandle { seal: stolen.seal, admit: stolen.admit }
+fn anything<T>() -> T {
+    loop {}
+}
+
+pub fn forge() -> AskHandle {
+    AskHandle { seal: anything(), admit: anything() }
 }

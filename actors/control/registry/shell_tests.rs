@@ -138,13 +138,14 @@ async fn knocks_wait_for_the_opening_and_share_it() {
 async fn what_cannot_be_opened_is_closed_alone_until_it_is_resumed() {
     let bench = Bench::start().await;
     bench.create("beta").await;
+    let (_, neighbour) = bench.key("beta", Role::Owner).await;
+    bench.door.ask(neighbour.clone()).await.unwrap(); // open before anything is made to fail
     *bench.probes.fails.lock().unwrap() = Some(Rejection::new(Code::Internal, "record 3 is damaged"));
     bench.create("acme").await;
     let (_, claim) = bench.key("acme", Role::Owner).await;
     assert_eq!(code(bench.door.ask(claim.clone()).await), Code::TenantSuspended);
     let view = bench.fleet().await.get("acme".into()).await.unwrap();
     assert_eq!((view.state.as_str(), view.reason.as_deref()), ("quarantined", Some("record 3 is damaged")));
-    let (_, neighbour) = bench.key("beta", Role::Owner).await;
     bench.door.ask(neighbour).await.unwrap();
     bench.fleet().await.resume("acme".into()).await.unwrap();
     bench.door.ask(claim).await.unwrap();
