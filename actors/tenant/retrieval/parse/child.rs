@@ -32,6 +32,9 @@ pub struct Sandbox {
     pub(super) timeout: Duration,
 }
 
+/// Address space the parser's allocator takes at a time, in KiB.
+const ALLOCATOR_RESERVE_KIB: &str = "32768";
+
 impl Sandbox {
     /// A sandbox that starts `program arguments… LABEL`, which must call [`run_child`].
     #[must_use]
@@ -73,6 +76,8 @@ impl Sandbox {
             .args(&self.arguments)
             .arg(format.label())
             .env_clear()
+            // the allocator would reserve a gigabyte of address space at once, all that a parser is allowed
+            .env("MIMALLOC_ARENA_RESERVE", ALLOCATOR_RESERVE_KIB)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
