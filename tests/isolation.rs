@@ -286,7 +286,7 @@ async fn the_access_matrix() {
     for route in ROUTES {
         let right = route.right.map_or_else(|| "public".to_owned(), |right| format!("{right:?}").to_lowercase());
         writeln!(table, "\n{} {}  ({right})", route.method, route.path).unwrap();
-        writeln!(table, "  {:<18}{:<32}{:<32}{:<32}{}", "", "no name", "own", "other", "absent").unwrap();
+        writeln!(table, "  {:<18}{:<32}{:<32}{:<32}absent", "", "no name", "own", "other").unwrap();
         for caller in Caller::all() {
             let mut row = Vec::new();
             for named in NAMED.into_iter().filter(|named| !(in_path(route) && *named == Named::None)) {
