@@ -206,10 +206,10 @@ fn zip_bomb() -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     archive.start_file("word/document.xml", options).unwrap();
-    archive.write_all(b"<w:document xmlns:w=\"w\"><w:body><w:p><w:r><w:t>").unwrap();
-    let words = b"bomb ".repeat(1 << 14);
+    archive.write_all(b"<w:document xmlns:w=\"w\"><w:body>").unwrap();
+    let paragraph = ["<w:p><w:r><w:t>", &"bomb ".repeat(1 << 14), "</w:t></w:r></w:p>"].concat();
     for _ in 0..1_024 {
-        archive.write_all(&words).unwrap();
+        archive.write_all(paragraph.as_bytes()).unwrap();
     }
     archive.finish().unwrap().into_inner()
 }
