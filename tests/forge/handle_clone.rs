@@ -1,4 +1,4 @@
-//@ E0599
+//@ E0277
 //! A handle cannot be copied: holding it is the permission.
 use bailiwick_control::registry::handles::AskHandle;
 
