@@ -89,12 +89,12 @@ pub struct ProviderKind(String);
 impl<'de> Deserialize<'de> for ProviderKind {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let kind = String::deserialize(deserializer)?;
-        let known: Vec<&str> =
-            providers::ALL.iter().map(|(kind, _)| *kind).filter(|kind| *kind != EXTRACTIVE).collect();
-        if known.contains(&kind.as_str()) {
+        let known = || providers::ALL.iter().map(|(known, _)| *known).filter(|known| *known != EXTRACTIVE);
+        if known().any(|known| known == kind) {
             return Ok(Self(kind));
         }
-        Err(serde::de::Error::custom(format!("unknown provider kind `{kind}`, expected one of {}", known.join(", "))))
+        let known: Vec<String> = known().map(|known| format!("`{known}`")).collect();
+        Err(serde::de::Error::custom(format!("unknown variant `{kind}`, expected one of {}", known.join(", "))))
     }
 }
 
