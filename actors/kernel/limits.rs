@@ -114,6 +114,8 @@ pub const RESTART_WINDOW_MS: u64 = 10_000;
 pub const HANDLE_LEASE_MS: u64 = 10_000;
 /// Tenants opened at the same time: each verifies a journal on a blocking thread.
 pub const OPENINGS_AT_ONCE: usize = 4;
+/// Knocks remembered as granted while nothing changes; a full lobby starts again empty.
+pub const LOBBY_MAX: usize = 16_384;
 /// Knocks waiting for one tenant to open.
 pub const KNOCKS_WAITING_MAX: usize = 1_024;
 /// Changes waiting for the registry's journal.

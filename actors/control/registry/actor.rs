@@ -5,10 +5,11 @@ use super::directory::{Directory, control_key};
 use super::handles::{Fleet, Governed};
 use super::housing::Housing;
 use super::journal::Reopen;
-use super::lodging::{Lodging, Stage, Waiting};
-use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, Verdict};
+use super::lobby::{Grounds, KnownTenants, Lobby, Lodgings};
+use super::lodging::{Stage, Waiting};
+use super::messages::{Claim, CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, Verdict};
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
-use super::rules::{Place, judge};
+use super::rules::{Admission, Place, judge};
 use super::{credentials, views};
 use crate::cost::messages::ReadCosts;
 use crate::gitops::folder::Folders;
@@ -41,7 +42,7 @@ pub struct Rooms {
 
 /// The room.
 pub struct Registry {
-    pub(super) directory: Directory,
+    pub(super) directory: KnownTenants,
     pub(super) journal: Journal,
     pub(super) reopen: Reopen,
     pub(super) clock: SharedClock,
@@ -49,7 +50,8 @@ pub struct Registry {
     pub(super) folders: Folders,
     pub(super) rooms: Rooms,
     pub(super) openings: Arc<Semaphore>,
-    pub(super) lodgings: HashMap<TenantKey, Lodging>,
+    pub(super) lodgings: Lodgings,
+    pub(super) lobby: Lobby,
     pub(super) deaths: HashMap<TenantKey, Vec<u64>>,
     pub(super) changes: VecDeque<Change>,
     /// A change is being prepared or written.
@@ -80,11 +82,11 @@ pub struct Belongings {
 }
 
 impl Registry {
-    /// A registry in which no tenant is open yet.
+    /// A registry in which no tenant is open yet; what it grants again and again is kept in the lobby.
     #[must_use]
-    pub fn new(parts: Belongings) -> Self {
+    pub(super) fn new(parts: Belongings, lobby: Lobby) -> Self {
         Self {
-            directory: parts.directory,
+            directory: Grounds::new(parts.directory, lobby.clone()),
             journal: parts.journal,
             reopen: parts.reopen,
             clock: parts.clock,
@@ -92,7 +94,8 @@ impl Registry {
             folders: parts.folders,
             rooms: parts.rooms,
             openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),
-            lodgings: HashMap::new(),
+            lodgings: Grounds::new(HashMap::new(), lobby.clone()),
+            lobby,
             deaths: HashMap::new(),
             changes: VecDeque::new(),
             busy: false,
@@ -110,6 +113,15 @@ impl Registry {
             for slot in slots.drain(..) {
                 slot.answer(Ok(()));
             }
+        }
+    }
+
+    /// The same knock is granted in the lobby from now on, until anything it stands on changes.
+    fn remember(&self, key: TenantKey, claim: &Claim, right: Right, admission: &Admission) {
+        if let Some(lodging) = self.lodgings.get(&key)
+            && let Stage::Open(doors) = &lodging.stage
+        {
+            self.lobby.keep(claim, right, admission.clone(), Generation(lodging.generation), doors);
         }
     }
 
@@ -194,7 +206,10 @@ impl Handler<Knock> for Registry {
                 let generation = self.directory.tenant(key).map_or(0, |tenant| tenant.generation);
                 grant_governing(wanted, admission, key, Generation(generation), ctx.address().recipient());
             }
-            Place::Tenant(key) => self.enter(key, Waiting { admission, wanted }, ctx),
+            Place::Tenant(key) => {
+                self.remember(key, &claim, right, &admission);
+                self.enter(key, Waiting { admission, wanted }, ctx);
+            }
         }
     }
 }

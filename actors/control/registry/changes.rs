@@ -166,8 +166,8 @@ impl Registry {
             act.busy = false;
             match read {
                 Ok(Ok((journal, mut directory))) => {
-                    directory.carry_over(std::mem::take(&mut act.directory));
-                    (act.journal, act.directory) = (journal, directory);
+                    directory.carry_over(std::mem::take(&mut *act.directory));
+                    (act.journal, *act.directory) = (journal, directory);
                     let tenants: Vec<_> = act.directory.tenants().map(|tenant| tenant.key).collect();
                     for key in tenants {
                         act.settle(key, ctx);
@@ -189,6 +189,7 @@ impl Registry {
     fn seal(&mut self, problem: &str) {
         tracing::error!(tenant = "control", problem, "the control journal is lost; nobody is let in until a restart");
         self.sealed = true;
+        self.lobby.clear();
         for change in std::mem::take(&mut self.changes) {
             change.refuse(Rejection::lost());
         }

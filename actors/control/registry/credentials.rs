@@ -70,6 +70,12 @@ pub fn read(token: &SecretString) -> Option<ShownKey> {
 }
 
 impl ShownKey {
+    /// The public id and the digest of the shown secret.
+    #[must_use]
+    pub fn into_parts(self) -> (String, Digest) {
+        (self.key_id, self.digest)
+    }
+
     /// True where the shown secret has the kept digest. Takes the same time wherever they differ.
     #[must_use]
     pub fn proves(&self, kept: &Digest) -> bool {

@@ -1,6 +1,7 @@
 //! Handles: one struct per right, minted only in this folder. No `Clone`, no serde, no public constructor. Holding
 //! one is the permission, and it permits nothing else. A handle of an older generation fails closed, because the
 //! address inside is dead.
+use super::lobby::Lobby;
 use super::messages::{
     Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, TenantChanges, TenantFilters,
     TenantView, Wanted,
@@ -384,11 +385,17 @@ impl FleetHandle {
 #[derive(Clone, Debug)]
 pub struct Door {
     pub(super) registry: Recipient<Knock>,
+    pub(super) lobby: Lobby,
 }
 
 impl Door {
     async fn knock<T>(&self, claim: Claim, wanted: impl FnOnce(ReplySlot<T>) -> Wanted) -> Outcome<T> {
-        call(&self.registry, |slot| Knock { claim, wanted: wanted(slot) }).await
+        let (slot, awaited) = ReplySlot::pair();
+        if let Err(wanted) = self.lobby.grant(&claim, wanted(slot)) {
+            offer(&self.registry, Knock { claim, wanted })
+                .map_err(|(_knock, undelivered)| Rejection::from(undelivered))?;
+        }
+        awaited.outcome().await
     }
 
     /// Knocks for the right to ask.

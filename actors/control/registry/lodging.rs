@@ -26,7 +26,7 @@ pub(super) struct Waiting {
 /// How far a tenant's rooms are.
 pub(super) enum Stage {
     Opening,
-    Open(Box<Doors>),
+    Open(Arc<Doors>),
     Closing,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Lodging {
 impl Registry {
     /// Lets an admitted knock in, opening the tenant where it is not.
     pub(super) fn enter(&mut self, key: TenantKey, waiting: Waiting, ctx: &mut Context<Self>) {
-        let Some(lodging) = self.lodgings.get_mut(&key) else { return self.open(key, vec![waiting], ctx) };
+        let Some(lodging) = self.lodgings.get(&key) else { return self.open(key, vec![waiting], ctx) };
         match &lodging.stage {
             Stage::Open(doors) if doors.admit.connected() => {
                 grant(waiting.wanted, waiting.admission, Generation(lodging.generation), doors);
@@ -52,10 +52,14 @@ impl Registry {
                 self.note_death(key);
                 self.open(key, vec![waiting], ctx);
             }
-            Stage::Opening | Stage::Closing if lodging.waiting.len() < KNOCKS_WAITING_MAX => {
-                lodging.waiting.push(waiting)
-            }
-            Stage::Opening | Stage::Closing => refuse(waiting.wanted, Undelivered::Full.into()),
+            Stage::Opening | Stage::Closing => self.wait(key, waiting),
+        }
+    }
+
+    fn wait(&mut self, key: TenantKey, knock: Waiting) {
+        match self.lodgings.get_mut(&key) {
+            Some(lodging) if lodging.waiting.len() < KNOCKS_WAITING_MAX => lodging.waiting.push(knock),
+            _ => refuse(knock.wanted, Undelivered::Full.into()),
         }
     }
 
@@ -122,7 +126,7 @@ impl Registry {
         let in_force = self.directory.tenant(key).and_then(|tenant| tenant.policy.clone());
         let Some(lodging) = self.lodgings.get_mut(&key) else { return };
         if !may_serve || !lodging.told.is_empty() || self.leaving.is_some() {
-            lodging.stage = Stage::Open(Box::new(doors));
+            lodging.stage = Stage::Open(Arc::new(doors));
             drop(self.close(key, ctx));
             return;
         }
@@ -133,7 +137,7 @@ impl Registry {
                 for waiting in std::mem::take(&mut lodging.waiting) {
                     grant(waiting.wanted, waiting.admission, generation, &doors);
                 }
-                lodging.stage = Stage::Open(Box::new(doors));
+                lodging.stage = Stage::Open(Arc::new(doors));
                 tracing::info!(tenant = %key, generation = generation.0, policy = policy.version, "open");
             }
         }
@@ -169,7 +173,7 @@ impl Registry {
             Ok(_version) => act.opened(key, newer, Ok(doors), ctx),
             Err(rejection) => {
                 if let Some(lodging) = act.lodgings.get_mut(&key) {
-                    lodging.stage = Stage::Open(Box::new(doors));
+                    lodging.stage = Stage::Open(Arc::new(doors));
                 }
                 act.quarantine(key, &rejection.detail, ctx);
             }
@@ -217,7 +221,7 @@ impl Registry {
         if matches!(lodging.stage, Stage::Open(_))
             && let Stage::Open(doors) = std::mem::replace(&mut lodging.stage, Stage::Closing)
         {
-            let ending = end(*doors);
+            let ending = end(doors);
             ctx.spawn(ending.into_actor(self).map(move |outcome, act, ctx| act.vacated(key, outcome, ctx)));
         }
         awaited
@@ -257,7 +261,7 @@ fn panicked() -> Rejection {
 }
 
 /// Tells the supervisor to end and waits for it. A supervisor that is dead already has ended.
-async fn end(doors: Doors) -> Outcome<()> {
+async fn end(doors: Arc<Doors>) -> Outcome<()> {
     let (reply, awaited) = ReplySlot::pair();
     let ended = async {
         if doors.close.send(Close { reply }).await.is_ok() {

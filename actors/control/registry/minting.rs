@@ -44,20 +44,23 @@ fn seal(admission: Admission, generation: Generation) -> Seal {
 /// Answers a knock at an open tenant's door. What needs no rooms is refused here, because it is granted elsewhere.
 pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation, doors: &Doors) {
     let seal = seal(admission, generation);
-    let doors = doors.clone();
     match wanted {
-        Wanted::Ask(slot) => slot.answer(Ok(AskHandle { seal, admit: doors.admit })),
-        Wanted::Ingest(slot) => slot.answer(Ok(IngestHandle { seal, ingest: doors.ingest, remove: doors.remove })),
-        Wanted::Feedback(slot) => slot.answer(Ok(FeedbackHandle { seal, feedback: doors.feedback })),
+        Wanted::Ask(slot) => slot.answer(Ok(AskHandle { seal, admit: doors.admit.clone() })),
+        Wanted::Ingest(slot) => {
+            slot.answer(Ok(IngestHandle { seal, ingest: doors.ingest.clone(), remove: doors.remove.clone() }))
+        }
+        Wanted::Feedback(slot) => slot.answer(Ok(FeedbackHandle { seal, feedback: doors.feedback.clone() })),
         Wanted::Audit(slot) => slot.answer(Ok(AuditHandle {
             seal,
-            list: doors.list,
-            show: doors.show,
-            lineage: doors.lineage,
-            export: doors.export,
-            policy: doors.policy,
+            list: doors.list.clone(),
+            show: doors.show.clone(),
+            lineage: doors.lineage.clone(),
+            export: doors.export.clone(),
+            policy: doors.policy.clone(),
         })),
-        Wanted::Observe(slot) => slot.answer(Ok(ObserveHandle { seal, figures: doors.figures, policy: doors.policy })),
+        Wanted::Observe(slot) => {
+            slot.answer(Ok(ObserveHandle { seal, figures: doors.figures.clone(), policy: doors.policy.clone() }))
+        }
         other @ (Wanted::Govern(_) | Wanted::Fleet(_)) => {
             refuse(other, Rejection::new(Code::Internal, "this right opens no room"))
         }

@@ -19,6 +19,9 @@ pub mod housing;
 pub mod journal;
 pub mod keyring;
 pub mod lifecycle;
+mod lobby;
+#[cfg(test)]
+mod lobby_tests;
 mod lodging;
 pub mod messages;
 mod minting;
@@ -31,6 +34,7 @@ pub mod views;
 
 use actix::{Addr, AsyncContext, Context};
 use bailiwick_kernel::limits::MAILBOX_MAX;
+use std::sync::Arc;
 
 /// The registry's address before the registry itself: rooms it sends to are joined with it first.
 pub struct Vestibule(Context<actor::Registry>);
@@ -52,7 +56,8 @@ impl Vestibule {
     /// Starts the room on the current arbiter; the door is what the edge gets.
     #[must_use]
     pub fn start(self, parts: actor::Belongings) -> handles::Door {
-        let address = self.0.run(actor::Registry::new(parts));
-        handles::Door { registry: address.recipient() }
+        let lobby = lobby::Lobby::new(Arc::clone(&parts.clock));
+        let address = self.0.run(actor::Registry::new(parts, lobby.clone()));
+        handles::Door { registry: address.recipient(), lobby }
     }
 }
