@@ -2,6 +2,7 @@
 //!
 //! Derived state: whatever stands here can be rebuilt from the journal and the blobs. A commit carries its
 //! [`Stamp`]: how far in the journal it has come and under which guard its chunks were admitted (invariant IDX1).
+use super::compaction::{SegmentSize, to_merge};
 use super::rules::Wanted;
 use super::sealed_directory::SealedDirectory;
 use super::words::Words;
@@ -19,7 +20,8 @@ use tantivy::tokenizer::{
     Language, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream, Tokenizer,
 };
 use tantivy::{
-    DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term,
+    DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, TantivyDocument,
+    Term,
 };
 
 const ANALYSER: &str = "words";
@@ -31,10 +33,8 @@ const WORD_BYTES_MAX: usize = 64;
 const TIES_MAX: usize = 4;
 const WRITER_BYTES: usize = 30_000_000;
 const STORE_BLOCK_BYTES: usize = 8_192;
-/// Segments an idle index may keep.
-const SEGMENTS_IDLE_MAX: usize = 2;
-/// Chunks up to which an idle index is merged whole; larger ones are left to the merge policy.
-const MERGED_WHOLE_CHUNKS_MAX: u32 = 50_000;
+/// Unpacked blocks kept per segment: with smaller blocks than the engine's own as many bytes.
+const STORE_BLOCKS_KEPT: usize = 200;
 
 /// Why the index failed. It is derived: the cure is always to rebuild it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -149,7 +149,12 @@ impl SearchIndex {
         }
         index.tokenizers().register(ANALYSER, analyser());
         index.settings_mut().docstore_compress_dedicated_thread = false;
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed(doing))?;
+        let reader = index
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .doc_store_cache_num_blocks(STORE_BLOCKS_KEPT)
+            .try_into()
+            .map_err(failed(doing))?;
         Ok(Self { index, reader, fields })
     }
 
@@ -349,11 +354,12 @@ impl Writer {
     pub fn compact(&mut self) -> Result<(), IndexError> {
         let doing = "compacting the index";
         let segments = self.writer.index().searchable_segment_metas().map_err(failed(doing))?;
-        let chunks: u32 = segments.iter().map(tantivy::SegmentMeta::num_docs).fold(0, u32::saturating_add);
-        let stale: Vec<_> =
-            segments.iter().filter(|segment| segment.has_deletes()).map(tantivy::SegmentMeta::id).collect();
-        let whole = chunks <= MERGED_WHOLE_CHUNKS_MAX && (!stale.is_empty() || segments.len() > SEGMENTS_IDLE_MAX);
-        let merged = if whole { segments.iter().map(tantivy::SegmentMeta::id).collect() } else { stale };
+        let sizes: Vec<_> = segments
+            .iter()
+            .map(|segment| SegmentSize { chunks: segment.num_docs(), is_stale: segment.has_deletes() })
+            .collect();
+        let merged: Vec<_> =
+            to_merge(&sizes).into_iter().filter_map(|at| segments.get(at)).map(SegmentMeta::id).collect();
         if !merged.is_empty() {
             self.writer.merge(&merged).wait().map_err(failed(doing))?;
         }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// Changes waiting for the index; an ingest waits when it is full.
 pub const WORK_MAX: usize = 4;
 /// A change is committed when none follows within this time …
-const COMMIT_GAP: Duration = Duration::from_millis(150);
+const COMMIT_GAP: Duration = Duration::from_millis(50);
 /// … or at the latest after this one: searchable within a second.
 const COMMIT_WITHIN: Duration = Duration::from_millis(600);
 /// A writer is closed when no change has come for this long.

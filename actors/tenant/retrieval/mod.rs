@@ -5,6 +5,7 @@
 //! Invariants: IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
 mod actor;
 pub mod chunk;
+mod compaction;
 mod corpus;
 mod engine;
 mod index;
