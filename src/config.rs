@@ -21,8 +21,8 @@ pub const FILE: &str = "config.toml";
 const TOKENS_PER_PRICE: u64 = 1_000_000;
 const WORKERS_MAX: usize = 256;
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 100..=600_000;
-/// The server's clock for heads ticks twice a second: a shorter time would be over before it began.
-const HEAD_TIMEOUT_MS_MIN: u64 = 1_000;
+/// The server's clock for connections ticks twice a second: a shorter time would be over before it began.
+const CONNECTION_MS_MIN: u64 = 1_000;
 const EXTRACTIVE_CONCURRENCY: usize = 64;
 const EXTRACTIVE_TIMEOUT_MS: u64 = 10_000;
 
@@ -79,6 +79,12 @@ pub struct Limits {
     /// Milliseconds a client has to send an upload (120000 where absent).
     #[serde(default)]
     pub upload_timeout_ms: Option<u64>,
+    /// Milliseconds a connection is kept open between requests (at least 1000; 75000 where absent).
+    #[serde(default)]
+    pub keep_alive_ms: Option<u64>,
+    /// Milliseconds a client has to take one piece of an answer (120000 where absent).
+    #[serde(default)]
+    pub answer_timeout_ms: Option<u64>,
 }
 
 /// The protocol a provider speaks: a line of the providers' table, the embedded one excepted.
@@ -316,6 +322,8 @@ impl Config {
             head_timeout_ms: limits.head_timeout_ms.unwrap_or(default.head_timeout_ms),
             body_timeout_ms: limits.body_timeout_ms.unwrap_or(default.body_timeout_ms),
             upload_timeout_ms: limits.upload_timeout_ms.unwrap_or(default.upload_timeout_ms),
+            keep_alive_ms: limits.keep_alive_ms.unwrap_or(default.keep_alive_ms),
+            answer_timeout_ms: limits.answer_timeout_ms.unwrap_or(default.answer_timeout_ms),
             grace_ms: limits.grace_ms.unwrap_or(default.grace_ms),
             connections_max: limits.connections.unwrap_or(default.connections_max),
             ..default
@@ -372,11 +380,15 @@ impl Limits {
         if self.connections.is_some_and(|connections| !(1..=CONNECTIONS_MAX).contains(&connections)) {
             return Err(format!("connections: write 1 to {CONNECTIONS_MAX}"));
         }
-        if self.head_timeout_ms.is_some_and(|time| time < HEAD_TIMEOUT_MS_MIN) {
-            return Err(format!("head_timeout_ms: write at least {HEAD_TIMEOUT_MS_MIN}"));
+        for (name, time) in [("head_timeout_ms", self.head_timeout_ms), ("keep_alive_ms", self.keep_alive_ms)] {
+            if time.is_some_and(|time| time < CONNECTION_MS_MIN) {
+                return Err(format!("{name}: write at least {CONNECTION_MS_MIN}"));
+            }
         }
-        let times = [self.grace_ms, self.head_timeout_ms, self.body_timeout_ms, self.upload_timeout_ms];
-        if times.iter().flatten().any(|time| !(1..=*DEADLINE_MS.end()).contains(time)) {
+        let connection = [self.head_timeout_ms, self.keep_alive_ms];
+        let transfer = [self.body_timeout_ms, self.upload_timeout_ms, self.answer_timeout_ms];
+        let times = [self.grace_ms].into_iter().chain(connection).chain(transfer);
+        if times.flatten().any(|time| !(1..=*DEADLINE_MS.end()).contains(&time)) {
             return Err(format!("a time is outside 1 to {} milliseconds; write one within", DEADLINE_MS.end()));
         }
         Ok(())

@@ -112,6 +112,11 @@ fn limits_reach_the_gateway() {
     let config = Config::parse(FILE, "[limits]\nask_deadline_ms = 5000\nworkers = 3\ngrace_ms = 2500\n").unwrap();
     assert_eq!((config.settings().ask_deadline_ms, config.settings().grace_ms, config.workers()), (5_000, 2_500, 3));
     assert_eq!(config.settings().keep_alive_ms, Settings::default().keep_alive_ms);
+    let config = Config::parse(FILE, "[limits]\nkeep_alive_ms = 1000\nanswer_timeout_ms = 300\n").unwrap();
+    assert_eq!((config.settings().keep_alive_ms, config.settings().answer_timeout_ms), (1_000, 300));
+    for (line, words) in [("keep_alive_ms = 999", "keep_alive_ms"), ("answer_timeout_ms = 0", "outside 1 to")] {
+        assert!(problem(&format!("[limits]\n{line}\n")).problem.contains(words), "{line}");
+    }
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub struct Settings {
     pub upload_timeout_ms: u64,
     /// Milliseconds a connection is kept open between requests.
     pub keep_alive_ms: u64,
+    /// Milliseconds a client has to take one piece of an answer.
+    pub answer_timeout_ms: u64,
     /// Milliseconds a closing connection has to end.
     pub disconnect_timeout_ms: u64,
     /// Milliseconds requests in flight have to end at shutdown.
@@ -42,6 +44,7 @@ impl Default for Settings {
             body_timeout_ms: 15_000,
             upload_timeout_ms: 120_000,
             keep_alive_ms: 75_000,
+            answer_timeout_ms: 120_000,
             disconnect_timeout_ms: 2_000,
             grace_ms: 10_000,
             connections_max: CONNECTIONS_MAX,

@@ -1,4 +1,5 @@
 //! The one middleware: names the request, opens its span, and renders what has no answer.
+use super::connection::Connection;
 use super::errors::{Dialect, Failure};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -39,6 +40,7 @@ impl Facts {
 /// # Errors
 /// Whatever an inner middleware failed with.
 pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let exchange = request.conn_data::<Rc<Connection>>().map(Connection::begin);
     let facts = Facts::new(request.headers());
     let dialect = Dialect::of_path(request.path());
     let span = tracing::debug_span!(
@@ -61,7 +63,10 @@ pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servi
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    Ok(response)
+    Ok(match exchange {
+        Some(exchange) => response.map_body(|_head, body| exchange.with(body)),
+        None => response,
+    })
 }
 
 /// The caller's own id where it is sane, else a fresh one.

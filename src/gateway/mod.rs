@@ -6,6 +6,7 @@
 mod admin;
 mod ask;
 mod body;
+mod connection;
 mod documents;
 mod edge;
 pub mod errors;

@@ -1,4 +1,5 @@
 //! Starts the HTTP server on a bound socket.
+use super::connection::watch_all;
 use super::edge::Edge;
 use super::frame::frame;
 use super::routes::configure;
@@ -34,6 +35,7 @@ pub fn serve(
         .keep_alive(Duration::from_millis(settings.keep_alive_ms))
         .shutdown_timeout(settings.grace_ms.div_ceil(1_000))
         .disable_signals()
+        .on_connect(watch_all(&settings))
         .listen(listener)?
         .run())
 }

@@ -23,10 +23,14 @@ impl Scene {
 
     /// With short times for slow clients.
     pub async fn impatient() -> Self {
+        Self::configured("[limits]\nhead_timeout_ms = 1000\nbody_timeout_ms = 300\nupload_timeout_ms = 300\n").await
+    }
+
+    /// With a configuration of its own.
+    pub async fn configured(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy_tenants(folder.path());
-        let limits = "[limits]\nhead_timeout_ms = 1000\nbody_timeout_ms = 300\nupload_timeout_ms = 300\n";
-        let house = House::start_on(folder.path(), Some(limits));
+        let house = House::start_on(folder.path(), Some(config));
         Self::of((folder, Ended(Some(house)))).await
     }
 

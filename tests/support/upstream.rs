@@ -146,6 +146,11 @@ fn chunks() -> Vec<String> {
 
 /// A house whose tenant `default` routes to the model server on this port, and waits so long for it.
 pub fn house_on(port: u16, timeout_ms: u64) -> (tempfile::TempDir, Ended) {
+    house_within(port, timeout_ms, "")
+}
+
+/// As [`house_on`], with the stated limits.
+pub fn house_within(port: u16, timeout_ms: u64, limits: &str) -> (tempfile::TempDir, Ended) {
     let folder = tempfile::tempdir().unwrap();
     let router = copy_tenants(folder.path()).join("default/router.yaml");
     let text = std::fs::read_to_string(&router).unwrap();
@@ -154,7 +159,7 @@ pub fn house_on(port: u16, timeout_ms: u64) -> (tempfile::TempDir, Ended) {
         "routing:\n  primary:\n    provider: local\n    model: fake-model\n    temperature: 0.0\n    max_tokens: 256\n";
     std::fs::write(&router, format!("{}{routing}{}", &text[..start], &text[end..])).unwrap();
     let config = format!(
-        "[[providers]]\nname = \"local\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\nregion = \"eu-west-1\"\n\
+        "{limits}[[providers]]\nname = \"local\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\nregion = \"eu-west-1\"\n\
          timeout_ms = {timeout_ms}\nretries = 0\n\n[providers.prices.\"fake-model\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n"
     );
     let house = House::start_on(folder.path(), Some(&config));

@@ -66,6 +66,11 @@ pub async fn talk(house: &House, bytes: &[u8]) -> Option<Raw> {
 pub async fn trickle(house: &House, start: &str, byte: Option<u8>) -> Option<Raw> {
     let mut socket = connect(house).await;
     socket.write_all(start.as_bytes()).await.unwrap();
+    Raw::parse(&trickle_on(&mut socket, byte).await)
+}
+
+/// Sends one byte at a time, or nothing, until the server ends the connection; gives what it said to that.
+pub async fn trickle_on(socket: &mut TcpStream, byte: Option<u8>) -> Vec<u8> {
     let mut seen = Vec::new();
     until("the server gives up on a slow client", async || {
         let mut chunk = [0; 4_096];
@@ -81,5 +86,5 @@ pub async fn trickle(house: &House, start: &str, byte: Option<u8>) -> Option<Raw
         None
     })
     .await;
-    Raw::parse(&seen)
+    seen
 }

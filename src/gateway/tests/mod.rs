@@ -1,5 +1,6 @@
 //! What the gateway does by itself, without a registry behind its door.
 mod bodies;
+mod connection;
 mod errors;
 mod openai;
 mod routes;
