@@ -1,6 +1,6 @@
 //! The shell: reads folders on the blocking pool and hands what they give to the registry, batch by batch.
 use super::folder::{FolderError, Folders};
-use super::messages::{Changed, FirstReading, FolderSeen, FoldersSeen, Found, Scope};
+use super::messages::{Changed, FirstReading, FolderSeen, FoldersSeen, Scope};
 use super::rules;
 use super::watch::{Burst, Watching, report, watch};
 use actix::prelude::*;
@@ -88,23 +88,17 @@ async fn read(
     })
     .await?;
     let mut counts = FirstReading::default();
-    let list: Vec<_> = names.iter().cloned().collect();
-    for batch in list.chunks(FOLDERS_PER_BATCH_MAX) {
-        let (reader, batch) = (folders.clone(), batch.to_vec());
-        let seen = blocking(move || {
-            Ok(batch.into_iter().map(|name| FolderSeen { found: reader.load(&name), name }).collect::<Vec<_>>())
-        })
-        .await?;
-        for folder in &seen {
-            match folder.found {
-                Found::Compiled(_) => counts.compiled = counts.compiled.saturating_add(1),
-                Found::Broken(_) => counts.broken = counts.broken.saturating_add(1),
-                Found::Gone => {}
-            }
-        }
+    let mut waiting: Vec<_> = names.iter().cloned().collect();
+    while !waiting.is_empty() {
+        let rest = waiting.split_off(waiting.len().min(FOLDERS_PER_BATCH_MAX));
+        let (reader, batch) = (folders.clone(), std::mem::replace(&mut waiting, rest));
+        let seen: Vec<FolderSeen> =
+            blocking(move || Ok(batch.into_iter().map(|name| reader.observe(name)).collect())).await?;
         let (reply, answered) = ReplySlot::pair();
-        registry.send(FoldersSeen { folders: seen, reply }).await.map_err(|_closed| Rejection::lost())?;
-        answered.outcome().await?;
+        registry.send(FoldersSeen { folders: seen.clone(), reply }).await.map_err(|_closed| Rejection::lost())?;
+        let outdated = answered.outcome().await?;
+        counts = rules::count(counts, &seen, &outdated);
+        waiting.extend(outdated);
     }
     Ok((names, counts))
 }

@@ -1,6 +1,6 @@
 //! The tenants folder on disk: reading a tenant's texts within bounds, writing what operators change over HTTP.
 //! Everything here blocks and runs on the blocking pool.
-use super::messages::Found;
+use super::messages::{FolderSeen, Found};
 use super::rules::{is_file_name, is_folder_name};
 use bailiwick_kernel::limits::{TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX, TENANTS_MAX};
 use bailiwick_policy::compile::{PolicySnapshot, TENANT, compile};
@@ -9,11 +9,13 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The tenants folder.
+/// The tenants folder. Clones count their writes together.
 #[derive(Clone, Debug)]
 pub struct Folders {
     root: PathBuf,
+    writes: Arc<AtomicU64>,
 }
 
 /// Why a folder could not be read or written. Names files relative to the tenants folder only.
@@ -59,7 +61,7 @@ impl Folders {
     pub fn open(root: &Path) -> Result<Self, FolderError> {
         std::fs::create_dir_all(root).map_err(io("creating the tenants folder", root.display().to_string()))?;
         let root = root.canonicalize().map_err(io("opening the tenants folder", root.display().to_string()))?;
-        Ok(Self { root })
+        Ok(Self { root, writes: Arc::default() })
     }
 
     /// Where it is.
@@ -86,6 +88,19 @@ impl Folders {
             }
         }
         Ok(names)
+    }
+
+    /// Reads and compiles one folder, and says since when what was found may be out of date.
+    #[must_use]
+    pub fn observe(&self, name: String) -> FolderSeen {
+        // counted before the first look: a write that ends later may or may not be in what is found
+        let read_after = self.writes.load(Ordering::SeqCst);
+        FolderSeen { found: self.load(&name), name, read_after }
+    }
+
+    /// Counts a write that has ended.
+    fn written(&self) -> u64 {
+        self.writes.fetch_add(1, Ordering::SeqCst).saturating_add(1)
     }
 
     /// Reads and compiles one folder.
@@ -157,11 +172,11 @@ impl Folders {
     }
 
     /// Creates a tenant's folder with the given texts: written aside, synced, then renamed, so that nobody ever
-    /// sees half of it.
+    /// sees half of it. Gives the number of the write.
     ///
     /// # Errors
     /// [`FolderError::Exists`], [`FolderError::Io`].
-    pub fn create(&self, name: &str, texts: &FileTexts) -> Result<(), FolderError> {
+    pub fn create(&self, name: &str, texts: &FileTexts) -> Result<u64, FolderError> {
         let target = self.root.join(name);
         if std::fs::symlink_metadata(&target).is_ok() {
             return Err(FolderError::Exists(name.to_owned()));
@@ -174,28 +189,32 @@ impl Folders {
                 .map_err(io("writing", format!("{name}/{relative}")))?;
         }
         std::fs::rename(&aside, &target).map_err(io("creating the folder", name))?;
-        sync_folder(&self.root).map_err(io("creating the folder", name))
+        sync_folder(&self.root).map_err(io("creating the folder", name))?;
+        Ok(self.written())
     }
 
-    /// Replaces a tenant's `tenant.yaml`.
+    /// Replaces a tenant's `tenant.yaml`. Gives the number of the write.
     ///
     /// # Errors
     /// [`FolderError::Io`].
-    pub fn replace_record(&self, name: &str, text: &str) -> Result<(), FolderError> {
+    pub fn replace_record(&self, name: &str, text: &str) -> Result<u64, FolderError> {
         let folder = self.root.join(name);
         let aside = folder.join(format!(".{TENANT}.new"));
         let shown = format!("{name}/{TENANT}");
         write_synced(&aside, text.as_bytes()).map_err(io("writing", shown.as_str()))?;
         std::fs::rename(&aside, folder.join(TENANT)).map_err(io("writing", shown.as_str()))?;
-        sync_folder(&folder).map_err(io("writing", shown.as_str()))
+        sync_folder(&folder).map_err(io("writing", shown.as_str()))?;
+        Ok(self.written())
     }
 
-    /// Removes a tenant's folder with everything in it; a folder that is gone is no error.
+    /// Removes a tenant's folder with everything in it; a folder that is gone is no error. Gives the number of the
+    /// write.
     ///
     /// # Errors
     /// [`FolderError::Io`].
-    pub fn remove(&self, name: &str) -> Result<(), FolderError> {
-        self.discard(&self.root.join(name), name)
+    pub fn remove(&self, name: &str) -> Result<u64, FolderError> {
+        self.discard(&self.root.join(name), name)?;
+        Ok(self.written())
     }
 
     fn discard(&self, path: &Path, name: &str) -> Result<(), FolderError> {

@@ -5,14 +5,15 @@ use bailiwick_policy::compile::PolicySnapshot;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// To the registry: folders that were read. Answered when what they mean is durable and on its way to the tenants.
+/// To the registry: folders that were read. Answered when what they mean is durable and on its way to the tenants,
+/// with the names of those that changed nothing because the house has written to them since: they are read again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct FoldersSeen {
     /// The folders.
     pub folders: Vec<FolderSeen>,
     /// Where the answer goes.
-    pub reply: ReplySlot<()>,
+    pub reply: ReplySlot<Vec<String>>,
 }
 
 /// One folder that was read.
@@ -22,6 +23,9 @@ pub struct FolderSeen {
     pub name: String,
     /// What was found.
     pub found: Found,
+    /// How many writes of the house had ended when its reading began: an earlier reading than the last write to the
+    /// folder speaks of a folder that is no more.
+    pub read_after: u64,
 }
 
 /// What a folder gives.

@@ -1,5 +1,5 @@
 //! Which changed path matters, to which tenant's folder, and what a burst of changes adds up to.
-use super::messages::Scope;
+use super::messages::{FirstReading, FolderSeen, Found, Scope};
 use bailiwick_kernel::limits::FOLDER_EVENTS_MAX;
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -56,4 +56,17 @@ pub fn to_read(scope: Scope, present: BTreeSet<String>, known: &BTreeSet<String>
         Scope::Some(folders) => folders,
         Scope::All => present.union(known).cloned().collect(),
     }
+}
+
+/// Adds what was seen to the counts, but for outdated readings: they are read again.
+#[must_use]
+pub fn count(mut counts: FirstReading, seen: &[FolderSeen], outdated: &[String]) -> FirstReading {
+    for folder in seen.iter().filter(|folder| !outdated.contains(&folder.name)) {
+        match folder.found {
+            Found::Compiled(_) => counts.compiled = counts.compiled.saturating_add(1),
+            Found::Broken(_) => counts.broken = counts.broken.saturating_add(1),
+            Found::Gone => {}
+        }
+    }
+    counts
 }

@@ -1,5 +1,5 @@
 use super::folder::{FolderError, Folders, compiled};
-use super::messages::{FolderSeen, FoldersSeen, Found, Scope};
+use super::messages::{FirstReading, FolderSeen, FoldersSeen, Found, Scope};
 use super::rules::{add, folder_of, is_file_name, to_read};
 use super::templates;
 use crate::registry::fixtures::{ACME, policy_of, record};
@@ -145,7 +145,11 @@ fn problems_name_file_and_line() {
     assert!(problem.contains("tenant.yaml:") && problem.contains("quotas"), "{problem}");
 }
 
-struct Listener(mpsc::UnboundedSender<FolderSeen>);
+/// Takes readings as the registry does; of the folder `late` the first one is outdated.
+struct Listener {
+    seen: mpsc::UnboundedSender<FolderSeen>,
+    late: Option<&'static str>,
+}
 
 impl Actor for Listener {
     type Context = Context<Self>;
@@ -155,10 +159,11 @@ impl Handler<FoldersSeen> for Listener {
     type Result = ();
 
     fn handle(&mut self, seen: FoldersSeen, _ctx: &mut Self::Context) {
+        let outdated = self.late.take().map(str::to_owned).into_iter().collect();
         for folder in seen.folders {
-            self.0.send(folder).unwrap();
+            self.seen.send(folder).unwrap();
         }
-        seen.reply.answer(Ok(()));
+        seen.reply.answer(Ok(outdated));
     }
 }
 
@@ -167,7 +172,7 @@ async fn changes_are_seen_without_a_restart() {
     let (_root, folders) = folders();
     create(&folders, "acme");
     let (sender, mut seen) = mpsc::unbounded_channel();
-    let listener = Listener(sender).start();
+    let listener = Listener { seen: sender, late: None }.start();
     let first = super::start(folders.clone(), names(["vanished"]), listener.recipient()).outcome().await.unwrap();
     assert_eq!((first.compiled, first.broken), (1, 0));
     let mut found = std::collections::BTreeMap::new();
@@ -184,6 +189,33 @@ async fn changes_are_seen_without_a_restart() {
     wait_for(&mut seen, |folder| matches!(&folder.found, Found::Broken(problem) if folder.name == "acme" && problem.contains("router.yaml:"))).await;
     folders.remove("beta").unwrap();
     wait_for(&mut seen, |folder| folder.name == "beta" && matches!(folder.found, Found::Gone)).await;
+}
+
+#[actix::test]
+async fn outdated_readings_are_read_again_and_counted_once() {
+    let (_root, folders) = folders();
+    create(&folders, "acme");
+    create(&folders, "beta");
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let listener = Listener { seen: sender, late: Some("acme") }.start();
+    let first = super::start(folders.clone(), names([]), listener.recipient()).outcome().await.unwrap();
+    assert_eq!(first, FirstReading { compiled: 2, broken: 0 });
+    for name in ["acme", "beta", "acme"] {
+        assert_eq!(seen.recv().await.unwrap().name, name);
+    }
+}
+
+#[test]
+fn a_reading_says_how_many_writes_had_ended_when_it_began() {
+    let (_root, folders) = folders();
+    let before = folders.observe("acme".to_owned());
+    assert!(matches!(before.found, Found::Gone));
+    let template = templates::folder(&record("acme", ACME), "2026-01-01T00:00:00Z");
+    let created = folders.create("acme", &template).unwrap();
+    let replaced = folders.clone().replace_record("acme", &template[TENANT]).unwrap();
+    let removed = folders.remove("acme").unwrap();
+    assert!(before.read_after < created && created < replaced && replaced < removed, "clones count together");
+    assert_eq!(folders.observe("acme".to_owned()).read_after, removed);
 }
 
 /// A folder may be seen more than once on its way to the state that is waited for.

@@ -2,6 +2,7 @@
 //! and never wait for a change; changes wait for one another.
 use super::changes::Change;
 use super::directory::{Directory, control_key};
+use super::freshness::Writes;
 use super::handles::{Fleet, Governed};
 use super::housing::Housing;
 use super::journal::Reopen;
@@ -48,6 +49,8 @@ pub struct Registry {
     pub(super) clock: SharedClock,
     pub(super) housing: Arc<dyn Housing>,
     pub(super) folders: Folders,
+    /// What the registry itself wrote there.
+    pub(super) writes: Writes,
     pub(super) rooms: Rooms,
     pub(super) openings: Arc<Semaphore>,
     pub(super) lodgings: Lodgings,
@@ -92,6 +95,7 @@ impl Registry {
             clock: parts.clock,
             housing: parts.housing,
             folders: parts.folders,
+            writes: Writes::default(),
             rooms: parts.rooms,
             openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),
             lodgings: Grounds::new(HashMap::new(), lobby.clone()),

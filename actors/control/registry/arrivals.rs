@@ -27,8 +27,10 @@ struct Batch {
 impl Registry {
     pub(super) fn take_folders(&mut self, seen: FoldersSeen, ctx: &mut Context<Self>) {
         let mut batch = Batch::default();
-        for FolderSeen { name, found } in seen.folders {
+        let mut outdated = Vec::new();
+        for FolderSeen { name, found, read_after } in seen.folders {
             match found {
+                _ if self.writes.outdate(&name, read_after) => outdated.push(name),
                 Found::Compiled(policy) => self.take_sound(&name, policy, &mut batch, ctx),
                 Found::Broken(problem) => self.note_refused(&name, problem, ctx),
                 Found::Gone => self.note_gone(&name, ctx),
@@ -41,7 +43,7 @@ impl Registry {
                     act.adopt(id, policy, ctx);
                 }
             }
-            seen.reply.answer(outcome);
+            seen.reply.answer(outcome.map(|()| outdated));
         });
     }
 

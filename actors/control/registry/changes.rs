@@ -20,8 +20,8 @@ pub(super) enum Change {
     Fleet { by: Principal, request: FleetRequest },
     /// Folders were read.
     Folders(FoldersSeen),
-    /// Everything of a tenant has been destroyed.
-    Destroyed(TenantKey, Option<bailiwick_kernel::mail::ReplySlot<super::messages::TenantView>>),
+    /// Everything of a tenant has been destroyed, its folder by the write of this number.
+    Destroyed(TenantKey, u64, Option<bailiwick_kernel::mail::ReplySlot<super::messages::TenantView>>),
 }
 
 impl Change {
@@ -35,8 +35,8 @@ impl Change {
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),
             Self::Folders(seen) => seen.reply.answer(Err(rejection)),
-            Self::Destroyed(_, Some(slot)) => slot.answer(Err(rejection)),
-            Self::Destroyed(_, None) => {}
+            Self::Destroyed(_, _, Some(slot)) => slot.answer(Err(rejection)),
+            Self::Destroyed(_, _, None) => {}
         }
     }
 }
@@ -79,7 +79,7 @@ impl Registry {
                 Change::Key { tenant, by, request } => self.change_key(tenant, &by, request, ctx),
                 Change::Fleet { by, request } => self.change_fleet(&by, request, ctx),
                 Change::Folders(seen) => self.take_folders(seen, ctx),
-                Change::Destroyed(tenant, slot) => self.destroyed(tenant, slot, ctx),
+                Change::Destroyed(tenant, write, slot) => self.destroyed(tenant, write, slot, ctx),
             }
         }
     }

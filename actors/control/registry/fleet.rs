@@ -121,14 +121,15 @@ impl Registry {
         let write = move || {
             let texts = templates::folder(&record, &rfc3339(now_unix_ms));
             let policy = compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
-            folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
-            Ok(policy)
+            let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
+            Ok((policy, write))
         };
         self.prepare(write, ctx, move |act, ctx, written| {
-            let policy = match written {
-                Ok(policy) => policy,
+            let (policy, write) = match written {
+                Ok(written) => written,
                 Err(rejection) => return slot.answer(Err(rejection)),
             };
+            act.writes.note(&name, write);
             let entry = Entry::TenantRegistered { id, name, at_unix_ms: now_unix_ms };
             act.record(vec![entry], ctx, move |act, ctx, outcome| {
                 let Some(key) = act.directory.find_id(id).map(|tenant| tenant.key) else {
@@ -166,12 +167,13 @@ impl Registry {
             let text = templates::record(&record);
             texts.insert(TENANT.to_owned(), text.clone());
             let policy = compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
-            folders.replace_record(&record.name, &text).map_err(|error| not_written(&error))?;
-            Ok(policy)
+            let write = folders.replace_record(&record.name, &text).map_err(|error| not_written(&error))?;
+            Ok((record.name, policy, write))
         };
         self.prepare(write, ctx, move |act, ctx, written| match written {
             Err(rejection) => slot.answer(Err(rejection)),
-            Ok(policy) => {
+            Ok((name, policy, write)) => {
+                act.writes.note(&name, write);
                 let entry = Entry::TenantChanged { id, digest: policy.digest.clone(), at_unix_ms: now_unix_ms, by };
                 act.record(vec![entry], ctx, move |act, ctx, outcome| match outcome {
                     Ok(()) => act.commit(key, policy, Some(slot), ctx),
@@ -240,7 +242,7 @@ impl Registry {
         slot: Option<ReplySlot<TenantView>>,
         ctx: &mut Context<Self>,
     ) {
-        let name = self.directory.tenant(key).map(|tenant| tenant.name.clone()).unwrap_or_default();
+        let Some(name) = self.directory.tenant(key).map(|tenant| tenant.name.clone()) else { return };
         let (closed, housing, folders) =
             (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone());
         let destroying = async move {
@@ -252,7 +254,7 @@ impl Registry {
             tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
         };
         ctx.spawn(destroying.into_actor(self).map(move |outcome, act, ctx| match (outcome, slot) {
-            (Ok(()), slot) => act.enqueue(Change::Destroyed(key, slot), ctx),
+            (Ok(write), slot) => act.enqueue(Change::Destroyed(key, write, slot), ctx),
             (Err(rejection), slot) => {
                 tracing::error!(tenant = %key, problem = %rejection, "destroying; it is tried again at the next start");
                 if let Some(slot) = slot {
@@ -262,8 +264,17 @@ impl Registry {
         }));
     }
 
-    pub(super) fn destroyed(&mut self, key: TenantKey, slot: Option<ReplySlot<TenantView>>, ctx: &mut Context<Self>) {
+    /// Says in the journal that nothing is left. From here on the name is free, and what was read of the folder before
+    /// it was removed counts for nobody.
+    pub(super) fn destroyed(
+        &mut self,
+        key: TenantKey,
+        write: u64,
+        slot: Option<ReplySlot<TenantView>>,
+        ctx: &mut Context<Self>,
+    ) {
         let Some(tenant) = self.directory.tenant(key) else { return };
+        self.writes.note(&tenant.name, write);
         let (view, id) = (views::tenant_view(tenant), tenant.id);
         let entry = Entry::DestructionDone { id, at_unix_ms: self.clock.now_unix_ms() };
         self.record(vec![entry], ctx, move |act, _ctx, outcome| {

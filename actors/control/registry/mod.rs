@@ -14,6 +14,7 @@ pub mod entry;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod fleet;
+pub mod freshness;
 pub mod handles;
 pub mod housing;
 pub mod journal;

@@ -11,11 +11,21 @@ use bailiwick_policy::access::Role;
 use bailiwick_policy::schema::{Plan, Status};
 use std::sync::atomic::Ordering;
 
-async fn see(bench: &Bench, name: &str, found: Found) {
+/// What a reading that begins now and finds this hands over.
+fn reading(bench: &Bench, name: &str, found: Found) -> FolderSeen {
+    FolderSeen { found, ..bench.folders.observe(name.to_owned()) }
+}
+
+/// Hands readings over; gives the names of those that were outdated.
+async fn hand_over(bench: &Bench, folders: Vec<FolderSeen>) -> Vec<String> {
     let (reply, awaited) = ReplySlot::pair();
-    let folders = vec![FolderSeen { name: name.to_owned(), found }];
     bench.registry.send(FoldersSeen { folders, reply }).await.unwrap();
-    awaited.outcome().await.unwrap();
+    awaited.outcome().await.unwrap()
+}
+
+async fn see(bench: &Bench, name: &str, found: Found) {
+    let outdated = hand_over(bench, vec![reading(bench, name, found)]).await;
+    assert!(outdated.is_empty(), "{outdated:?}");
 }
 
 fn code<T: std::fmt::Debug>(outcome: Result<T, Rejection>) -> Code {
@@ -214,11 +224,9 @@ async fn broken_strangers_are_listed_and_two_of_one_id_are_not_both_loaded() {
     let mut folders = Vec::new();
     for name in ["one", "two"] {
         let policy = super::fixtures::policy_of(&super::fixtures::record(name, id));
-        folders.push(FolderSeen { name: name.into(), found: Found::Compiled(policy) });
+        folders.push(reading(&bench, name, Found::Compiled(policy)));
     }
-    let (reply, awaited) = ReplySlot::pair();
-    bench.registry.send(FoldersSeen { folders, reply }).await.unwrap();
-    awaited.outcome().await.unwrap();
+    assert!(hand_over(&bench, folders).await.is_empty());
     let states: Vec<_> = bench
         .fleet()
         .await
@@ -307,6 +315,48 @@ async fn destroying_leaves_nothing_and_frees_the_name() {
         Code::Unauthenticated,
         "an old key does not open a new tenant of the same name"
     );
+}
+
+#[actix::test]
+async fn what_was_read_before_the_destruction_speaks_of_nobody() {
+    let bench = Bench::start().await;
+    bench.create("acme").await;
+    let sound = bench.folders.observe("acme".to_owned());
+    assert!(matches!(sound.found, Found::Compiled(_)));
+    let half_removed = reading(&bench, "acme", Found::Broken("router.yaml: there is no such file".to_owned()));
+    bench.fleet().await.delete("acme".into(), true).await.unwrap();
+    for late in [sound, half_removed] {
+        assert_eq!(hand_over(&bench, vec![late]).await, ["acme"], "it is to be read again");
+        assert_eq!(code(bench.fleet().await.get("acme".into()).await), Code::NotFound);
+    }
+    see(&bench, "acme", bench.folders.load("acme")).await;
+    assert_eq!(bench.create("acme").await.state, "serving", "the name is free");
+}
+
+#[actix::test]
+async fn what_was_read_before_the_creation_does_not_speak_of_the_new_tenant() {
+    let bench = Bench::start().await;
+    let stranger = bench.folders.observe("beta".to_owned());
+    bench.create("acme").await;
+    bench.fleet().await.delete("acme".into(), true).await.unwrap();
+    let gone = bench.folders.observe("acme".to_owned());
+    assert!(matches!(gone.found, Found::Gone));
+    bench.create("acme").await;
+    let (_, claim) = bench.key("acme", Role::Owner).await;
+    assert_eq!(hand_over(&bench, vec![stranger, gone]).await, ["acme"], "nobody wrote to the other folder");
+    assert_eq!(bench.fleet().await.get("acme".into()).await.unwrap().state, "serving");
+    bench.door.ask(claim).await.unwrap();
+}
+
+#[actix::test]
+async fn what_was_read_before_a_change_does_not_undo_it() {
+    let bench = Bench::start().await;
+    bench.create("acme").await;
+    let before = bench.folders.observe("acme".to_owned());
+    let changes = TenantChanges { plan: Some(Plan::Free), ..TenantChanges::default() };
+    bench.fleet().await.update("acme".into(), changes).await.unwrap();
+    assert_eq!(hand_over(&bench, vec![before]).await, ["acme"]);
+    assert_eq!(bench.fleet().await.get("acme".into()).await.unwrap().record.plan, Plan::Free);
 }
 
 #[actix::test]
