@@ -152,24 +152,29 @@ impl Engine {
         self.commit()
     }
 
-    /// Removes the index and builds it anew.
+    /// Closes the writer and the index, and gives the folder free.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// Removes the index and opens an empty one in its place; waits for the folder where another incarnation has it.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn rebuild(&mut self) -> Result<(), EngineError> {
-        self.open = None;
-        let folder = self.corpus.index_folder();
-        {
-            let _alone = lock(&self.corpus)?;
-            SearchIndex::wipe(&folder)?;
-        }
-        self.catch_up()
+    pub fn start_over(&mut self) -> Result<(), EngineError> {
+        self.close();
+        let lock = lock(&self.corpus)?;
+        self.open_empty(lock)
     }
 
     /// Starts with an empty index in the locked folder.
     fn wipe(&mut self) -> Result<(), EngineError> {
         let Some(Open { writer, index, _lock: lock, .. }) = self.open.take() else { return Err(closed().into()) };
         drop((writer, index));
+        self.open_empty(lock)
+    }
+
+    fn open_empty(&mut self, lock: File) -> Result<(), EngineError> {
         let folder = self.corpus.index_folder();
         SearchIndex::wipe(&folder)?;
         let index = SearchIndex::open(&folder, &self.corpus.belongings.cipher)?;

@@ -199,9 +199,8 @@ impl Indexer {
     /// The index is derived: whatever is wrong with it, it is made anew from the journal, once.
     async fn rebuild(&mut self, why: impl std::fmt::Display) -> Outcome<()> {
         tracing::warn!(tenant = %self.corpus.tenant(), %why, "rebuilding the search index");
-        self.right_to_write().await;
         self.uncommitted = None;
-        let Err(trouble) = self.step(Engine::rebuild).await else { return Ok(()) };
+        let Err(trouble) = self.built_anew().await else { return Ok(()) };
         tracing::error!(tenant = %self.corpus.tenant(), %trouble, "the search index cannot be built; searches are refused");
         self.corpus.hide();
         let engine = self.engine.take();
@@ -209,6 +208,20 @@ impl Indexer {
         self.permit = None;
         let detail = "searching: the index of this tenant cannot be built; see the log of the node";
         Err(Rejection::retry_after(Code::Internal, detail, 1_000))
+    }
+
+    /// The folder first, the right to write after it, as everywhere: who waits for the folder with the right in hand
+    /// would keep the folder's owner from finishing with it.
+    async fn built_anew(&mut self) -> Result<(), Trouble> {
+        let permit = self.permit.take();
+        self.step(move |engine| {
+            engine.close();
+            drop(permit);
+            engine.start_over()
+        })
+        .await?;
+        self.right_to_write().await;
+        self.step(Engine::catch_up).await
     }
 
     /// What is due: a commit, the closing of an idle writer, or of an idle index.

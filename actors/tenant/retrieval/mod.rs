@@ -22,6 +22,8 @@ mod view;
 mod words;
 
 #[cfg(test)]
+mod rebuild_tests;
+#[cfg(test)]
 mod room_tests;
 #[cfg(test)]
 mod test_house;
