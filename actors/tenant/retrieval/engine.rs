@@ -152,8 +152,13 @@ impl Engine {
         self.commit()
     }
 
-    /// Closes the writer and the index, and gives the folder free.
+    /// Closes the writer and the index, and gives the folder free: none of their threads touches it any more.
     pub fn close(&mut self) {
+        if let Some(writer) = self.open.as_mut().and_then(|open| open.writer.take())
+            && let Err(error) = writer.close()
+        {
+            tracing::warn!(tenant = %self.corpus.tenant(), %error, "what was not committed is taken from the journal again");
+        }
         self.open = None;
     }
 
@@ -170,7 +175,8 @@ impl Engine {
     /// Starts with an empty index in the locked folder.
     fn wipe(&mut self) -> Result<(), EngineError> {
         let Some(Open { writer, index, _lock: lock, .. }) = self.open.take() else { return Err(closed().into()) };
-        drop((writer, index));
+        writer.map_or(Ok(()), Writer::close)?;
+        drop(index);
         self.open_empty(lock)
     }
 
@@ -311,6 +317,12 @@ impl Engine {
         writer.compact()?;
         self.publish()?;
         Ok(writer.finish()?)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -366,13 +366,22 @@ impl Writer {
         Ok(())
     }
 
+    /// Closes the writer, whatever it was doing, and waits for its threads: one that merges in the background would
+    /// otherwise go on writing into a folder that has the next owner. What was not committed is lost. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the engine had given up before.
+    pub fn close(self) -> Result<(), IndexError> {
+        self.writer.wait_merging_threads().map_err(failed("closing the index's writer"))
+    }
+
     /// Removes files no view needs any more and closes the writer. Blocking.
     ///
     /// # Errors
     /// [`IndexError`] where the engine gave up.
     pub fn finish(self) -> Result<(), IndexError> {
         self.writer.garbage_collect_files().wait().map_err(failed("removing old segments"))?;
-        self.writer.wait_merging_threads().map_err(failed("closing the index's writer"))
+        self.close()
     }
 }
 
