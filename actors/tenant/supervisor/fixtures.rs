@@ -17,6 +17,7 @@ use actix::prelude::*;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::clock::ManualClock;
 use bailiwick_kernel::ids::{Generation, Position, TenantKey};
+use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer, post_certain};
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Vault};
@@ -24,7 +25,7 @@ use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::{FILES, PolicySnapshot, compile};
 use bailiwick_policy::parse::FileTexts;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
@@ -119,16 +120,20 @@ impl Provider for Meter {
 }
 
 #[derive(Clone, Default)]
-struct Ear(Arc<Mutex<Vec<Event>>>);
+struct Ear(Arc<watch::Sender<Vec<Event>>>);
 
 impl Actor for Ear {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MAX);
+    }
 }
 
 impl Handler<Happened> for Ear {
     type Result = ();
     fn handle(&mut self, happened: Happened, _: &mut Self::Context) {
-        self.0.lock().unwrap().push(happened.event);
+        self.0.send_modify(|heard| heard.push(happened.event));
     }
 }
 
@@ -213,7 +218,14 @@ impl Stage {
     }
 
     pub(super) fn heard(&self, event: impl Fn(&Event) -> bool) -> usize {
-        self.heard.0.lock().unwrap().iter().filter(|heard| event(heard)).count()
+        self.heard.0.borrow().iter().filter(|heard| event(heard)).count()
+    }
+
+    /// Waits until so many of these events were heard.
+    pub(super) async fn has_heard(&self, what: &str, times: usize, event: impl Fn(&Event) -> bool) {
+        let mut heard = self.heard.0.subscribe();
+        let waiting = heard.wait_for(|heard| heard.iter().filter(|heard| event(heard)).count() >= times);
+        drop(in_time(what, waiting).await.unwrap());
     }
 }
 
@@ -358,7 +370,11 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waiting)
-        .await
-        .unwrap_or_else(|_elapsed| panic!("waited in vain until {what}"));
+    in_time(what, waiting).await;
+}
+
+/// Waits for what must come, and gives up with its name long after it should have.
+pub(super) async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    waited.unwrap_or_else(|_elapsed| panic!("waited in vain until {what}"))
 }
