@@ -171,6 +171,15 @@ fn raw_searches(raw: &Raw, searcher: &tantivy::Searcher, queries: &[&String]) {
     assert!(found > 0, "the raw index found nothing");
 }
 
+/// Sends one body and takes the whole answer, which must have this status.
+async fn post(http: &reqwest::Client, url: &str, key: &str, body: String, status: u16) {
+    let request = http.post(url).bearer_auth(key).header("content-type", "application/json").body(body);
+    let answer = request.send().await.unwrap();
+    let given = answer.status();
+    let text = answer.bytes().await.unwrap();
+    assert_eq!(given, status, "{}", String::from_utf8_lossy(&text));
+}
+
 /// Uploads over a few connections, as a client with a folder to bring in does; timed until the last one is searchable.
 async fn governed_ingest(house: &House, key: &str, collection: &Collection) -> f64 {
     let bodies: Vec<String> = collection
@@ -190,11 +199,7 @@ async fn governed_ingest(house: &House, key: &str, collection: &Collection) -> f
                 (house.http.clone(), format!("{}/v1/documents", house.url), key.to_owned(), bodies.clone());
             tokio::spawn(async move {
                 for body in bodies.iter().skip(first).step_by(UPLOAD_CONNECTIONS) {
-                    let request =
-                        http.post(&url).bearer_auth(&key).header("content-type", "application/json").body(body.clone());
-                    let answer = request.send().await.unwrap();
-                    assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
-                    answer.bytes().await.unwrap();
+                    post(&http, &url, &key, body.clone(), 201).await;
                 }
             })
         })
@@ -227,11 +232,7 @@ async fn governed_search_cpu_ms(house: &House, key: &str, queries: &[String], ro
                     .cycle()
                     .take(bodies.len() * rounds / SEARCH_CONNECTIONS)
                 {
-                    let request =
-                        http.post(&url).bearer_auth(&key).header("content-type", "application/json").body(body.clone());
-                    let answer = request.send().await.unwrap();
-                    assert_eq!(answer.status(), 200);
-                    answer.bytes().await.unwrap();
+                    post(&http, &url, &key, body.clone(), 200).await;
                 }
             })
         })
@@ -309,11 +310,7 @@ async fn completions(house: &House, key: &str, count: usize) {
             let (http, url, key, body) = (house.http.clone(), url.clone(), key.clone(), body.to_string());
             tokio::spawn(async move {
                 for _ in 0..count / CONNECTIONS {
-                    let request =
-                        http.post(&url).bearer_auth(&key).header("content-type", "application/json").body(body.clone());
-                    let answer = request.send().await.unwrap();
-                    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
-                    answer.bytes().await.unwrap();
+                    post(&http, &url, &key, body.clone(), 200).await;
                 }
             })
         })

@@ -1,6 +1,7 @@
 //! The shell: one writer of the control journal, many readers of the directory. Knocks are judged on what is durable
 //! and never wait for a change; changes wait for one another.
 use super::changes::Change;
+use super::credentials::ShownKey;
 use super::directory::{Directory, control_key};
 use super::freshness::Writes;
 use super::handles::{Fleet, Governed};
@@ -8,7 +9,7 @@ use super::housing::Housing;
 use super::journal::Reopen;
 use super::lobby::{Grounds, KnownTenants, Lobby, Lodgings};
 use super::lodging::{Stage, Waiting};
-use super::messages::{Claim, CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, Verdict};
+use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, Verdict};
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
 use super::rules::{Admission, Place, judge};
 use super::{credentials, views};
@@ -121,11 +122,11 @@ impl Registry {
     }
 
     /// The same knock is granted in the lobby from now on, until anything it stands on changes.
-    fn remember(&self, key: TenantKey, claim: &Claim, right: Right, admission: &Admission) {
+    fn remember(&self, key: TenantKey, shown: ShownKey, named: Option<String>, right: Right, admission: &Admission) {
         if let Some(lodging) = self.lodgings.get(&key)
             && let Stage::Open(doors) = &lodging.stage
         {
-            self.lobby.keep(claim, right, admission.clone(), Generation(lodging.generation), doors);
+            self.lobby.keep(shown, named, right, admission.clone(), Generation(lodging.generation), doors);
         }
     }
 
@@ -211,7 +212,9 @@ impl Handler<Knock> for Registry {
                 grant_governing(wanted, admission, key, Generation(generation), ctx.address().recipient());
             }
             Place::Tenant(key) => {
-                self.remember(key, &claim, right, &admission);
+                if let Some(shown) = shown {
+                    self.remember(key, shown, claim.tenant, right, &admission);
+                }
                 self.enter(key, Waiting { admission, wanted }, ctx);
             }
         }

@@ -62,21 +62,19 @@ impl Lobby {
     /// Keeps what the registry has granted on a proven key. Bounded: a full lobby starts again empty.
     pub(super) fn keep(
         &self,
-        claim: &Claim,
+        shown: ShownKey,
+        named: Option<String>,
         right: Right,
         admission: Admission,
         generation: Generation,
         doors: &Arc<Doors>,
     ) {
-        let Some((key_id, digest)) = claim.credential.as_ref().and_then(credentials::read).map(ShownKey::into_parts)
-        else {
-            return;
-        };
+        let (key_id, digest) = shown.into_parts();
         let mut granted = self.granted.write().unwrap_or_else(PoisonError::into_inner);
         if granted.len() >= LOBBY_MAX {
             granted.clear();
         }
-        let knocked = Knocked { key_id, named: claim.tenant.clone(), right };
+        let knocked = Knocked { key_id, named, right };
         granted.insert(knocked, Granted { digest, admission, generation, doors: Arc::clone(doors) });
     }
 

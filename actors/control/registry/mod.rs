@@ -2,7 +2,8 @@
 //! Owns: the directory, credentials' digests, generations, the supervisors' addresses, the control journal.
 //! Sends to: supervisors (close), the policy service, observability, cost.
 //! Never: document content; an address to anybody but as a handle of one right.
-//! Invariants: unknown and refused tenants answer alike; an old generation's handle fails closed; JRN2 for changes.
+//! Invariants: unknown and refused tenants answer alike; an old generation's handle fails closed; what the lobby
+//! remembers is forgotten before anything it stands on changes; JRN2 for changes.
 pub mod actor;
 mod arrivals;
 #[cfg(test)]
