@@ -111,19 +111,8 @@ impl Cipher {
     /// # Errors
     /// [`CipherError::Random`] where no nonce can be drawn.
     pub fn seal(&self, purpose: Purpose, name: &[u8], plain: &[u8]) -> Result<Vec<u8>, CipherError> {
-        let mut nonce = [0_u8; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(|_unspecified| CipherError::Random)?;
-        let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + 16);
-        sealed.extend_from_slice(&nonce);
-        let mut body = plain.to_vec();
-        self.key
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(self.associated(purpose, name)),
-                &mut body,
-            )
-            .map_err(|_unspecified| CipherError::Refused)?;
-        sealed.append(&mut body);
+        let mut sealed = Vec::new();
+        self.seal_into(purpose, name, plain, &mut sealed)?;
         Ok(sealed)
     }
 

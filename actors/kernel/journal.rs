@@ -1,7 +1,7 @@
 //! A tenant's journal as its owner sees it: typed entries in, typed entries out; sealing and epochs inside.
 use crate::cipher::{Cipher, CipherError, Purpose};
 use crate::codec::{self, CodecError};
-use crate::fabric::{AppendError, Appended, Fabric, FabricError};
+use crate::fabric::{AppendError, Appended, Blob, Fabric, FabricError};
 use crate::ids::{Epoch, Position, TenantKey};
 use crate::limits::RECORD_BYTES_MAX;
 use serde::{Serialize, de::DeserializeOwned};
@@ -149,13 +149,21 @@ impl Journal {
         }
     }
 
-    /// Stores a document body; durable with the next acknowledged append. Blocking.
+    /// Seals a document body under its name, to be stored with [`Journal::blobs_put`].
+    ///
+    /// # Errors
+    /// [`JournalError::Cipher`].
+    pub fn blob(&self, name: String, plain: &[u8]) -> Result<Blob, JournalError> {
+        let sealed = self.cipher.seal(Purpose::Blob, name.as_bytes(), plain)?;
+        Ok(Blob { name, sealed })
+    }
+
+    /// Stores document bodies; durable with the next acknowledged append. Blocking.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn blob_put(&self, name: &str, plain: &[u8]) -> Result<(), JournalError> {
-        let sealed = self.cipher.seal(Purpose::Blob, name.as_bytes(), plain)?;
-        Ok(self.fabric.blob_put(self.tenant(), name, &sealed)?)
+    pub fn blobs_put(&self, blobs: Vec<Blob>) -> Result<(), JournalError> {
+        Ok(self.fabric.blobs_put(self.tenant(), blobs)?)
     }
 
     /// Reads a document body. Blocking.

@@ -1,7 +1,7 @@
 //! Sealed blobs: small ones in the store, larger ones in files, both under a digest of their name, never the name.
-use super::FabricError;
-use super::store::{Store, StoreFailure, sync_folder};
+use super::store::{Pairs, Store, StoreFailure, sync_folder};
 use super::writer::Writer;
+use super::{Blob, FabricError};
 use crate::ids::TenantKey;
 use crate::limits::INLINE_BLOB_BYTES_MAX;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -59,26 +59,41 @@ impl Blobs {
         self.folder.join(tenant.to_hex()).join(hex::encode(digest))
     }
 
-    /// Stores a blob. A small one is durable with the next sync, a large one at once.
+    /// Stores blobs. Small ones are durable with the next sync, large ones at once.
     ///
     /// # Errors
     /// [`FabricError::Store`].
-    pub fn put(&self, writer: &Writer, tenant: TenantKey, name: &str, sealed: &[u8]) -> Result<(), FabricError> {
-        const DOING: &str = "storing a blob";
-        let digest = digest_of(name);
-        let file = self.file(tenant, &digest);
+    pub fn put(&self, writer: &Writer, tenant: TenantKey, blobs: Vec<Blob>) -> Result<(), FabricError> {
+        const DOING: &str = "storing blobs";
         let tree = self.store.tree(&tree_name(tenant)).map_err(|failure| failure.while_doing(DOING))?;
-        if sealed.len() > INLINE_BLOB_BYTES_MAX {
-            self.write_file(&file, sealed).map_err(failed(DOING))?;
-            return tree.apply(Vec::new(), &[digest]).map_err(|failure| failure.while_doing(DOING));
+        let named = blobs.into_iter().map(|Blob { name, sealed }| (digest_of(&name), sealed));
+        let (large, small): (Pairs, Pairs) = named.partition(|(_, sealed)| sealed.len() > INLINE_BLOB_BYTES_MAX);
+        for (digest, sealed) in &large {
+            self.write_file(&self.file(tenant, digest), sealed).map_err(failed(DOING))?;
         }
-        tree.apply(vec![(digest, sealed.to_vec())], &[]).map_err(|failure| failure.while_doing(DOING))?;
-        if file.try_exists().map_err(failed(DOING))? {
-            // The larger blob it replaces must not go before this one is certain to stay.
+        let replaced = self.files_of(tenant, &small).map_err(failed(DOING))?;
+        let in_files: Vec<_> = large.into_iter().map(|(digest, _)| digest).collect();
+        tree.apply(small, &in_files).map_err(|failure| failure.while_doing(DOING))?;
+        if !replaced.is_empty() {
+            // The larger blobs they replace must not go before these are certain to stay.
             writer.sync().map_err(|failure| failure.while_doing(DOING))?;
-            remove_file(&file).map_err(failed(DOING))?;
         }
-        Ok(())
+        replaced.iter().try_for_each(|file| remove_file(file)).map_err(failed(DOING))
+    }
+
+    /// The files that blobs of these digests stand in now.
+    fn files_of(&self, tenant: TenantKey, blobs: &Pairs) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        if !self.folder.join(tenant.to_hex()).try_exists()? {
+            return Ok(files);
+        }
+        for (digest, _) in blobs {
+            let file = self.file(tenant, digest);
+            if file.try_exists()? {
+                files.push(file);
+            }
+        }
+        Ok(files)
     }
 
     fn write_file(&self, file: &Path, sealed: &[u8]) -> io::Result<()> {

@@ -292,13 +292,27 @@ pub(super) fn blobs_small_and_large(subject: &impl Subject) {
     let sealed = |name: &str, extra: usize| [name.as_bytes(), &vec![9; extra]].concat();
     let fabric = subject.open();
     let epoch = fabric.acquire(tenant(1)).unwrap().epoch;
+    let put = |blobs: Vec<(&str, Vec<u8>)>| {
+        let blobs = blobs.into_iter().map(|(name, sealed)| Blob { name: name.into(), sealed }).collect();
+        fabric.blobs_put(tenant(1), blobs).unwrap();
+    };
     for extra in [0, INLINE_BLOB_BYTES_MAX + 1, 3, INLINE_BLOB_BYTES_MAX * 4] {
         for name in names {
-            fabric.blob_put(tenant(1), name, &sealed(name, extra)).unwrap();
+            put(vec![(name, sealed(name, extra))]);
             assert_eq!(fabric.blob_get(tenant(1), name).unwrap(), Some(sealed(name, extra)));
         }
     }
-    fabric.blob_put(tenant(1), "small", b"small").unwrap();
+    // several at once, small ones in the place of large ones and large ones in the place of small ones
+    for turn in 0..4 {
+        let extra = |at: usize| if (at + turn) % 2 == 0 { 3 } else { INLINE_BLOB_BYTES_MAX * 4 };
+        put(names.iter().enumerate().map(|(at, name)| (*name, sealed(name, extra(at)))).collect());
+        for (at, name) in names.iter().enumerate() {
+            assert_eq!(fabric.blob_get(tenant(1), name).unwrap(), Some(sealed(name, extra(at))));
+        }
+    }
+    put(names.map(|name| (name, sealed(name, INLINE_BLOB_BYTES_MAX * 4))).into());
+    put(Vec::new());
+    put(vec![("small", b"small".into())]);
     append(&*fabric, tenant(1), epoch, &[b"names them"]).unwrap();
     drop(fabric);
     let fabric = subject.open();
@@ -319,8 +333,9 @@ pub(super) fn shredding_leaves_only_the_epoch(subject: &impl Subject) {
     let epoch = fabric.acquire(tenant(1)).unwrap().epoch;
     let neighbour = fabric.acquire(tenant(2)).unwrap().epoch;
     for number in [1, 2] {
-        fabric.blob_put(tenant(number), "small", b"small").unwrap();
-        fabric.blob_put(tenant(number), "large", &vec![1; INLINE_BLOB_BYTES_MAX * 2]).unwrap();
+        let small = Blob { name: "small".into(), sealed: b"small".into() };
+        let large = Blob { name: "large".into(), sealed: vec![1; INLINE_BLOB_BYTES_MAX * 2] };
+        fabric.blobs_put(tenant(number), vec![small, large]).unwrap();
     }
     append(&*fabric, tenant(2), neighbour, &[b"stays"]).unwrap();
     fabric.shred(tenant(1)).unwrap();

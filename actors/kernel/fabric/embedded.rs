@@ -288,8 +288,8 @@ impl Fabric for Embedded {
         Ok(records)
     }
 
-    fn blob_put(&self, tenant: TenantKey, name: &str, sealed: &[u8]) -> Result<(), FabricError> {
-        self.blobs.put(&self.writer, tenant, name, sealed)
+    fn blobs_put(&self, tenant: TenantKey, blobs: Vec<Blob>) -> Result<(), FabricError> {
+        self.blobs.put(&self.writer, tenant, blobs)
     }
 
     fn blob_get(&self, tenant: TenantKey, name: &str) -> Result<Option<Vec<u8>>, FabricError> {

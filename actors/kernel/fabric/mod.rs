@@ -132,6 +132,15 @@ pub struct Holding {
     pub node: String,
 }
 
+/// Sealed bytes and the name they are asked for by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Blob {
+    /// Its name; part of what it was sealed with.
+    pub name: String,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
 /// What carries the house. All methods are safe to call from any thread; appends are group-committed across tenants.
 pub trait Fabric: Send + Sync + 'static {
     /// Takes ownership of a tenant's journal: verifies the whole chain, cuts a torn tail to the last whole record,
@@ -155,11 +164,11 @@ pub trait Fabric: Send + Sync + 'static {
     /// [`FabricError::Damaged`] for a gap or an altered record.
     fn read(&self, tenant: TenantKey, from: Position, max: usize) -> Result<Vec<SealedRecord>, FabricError>;
 
-    /// Stores a sealed blob. It is durable once the next append of this tenant is acknowledged. Blocking.
+    /// Stores sealed blobs. They are durable once the next append of this tenant is acknowledged. Blocking.
     ///
     /// # Errors
-    /// [`FabricError::Store`].
-    fn blob_put(&self, tenant: TenantKey, name: &str, sealed: &[u8]) -> Result<(), FabricError>;
+    /// [`FabricError::Store`]; some of them may be stored then.
+    fn blobs_put(&self, tenant: TenantKey, blobs: Vec<Blob>) -> Result<(), FabricError>;
 
     /// Reads a sealed blob. Blocking.
     ///

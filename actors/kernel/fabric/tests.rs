@@ -225,7 +225,10 @@ fn live(store: &MemoryStore, steps: &[Step]) -> Vec<Acknowledged> {
             Step::Acquire { tenant: whose } => {
                 epochs[usize::from(*whose)] = fabric.acquire(tenant((*whose).into())).unwrap().epoch
             }
-            Step::Blob { tenant: whose } => fabric.blob_put(tenant((*whose).into()), "blob", &[number]).unwrap(),
+            Step::Blob { tenant: whose } => {
+                let blob = Blob { name: "blob".into(), sealed: vec![number] };
+                fabric.blobs_put(tenant((*whose).into()), vec![blob]).unwrap();
+            }
             Step::Append { tenant: whose, records } => {
                 let (tenant, payloads) = (tenant((*whose).into()), (0..*records).map(|part| vec![number, part]));
                 let appended =

@@ -113,7 +113,8 @@ fn append_until_killed(folder: &Path) -> ! {
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 for count in 0_u64.. {
                     let payload = format!("{}-{caller}-{count:o}", epoch.0);
-                    fabric.blob_put(tenant(number), &payload, &blob_of(&payload)).unwrap();
+                    let blob = bailiwick_kernel::fabric::Blob { name: payload.clone(), sealed: blob_of(&payload) };
+                    fabric.blobs_put(tenant(number), vec![blob]).unwrap();
                     let appended = runtime
                         .block_on(fabric.append(tenant(number), epoch, vec![payload.clone().into_bytes()]))
                         .unwrap();

@@ -203,7 +203,15 @@ impl Handler<IngestDocuments> for RetrievalRoom {
             now_unix_ms: self.clock.now_unix_ms(),
             by: principal.key_id,
         };
-        self.change(ctx, permit, async move { desk.ingest(documents, occasion, reply).await });
+        let ingests = Arc::clone(&self.ingests);
+        self.change(ctx, permit, async move {
+            let afterwards = desk.ingest(documents, occasion, reply).await;
+            let is_last = ingests.available_permits().saturating_add(1) == INGESTS_MAX;
+            if is_last {
+                desk.rest();
+            }
+            afterwards
+        });
     }
 }
 

@@ -30,6 +30,18 @@ pub struct Ready {
     pub pieces: Vec<Piece>,
     /// Which of them may be retrieved.
     pub admitted: Vec<bool>,
+    /// What the index may hold of it.
+    pub former: Former,
+}
+
+/// Whether the index may hold chunks of an earlier version of a document. Taking out what was never there costs a
+/// look through every segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Former {
+    /// It holds none.
+    Absent,
+    /// It may hold some: they are taken out first.
+    Possible,
 }
 
 /// Changes of one append, in order.
@@ -225,7 +237,7 @@ impl Engine {
         let (verdict, admitted) =
             judge(&policy.guard, &held.accepted.source, pieces.iter().map(|piece| piece.text.as_str()));
         let is_news = verdict != held.verdict;
-        let ready = Ready { held: Held { verdict, ..held }, pieces, admitted };
+        let ready = Ready { held: Held { verdict, ..held }, pieces, admitted, former: Former::Possible };
         self.put(&ready)?;
         if is_news {
             self.truth.rejudged(vec![ready.held])?;
@@ -236,7 +248,9 @@ impl Engine {
     fn put(&mut self, ready: &Ready) -> Result<(), EngineError> {
         let writer = self.writer()?;
         let Held { accepted, verdict: Verdict { trust_score, .. }, .. } = &ready.held;
-        writer.remove(&accepted.id);
+        if ready.former == Former::Possible {
+            writer.remove(&accepted.id);
+        }
         let mut first = FirstOfDocument::Yes;
         for ((number, piece), _admitted) in
             (0_u32..).zip(&ready.pieces).zip(&ready.admitted).filter(|(_piece, admitted)| **admitted)

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 pub const WORK_MAX: usize = 4;
 /// A change is committed when none follows within this time …
 const COMMIT_GAP: Duration = Duration::from_millis(50);
+/// … or within this one, where nobody is sending documents any more …
+const COMMIT_GAP_AT_REST: Duration = Duration::from_millis(10);
 /// … or at the latest after this one: searchable within a second.
 const COMMIT_WITHIN: Duration = Duration::from_millis(600);
 /// A writer is closed when no change has come for this long.
@@ -32,6 +34,8 @@ pub enum Work {
     Wake(Done),
     /// Take the changes of one append.
     Take(Box<Batch>),
+    /// Nobody is sending documents any more.
+    Rest,
     /// Commit and serve everything told so far.
     Settle(Done),
     /// A search failed: build everything anew.
@@ -60,6 +64,7 @@ impl std::fmt::Display for Trouble {
 struct Uncommitted {
     first: Instant,
     last: Instant,
+    gap: Duration,
 }
 
 struct Indexer {
@@ -97,7 +102,7 @@ pub async fn run(corpus: Arc<Corpus>, clock: SharedClock, mut queue: mpsc::Recei
 impl Indexer {
     fn due(&self) -> Option<Instant> {
         match self.uncommitted {
-            Some(Uncommitted { first, last }) => Some((first + COMMIT_WITHIN).min(last + COMMIT_GAP)),
+            Some(Uncommitted { first, last, gap }) => Some((first + COMMIT_WITHIN).min(last + gap)),
             None if self.permit.is_some() => Some(self.wrote + WRITER_LINGERS),
             None => self.engine.as_ref().map(|_open| self.looked + IDLE_LOOK),
         }
@@ -110,6 +115,7 @@ impl Indexer {
         }
         let (done, outcome) = match work {
             Work::Take(batch) => return self.take(batch).await,
+            Work::Rest => return self.rest(),
             Work::Wake(done) => (done, self.in_step().await),
             Work::Settle(done) => (done, self.settle().await),
             Work::Mend(done) => (done, self.rebuild("a search failed").await),
@@ -174,9 +180,15 @@ impl Indexer {
             Ok(()) => {
                 let now = Instant::now();
                 let first = self.uncommitted.map_or(now, |uncommitted| uncommitted.first);
-                self.uncommitted = Some(Uncommitted { first, last: now });
+                self.uncommitted = Some(Uncommitted { first, last: now, gap: COMMIT_GAP });
             }
             Err(trouble) => drop(self.rebuild(trouble).await),
+        }
+    }
+
+    fn rest(&mut self) {
+        if let Some(uncommitted) = &mut self.uncommitted {
+            uncommitted.gap = COMMIT_GAP_AT_REST;
         }
     }
 

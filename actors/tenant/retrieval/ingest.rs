@@ -1,6 +1,6 @@
 //! Documents in and out: decided under the gate, appended as one unit, answered when durable, then told to the index.
 use super::corpus::Corpus;
-use super::engine::{Batch, Ready};
+use super::engine::{Batch, Former, Ready};
 use super::indexer::Work;
 use super::messages::{DocumentState, Ingested, NewDocument};
 use super::parse::Sandbox;
@@ -48,8 +48,8 @@ impl Afterwards {
 struct Decided {
     /// The answer, with places for the positions that are not known before the append.
     answers: Vec<Answer>,
-    /// Documents to be kept.
-    keep: Vec<Prepared>,
+    /// Documents to be kept, and whether an earlier version of each stands somewhere.
+    keep: Vec<(Prepared, Former)>,
 }
 
 enum Answer {
@@ -71,6 +71,12 @@ impl Desk {
         outcome.await.map_err(|_gone| Rejection::lost())?
     }
 
+    /// Tells the index that nobody is sending documents any more: what it holds uncommitted need not wait for more.
+    pub fn rest(&self) {
+        // a queue that is full has changes in it, and whoever sent them will rest after this
+        let _full = self.queue.try_send(Work::Rest);
+    }
+
     /// Takes documents in and answers when they are durable.
     pub async fn ingest(
         &self,
@@ -81,7 +87,7 @@ impl Desk {
         let ready = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
-            let prepared = prepare(&self.sandbox, &self.corpus.pools, documents, &occasion).await?;
+            let prepared = prepare(&self.sandbox, &self.corpus.pools, documents, &occasion, &truth).await?;
             Ok::<_, Rejection>((truth, prepared))
         };
         let (truth, prepared) = match ready.await {
@@ -114,7 +120,7 @@ impl Desk {
     async fn keep(&self, truth: &Arc<Truth>, decided: Decided, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
         let Decided { answers: places, keep } = decided;
         let entries: Vec<Entry> =
-            keep.iter().map(|prepared| Entry::DocumentAccepted(prepared.accepted.clone())).collect();
+            keep.iter().map(|(prepared, _former)| Entry::DocumentAccepted(prepared.accepted.clone())).collect();
         let appended = match truth.journal().append(&entries).await.map_err(TruthError::from) {
             Ok(appended) => appended,
             Err(error) => {
@@ -126,7 +132,8 @@ impl Desk {
         drop(entries);
         let first = appended.first.0;
         let answered = answers(places, &keep, first);
-        let ready: Vec<Ready> = (first..).zip(keep).map(|(seq, prepared)| ready(prepared, seq)).collect();
+        let ready: Vec<Ready> =
+            (first..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
         let afterwards = self.take_over(truth, ready, Vec::new(), appended.last).await;
         // after the shelf, so that who was answered can read what was taken; durable it is in any case
         reply.answer(Ok(answered));
@@ -200,9 +207,9 @@ pub fn no_such_document() -> Rejection {
     Rejection::new(Code::NotFound, "no such document")
 }
 
-fn ready(prepared: Prepared, seq: u64) -> Ready {
-    let Prepared { accepted, pieces, verdict, admitted, .. } = prepared;
-    Ready { held: Held { accepted, seq, verdict }, pieces, admitted }
+fn ready(prepared: Prepared, former: Former, seq: u64) -> Ready {
+    let Prepared { accepted, pieces, verdict, admitted } = prepared;
+    Ready { held: Held { accepted, seq, verdict }, pieces, admitted, former }
 }
 
 /// Decides about every document in turn and stores the bodies of those to be kept. Blocking; under the gate.
@@ -210,9 +217,10 @@ fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) 
     let mut decided =
         Decided { answers: Vec::with_capacity(preparation.len()), keep: Vec::with_capacity(preparation.len()) };
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut bodies = Vec::with_capacity(preparation.len());
     let mut kept_bytes = truth.mark().bytes;
     for document in preparation {
-        let mut prepared = match document {
+        let (mut prepared, body) = match document {
             Ok(prepared) => prepared,
             Err(failed) => {
                 decided.answers.push(Answer::Final(not_taken(failed)));
@@ -221,7 +229,7 @@ fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) 
         };
         let id = prepared.accepted.id.clone();
         let earlier =
-            places.get(&id).and_then(|place| decided.keep.get(*place).map(|earlier| (*place, &earlier.accepted)));
+            places.get(&id).and_then(|place| decided.keep.get(*place).map(|(earlier, _)| (*place, &earlier.accepted)));
         let former = if earlier.is_some() { None } else { truth.get(&id)? };
         if let Some((place, earlier)) =
             earlier.filter(|(_, earlier)| decide(Some((earlier, 0)), &prepared.accepted) != Decision::Take)
@@ -236,6 +244,7 @@ fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) 
             decided.answers.push(Answer::Final(unchanged(held, seq)));
             continue;
         }
+        let stands = if earlier.is_some() || former.is_some() { Former::Possible } else { Former::Absent };
         let freed = earlier.map(|(_, earlier)| earlier.bytes).or(former.map(|held| held.accepted.bytes)).unwrap_or(0);
         let added = prepared.accepted.bytes;
         if let Err(rejection) = fits_quota(kept_bytes, freed, added, policy.tenant.quotas.max_storage_gb) {
@@ -247,12 +256,12 @@ fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) 
         if prepared.verdict.guard != policy.guard.fingerprint {
             prepared.judge(policy);
         }
-        truth.put_text(&prepared.accepted, &prepared.text)?;
-        prepared.text = String::new();
+        bodies.push(body);
         places.insert(id, decided.keep.len());
         decided.answers.push(Answer::Kept(decided.keep.len()));
-        decided.keep.push(prepared);
+        decided.keep.push((prepared, stands));
     }
+    truth.put_bodies(bodies)?;
     Ok(decided)
 }
 
@@ -281,9 +290,9 @@ fn unchanged(held: &Held, seq: u64) -> Ingested {
     }
 }
 
-fn answers(places: Vec<Answer>, kept: &[Prepared], first: u64) -> Vec<Ingested> {
+fn answers(places: Vec<Answer>, kept: &[(Prepared, Former)], first: u64) -> Vec<Ingested> {
     let kept = |place: usize, state: Option<DocumentState>| {
-        let prepared = kept.get(place)?;
+        let (prepared, _former) = kept.get(place)?;
         let quarantined =
             if prepared.verdict.admitted == 0 { DocumentState::Quarantined } else { DocumentState::Accepted };
         Some(Ingested {

@@ -1,11 +1,13 @@
-//! New documents to records, pieces and verdicts, before anything is kept. Each document stands or falls alone.
+//! New documents to records, sealed bodies, pieces and verdicts, before anything is kept. Each document stands or falls alone.
 use super::chunk::{Piece, chunk};
 use super::messages::{Content, NewDocument};
 use super::parse::{ParseError, Parsed, Sandbox, detect};
 use super::pools::{Pools, off_the_arbiter};
 use super::rules::{Intake, Verdict, cut_title, intake, judge, sha256_hex};
+use super::truth::Truth;
 use crate::entry::{DocumentAccepted, Entry};
 use bailiwick_kernel::codec;
+use bailiwick_kernel::fabric::Blob;
 use bailiwick_kernel::limits::RECORD_BYTES_MAX;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -22,8 +24,6 @@ const LINE_TITLE_CHARS_MAX: usize = 120;
 pub struct Prepared {
     /// The entry to be appended, an [`Entry::DocumentAccepted`].
     pub accepted: DocumentAccepted,
-    /// Its text.
-    pub text: String,
     /// Its chunks.
     pub pieces: Vec<Piece>,
     /// What the guard says.
@@ -62,10 +62,10 @@ pub struct Failed {
     pub rejection: Rejection,
 }
 
-/// What becomes of each document, in the order of the request.
-pub type Preparation = Vec<Result<Prepared, Failed>>;
+/// What becomes of each document, in the order of the request, with its text, sealed.
+pub type Preparation = Vec<Result<(Prepared, Blob), Failed>>;
 
-/// Parses, cuts and judges the documents of one request.
+/// Parses, cuts, judges and seals the documents of one request.
 ///
 /// # Errors
 /// [`Rejection::lost`] where the work was dropped; what is wrong with one document stands in its place.
@@ -74,15 +74,16 @@ pub async fn prepare(
     pools: &Pools,
     documents: Vec<NewDocument>,
     occasion: &Occasion,
+    truth: &Arc<Truth>,
 ) -> Outcome<Preparation> {
     let read = documents.into_iter().map(|document| read(sandbox, document, &occasion.policy));
     let mut read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
     // Two halves: one request uses as many threads as parse at once, and keeps its order.
     let second = read.split_off(read.len().div_ceil(PARALLEL));
     let half = |half: Vec<Result<Read, Failed>>| {
-        let occasion = occasion.clone();
+        let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
         off_the_arbiter(&pools.parsers, move || {
-            half.into_iter().map(|read| finish(read?, &occasion)).collect::<Preparation>()
+            half.into_iter().map(|read| finish(read?, &occasion, &truth)).collect::<Preparation>()
         })
     };
     let (first, second) = tokio::join!(half(read), half(second));
@@ -139,7 +140,7 @@ fn unreadable(intake: &Intake, error: &ParseError) -> Failed {
 }
 
 /// The part that only computes.
-fn finish(read: Read, occasion: &Occasion) -> Result<Prepared, Failed> {
+fn finish(read: Read, occasion: &Occasion, truth: &Truth) -> Result<(Prepared, Blob), Failed> {
     let Read { intake, content, signature } = read;
     let parsed = match content {
         Readable::Text(text) => Parsed::from_text(text).map_err(|error| unreadable(&intake, &error))?,
@@ -172,7 +173,8 @@ fn finish(read: Read, occasion: &Occasion) -> Result<Prepared, Failed> {
         by: occasion.by.clone(),
     };
     check_record(&accepted).map_err(|rejection| failed(&intake, rejection))?;
-    Ok(Prepared { accepted, text: parsed.text, pieces, verdict, admitted })
+    let body = truth.body(&accepted, &parsed.text).map_err(|error| failed(&intake, error.into()))?;
+    Ok((Prepared { accepted, pieces, verdict, admitted }, body))
 }
 
 /// One record that is too large would take the whole append with it.

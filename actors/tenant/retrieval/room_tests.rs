@@ -88,7 +88,8 @@ async fn what_stands_only_in_the_journal_is_folded() {
     let second = DocumentAccepted { id: "j2".into(), ..accepted.clone() };
     let journal = house.belongings().journal;
     for accepted in [&accepted, &second] {
-        journal.blob_put(&super::rules::body_name(&accepted.id, &accepted.text_sha256), body.as_bytes()).unwrap();
+        let name = super::rules::body_name(&accepted.id, &accepted.text_sha256);
+        journal.blobs_put(vec![journal.blob(name, body.as_bytes()).unwrap()]).unwrap();
     }
     let entries = [Entry::DocumentAccepted(accepted), Entry::DocumentAccepted(second), removed];
     journal.append(&entries).await.unwrap();

@@ -2,7 +2,7 @@
 use super::rules::{Held, Mark, Verdict, body_name};
 use crate::entry::{DocumentAccepted, Entry};
 use bailiwick_kernel::codec::CodecError;
-use bailiwick_kernel::fabric::AppendError;
+use bailiwick_kernel::fabric::{AppendError, Blob};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::outcome::{Code, Rejection};
@@ -199,12 +199,20 @@ impl Truth {
         })
     }
 
-    /// Stores the text of a document; durable with the next append.
+    /// Seals the text of a document.
     ///
     /// # Errors
     /// [`TruthError::Journal`].
-    pub fn put_text(&self, accepted: &DocumentAccepted, text: &str) -> Result<(), TruthError> {
-        Ok(self.journal.blob_put(&body_name(&accepted.id, &accepted.text_sha256), text.as_bytes())?)
+    pub fn body(&self, accepted: &DocumentAccepted, text: &str) -> Result<Blob, TruthError> {
+        Ok(self.journal.blob(body_name(&accepted.id, &accepted.text_sha256), text.as_bytes())?)
+    }
+
+    /// Stores the texts of documents; durable with the next append.
+    ///
+    /// # Errors
+    /// [`TruthError::Journal`].
+    pub fn put_bodies(&self, bodies: Vec<Blob>) -> Result<(), TruthError> {
+        Ok(self.journal.blobs_put(bodies)?)
     }
 
     /// Takes over what was appended: documents kept and removed, former bodies gone. `last` is the position of the

@@ -1,14 +1,12 @@
 //! Text to words, the same way for documents and queries: runs of letters and digits, and overlapping pairs where a
 //! script writes no spaces. Pure.
 use std::ops::Range;
-use std::str::CharIndices;
 
 /// Byte ranges of the words of a text, in order.
 #[derive(Clone, Debug)]
 pub struct Words<'a> {
     text: &'a str,
-    chars: CharIndices<'a>,
-    ahead: Option<(usize, char)>,
+    at: usize,
     in_unspaced_run: bool,
 }
 
@@ -16,30 +14,24 @@ impl<'a> Words<'a> {
     /// The words of `text`.
     #[must_use]
     pub fn of(text: &'a str) -> Self {
-        let mut chars = text.char_indices();
-        let ahead = chars.next();
-        Self { text, chars, ahead, in_unspaced_run: false }
+        Self { text, at: 0, in_unspaced_run: false }
     }
 
-    fn step(&mut self) -> Option<(usize, char)> {
-        let here = self.ahead;
-        self.ahead = self.chars.next();
-        here
+    fn ahead(&self) -> Option<char> {
+        self.text.get(self.at..)?.chars().next()
     }
 
-    fn next_at(&self) -> usize {
-        self.ahead.map_or(self.text.len(), |(at, _next)| at)
-    }
-
-    /// The end of a run that began with a letter or digit of a script with spaces.
-    fn run_end(&mut self) -> usize {
-        while let Some((at, next)) = self.ahead {
-            if !next.is_alphanumeric() || is_unspaced(next) {
-                return at;
+    /// Goes to the end of a run that began with a letter or digit of a script with spaces.
+    fn run_on(&mut self) {
+        loop {
+            // most letters are ASCII, and those need no decoding
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            self.at += rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            match self.ahead() {
+                Some(next) if next.is_alphanumeric() && !is_unspaced(next) => self.at += next.len_utf8(),
+                _ => return,
             }
-            self.step();
         }
-        self.text.len()
     }
 }
 
@@ -48,19 +40,21 @@ impl Iterator for Words<'_> {
 
     fn next(&mut self) -> Option<Range<usize>> {
         loop {
-            let (start, here) = self.step()?;
+            let (start, here) = (self.at, self.ahead()?);
+            self.at += here.len_utf8();
             if !here.is_alphanumeric() {
                 self.in_unspaced_run = false;
             } else if is_unspaced(here) {
                 let first_of_run = !std::mem::replace(&mut self.in_unspaced_run, true);
-                match self.ahead {
-                    Some((at, next)) if is_unspaced(next) => return Some(start..at + next.len_utf8()),
-                    _ if first_of_run => return Some(start..self.next_at()),
+                match self.ahead() {
+                    Some(next) if is_unspaced(next) => return Some(start..self.at + next.len_utf8()),
+                    _ if first_of_run => return Some(start..self.at),
                     _ => {}
                 }
             } else {
                 self.in_unspaced_run = false;
-                return Some(start..self.run_end());
+                self.run_on();
+                return Some(start..self.at);
             }
         }
     }

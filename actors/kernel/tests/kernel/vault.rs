@@ -23,7 +23,7 @@ async fn entries_blobs_and_shelves_survive_reopening() {
     {
         let vault = Vault::open(folder.path()).unwrap();
         let own = vault.belongings(cipher(1)).unwrap();
-        own.journal.blob_put("doc", b"the body").unwrap();
+        own.journal.blobs_put(vec![own.journal.blob("doc".into(), b"the body").unwrap()]).unwrap();
         let appended = own.journal.append(&[String::from("one"), String::from("two")]).await.unwrap();
         assert_eq!((appended.first, appended.last), (Position(0), Position(1)));
         own.shelf("notes").unwrap().put(b"key", &String::from("derived")).unwrap();
@@ -48,7 +48,7 @@ fn another_key_reads_nothing() {
     let vault = Vault::open(folder.path()).unwrap();
     let own = vault.belongings(cipher(1)).unwrap();
     own.shelf("notes").unwrap().put(b"key", &1_u8).unwrap();
-    own.journal.blob_put("doc", b"the body").unwrap();
+    own.journal.blobs_put(vec![own.journal.blob("doc".into(), b"the body").unwrap()]).unwrap();
     let wrong = vault.belongings(Cipher::derive(&[4; 32], tenant(1)).unwrap()).unwrap();
     assert!(matches!(wrong.shelf("notes").unwrap().get::<u8>(b"key"), Err(ShelfError::Cipher(_))));
     assert!(matches!(wrong.journal.blob_get("doc"), Err(JournalError::Cipher(_))));
