@@ -304,7 +304,7 @@ pub(super) fn blobs_small_and_large(subject: &impl Subject) {
     }
     // several at once, small ones in the place of large ones and large ones in the place of small ones
     for turn in 0..4 {
-        let extra = |at: usize| if (at + turn) % 2 == 0 { 3 } else { INLINE_BLOB_BYTES_MAX * 4 };
+        let extra = |at: usize| if (at + turn).is_multiple_of(2) { 3 } else { INLINE_BLOB_BYTES_MAX * 4 };
         put(names.iter().enumerate().map(|(at, name)| (*name, sealed(name, extra(at)))).collect());
         for (at, name) in names.iter().enumerate() {
             assert_eq!(fabric.blob_get(tenant(1), name).unwrap(), Some(sealed(name, extra(at))));

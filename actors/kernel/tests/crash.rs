@@ -4,7 +4,7 @@
 //! until it is killed and prints what was acknowledged.
 #![expect(clippy::unwrap_used, reason = "test")]
 use bailiwick_kernel::fabric::embedded::Embedded;
-use bailiwick_kernel::fabric::{Fabric, Tenure};
+use bailiwick_kernel::fabric::{Blob, Fabric, Tenure};
 use bailiwick_kernel::ids::{Position, TenantKey};
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,7 +113,7 @@ fn append_until_killed(folder: &Path) -> ! {
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 for count in 0_u64.. {
                     let payload = format!("{}-{caller}-{count:o}", epoch.0);
-                    let blob = bailiwick_kernel::fabric::Blob { name: payload.clone(), sealed: blob_of(&payload) };
+                    let blob = Blob { name: payload.clone(), sealed: blob_of(&payload) };
                     fabric.blobs_put(tenant(number), vec![blob]).unwrap();
                     let appended = runtime
                         .block_on(fabric.append(tenant(number), epoch, vec![payload.clone().into_bytes()]))

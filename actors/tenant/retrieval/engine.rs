@@ -79,6 +79,9 @@ struct Open {
     /// What the index will reflect with the next commit; `None` before the first one.
     stamp: Option<Stamp>,
     step: Step,
+    /// Records before this position may stand in the index although its stamp does not reach them: a catch-up also finds
+    /// what arrives while it reads.
+    found_before: u64,
     /// One owner of the folder at a time: a room that is being rebuilt waits for its predecessor's last write.
     _lock: File,
 }
@@ -114,7 +117,7 @@ impl Engine {
         let stamp = index.stamp()?.filter(|stamp| stamp.next <= mark.applied);
         let fresh = stamp.as_ref().is_some_and(|stamp| stamp.next >= mark.changed && stamp.guard == guard);
         let step = if fresh { Step::Fresh } else { Step::Behind };
-        self.open = Some(Open { writer: None, index, stamp, step, _lock: lock });
+        self.open = Some(Open { writer: None, index, stamp, step, found_before: 0, _lock: lock });
         if fresh {
             self.publish()?;
         }
@@ -142,8 +145,13 @@ impl Engine {
         if self.open()? == Step::Fresh {
             return Ok(());
         }
-        let guard = self.guard();
         let next = self.truth.mark().changed;
+        self.catch_up_to(next)
+    }
+
+    /// Puts everything before `next`, and whatever else is found on the way.
+    pub(super) fn catch_up_to(&mut self, next: u64) -> Result<(), EngineError> {
+        let guard = self.guard();
         match self.opened()?.stamp.clone() {
             None => {
                 self.wipe()?;
@@ -196,7 +204,7 @@ impl Engine {
         let folder = self.corpus.index_folder();
         SearchIndex::wipe(&folder)?;
         let index = SearchIndex::open(&folder, &self.corpus.belongings.cipher)?;
-        self.open = Some(Open { writer: None, index, stamp: None, step: Step::Behind, _lock: lock });
+        self.open = Some(Open { writer: None, index, stamp: None, step: Step::Behind, found_before: 0, _lock: lock });
         Ok(())
     }
 
@@ -239,6 +247,8 @@ impl Engine {
         let is_news = verdict != held.verdict;
         let ready = Ready { held: Held { verdict, ..held }, pieces, admitted, former: Former::Possible };
         self.put(&ready)?;
+        let open = self.opened()?;
+        open.found_before = open.found_before.max(ready.held.seq.saturating_add(1));
         if is_news {
             self.truth.rejudged(vec![ready.held])?;
         }
@@ -246,9 +256,10 @@ impl Engine {
     }
 
     fn put(&mut self, ready: &Ready) -> Result<(), EngineError> {
+        let Held { accepted, seq, verdict: Verdict { trust_score, .. } } = &ready.held;
+        let was_found = *seq < self.opened()?.found_before;
         let writer = self.writer()?;
-        let Held { accepted, verdict: Verdict { trust_score, .. }, .. } = &ready.held;
-        if ready.former == Former::Possible {
+        if was_found || ready.former == Former::Possible {
             writer.remove(&accepted.id);
         }
         let mut first = FirstOfDocument::Yes;

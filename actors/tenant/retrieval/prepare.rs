@@ -1,4 +1,5 @@
-//! New documents to records, sealed bodies, pieces and verdicts, before anything is kept. Each document stands or falls alone.
+//! New documents to records, sealed bodies, pieces and verdicts, before anything is kept. Each document stands or falls
+//! alone.
 use super::chunk::{Piece, chunk};
 use super::messages::{Content, NewDocument};
 use super::parse::{ParseError, Parsed, Sandbox, detect};

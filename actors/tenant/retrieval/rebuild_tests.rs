@@ -1,6 +1,9 @@
-use super::engine::Engine;
+use super::chunk::chunk;
+use super::corpus::Corpus;
+use super::engine::{Batch, Engine, Former, Ready};
 use super::indexer::{WORK_MAX, Work};
-use super::pools::WRITERS_MAX;
+use super::pools::{Pools, WRITERS_MAX};
+use super::rules::Wanted;
 use super::test_house::{House, ids, named, policy};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,4 +31,33 @@ async fn who_waits_for_the_folder_keeps_no_writer_from_its_owner() {
     tenant.ingest(vec![named("a", "The harbour opens at dawn.")]).await.unwrap();
     tenant.settle().await;
     assert_eq!(ids(&tenant.search("harbour").await), ["a"]);
+}
+
+#[actix::test]
+async fn a_document_that_a_catch_up_found_on_its_way_stands_in_the_index_once() {
+    let mut house = House::new();
+    let tenant = house.tenant(Arc::new(policy()));
+    let arrivals = [named("a", "The harbour opens at dawn."), named("b", "The harbour closes at dusk.")];
+    for arrival in arrivals {
+        tenant.ingest(vec![arrival]).await.unwrap();
+    }
+    tenant.kill().await;
+    house.restart();
+
+    let policy = Arc::new(policy());
+    let corpus = Arc::new(Corpus::new(house.belongings(), Arc::clone(&policy), Pools::default()));
+    let truth = corpus.truth().await.unwrap();
+    let mut engine = Engine::new(Arc::clone(&corpus), Arc::clone(&truth));
+    engine.start_over().unwrap();
+    // the second document arrived after the catch-up had looked how far to go
+    engine.catch_up_to(1).unwrap();
+    let held = truth.get("b").unwrap().unwrap();
+    let pieces = chunk(&truth.text(&held.accepted).unwrap(), &[]);
+    let ready = Ready { held, pieces, admitted: vec![true], former: Former::Absent };
+    engine.take(&Batch { after: 1, next: 2, ready: vec![ready], removed: vec![] }).unwrap();
+    engine.commit().unwrap();
+
+    let wanted = Wanted { text: "harbour".into(), top_k: 10, domain: None, usecase: None };
+    let found = corpus.served(&policy.guard.fingerprint).unwrap().search(&wanted).unwrap();
+    assert_eq!(ids(&found), ["a", "b"]);
 }

@@ -19,9 +19,6 @@ use tokio::sync::Semaphore;
 const MARK: [u8; 8] = *b"bwparse1";
 /// `SIGXCPU` on every Linux architecture but MIPS and SPARC: the processor limit was reached.
 const SIGNAL_CPU_LIMIT: i32 = 24;
-/// The binary's allocator reserves a gibibyte of address space at a time, all that a parser may have: now and then
-/// nothing would be left to allocate. It reads this variable, in KiB, when the process starts.
-const ALLOCATOR_RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "65536");
 
 /// Reads documents, hostile formats in child processes; as many at a time as it has permits.
 #[derive(Clone, Debug)]
@@ -76,7 +73,6 @@ impl Sandbox {
             .args(&self.arguments)
             .arg(format.label())
             .env_clear()
-            .env(ALLOCATOR_RESERVE.0, ALLOCATOR_RESERVE.1)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
