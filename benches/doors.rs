@@ -31,6 +31,8 @@ const COMPLETIONS: usize = 20_000;
 const CONNECTIONS: usize = 64;
 const SEARCH_CONNECTIONS: usize = 16;
 const UPLOAD_CONNECTIONS: usize = 4;
+/// Pairs of raw and governed ingest: one alone takes half a second on a small collection, and varies.
+const INGESTS: usize = 9;
 
 struct Collection {
     documents: Vec<(String, String)>,
@@ -209,7 +211,10 @@ async fn governed_ingest(house: &House, key: &str, collection: &Collection) -> f
     }
     for number in (0..collection.documents.len()).rev().step_by(BATCH) {
         let document = format!("/v1/documents/d-{number}");
-        while house.call(Method::GET, &document, key, None).await.1["state"] != "indexed" {}
+        while house.call(Method::GET, &document, key, None).await.1["state"] != "indexed" {
+            // a client that asks without pause takes the processors the index needs
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
     }
     collection.documents.len() as f64 / started.elapsed().as_secs_f64()
 }
@@ -320,19 +325,37 @@ async fn completions(house: &House, key: &str, count: usize) {
     }
 }
 
+/// Raw and governed ingest in turn, each governed one into a house of its own; the pair with the middle ratio counts.
+/// Gives the last raw index and house back, for the searches.
+async fn ingests(collection: &Collection) -> (Raw, House, [tempfile::TempDir; 2]) {
+    let mut pairs = Vec::new();
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        let house = House::start(folder.path());
+        let key = house.key("default", "owner").await;
+        let (raw, raw_folder, raw_rate) = raw_ingest(collection);
+        let rate = governed_ingest(&house, &key, collection).await;
+        pairs.push((rate / raw_rate, raw_rate, rate));
+        if pairs.len() < INGESTS {
+            house.terminate();
+            continue;
+        }
+        pairs.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (ratio, raw_rate, rate) = pairs[INGESTS / 2];
+        println!(
+            "ingest   raw {raw_rate:.0} documents/s   governed {rate:.0} documents/s   ratio {ratio:.2}, {:.2} to {:.2} in {INGESTS} pairs (bar: at least 0.6)",
+            pairs[0].0,
+            pairs[INGESTS - 1].0
+        );
+        return (raw, house, [folder, raw_folder]);
+    }
+}
+
 #[tokio::main]
 async fn main() {
     let collection = collection();
-    let folder = tempfile::tempdir().unwrap();
-    let house = House::start(folder.path());
+    let (raw, house, _folders) = ingests(&collection).await;
     let key = house.key("default", "owner").await;
-
-    let (raw, _raw_folder, raw_rate) = raw_ingest(&collection);
-    let rate = governed_ingest(&house, &key, &collection).await;
-    println!(
-        "ingest   raw {raw_rate:.0} documents/s   governed {rate:.0} documents/s   ratio {:.2} (bar: at least 0.6)",
-        rate / raw_rate
-    );
 
     // the raw index is one segment, and so is that of an idle tenant of this size
     while house.call(Method::GET, "/v1/usage", &key, None).await.1["corpus"]["segments"].as_u64().unwrap() > 1 {
