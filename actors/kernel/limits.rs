@@ -146,6 +146,14 @@ pub const CLOSE_MS: u64 = 10_000;
 pub const INSPECT_MS: u64 = 500;
 /// Supervisors asked for their rooms at the same time.
 pub const INSPECTIONS_AT_ONCE: usize = 64;
+/// Ceilings of one budget below the tenant.
+pub const CEILINGS_MAX: usize = 64;
+/// Domains, use cases, users and keys whose spending one tenant's ledger keeps apart.
+pub const ACCOUNTS_MAX: usize = 4_096;
+/// Calls of one tenant that wait until money held by others comes back.
+pub const HOLD_WAITS_MAX: usize = 1_024;
+/// Longest wait of one of them.
+pub const HOLD_WAIT_MS_MAX: u64 = 10_000;
 /// Days the fleet's costs are kept in memory.
 pub const COST_DAYS_MAX: usize = 62;
 /// Characters of a reason or a user id given by a caller.

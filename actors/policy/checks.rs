@@ -1,4 +1,5 @@
 //! What must hold in each file, once it can be read: every failed check keeps the tenant from serving.
+use crate::budget;
 use crate::findings::{Findings, Source};
 use crate::guard::Guard;
 use crate::parse::advice;
@@ -168,9 +169,7 @@ pub(crate) fn router(source: &Source<RouterFile>, folder_name: &str, findings: &
     }
     findings.positive(source, "sla.p95_latency_ms", file.sla.p95_latency_ms);
     findings.share(source, "sla.error_rate_max", file.sla.error_rate_max);
-    if let Some(breaker) = &file.budget.circuit_breaker {
-        findings.share(source, "budget.circuit_breaker.threshold", breaker.threshold);
-    }
+    budget::check(source, findings);
 }
 
 pub(crate) fn features(source: &Source<FeaturesFile>, folder_name: &str, findings: &mut Findings) {

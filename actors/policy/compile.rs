@@ -4,8 +4,9 @@ use crate::findings::{Findings, Source};
 use crate::guard::Guard;
 use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
-use crate::{checks, contradictions, patterns};
+use crate::{budget, checks, contradictions, patterns};
 use aws_lc_rs::digest::{Context, SHA256};
+use jiff::tz::TimeZone;
 use regex::RegexSet;
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub struct PolicySnapshot {
     pub evaluation: EvaluationRules,
     /// Primary, fallback, service level, budget.
     pub router: RouterFile,
+    /// The calendar of the budget's windows.
+    pub budget_zone: TimeZone,
     /// Feature flags.
     pub features: FeaturesFile,
     /// Where data and calls may be.
@@ -219,6 +222,7 @@ impl Files {
             output_forbidden: compiled.output_forbidden,
             governance: governance.rules,
             evaluation: self.evaluation?.value.rules,
+            budget_zone: budget::zone(&router.budget.time_zone)?,
             router,
             features: self.features.map_or_else(no_features, |source| source.value),
             sovereignty: self.sovereignty?.value.data_sovereignty,

@@ -1,4 +1,5 @@
 //! Numbers that cannot all be meant: found before production finds them, said as warnings, refused by nobody.
+use crate::budget;
 use crate::findings::{Findings, Source};
 use crate::schema::*;
 use bailiwick_kernel::money::NanoUsd;
@@ -15,27 +16,28 @@ const EMBEDDED: &str = "extractive";
 /// Contradictions within `router.yaml`.
 pub(crate) fn router(source: &Source<RouterFile>, findings: &mut Findings) {
     let file = &source.value;
-    let budget = &file.budget;
-    let month = budget.daily_limit_usd.saturating_times(MONTH_DAYS);
-    if budget.daily_limit_usd > budget.monthly_limit_usd {
+    let rules = &file.budget;
+    let month = rules.daily_limit_usd.saturating_times(MONTH_DAYS);
+    if rules.daily_limit_usd > rules.monthly_limit_usd {
         findings.warn(
             source,
             "budget.daily_limit_usd",
             "the limit of a day is above that of a month and never reached: lower it",
         );
-    } else if month > budget.monthly_limit_usd {
+    } else if month > rules.monthly_limit_usd {
         let problem = format!(
             "{MONTH_DAYS} days at {} come to {month} USD, above the {} of a month: the tenant may stop before its last day, raise the month or lower the day",
-            budget.daily_limit_usd, budget.monthly_limit_usd
+            rules.daily_limit_usd, rules.monthly_limit_usd
         );
         findings.warn(source, "budget.daily_limit_usd", problem);
     }
+    budget::contradictions(source, findings);
     cost(source, "routing.primary", &file.routing.primary, findings);
     if let Some(fallback) = &file.routing.fallback {
         cost(source, "routing.fallback", fallback, findings);
     }
     let downgrades =
-        budget.circuit_breaker.as_ref().is_some_and(|breaker| breaker.action == BreakerAction::DowngradeToFallback);
+        rules.circuit_breaker.as_ref().is_some_and(|breaker| breaker.action == BreakerAction::DowngradeToFallback);
     if downgrades && file.routing.fallback.is_none() {
         findings.warn(
             source,

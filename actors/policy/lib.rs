@@ -2,6 +2,7 @@
 //!
 //! No actor, no I/O, no clock, no random: text in, typed snapshot or a helpful error out.
 pub mod access;
+pub mod budget;
 mod checks;
 pub mod compile;
 mod contradictions;

@@ -41,7 +41,7 @@ fn unknown_keys_name_line_column_and_the_nearest_known_key() {
         (
             "daily_limit_usd",
             "zebra",
-            r#"router.yaml:14:3: unknown key "zebra": known here: monthly_limit_usd, daily_limit_usd, circuit_breaker"#,
+            r#"router.yaml:14:3: unknown key "zebra": known here: monthly_limit_usd, daily_limit_usd, hourly_limit_usd, time_zone, holds, ceilings, circuit_breaker"#,
         ),
     ] {
         assert_eq!(router_error(from, to), error);

@@ -1,5 +1,6 @@
 //! The files of `tenants/<tenant>/` (contract §4), field names exactly as in the specification. Unknown keys are
 //! refused everywhere.
+pub use crate::budget::{BreakerAction, BudgetBreaker, BudgetRules, CeilingRule, EVERYONE, HoldRecords, Window};
 use bailiwick_kernel::money::NanoUsd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -289,43 +290,6 @@ pub struct Sla {
     pub error_rate_max: f64,
     /// Cost of a thousand answers.
     pub cost_per_1k_qa_usd: NanoUsd,
-}
-
-/// `budget` of `router.yaml`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BudgetRules {
-    /// Ceiling of a calendar month (UTC).
-    pub monthly_limit_usd: NanoUsd,
-    /// Ceiling of a calendar day (UTC).
-    pub daily_limit_usd: NanoUsd,
-    /// What happens before the ceiling.
-    #[serde(default)]
-    pub circuit_breaker: Option<BudgetBreaker>,
-}
-
-/// `budget.circuit_breaker` of `router.yaml`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BudgetBreaker {
-    /// Share of the budget at which the breaker acts (0 to 1).
-    pub threshold: f64,
-    /// What it does.
-    pub action: BreakerAction,
-}
-
-/// What the budget's circuit breaker does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerAction {
-    /// Use the fallback model only.
-    DowngradeToFallback,
-    /// Refuse.
-    Block,
-    /// Ask a human.
-    RequireApproval,
-    /// Answer with the embedded extractive provider only.
-    ExtractiveOnly,
 }
 
 /// `features.yaml`: flags of one tenant.

@@ -1,4 +1,5 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
+use crate::budget::accounts::Scope;
 use crate::question::{ModelUsed, Usage};
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,95 @@ pub enum Entry {
     /// The domain and use case that the charge of an answer belongs to; stands in the same append, right behind the
     /// answer's own record, which carries the charge itself.
     ChargeAttributed(Box<ChargeAttributed>),
+    /// Money was held for one call by a record of its own, before any provider was called (strict holds).
+    HoldTaken(Box<HoldTaken>),
+    /// A hold with a record of its own ended without an answer's record.
+    HoldClosed(Box<HoldClosed>),
+    /// What crashes left open was compared with the providers' statements.
+    Reconciled(Box<Reconciled>),
+    /// A human let calls through that the budget's circuit breaker stopped.
+    SpendingApproved(Box<SpendingApproved>),
+}
+
+/// Money held for one call.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HoldTaken {
+    /// Which call.
+    pub query_id: String,
+    /// How much.
+    pub amount: NanoUsd,
+    /// Whose.
+    pub scope: Scope,
+    /// When the call was admitted: the time whose windows hold for it.
+    pub admitted_unix_ms: u64,
+}
+
+/// The end of a hold that had a record of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HoldClosed {
+    /// Which call.
+    pub query_id: String,
+    /// Nothing where no provider was paid; all of it where a crash left that unknown. Counts as spent.
+    pub unreconciled: NanoUsd,
+    /// Whose.
+    pub scope: Scope,
+    /// When the call was admitted.
+    pub admitted_unix_ms: u64,
+    /// When it was closed.
+    pub at_unix_ms: u64,
+}
+
+/// An amount counted as spent because nobody knew.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lump {
+    /// How much.
+    pub amount: NanoUsd,
+    /// Whose; nobody's below the tenant where a block was lost as a whole.
+    pub scope: Scope,
+    /// The time whose windows it was booked to.
+    pub at_unix_ms: u64,
+}
+
+/// The outcome of a comparison with the providers' statements.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reconciled {
+    /// What was open, oldest first.
+    pub lumps: Vec<Lump>,
+    /// What the providers really charged beyond the recorded answers.
+    pub charged: NanoUsd,
+    /// By whose key.
+    pub by: String,
+    /// When.
+    pub at_unix_ms: u64,
+}
+
+impl Reconciled {
+    /// What is released of each lump: the charge is borne by the oldest.
+    pub fn releases(&self) -> impl Iterator<Item = (&Lump, NanoUsd)> {
+        let mut left = self.charged;
+        self.lumps.iter().map(move |lump| {
+            let kept = left.min(lump.amount);
+            left = left.saturating_sub(kept);
+            (lump, lump.amount.saturating_sub(kept))
+        })
+    }
+
+    /// What was charged above everything that was open.
+    #[must_use]
+    pub fn beyond(&self) -> NanoUsd {
+        self.lumps.iter().fold(self.charged, |left, lump| left.saturating_sub(lump.amount))
+    }
+}
+
+/// An approval of spending beyond the circuit breaker's threshold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SpendingApproved {
+    /// By whose key.
+    pub by: String,
+    /// Until when it holds.
+    pub until_unix_ms: u64,
+    /// When.
+    pub at_unix_ms: u64,
 }
 
 /// To which domain and use case a charge belongs. Written only where the question named one of them and something was

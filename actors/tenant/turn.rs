@@ -2,6 +2,7 @@
 //!
 //! Only `Turn<Cleared>` can answer (invariant POL1), and only the exit makes one. A turn that is dropped on its way
 //! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
+use crate::budget::accounts::{Scope, Sum};
 use crate::budget::hold::Hold;
 use crate::question::{Frame, Matter, ModelUsed, Passage, Reply};
 use crate::supervisor::sideways::Sideways;
@@ -164,6 +165,19 @@ pub struct Case {
     pub sideways: Sideways,
 }
 
+impl Case {
+    /// Whose ceilings the case stands under.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        let (domain, usecase) = match &self.matter {
+            Matter::Ask(question) => (question.domain.clone(), question.usecase.clone()),
+            Matter::Search(_) | Matter::Chat(_) | Matter::Embed(_) => (None, None),
+        };
+        let (user, key) = (self.principal.user_id.clone(), Some(self.principal.key_id.clone()));
+        Scope { domain, usecase, user, key }
+    }
+}
+
 /// Turns standing before each room: retrieval, budget, routing, exit. What the live tree shows as mailbox depth.
 #[derive(Debug, Default)]
 pub struct Whereabouts([AtomicU64; 4]);
@@ -314,6 +328,12 @@ impl<Stage> Turn<Stage> {
         self.line.sink()
     }
 
+    /// True where nobody waits for the reply any more.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.line.last.is_closed()
+    }
+
     /// Notes time spent waiting for a provider, in microseconds; several calls of one turn add up.
     pub fn note_upstream_us(&self, waited_us: u64) {
         self.line.upstream_us.fetch_add(waited_us, Ordering::Relaxed);
@@ -383,17 +403,17 @@ impl Turn<Answered> {
         self.stage.hold.stay();
     }
 
-    /// Settles the hold with what a durable record charges and clears the turn. Called by the exit only.
-    pub(crate) fn settle_and_clear(self, charged: bailiwick_kernel::money::NanoUsd, reply: Reply) -> Turn<Cleared> {
+    /// Settles the hold with what a durable record says was used, and clears the turn. Called by the exit only.
+    pub(crate) fn settle_and_clear(self, used: Sum, reply: Reply) -> Turn<Cleared> {
         let Self { case, stage: Answered { hold, .. }, line, place } = self;
-        hold.settle(charged);
+        hold.settle(used);
         Turn { case, stage: Cleared { reply }, line, place }
     }
 
     /// Settles the hold and ends the turn with a refusal: the provider was paid, the asker gets nothing.
-    pub(crate) fn settle_and_refuse(self, charged: bailiwick_kernel::money::NanoUsd, rejection: Rejection) {
+    pub(crate) fn settle_and_refuse(self, used: Sum, rejection: Rejection) {
         let Self { case, stage: Answered { hold, .. }, line, .. } = self;
-        hold.settle(charged);
+        hold.settle(used);
         case.sideways.refused(&case, &rejection);
         line.reject(rejection);
     }

@@ -1,20 +1,23 @@
-//! The shell of the budget room: counts tokens, calls one rule, makes the escrow durable, hands the turn on.
-use super::hold::{Candidate, Hold, Returned};
+//! The shell of the budget room: counts tokens, calls one rule, makes what holds need durable, hands the turn on.
+use super::accounts::Accounts;
+use super::candidates::{candidates, fallback};
+use super::figures::figures;
+use super::hold::Returned;
 use super::ledger::Ledger;
-use super::messages::{AdoptBudget, BookLate, CloseBudget, ReadBudget};
-use super::rules::{Balance, Cover, candidates};
-use crate::catalog::Catalog;
-use crate::entry::Entry;
-use crate::question::Matter;
+use super::messages::{AdoptBudget, ApproveSpending, BookLate, CloseBudget, ReadBudget, Reconcile};
+use super::rules::{Balance, Call};
+use super::till::Caller;
+use super::waiting::Line;
+use crate::catalog::{Catalog, Price};
+use crate::entry::{Entry, Reconciled, SpendingApproved};
+use crate::question::{Matter, Passage};
 use crate::routing::tokens;
-use crate::supervisor::messages::BudgetFigures;
 use crate::turn::{Funded, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
-use bailiwick_kernel::fabric::Appended;
-use bailiwick_kernel::journal::{Journal, JournalError};
+use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::limits::MAILBOX_MAX;
-use bailiwick_kernel::mail::{ReplySlot, offer};
+use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::obituary::Obituary;
 use bailiwick_kernel::outcome::{Code, Rejection};
@@ -25,8 +28,8 @@ use std::time::Duration;
 
 /// An escrow nobody needs is given back after this long.
 const ESCROW_IDLE: Duration = Duration::from_secs(2);
-/// Tokens of our own words around question and passages, at most.
-const PROMPT_FRAME_TOKENS: u64 = 512;
+/// How often it is looked who has waited for money long enough.
+const LINE_LOOK: Duration = Duration::from_millis(100);
 
 /// What a budget room is built from.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct BudgetParts {
     pub journal: Journal,
     /// The folded ledger, its escrow already reconciled.
     pub ledger: Ledger,
+    /// The folded accounts.
+    pub accounts: Accounts,
     /// The policy in force.
     pub policy: Arc<PolicySnapshot>,
     /// Prices.
@@ -50,14 +55,16 @@ pub struct BudgetParts {
 /// The budget room of one tenant.
 #[derive(Debug)]
 pub struct BudgetRoom {
-    balance: Balance,
-    journal: Journal,
+    pub(super) balance: Balance,
+    pub(super) journal: Journal,
     catalog: Arc<Catalog>,
-    clock: SharedClock,
-    next: Recipient<Turn<Funded>>,
+    pub(super) clock: SharedClock,
+    pub(super) next: Recipient<Turn<Funded>>,
+    /// Calls that wait until money held by others comes back.
+    pub(super) line: Line<Caller>,
     /// Funded turns that wait until the escrow that covers them is durable.
-    parked: VecDeque<Turn<Funded>>,
-    growing: bool,
+    pub(super) parked: VecDeque<Turn<Funded>>,
+    pub(super) growing: bool,
     /// The escrow is being given back; who waits until that is durable.
     returning: Option<Vec<ReplySlot<()>>>,
     #[expect(dead_code, reason = "posts the death notice by its Drop")]
@@ -70,88 +77,27 @@ impl Actor for BudgetRoom {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         ctx.run_interval(ESCROW_IDLE, |room, ctx| room.return_idle_escrow(ctx));
+        ctx.run_interval(LINE_LOOK, |room, _| room.dismiss_the_late());
     }
 }
 
 impl BudgetRoom {
     /// Starts the room on the current arbiter.
     pub fn start(parts: BudgetParts) -> Addr<Self> {
-        let BudgetParts { journal, ledger, policy, catalog, clock, next, obituary } = parts;
-        let balance = Balance::new(ledger, &policy.router.budget, policy.tenant.quotas.max_cost_per_month);
+        let BudgetParts { journal, ledger, accounts, policy, catalog, clock, next, obituary } = parts;
         Self {
-            balance,
+            balance: Balance::new(ledger, accounts, &policy),
             journal,
             catalog,
             clock,
             next,
+            line: Line::default(),
             parked: VecDeque::new(),
             growing: false,
             returning: None,
             obituary,
         }
         .start()
-    }
-
-    fn fund(
-        &mut self,
-        turn: Turn<Grounded>,
-        mut candidates: Vec<Candidate>,
-        prompt_tokens: u64,
-        ctx: &mut Context<Self>,
-    ) {
-        if self.parked.len() >= MAILBOX_MAX {
-            return turn.refuse(Rejection::retry_after(
-                Code::Overloaded,
-                "too many calls of this tenant wait for their hold; try again shortly",
-                250,
-            ));
-        }
-        match self.balance.hold(&mut candidates, prompt_tokens, self.clock.now_unix_ms()) {
-            Err(rejection) => turn.refuse(rejection),
-            Ok(made) => {
-                let hold = Hold::new(made.number, made.amount, candidates, prompt_tokens, ctx.address().recipient());
-                let turn = turn.fund(hold);
-                match made.cover {
-                    Cover::Covered => self.hand_on(turn),
-                    Cover::Grow(block) => {
-                        self.parked.push_back(turn);
-                        self.grow(block, ctx);
-                    }
-                }
-            }
-        }
-    }
-
-    fn hand_on(&self, turn: Turn<Funded>) {
-        if let Err((turn, undelivered)) = offer(&self.next, turn) {
-            turn.refuse(undelivered.into());
-        }
-    }
-
-    fn grow(&mut self, block: NanoUsd, ctx: &mut Context<Self>) {
-        if self.growing {
-            return;
-        }
-        self.growing = true;
-        let append = self.journal.append(&[Entry::EscrowTaken { block, at_unix_ms: self.clock.now_unix_ms() }]);
-        ctx.spawn(append.into_actor(self).map(move |appended, room, ctx| room.grown(block, appended, ctx)));
-    }
-
-    fn grown(&mut self, block: NanoUsd, appended: Result<Appended, JournalError>, ctx: &mut Context<Self>) {
-        self.growing = false;
-        if let Err(error) = appended {
-            tracing::error!(tenant = %self.journal.tenant(), %error, "the escrow could not be made durable; the rooms are rebuilt");
-            return ctx.stop();
-        }
-        self.balance.escrowed(block);
-        match self.balance.cover() {
-            Cover::Covered => {
-                while let Some(turn) = self.parked.pop_front() {
-                    self.hand_on(turn);
-                }
-            }
-            Cover::Grow(block) => self.grow(block, ctx),
-        }
     }
 
     fn return_idle_escrow(&mut self, ctx: &mut Context<Self>) {
@@ -162,7 +108,7 @@ impl BudgetRoom {
         // from here on a new hold must take a new block, whose record follows this one
         self.balance.escrowed(NanoUsd::ZERO);
         let append = self.journal.append(&[Entry::EscrowReturned { at_unix_ms: self.clock.now_unix_ms() }]);
-        ctx.spawn(append.into_actor(self).map(move |appended, room, ctx| {
+        ctx.spawn(append.into_actor(self).map(|appended, room, ctx| {
             if let Err(error) = appended {
                 tracing::error!(tenant = %room.journal.tenant(), %error, "the escrow could not be returned; the rooms are rebuilt");
                 return ctx.stop();
@@ -172,22 +118,74 @@ impl BudgetRoom {
             }
         }));
     }
+
+    /// Appends an entry about money that somebody waits for; it takes effect here once it is durable.
+    fn append_then(
+        &self,
+        entry: Entry,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, &mut Context<Self>, Result<(), Rejection>) + 'static,
+    ) {
+        let append = self.journal.append(&[entry]);
+        ctx.spawn(append.into_actor(self).map(move |appended, room, ctx| {
+            let failed = appended.is_err();
+            then(room, ctx, appended.map(|_| ()).map_err(|error| Rejection::new(Code::Internal, error.to_string())));
+            if failed {
+                ctx.stop(); // what stands in the journal is unknown: the rooms are rebuilt from it
+            }
+        }));
+    }
 }
 
-/// The words a call sends to a model, for counting.
-fn prompt_of(turn: &Turn<Grounded>) -> String {
-    match &turn.case.matter {
-        Matter::Ask(question) => {
-            let mut words = question.text.clone();
-            for passage in turn.stage.passages.iter() {
-                words.push_str(&passage.title);
-                words.push_str(&passage.text);
-            }
-            words
+/// Which model a passed-through call names, and how long its answer may be.
+fn wanted(matter: &Matter) -> Option<(&str, Option<u32>)> {
+    match matter {
+        Matter::Chat(chat) => Some((chat.model.as_str(), chat.max_tokens)),
+        Matter::Embed(body) => {
+            Some((body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default(), Some(0)))
         }
-        Matter::Search(search) => search.query.clone(),
-        Matter::Chat(chat) => chat.body.get("messages").map(ToString::to_string).unwrap_or_default(),
-        Matter::Embed(body) => body.get("input").map(ToString::to_string).unwrap_or_default(),
+        Matter::Ask(_) | Matter::Search(_) => None,
+    }
+}
+
+/// How many answers a call asks for at once.
+fn answers(matter: &Matter) -> u32 {
+    let Matter::Chat(chat) = matter else { return 1 };
+    let asked = chat.body.get("n").and_then(serde_json::Value::as_u64);
+    asked.map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1))
+}
+
+/// The tokens of a call's prompt.
+fn prompt_tokens(matter: &Matter, passages: &[Passage]) -> u64 {
+    match matter {
+        Matter::Ask(question) => tokens::count_grounded(&question.text, passages),
+        Matter::Search(search) => tokens::count(&search.query),
+        Matter::Chat(chat) => tokens::count_chat(&chat.body),
+        Matter::Embed(body) => tokens::count_chat(body),
+    }
+}
+
+/// The bytes of a call's prompt, about.
+fn prompt_bytes(matter: &Matter, passages: &[Passage]) -> usize {
+    match matter {
+        Matter::Ask(question) => {
+            passages.iter().fold(question.text.len(), |sum, passage| sum.saturating_add(passage.text.len()))
+        }
+        Matter::Search(search) => search.query.len(),
+        Matter::Chat(chat) => bytes_of(&chat.body),
+        Matter::Embed(body) => bytes_of(body),
+    }
+}
+
+fn bytes_of(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().fold(0, |sum, item| sum.saturating_add(bytes_of(item))),
+        Value::Object(fields) => {
+            fields.iter().fold(0, |sum, (key, field)| sum.saturating_add(key.len()).saturating_add(bytes_of(field)))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }
 
@@ -196,36 +194,39 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
 
     fn handle(&mut self, turn: Turn<Grounded>, ctx: &mut Self::Context) {
         let policy = &turn.case.policy;
-        let wanted = match &turn.case.matter {
-            Matter::Chat(chat) => Some((chat.model.as_str(), chat.max_tokens)),
-            Matter::Embed(body) => {
-                Some((body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default(), Some(0)))
-            }
-            Matter::Ask(_) | Matter::Search(_) => None,
-        };
-        let answers = match &turn.case.matter {
-            Matter::Chat(chat) => chat
-                .body
-                .get("n")
-                .and_then(serde_json::Value::as_u64)
-                .map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1)),
-            _ => 1,
-        };
-        let mut found = match candidates(&policy.router, &policy.governance.allowed_models, &self.catalog, wanted) {
+        let allowed = &policy.governance.allowed_models;
+        let found = candidates(&policy.router, allowed, &self.catalog, wanted(&turn.case.matter));
+        let mut found = match found {
             Ok(found) => found,
             Err(rejection) => return turn.refuse(rejection),
         };
+        let answers = answers(&turn.case.matter);
         found.iter_mut().for_each(|candidate| candidate.answers = answers);
-        if found.iter().all(|candidate| candidate.price == crate::catalog::Price::default()) {
-            return self.fund(turn, found, 0, ctx); // nothing costs anything: nothing to count
+        let call = Call {
+            query_id: turn.case.query_id.to_string(),
+            scope: turn.case.scope(),
+            admitted_unix_ms: turn.case.admitted_unix_ms,
+            fallback: fallback(&policy.router, &self.catalog),
+            is_grounded: matches!(turn.case.matter, Matter::Ask(_)),
+            prompt_tokens: 0,
+            candidates: found,
+        };
+        let is_free = call.candidates.iter().all(|candidate| candidate.price == Price::default());
+        if is_free && !self.balance.counts_tokens() {
+            return self.fund(Caller { turn, call }, ctx); // nothing costs anything: nothing to count
         }
-        let prompt = prompt_of(&turn);
-        if prompt.len() <= tokens::OFF_REACTOR_BYTES {
-            let counted = tokens::count(&prompt).saturating_add(PROMPT_FRAME_TOKENS);
-            return self.fund(turn, found, counted, ctx);
+        let (matter, passages) = (&turn.case.matter, &turn.stage.passages);
+        let bytes = prompt_bytes(matter, passages);
+        if bytes <= tokens::OFF_REACTOR_BYTES {
+            let prompt_tokens = prompt_tokens(matter, passages);
+            return self.fund(Caller { turn, call: Call { prompt_tokens, ..call } }, ctx);
         }
-        ctx.spawn(tokens::count_off_reactor(prompt).into_actor(self).map(move |counted, room, ctx| {
-            room.fund(turn, found, counted.saturating_add(PROMPT_FRAME_TOKENS), ctx);
+        let (matter, passages) = (matter.clone(), Arc::clone(passages));
+        let counting = tokens::off_reactor(move || prompt_tokens(&matter, &passages));
+        ctx.spawn(counting.into_actor(self).map(move |counted, room, ctx| {
+            // where counting fails, the bytes, which no count exceeds
+            let prompt_tokens = counted.unwrap_or_else(|| u64::try_from(bytes).unwrap_or(u64::MAX));
+            room.fund(Caller { turn, call: Call { prompt_tokens, ..call } }, ctx);
         }));
     }
 }
@@ -233,24 +234,70 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
 impl Handler<Returned> for BudgetRoom {
     type Result = ();
 
-    fn handle(&mut self, returned: Returned, _: &mut Self::Context) {
-        self.balance.returned(returned.number, returned.charged, self.clock.now_unix_ms());
+    fn handle(&mut self, returned: Returned, ctx: &mut Self::Context) {
+        let Returned { number, ended } = returned;
+        if let Some(closed) = self.balance.returned(number, ended, self.clock.now_unix_ms()) {
+            // nobody waits for it: without this record a crash counts the hold as spent until it is reconciled
+            self.append_then(Entry::HoldClosed(Box::new(closed)), ctx, |_, _, _| ());
+        }
+        self.try_the_line_again(ctx);
     }
 }
 
 impl Handler<BookLate> for BudgetRoom {
     type Result = ();
 
-    fn handle(&mut self, BookLate(charged): BookLate, _: &mut Self::Context) {
-        self.balance.ledger.book(charged, self.clock.now_unix_ms());
+    fn handle(&mut self, late: BookLate, _: &mut Self::Context) {
+        self.balance.book_late(&late.scope, late.used, late.admitted_unix_ms);
     }
 }
 
 impl Handler<AdoptBudget> for BudgetRoom {
     type Result = ();
 
-    fn handle(&mut self, AdoptBudget(policy): AdoptBudget, _: &mut Self::Context) {
-        self.balance.adopt(&policy.router.budget, policy.tenant.quotas.max_cost_per_month);
+    fn handle(&mut self, AdoptBudget(policy): AdoptBudget, ctx: &mut Self::Context) {
+        self.balance.adopt(&policy);
+        self.try_the_line_again(ctx);
+    }
+}
+
+impl Handler<Reconcile> for BudgetRoom {
+    type Result = ();
+
+    fn handle(&mut self, reconcile: Reconcile, ctx: &mut Self::Context) {
+        let Reconcile { charged, by, reply } = reconcile;
+        // taken, so that a second comparison cannot release the same money again
+        let lumps = std::mem::take(&mut self.balance.ledger.lumps);
+        if lumps.is_empty() {
+            let detail = "reconciling: nothing is unreconciled; GET /v1/usage shows budget.unreconciled";
+            return reply.answer(Err(Rejection::new(Code::Conflict, detail)));
+        }
+        let reconciled = Reconciled { lumps, charged, by, at_unix_ms: self.clock.now_unix_ms() };
+        let entry = Entry::Reconciled(Box::new(reconciled.clone()));
+        self.append_then(entry, ctx, move |room, ctx, appended| {
+            reply.answer(appended.map(|()| {
+                room.balance.reconciled(&reconciled);
+                reconciled
+            }));
+            room.try_the_line_again(ctx);
+        });
+    }
+}
+
+impl Handler<ApproveSpending> for BudgetRoom {
+    type Result = ();
+
+    fn handle(&mut self, approve: ApproveSpending, ctx: &mut Self::Context) {
+        let ApproveSpending { until_unix_ms, by, reply } = approve;
+        let approved = SpendingApproved { by, until_unix_ms, at_unix_ms: self.clock.now_unix_ms() };
+        let entry = Entry::SpendingApproved(Box::new(approved.clone()));
+        self.append_then(entry, ctx, move |room, ctx, appended| {
+            reply.answer(appended.map(|()| {
+                room.balance.ledger.approved_until_unix_ms = approved.until_unix_ms;
+                approved
+            }));
+            room.try_the_line_again(ctx);
+        });
     }
 }
 
@@ -258,18 +305,8 @@ impl Handler<ReadBudget> for BudgetRoom {
     type Result = ();
 
     fn handle(&mut self, read: ReadBudget, _: &mut Self::Context) {
-        let now = self.clock.now_unix_ms();
-        let (limit_day, limit_month) = self.balance.limits();
-        let ledger = &self.balance.ledger;
-        read.reply.answer(Ok(BudgetFigures {
-            limit_month,
-            limit_day,
-            spent_month: ledger.spent_month(now),
-            spent_day: ledger.spent_day(now),
-            held: self.balance.held(),
-            unreconciled: ledger.unreconciled,
-            overrun: ledger.overrun,
-        }));
+        let waiting = self.line.len();
+        read.reply.answer(Ok(figures(&mut self.balance, waiting, self.clock.now_unix_ms())));
     }
 }
 

@@ -1,4 +1,6 @@
 //! A hold: money set aside for one turn. Moving it along is the right to spend up to it; dropping it gives it back.
+use super::accounts::Sum;
+use super::rules::Ended;
 use actix::{Message, Recipient};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::schema::Route;
@@ -28,14 +30,14 @@ pub struct Hold {
     home: Option<Recipient<Returned>>,
 }
 
-/// A hold came home: settled with what was charged, or unspent.
+/// A hold came home: settled with what was used, or unused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Returned {
     /// Which hold.
     pub number: u64,
-    /// What was charged; nothing where the hold was dropped.
-    pub charged: NanoUsd,
+    /// How it ended.
+    pub ended: Ended,
 }
 
 impl Hold {
@@ -56,9 +58,9 @@ impl Hold {
         self.amount
     }
 
-    /// Ends the hold with what was really charged, once that is durable.
-    pub(crate) fn settle(mut self, charged: NanoUsd) {
-        self.go_home(charged);
+    /// Ends the hold with what was really used, once that is durable.
+    pub(crate) fn settle(mut self, used: Sum) {
+        self.go_home(Ended::Settled(used));
     }
 
     /// Ends the turn's use of the money without giving it back: it may have been spent, and no record says so. It
@@ -72,9 +74,9 @@ impl Hold {
         self.home.as_ref() == Some(home)
     }
 
-    fn go_home(&mut self, charged: NanoUsd) {
+    fn go_home(&mut self, ended: Ended) {
         if let Some(home) = self.home.take() {
-            bailiwick_kernel::mail::post_certain_to(&home, Returned { number: self.number, charged });
+            bailiwick_kernel::mail::post_certain_to(&home, Returned { number: self.number, ended });
         }
     }
 }
@@ -84,6 +86,6 @@ impl Drop for Hold {
         if std::thread::panicking() {
             self.home = None; // nobody knows whether the call that panicked was billed: the money stays held
         }
-        self.go_home(NanoUsd::ZERO);
+        self.go_home(Ended::Unused);
     }
 }

@@ -1,4 +1,6 @@
 //! What the budget room takes beside turns and returned holds.
+use super::accounts::{Scope, Sum};
+use crate::entry::{Reconciled, SpendingApproved};
 use crate::supervisor::messages::BudgetFigures;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
@@ -12,9 +14,40 @@ use std::sync::Arc;
 pub struct AdoptBudget(pub Arc<PolicySnapshot>);
 
 /// A charge became durable whose hold was made by an earlier incarnation of this room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Message)]
+#[derive(Clone, PartialEq, Eq, Debug, Message)]
 #[rtype(result = "()")]
-pub struct BookLate(pub NanoUsd);
+pub struct BookLate {
+    /// Whose accounts it belongs to.
+    pub scope: Scope,
+    /// What was used.
+    pub used: Sum,
+    /// When the call was admitted.
+    pub admitted_unix_ms: u64,
+}
+
+/// Compares what crashes left open with the providers' statements; durable when answered.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Reconcile {
+    /// What the providers charged beyond the recorded answers.
+    pub charged: NanoUsd,
+    /// By whose key.
+    pub by: String,
+    /// Where the answer goes: what was recorded.
+    pub reply: ReplySlot<Reconciled>,
+}
+
+/// Lets calls through that the circuit breaker stopped; durable when answered.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ApproveSpending {
+    /// Until when.
+    pub until_unix_ms: u64,
+    /// By whose key.
+    pub by: String,
+    /// Where the answer goes: what was recorded.
+    pub reply: ReplySlot<SpendingApproved>,
+}
 
 /// Asks for the figures.
 #[derive(Debug, Message)]

@@ -1,14 +1,24 @@
 //! Purpose: holds the worst case before any provider is called and settles what was really used.
-//! Owns: the balance of one tenant: settled, held, escrow.
+//! Owns: the balance of one tenant: ledger, accounts, counters, holds, the line of calls that wait for money.
 //! Sends to: routing (`Turn<Funded>`).
 //! Never: a price it was not given; a call without a hold, on primary or fallback.
-//! Invariants: BUD1 (spent + held <= limit, in integer nano-USD).
+//! Invariants: BUD1 (spent + held <= limit, in integer nano-USD, at every level and in every window).
+pub mod accounts;
 mod actor;
+pub mod breaker;
+pub mod candidates;
+pub mod counters;
+mod figures;
 pub mod hold;
 pub mod ledger;
 pub mod messages;
+#[cfg(test)]
+mod model_tests;
 pub mod rules;
 #[cfg(test)]
 mod tests;
+mod till;
+pub mod waiting;
+pub mod windows;
 
 pub use actor::{BudgetParts, BudgetRoom};

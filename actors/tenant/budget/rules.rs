@@ -1,38 +1,111 @@
-//! Pure decisions of the budget: what a call may cost at worst, whether it fits, when the escrow must grow.
+//! Pure decisions of the budget: whether a call's worst case fits every ceiling it stands under, whether it must wait or
+//! be refused, when the escrow must grow, what comes back. Invariant BUD1: posted + held never exceeds a limit.
+use super::accounts::{Accounts, Scope, Sum};
+use super::breaker::{Breaker, BreakerState, restrict, used_ppm};
+use super::candidates::{fits, shortest, shrunk, worst};
+use super::counters::{Bound, CounterKey, Counters};
 use super::hold::Candidate;
 use super::ledger::Ledger;
-use crate::catalog::{Catalog, EXTRACTIVE};
+use crate::entry::{Entry, HoldClosed, HoldTaken, Reconciled};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
-use bailiwick_policy::schema::{BudgetRules, Route, RouterFile};
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, HoldRecords};
 use std::collections::BTreeMap;
 
-/// The escrow grows to this many times what is held, so that most holds need no record of their own.
-const ESCROW_HEADROOM: u64 = 4;
+/// The escrow grows to this many times what is held, so that most holds need no record of their own. All of it counts as
+/// spent after a crash, until it is reconciled.
+const ESCROW_HEADROOM: u64 = 8;
+/// When a call may try again that found the line full or waited in vain.
+pub const TRY_AGAIN_MS: u64 = 1_000;
 
-/// The balance of one tenant. Invariant BUD1: spent + held never exceeds the limit of any window.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The balance of one tenant.
+#[derive(Clone, Debug)]
 pub struct Balance {
-    /// What the journal says was spent.
+    /// What the journal says.
     pub ledger: Ledger,
-    limit_day: NanoUsd,
-    limit_month: NanoUsd,
+    counters: Counters,
+    breaker: Breaker,
+    breaker_rule: Option<BudgetBreaker>,
+    records: HoldRecords,
+    counts_tokens: bool,
     held: NanoUsd,
-    holds: BTreeMap<u64, NanoUsd>,
+    holds: BTreeMap<u64, Open>,
     next_hold: u64,
 }
 
+/// A hold that has not come home.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Open {
+    sum: Sum,
+    scope: Scope,
+    admitted_unix_ms: u64,
+    keys: Vec<CounterKey>,
+    /// The call's name, where the hold has a record of its own.
+    recorded: Option<String>,
+}
+
+/// What a call asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Call {
+    /// Names the call.
+    pub query_id: String,
+    /// Whose ceilings it stands under.
+    pub scope: Scope,
+    /// When it was admitted: the time whose windows hold for it.
+    pub admitted_unix_ms: u64,
+    /// What it may use, in order.
+    pub candidates: Vec<Candidate>,
+    /// The router's fallback, for a breaker that downgrades.
+    pub fallback: Option<Candidate>,
+    /// True for a question from documents.
+    pub is_grounded: bool,
+    /// Tokens of its prompt.
+    pub prompt_tokens: u64,
+}
+
+/// Whether a call fits.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Weighed {
+    /// It does.
+    Fits(Fit),
+    /// It will, if enough of what is held now comes back.
+    MustWait(Vec<CounterKey>),
+    /// It does not, whatever comes back.
+    Refused(Rejection),
+}
+
+/// A call that fits, not held yet.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fit {
+    /// What may be called, each within the sum.
+    pub candidates: Vec<Candidate>,
+    sum: Sum,
+    bounds: Vec<Bound>,
+}
+
+impl Fit {
+    /// The counters it will be held against.
+    pub fn keys(&self) -> impl Iterator<Item = &CounterKey> {
+        self.bounds.iter().map(|bound| &bound.key)
+    }
+}
+
 /// What a hold needs before it may be handed on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Cover {
     /// The durable escrow covers it.
     Covered,
+    /// The durable escrow covers it, and should grow to this size before it is used up.
+    Ahead(NanoUsd),
     /// The escrow must first be made durable at this size.
     Grow(NanoUsd),
+    /// This record must first be durable.
+    Record(Box<HoldTaken>),
 }
 
 /// A hold that was made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Made {
     /// Its number.
     pub number: u64,
@@ -42,98 +115,51 @@ pub struct Made {
     pub cover: Cover,
 }
 
-/// The models a passed-through or grounded call may use, in order, each with its price.
-///
-/// # Errors
-/// `policy_denied` where the model may not be named, `invalid_request` where it is unknown.
-pub fn candidates(
-    router: &RouterFile,
-    allowed_models: &[String],
-    catalog: &Catalog,
-    wanted: Option<(&str, Option<u32>)>,
-) -> Result<Vec<Candidate>, Rejection> {
-    let routes = [(Some(&router.routing.primary), false), (router.routing.fallback.as_ref(), true)];
-    let priced = routes.into_iter().filter_map(|(route, fallback)| Some((route?, fallback)));
-    let Some((model, max_tokens)) = wanted else {
-        let found: Vec<_> =
-            priced.filter_map(|(route, fallback)| candidate(catalog, route.clone(), fallback)).collect();
-        return if found.is_empty() { Err(unpriced()) } else { Ok(found) };
-    };
-    let named: Vec<_> =
-        priced.filter(|(route, _)| route.model == model).map(|(route, fallback)| (route.clone(), fallback)).collect();
-    let routes = if named.is_empty() {
-        if !allowed_models.iter().any(|allowed| allowed == model) {
-            return Err(Rejection::new(
-                Code::PolicyDenied,
-                format!("the model {model:?} is not among the models of this tenant; GET /v1/models lists them"),
-            ));
-        }
-        let provider =
-            catalog.providers.values().find(|entry| entry.prices.contains_key(model)).ok_or_else(unpriced)?;
-        let limit = router.routing.primary.max_tokens;
-        vec![(
-            Route { provider: provider.name.clone(), model: model.to_owned(), temperature: 1.0, max_tokens: limit },
-            false,
-        )]
-    } else {
-        named
-    };
-    let found: Vec<_> = routes
-        .into_iter()
-        .map(|(mut route, fallback)| {
-            route.max_tokens = max_tokens.map_or(route.max_tokens, |wanted| wanted.min(route.max_tokens));
-            (route, fallback)
-        })
-        .filter_map(|(route, fallback)| candidate(catalog, route, fallback))
-        .collect();
-    if found.is_empty() { Err(unpriced()) } else { Ok(found) }
-}
-
-fn candidate(catalog: &Catalog, route: Route, fallback: bool) -> Option<Candidate> {
-    let price = catalog.price(&route.provider, &route.model)?;
-    (route.provider == EXTRACTIVE || catalog.providers.contains_key(&route.provider)).then_some(Candidate {
-        route,
-        price,
-        fallback,
-        answers: 1,
-    })
-}
-
-fn unpriced() -> Rejection {
-    Rejection::new(
-        Code::PolicyDenied,
-        "no model of this tenant's router has a provider and a price; the operator must add them to config.toml ([[providers]], prices)",
-    )
-}
-
-/// What a candidate costs at worst: every prompt token, and as many tokens in every answer as it may give.
-#[must_use]
-pub fn worst_case(candidate: &Candidate, prompt_tokens: u64) -> NanoUsd {
-    candidate
-        .price
-        .of(prompt_tokens, u64::from(candidate.route.max_tokens).saturating_mul(u64::from(candidate.answers)))
+/// How a hold ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// What was used is in the journal, under the call's name.
+    Settled(Sum),
+    /// No provider was paid.
+    Unused,
 }
 
 impl Balance {
-    /// A balance on a folded ledger under the tenant's ceilings.
+    /// A balance on a folded ledger and its accounts under a policy.
     #[must_use]
-    pub fn new(ledger: Ledger, rules: &BudgetRules, month_quota: NanoUsd) -> Self {
+    pub fn new(ledger: Ledger, accounts: Accounts, policy: &PolicySnapshot) -> Self {
         let mut balance = Self {
             ledger,
-            limit_day: NanoUsd::ZERO,
-            limit_month: NanoUsd::ZERO,
+            counters: Counters::new(accounts, policy),
+            breaker: Breaker::default(),
+            breaker_rule: None,
+            records: HoldRecords::default(),
+            counts_tokens: false,
             held: NanoUsd::ZERO,
             holds: BTreeMap::new(),
             next_hold: 0,
         };
-        balance.adopt(rules, month_quota);
+        balance.adopt(policy);
         balance
     }
 
-    /// Takes other ceilings over; holds made before stay.
-    pub fn adopt(&mut self, rules: &BudgetRules, month_quota: NanoUsd) {
-        self.limit_day = rules.daily_limit_usd;
-        self.limit_month = rules.monthly_limit_usd.min(month_quota);
+    /// Takes other ceilings over; holds made before stay, and count against the new ones.
+    pub fn adopt(&mut self, policy: &PolicySnapshot) {
+        let budget = &policy.router.budget;
+        self.breaker_rule = budget.circuit_breaker.clone();
+        self.records = budget.holds;
+        self.counts_tokens = budget.ceilings.iter().any(|ceiling| ceiling.limit_tokens.is_some());
+        self.counters.adopt(policy);
+        for open in self.holds.values_mut() {
+            let bounds = self.counters.bounds(&open.scope, open.admitted_unix_ms);
+            open.keys = self.counters.hold(&bounds, open.sum);
+        }
+    }
+
+    /// True where calls that cost nothing are counted all the same, for their tokens.
+    #[must_use]
+    pub fn counts_tokens(&self) -> bool {
+        self.counts_tokens
     }
 
     /// What is held now.
@@ -142,97 +168,245 @@ impl Balance {
         self.held
     }
 
-    /// Ceilings of day and month.
+    /// The counters in use, with their ceilings.
     #[must_use]
-    pub fn limits(&self) -> (NanoUsd, NanoUsd) {
-        (self.limit_day, self.limit_month)
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
-    /// What may still be held at the given time, by the tightest window.
-    #[must_use]
-    pub fn room(&self, now_unix_ms: u64) -> NanoUsd {
-        let left = |limit: NanoUsd, spent: NanoUsd| limit.saturating_sub(spent.saturating_add(self.held));
-        left(self.limit_day, self.ledger.spent_day(now_unix_ms))
-            .min(left(self.limit_month, self.ledger.spent_month(now_unix_ms)))
+    /// The ceilings of the tenant itself, with their counters, at a time.
+    pub fn of_tenant(&mut self, at_unix_ms: u64) -> Vec<Bound> {
+        self.counters.of_tenant(at_unix_ms)
     }
 
-    /// Holds the worst case of the dearest candidate that fits; candidates that do not fit are struck.
-    ///
-    /// # Errors
-    /// `budget_exceeded`, with the numbers and when the window ends, where none fits.
-    pub fn hold(
-        &mut self,
-        candidates: &mut Vec<Candidate>,
-        prompt_tokens: u64,
-        now_unix_ms: u64,
-    ) -> Result<Made, Rejection> {
-        let room = self.room(now_unix_ms);
-        let cheapest =
-            candidates.iter().map(|candidate| worst_case(candidate, prompt_tokens)).min().unwrap_or_default();
-        candidates.retain(|candidate| worst_case(candidate, prompt_tokens) <= room);
-        let Some(amount) = candidates.iter().map(|candidate| worst_case(candidate, prompt_tokens)).max() else {
-            return Err(self.exceeded(cheapest, room, now_unix_ms));
+    /// The ceilings a call of this scope stands under, with their counters.
+    #[cfg(test)]
+    pub(super) fn bounds_of(&mut self, scope: &Scope, at_unix_ms: u64) -> Vec<Bound> {
+        self.counters.bounds(scope, at_unix_ms)
+    }
+
+    /// The circuit breaker, judged anew.
+    pub fn breaker(&mut self, now_unix_ms: u64) -> (BreakerState, u64) {
+        let used = used_ppm(&self.counters.of_tenant(now_unix_ms));
+        let state = self.breaker_rule.as_ref().map_or(BreakerState::Closed, |rule| self.breaker.judge(rule, used));
+        (state, used)
+    }
+
+    /// How often the circuit breaker went over since the rooms were built.
+    #[must_use]
+    pub fn breaker_switches(&self) -> u64 {
+        self.breaker.switches()
+    }
+
+    /// Whether a call fits: in full, cut to what is left, later, or never. Nothing is held yet.
+    pub fn weigh(&mut self, call: &Call, now_unix_ms: u64) -> Weighed {
+        let candidates = match self.restricted(call, now_unix_ms) {
+            Ok(candidates) => candidates,
+            Err(rejection) => return Weighed::Refused(rejection),
         };
+        let bounds = self.counters.bounds(&call.scope, call.admitted_unix_ms);
+        let tightest = |room: fn(&Bound) -> Sum| bounds.iter().map(room).fold(FULL, least);
+        let (room, at_rest) = (tightest(Bound::room), tightest(Bound::room_at_rest));
+        let whole: Vec<_> = candidates.iter().filter(|one| fits(one, call.prompt_tokens, room)).cloned().collect();
+        if !whole.is_empty() {
+            return fit(whole, call.prompt_tokens, bounds);
+        }
+        let may_ever = candidates.iter().any(|one| fits(&shortest(one), call.prompt_tokens, at_rest));
+        if !may_ever {
+            return Weighed::Refused(exceeded(&candidates, call, &bounds, now_unix_ms));
+        }
+        let wanted = candidates.iter().map(|one| worst(one, call.prompt_tokens)).fold(FULL, least);
+        let tight: Vec<_> = bounds
+            .iter()
+            .filter(|bound| bound.counter.pending != Sum::default() && !within(wanted, bound.room()))
+            .map(|bound| bound.key.clone())
+            .collect();
+        if !tight.is_empty() {
+            return Weighed::MustWait(tight);
+        }
+        // nothing will come back: what is left buys a shorter answer
+        let cut: Vec<_> = candidates.iter().filter_map(|one| shrunk(one, call.prompt_tokens, room)).collect();
+        if cut.is_empty() {
+            return Weighed::Refused(exceeded(&candidates, call, &bounds, now_unix_ms));
+        }
+        fit(cut, call.prompt_tokens, bounds)
+    }
+
+    fn restricted(&mut self, call: &Call, now_unix_ms: u64) -> Result<Vec<Candidate>, Rejection> {
+        let (state, used) = self.breaker(now_unix_ms);
+        let Some(rule) = self.breaker_rule.as_ref().filter(|_| state == BreakerState::Open) else {
+            return Ok(call.candidates.clone());
+        };
+        let is_approved = now_unix_ms < self.ledger.approved_until_unix_ms;
+        if rule.action == BreakerAction::RequireApproval && is_approved {
+            return Ok(call.candidates.clone());
+        }
+        let action = rule.action;
+        restrict(action, call.candidates.clone(), call.fallback.clone(), call.is_grounded, used).map_err(|rejection| {
+            let ends = self.of_tenant(now_unix_ms).iter().map(|bound| bound.key.stretch.ends_unix_ms).min();
+            Rejection { retry_after_ms: ends.map(|ends| ends.saturating_sub(now_unix_ms)), ..rejection }
+        })
+    }
+
+    /// Holds what fits.
+    pub fn make(&mut self, fit: &Fit, call: &Call) -> Made {
         let number = self.next_hold;
         self.next_hold = self.next_hold.saturating_add(1);
-        if amount > NanoUsd::ZERO {
-            self.holds.insert(number, amount);
-            self.held = self.held.saturating_add(amount);
-        }
-        Ok(Made { number, amount, cover: self.cover() })
+        let amount = fit.sum.money;
+        let is_recorded = self.records == HoldRecords::Strict && amount > NanoUsd::ZERO;
+        let open = Open {
+            sum: fit.sum,
+            scope: call.scope.clone(),
+            admitted_unix_ms: call.admitted_unix_ms,
+            keys: self.counters.hold(&fit.bounds, fit.sum),
+            recorded: is_recorded.then(|| call.query_id.clone()),
+        };
+        self.holds.insert(number, open);
+        self.held = self.held.saturating_add(amount);
+        let cover = if is_recorded {
+            Cover::Record(Box::new(HoldTaken {
+                query_id: call.query_id.clone(),
+                amount,
+                scope: call.scope.clone(),
+                admitted_unix_ms: call.admitted_unix_ms,
+            }))
+        } else {
+            self.cover(call.admitted_unix_ms)
+        };
+        Made { number, amount, cover }
     }
 
     /// Whether the durable escrow covers what is held now.
-    #[must_use]
-    pub fn cover(&self) -> Cover {
-        if self.held <= self.ledger.escrow {
+    pub fn cover(&mut self, now_unix_ms: u64) -> Cover {
+        if self.records == HoldRecords::Strict || self.held == NanoUsd::ZERO {
             return Cover::Covered;
         }
-        Cover::Grow(self.held.saturating_times(ESCROW_HEADROOM))
+        let bounds = self.counters.of_tenant(now_unix_ms);
+        let room = bounds.iter().map(Bound::room).fold(FULL, least).money;
+        let ahead = self.held.saturating_times(ESCROW_HEADROOM - 1).min(room);
+        // a block is never larger than what may be spent: counted as spent after a crash, it stays within the limit
+        let block = self.held.saturating_add(ahead);
+        let escrow = self.ledger.books.escrow;
+        if self.held > escrow {
+            Cover::Grow(block)
+        } else if block > escrow && escrow.saturating_sub(self.held) < NanoUsd(ahead.0 / 2) {
+            Cover::Ahead(block)
+        } else {
+            Cover::Covered
+        }
     }
 
-    /// A hold came home. What was charged is in the journal already; here it moves from held to spent.
-    pub fn returned(&mut self, number: u64, charged: NanoUsd, now_unix_ms: u64) {
-        let amount = self.holds.remove(&number).unwrap_or_default();
-        self.held = self.held.saturating_sub(amount);
-        self.ledger.book(charged, now_unix_ms);
-        self.ledger.overrun = self.ledger.overrun.saturating_add(charged.saturating_sub(amount));
+    /// A hold came home. What was charged is in the journal already; here it moves from held to spent. Gives the record
+    /// that ends the hold, where it had one of its own and nothing was charged.
+    pub fn returned(&mut self, number: u64, ended: Ended, now_unix_ms: u64) -> Option<HoldClosed> {
+        let open = self.holds.remove(&number)?;
+        self.counters.release(&open.keys, open.sum);
+        self.held = self.held.saturating_sub(open.sum.money);
+        match ended {
+            Ended::Settled(used) => {
+                self.counters.post(&open.scope, used, open.admitted_unix_ms);
+                self.ledger.charged(used.money, open.sum.money);
+                None
+            }
+            Ended::Unused => open.recorded.map(|query_id| HoldClosed {
+                query_id,
+                unreconciled: NanoUsd::ZERO,
+                scope: open.scope,
+                admitted_unix_ms: open.admitted_unix_ms,
+                at_unix_ms: now_unix_ms,
+            }),
+        }
+    }
+
+    /// A charge became durable whose hold was made by an earlier incarnation of this room.
+    pub fn book_late(&mut self, scope: &Scope, used: Sum, admitted_unix_ms: u64) {
+        self.counters.post(scope, used, admitted_unix_ms);
+        self.ledger.charged(used.money, used.money);
     }
 
     /// The escrow is durable at this size.
     pub fn escrowed(&mut self, block: NanoUsd) {
-        self.ledger.escrow = block;
+        self.ledger.books.set_escrow(block);
     }
 
     /// True where a block is outstanding that nothing needs.
     #[must_use]
     pub fn escrow_is_idle(&self) -> bool {
-        self.held == NanoUsd::ZERO && self.ledger.escrow > NanoUsd::ZERO
+        self.held == NanoUsd::ZERO && self.ledger.books.escrow > NanoUsd::ZERO
     }
 
-    fn exceeded(&self, needed: NanoUsd, room: NanoUsd, now_unix_ms: u64) -> Rejection {
-        let day_is_tight = self.limit_day.saturating_sub(self.ledger.spent_day(now_unix_ms))
-            <= self.limit_month.saturating_sub(self.ledger.spent_month(now_unix_ms));
-        let (window, limit) = if day_is_tight { ("day", self.limit_day) } else { ("month", self.limit_month) };
-        Rejection::retry_after(
-            Code::BudgetExceeded,
-            format!(
-                "holding the worst case of this call: {needed} USD are needed, {room} USD are left of the {window}'s limit of {limit} USD; wait for the next {window} or raise budget in router.yaml"
-            ),
-            until_window_ends_ms(day_is_tight, now_unix_ms),
-        )
+    /// Takes back what was counted as spent and, by the providers' statements, was not.
+    pub fn reconciled(&mut self, reconciled: &Reconciled) {
+        for (lump, released) in reconciled.releases() {
+            self.counters.take_back(&lump.scope, Sum { money: released, tokens: 0 }, lump.at_unix_ms);
+        }
+        let beyond = Sum { money: reconciled.beyond(), tokens: 0 };
+        self.counters.post(&Scope::default(), beyond, reconciled.at_unix_ms);
+        self.ledger.apply(&Entry::Reconciled(Box::new(reconciled.clone())));
     }
 }
 
-fn until_window_ends_ms(day: bool, now_unix_ms: u64) -> u64 {
-    let next_day = (super::ledger::day_of(now_unix_ms).saturating_add(1)).saturating_mul(86_400_000);
-    if day {
-        return next_day.saturating_sub(now_unix_ms);
-    }
-    let month = super::ledger::month_of(now_unix_ms);
-    let mut ends = next_day;
-    while super::ledger::month_of(ends) == month {
-        ends = ends.saturating_add(86_400_000);
-    }
-    ends.saturating_sub(now_unix_ms)
+const FULL: Sum = Sum { money: NanoUsd(u64::MAX), tokens: u64::MAX };
+
+fn least(one: Sum, other: Sum) -> Sum {
+    Sum { money: one.money.min(other.money), tokens: one.tokens.min(other.tokens) }
+}
+
+fn most(one: Sum, other: Sum) -> Sum {
+    Sum { money: one.money.max(other.money), tokens: one.tokens.max(other.tokens) }
+}
+
+fn within(sum: Sum, room: Sum) -> bool {
+    sum.money <= room.money && sum.tokens <= room.tokens
+}
+
+/// Holds the dearest of what may be called; what does not fit was struck.
+fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>) -> Weighed {
+    let sum = candidates.iter().map(|one| worst(one, prompt_tokens)).fold(Sum::default(), most);
+    Weighed::Fits(Fit { candidates, sum, bounds })
+}
+
+/// A refusal with the numbers that justify it: those of the ceiling that refuses for longest.
+fn exceeded(candidates: &[Candidate], call: &Call, bounds: &[Bound], now_unix_ms: u64) -> Rejection {
+    let needed = candidates.iter().map(|one| worst(&shortest(one), call.prompt_tokens)).fold(FULL, least);
+    let lacking = bounds
+        .iter()
+        .filter(|bound| !within(needed, bound.room_at_rest()))
+        .max_by_key(|bound| bound.key.stretch.ends_unix_ms);
+    let Some(bound) = lacking.or(bounds.first()) else {
+        return Rejection::new(Code::BudgetExceeded, "holding money for this call: this tenant has no budget");
+    };
+    let whose = match &bound.key.account {
+        super::accounts::Account::Tenant => "the tenant".to_owned(),
+        super::accounts::Account::Domain(name) => format!("domain {name}"),
+        super::accounts::Account::Usecase(name) => format!("use case {name}"),
+        super::accounts::Account::User(name) => format!("user {name}"),
+        super::accounts::Account::Key(name) => format!("key {name}"),
+    };
+    let window = bound.key.window.as_str();
+    let Sum { money, tokens } = bound.counter.posted;
+    let numbers = match (bound.limit, bound.limit_tokens) {
+        _ if bound.is_unknown => "more accounts than can be kept apart".to_owned(),
+        (Some(limit), _) if needed.money > bound.room_at_rest().money => {
+            format!(
+                "{} USD are needed, {money} USD of {limit} USD are spent and {} USD held",
+                needed.money, bound.counter.pending.money
+            )
+        }
+        (_, Some(limit)) => {
+            format!(
+                "{} tokens are needed, {tokens} of {limit} are used and {} held",
+                needed.tokens, bound.counter.pending.tokens
+            )
+        }
+        (limit, None) => format!("{} USD are needed of {} USD", needed.money, limit.unwrap_or_default()),
+    };
+    let detail = format!(
+        "holding the worst case of this call: {numbers} in this {window} by {whose}; wait for the next {window} or raise budget in router.yaml"
+    );
+    Rejection::retry_after(
+        Code::BudgetExceeded,
+        detail,
+        bound.key.stretch.ends_unix_ms.saturating_sub(now_unix_ms).max(1),
+    )
 }

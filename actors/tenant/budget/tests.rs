@@ -1,20 +1,38 @@
-//! Table and property tests of the budget's rules.
+//! Table tests of the budget's rules. The long random runs stand in [`super::model_tests`].
+use super::accounts::{Account, Accounts, Scope, Sum};
+use super::breaker::{Breaker, BreakerState};
+use super::candidates::worst_case;
 use super::hold::Candidate;
 use super::ledger::{Ledger, day_of, month_of};
-use super::rules::{Balance, Cover, worst_case};
-use crate::catalog::Price;
+use super::rules::{Balance, Call, Cover, Ended, Fit, Made, Weighed};
+use super::waiting::{Line, Waiting};
+use crate::catalog::{EXTRACTIVE, Price};
+use crate::entry::{Entry, Lump, Reconciled};
+use crate::supervisor::fixtures::{NOW, edit, policy};
 use bailiwick_kernel::money::NanoUsd;
-use bailiwick_kernel::outcome::Code;
-use bailiwick_policy::schema::{BudgetRules, Route};
-use proptest::prelude::*;
+use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, HoldRecords, Route};
+use std::sync::Arc;
 
-const NOW: u64 = 1_760_000_000_000;
+const DAY_MS: u64 = 86_400_000;
 
-fn rules(day: u64, month: u64) -> BudgetRules {
-    BudgetRules { monthly_limit_usd: NanoUsd(month), daily_limit_usd: NanoUsd(day), circuit_breaker: None }
+/// The sample policy with other ceilings, in nano-dollars, and further lines of `budget`.
+pub(super) fn rules(day: u64, month: u64, further: &str) -> Arc<PolicySnapshot> {
+    policy("default", |texts| {
+        let router = texts.get_mut("router.yaml").unwrap();
+        let start = router.find("\nbudget:").unwrap();
+        let (day, month) = (NanoUsd(day), NanoUsd(month));
+        *router = format!(
+            "{}\nbudget:\n  monthly_limit_usd: \"{month}\"\n  daily_limit_usd: \"{day}\"\n{further}",
+            &router[..start]
+        );
+        let quota = texts["tenant.yaml"].lines().find(|line| line.contains("max_cost_per_month")).unwrap().to_owned();
+        edit(texts, "tenant.yaml", &quota, "  max_cost_per_month: 1000000");
+    })
 }
 
-fn candidate(price: u64, max_tokens: u32, fallback: bool) -> Candidate {
+pub(super) fn candidate(price: u64, max_tokens: u32, fallback: bool) -> Candidate {
     let route = Route { provider: "p".into(), model: "m".into(), temperature: 0.0, max_tokens };
     Candidate {
         route,
@@ -25,60 +43,149 @@ fn candidate(price: u64, max_tokens: u32, fallback: bool) -> Candidate {
 }
 
 fn balance(day: u64, month: u64) -> Balance {
-    Balance::new(Ledger::default(), &rules(day, month), NanoUsd(u64::MAX))
+    Balance::new(Ledger::default(), Accounts::default(), &rules(day, month, ""))
+}
+
+fn under(further: &str) -> Balance {
+    Balance::new(Ledger::default(), Accounts::default(), &rules(10_000, 10_000, further))
+}
+
+fn scope(user: &str) -> Scope {
+    Scope { domain: Some("hr".into()), usecase: None, user: Some(user.into()), key: Some("k1".into()) }
+}
+
+fn call(candidates: Vec<Candidate>, prompt_tokens: u64) -> Call {
+    Call {
+        query_id: "q".into(),
+        scope: scope("ann"),
+        admitted_unix_ms: NOW,
+        candidates,
+        fallback: None,
+        is_grounded: true,
+        prompt_tokens,
+    }
+}
+
+fn fits(balance: &mut Balance, call: &Call) -> Fit {
+    match balance.weigh(call, NOW) {
+        Weighed::Fits(fit) => fit,
+        other => panic!("does not fit: {other:?}"),
+    }
+}
+
+fn make(balance: &mut Balance, call: &Call) -> Made {
+    let fit = fits(balance, call);
+    balance.make(&fit, call)
+}
+
+fn refused(balance: &mut Balance, call: &Call) -> Rejection {
+    match balance.weigh(call, NOW) {
+        Weighed::Refused(rejection) => rejection,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn settled(money: u64) -> Ended {
+    Ended::Settled(Sum { money: NanoUsd(money), tokens: money })
+}
+
+fn posted(balance: &mut Balance, at_unix_ms: u64) -> Vec<u64> {
+    balance.of_tenant(at_unix_ms).iter().map(|bound| bound.counter.posted.money.0).collect()
 }
 
 #[test]
-fn windows_are_calendar_windows_in_utc() {
-    assert_eq!(day_of(86_399_999), 0);
-    assert_eq!(day_of(86_400_000), 1);
-    assert_eq!(month_of(0), 1970 * 12);
-    assert_eq!(month_of(31 * 86_400_000), 1970 * 12 + 1);
-}
-
-#[test]
-fn a_late_record_cannot_touch_another_window() {
-    let mut ledger = Ledger::default();
-    ledger.book(NanoUsd(7), NOW);
-    ledger.book(NanoUsd(5), NOW - 86_400_000);
-    assert_eq!((ledger.spent_day(NOW), ledger.spent_month(NOW)), (NanoUsd(7), NanoUsd(12)));
+fn views_are_by_day_and_month_in_utc() {
+    assert_eq!((day_of(DAY_MS - 1), day_of(DAY_MS)), (0, 1));
+    assert_eq!((month_of(0), month_of(31 * DAY_MS)), (1970 * 12, 1970 * 12 + 1));
 }
 
 #[test]
 fn the_dearest_candidate_that_fits_is_held_and_the_others_struck() {
     let mut balance = balance(1_000, 10_000);
-    let mut candidates = vec![candidate(100, 50, false), candidate(1, 50, true)];
-    let made = balance.hold(&mut candidates, 10, NOW).unwrap();
-    assert_eq!(made.amount, NanoUsd(60));
-    assert_eq!(candidates.len(), 1, "the primary, at 6000, does not fit and must not be called");
-    assert!(candidates[0].fallback);
+    let call = call(vec![candidate(100, 50, false), candidate(1, 50, true)], 10);
+    let fit = fits(&mut balance, &call);
+    assert_eq!(fit.candidates.len(), 1, "the primary, at 6000, does not fit and must not be called");
+    assert!(fit.candidates[0].fallback);
+    assert_eq!(balance.make(&fit, &call).amount, NanoUsd(60));
 }
 
 #[test]
 fn the_fallback_is_checked_like_the_primary() {
-    let mut balance = balance(10, 10);
-    let mut candidates = vec![candidate(100, 50, false), candidate(1, 50, true)];
-    let refused = balance.hold(&mut candidates, 10, NOW).unwrap_err();
+    let mut balance = balance(10, 1_000);
+    let refused = refused(&mut balance, &call(vec![candidate(100, 50, false), candidate(1, 50, true)], 10));
     assert_eq!(refused.code, Code::BudgetExceeded);
-    assert_eq!(refused.retry_after_ms, Some(86_400_000 - NOW % 86_400_000));
+    assert_eq!(refused.retry_after_ms, Some(DAY_MS - NOW % DAY_MS));
+    assert!(refused.detail.contains("0.000000026 USD are needed, 0 USD of 0.00000001 USD"), "{}", refused.detail);
     assert_eq!(balance.held(), NanoUsd::ZERO);
 }
 
 #[test]
 fn the_month_refuses_where_the_day_would_not() {
-    let mut balance = balance(1_000, 100);
-    let refused = balance.hold(&mut vec![candidate(10, 50, false)], 0, NOW).unwrap_err();
-    assert!(refused.detail.contains("the month's limit"), "{}", refused.detail);
+    let refused = refused(&mut balance(1_000, 100), &call(vec![candidate(10, 50, false)], 0));
+    assert!(refused.detail.contains("in this month by the tenant"), "{}", refused.detail);
+}
+
+#[test]
+fn a_late_record_cannot_touch_another_window() {
+    let mut balance = balance(100, 1_000);
+    let made = make(&mut balance, &call(vec![candidate(1, 90, false)], 0));
+    let tomorrow = NOW + DAY_MS;
+    balance.returned(made.number, settled(90), tomorrow);
+    assert_eq!(posted(&mut balance, NOW), [90, 90]);
+    assert_eq!(posted(&mut balance, tomorrow), [90, 0], "the charge counts on the day that held for it");
+}
+
+#[test]
+fn a_clock_that_goes_back_finds_the_window_it_left() {
+    let mut balance = balance(100, 1_000);
+    let made = make(&mut balance, &call(vec![candidate(1, 100, false)], 0));
+    balance.returned(made.number, settled(100), NOW);
+    let tomorrow = Call { admitted_unix_ms: NOW + DAY_MS, ..call(vec![candidate(1, 100, false)], 0) };
+    make(&mut balance, &tomorrow);
+    refused(&mut balance, &call(vec![candidate(1, 16, false)], 0));
+}
+
+#[test]
+fn who_fits_beside_what_comes_back_waits_and_is_not_refused() {
+    let mut balance = balance(100, 1_000);
+    let first = make(&mut balance, &call(vec![candidate(1, 60, false)], 0));
+    let second = call(vec![candidate(1, 60, false)], 0);
+    let Weighed::MustWait(tight) = balance.weigh(&second, NOW) else { panic!("60 beside 60 of 100") };
+    assert_eq!(tight.len(), 1, "the day is tight, the month is not");
+    balance.returned(first.number, settled(10), NOW);
+    assert_eq!(make(&mut balance, &second).amount, NanoUsd(60));
+}
+
+#[test]
+fn the_last_money_buys_a_shorter_answer() {
+    let mut balance = balance(100, 1_000);
+    let first = make(&mut balance, &call(vec![candidate(1, 60, false)], 0));
+    balance.returned(first.number, settled(60), NOW);
+    let fit = fits(&mut balance, &call(vec![candidate(1, 60, false)], 10));
+    assert_eq!(fit.candidates[0].route.max_tokens, 30, "40 are left, the prompt takes 10");
+    refused(&mut balance, &call(vec![candidate(1, 60, false)], 30));
 }
 
 #[test]
 fn a_hold_needs_durable_escrow_before_it_is_handed_on() {
     let mut balance = balance(1_000, 1_000);
-    let made = balance.hold(&mut vec![candidate(1, 100, false)], 0, NOW).unwrap();
+    let made = make(&mut balance, &call(vec![candidate(1, 100, false)], 0));
     let Cover::Grow(block) = made.cover else { panic!("nothing is durable yet") };
-    assert!(block >= made.amount);
+    assert!(block >= made.amount && block <= NanoUsd(1_000));
     balance.escrowed(block);
-    assert_eq!(balance.hold(&mut vec![candidate(1, 100, false)], 0, NOW).unwrap().cover, Cover::Covered);
+    let next = make(&mut balance, &call(vec![candidate(1, 100, false)], 0)).cover;
+    assert!(!matches!(next, Cover::Grow(_)), "{next:?}");
+}
+
+#[test]
+fn strict_holds_have_a_record_of_their_own() {
+    let mut balance = under("  holds: strict\n");
+    let made = make(&mut balance, &call(vec![candidate(1, 100, false)], 0));
+    let Cover::Record(taken) = made.cover else { panic!("no record") };
+    assert_eq!((taken.amount, taken.query_id.as_str()), (NanoUsd(100), "q"));
+    let closed = balance.returned(made.number, Ended::Unused, NOW + 5).unwrap();
+    assert_eq!((closed.unreconciled, closed.admitted_unix_ms), (NanoUsd::ZERO, NOW));
+    assert_eq!(balance.returned(made.number, Ended::Unused, NOW + 6), None, "a hold comes home once");
 }
 
 #[test]
@@ -90,68 +197,196 @@ fn every_answer_asked_for_is_held() {
 
 #[test]
 fn free_calls_hold_nothing() {
-    let made = balance(0, 0).hold(&mut vec![candidate(0, 100, false)], 100, NOW).unwrap();
+    let made = make(&mut balance(0, 0), &call(vec![candidate(0, 100, false)], 100));
     assert_eq!((made.amount, made.cover), (NanoUsd::ZERO, Cover::Covered));
 }
 
 #[test]
 fn a_provider_that_reports_more_than_was_held_shows_as_overrun() {
     let mut balance = balance(1_000, 1_000);
-    let made = balance.hold(&mut vec![candidate(1, 100, false)], 0, NOW).unwrap();
-    balance.returned(made.number, NanoUsd(130), NOW);
-    assert_eq!(
-        (balance.ledger.spent_day(NOW), balance.ledger.overrun, balance.held()),
-        (NanoUsd(130), NanoUsd(30), NanoUsd::ZERO)
+    let made = make(&mut balance, &call(vec![candidate(1, 100, false)], 0));
+    balance.returned(made.number, settled(130), NOW);
+    assert_eq!(posted(&mut balance, NOW), [130, 130]);
+    let books = balance.ledger.books;
+    assert_eq!((books.spent, books.overrun, balance.held()), (NanoUsd(100), NanoUsd(30), NanoUsd::ZERO));
+    assert!(books.balance(), "{books:?}");
+}
+
+#[test]
+fn a_level_refuses_for_itself_and_for_nobody_else() {
+    let mut balance = under(
+        "  ceilings:\n    - {level: user, name: \"*\", window: day, limit_usd: \"0.0000001\"}\n    - {level: domain, name: hr, window: hour, limit_tokens: 150}\n",
     );
+    let made = make(&mut balance, &call(vec![candidate(1, 90, false)], 0));
+    balance.returned(made.number, settled(90), NOW);
+    let refusal = refused(&mut balance, &call(vec![candidate(1, 90, false)], 0));
+    assert!(refusal.detail.contains("in this day by user ann"), "{}", refusal.detail);
+    let bob = Call { scope: scope("bob"), ..call(vec![candidate(1, 60, false)], 0) };
+    make(&mut balance, &bob);
+    let tokens = Call { scope: scope("eve"), ..call(vec![candidate(1, 90, false)], 0) };
+    assert!(matches!(balance.weigh(&tokens, NOW), Weighed::MustWait(_)), "the domain has 60 tokens, bob holds them");
+    let elsewhere = Scope { domain: Some("it".into()), ..scope("eve") };
+    make(&mut balance, &Call { scope: elsewhere, ..tokens });
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Hold { price: u64, max_tokens: u32, prompt: u64 },
-    Settle { which: usize, share: u8 },
-    Drop { which: usize },
-    Wait { ms: u64 },
+#[test]
+fn all_levels_or_none() {
+    let mut balance = under("  ceilings:\n    - {level: key, window: month, limit_usd: \"0.00000001\"}\n");
+    refused(&mut balance, &call(vec![candidate(1, 90, false)], 0));
+    assert_eq!(balance.held(), NanoUsd::ZERO);
+    assert!(balance.of_tenant(NOW).iter().all(|bound| bound.counter.pending == Sum::default()));
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0_u64..50, 0_u32..200, 0_u64..200).prop_map(|(price, max_tokens, prompt)| Step::Hold { price, max_tokens, prompt }),
-        3 => (any::<usize>(), any::<u8>()).prop_map(|(which, share)| Step::Settle { which, share }),
-        1 => any::<usize>().prop_map(|which| Step::Drop { which }),
-        1 => (0_u64..40 * 3_600_000).prop_map(|ms| Step::Wait { ms }),
-    ]
+#[test]
+fn the_calendar_is_that_of_the_zone() {
+    // half past ten in the evening of 9 October in New York is the 10th in UTC
+    let evening = 1_760_063_400_000;
+    let mut balance =
+        Balance::new(Ledger::default(), Accounts::default(), &rules(100, 1_000, "  time_zone: America/New_York\n"));
+    let late = Call { admitted_unix_ms: evening, ..call(vec![candidate(1, 100, false)], 0) };
+    let made = make(&mut balance, &late);
+    balance.returned(made.number, settled(100), evening);
+    assert_eq!(posted(&mut balance, evening - 12 * 3_600_000), [100, 100], "the same day in New York");
+    assert_eq!(posted(&mut balance, evening + 3 * 3_600_000), [100, 0], "the next day in New York");
 }
 
-proptest! {
-    /// BUD1: whatever comes, no window is ever overspent by one nano-dollar.
-    #[test]
-    fn no_window_is_overspent(steps in prop::collection::vec(step(), 1..200), day in 0_u64..50_000, month in 0_u64..200_000) {
-        let mut balance = balance(day, month);
-        let (mut open, mut now) = (Vec::new(), NOW);
-        for step in steps {
-            match step {
-                Step::Hold { price, max_tokens, prompt } => {
-                    let mut candidates = vec![candidate(price, max_tokens, false)];
-                    let worst = worst_case(&candidates[0], prompt);
-                    if let Ok(made) = balance.hold(&mut candidates, prompt, now) {
-                        prop_assert_eq!(made.amount, worst);
-                        open.push((made.number, made.amount));
-                    }
-                }
-                Step::Settle { which, share } if !open.is_empty() => {
-                    let (number, amount) = open.swap_remove(which % open.len());
-                    balance.returned(number, NanoUsd(amount.0 * u64::from(share) / 255), now);
-                }
-                Step::Drop { which } if !open.is_empty() => {
-                    let (number, _) = open.swap_remove(which % open.len());
-                    balance.returned(number, NanoUsd::ZERO, now);
-                }
-                Step::Wait { ms } if open.is_empty() => now += ms,
-                _ => {}
-            }
-            prop_assert!(balance.ledger.spent_day(now).saturating_add(balance.held()) <= NanoUsd(day));
-            prop_assert!(balance.ledger.spent_month(now).saturating_add(balance.held()) <= NanoUsd(month));
-            prop_assert_eq!(balance.held().0, open.iter().map(|(_, amount)| amount.0).sum::<u64>());
+#[test]
+fn other_ceilings_count_what_was_spent_and_held_before() {
+    let mut balance = balance(1_000, 1_000);
+    let spent = make(&mut balance, &call(vec![candidate(1, 70, false)], 0));
+    balance.returned(spent.number, settled(70), NOW);
+    let held = make(&mut balance, &call(vec![candidate(1, 20, false)], 0));
+    balance.adopt(&rules(100, 1_000, "  ceilings:\n    - {level: user, window: day, limit_usd: \"0.0000001\"}\n"));
+    refused(&mut balance, &call(vec![candidate(1, 16, false)], 20));
+    balance.returned(held.number, Ended::Unused, NOW);
+    assert_eq!(make(&mut balance, &call(vec![candidate(1, 30, false)], 0)).amount, NanoUsd(30));
+}
+
+#[test]
+fn reconciling_takes_back_what_was_not_spent_and_keeps_the_books_balanced() {
+    let mut fold = Ledger::default();
+    let mut accounts = Accounts::default();
+    let mut journal = vec![
+        Entry::EscrowTaken { block: NanoUsd(80), at_unix_ms: NOW },
+        Entry::Unreconciled { amount: NanoUsd(80), at_unix_ms: NOW },
+    ];
+    let lump = Lump { amount: NanoUsd(80), scope: Scope::default(), at_unix_ms: NOW };
+    for (charged, expected) in [(30, (30, 0)), (80, (80, 0)), (95, (80, 15)), (0, (0, 0))] {
+        journal.truncate(2);
+        let lumps = vec![lump.clone()];
+        journal.push(Entry::Reconciled(Box::new(Reconciled {
+            lumps,
+            charged: NanoUsd(charged),
+            by: "operator".into(),
+            at_unix_ms: NOW,
+        })));
+        (fold, accounts) = (Ledger::default(), Accounts::default());
+        for entry in &journal {
+            fold.apply(entry);
+            accounts.apply(entry);
+            assert!(fold.books.balance(), "{:?}", fold.books);
         }
+        assert_eq!((fold.books.spent.0, fold.books.overrun.0), expected);
+        let mut balance = Balance::new(fold.clone(), accounts.clone(), &rules(1_000, 1_000, ""));
+        assert_eq!(posted(&mut balance, NOW), [charged, charged]);
     }
+    assert_eq!((fold.books.escrow, fold.lumps.len()), (NanoUsd::ZERO, 0));
+    assert!(accounts.history(&Account::Tenant).is_some());
+}
+
+fn breaker(action: BreakerAction) -> BudgetBreaker {
+    BudgetBreaker { threshold: 0.8, action, hysteresis: 0.05 }
+}
+
+#[test]
+fn the_breaker_goes_over_once_per_crossing() {
+    let mut breaker_ = Breaker::default();
+    let rule = breaker(BreakerAction::Block);
+    for (used_ppm, state) in [
+        (0, BreakerState::Closed),
+        (799_999, BreakerState::Closed),
+        (800_000, BreakerState::Open),
+        (760_000, BreakerState::Open),
+        (800_001, BreakerState::Open),
+        (749_999, BreakerState::Closed),
+        (790_000, BreakerState::Closed),
+    ] {
+        assert_eq!(breaker_.judge(&rule, used_ppm), state, "{used_ppm}");
+    }
+    assert_eq!(breaker_.switches(), 2);
+}
+
+#[test]
+fn from_the_threshold_on_no_request_reaches_the_primary() {
+    let threshold = "  circuit_breaker: {threshold: 0.8, action: downgrade_to_fallback}\n";
+    let mut balance = Balance::new(Ledger::default(), Accounts::default(), &rules(1_000_000, 10_000_000, threshold));
+    let wanted = call(vec![candidate(10, 1, false), candidate(1, 1, true)], 0);
+    let (mut primary_after, mut switches) = (0, 0);
+    for _ in 0..100_000 {
+        let used: u64 = posted(&mut balance, NOW)[1];
+        let Weighed::Fits(fit) = balance.weigh(&wanted, NOW) else { break };
+        let is_primary = fit.candidates.iter().any(|candidate| !candidate.fallback);
+        primary_after += u64::from(is_primary && used >= 800_000);
+        let made = balance.make(&fit, &wanted);
+        let cost = fit.candidates[0].price.output_nano_usd_per_token;
+        balance.returned(made.number, settled(cost), NOW);
+        switches = balance.breaker_switches();
+    }
+    assert!(posted(&mut balance, NOW)[1] >= 800_000, "the threshold was crossed");
+    assert_eq!((primary_after, switches), (0, 1));
+}
+
+#[test]
+fn each_action_leaves_what_it_says() {
+    let after = |action: &str, is_grounded: bool, named: Vec<Candidate>| {
+        let breaker = format!("  circuit_breaker: {{threshold: 0.0, action: {action}}}\n");
+        let fallback = Some(candidate(1, 50, true));
+        let wanted = Call { fallback, is_grounded, ..call(named, 0) };
+        under(&breaker).weigh(&wanted, NOW)
+    };
+    let primary = || vec![candidate(2, 50, false)];
+    for action in ["block", "require_approval"] {
+        let Weighed::Refused(refusal) = after(action, true, primary()) else { panic!("{action} lets pass") };
+        assert_eq!(refusal.code, Code::BudgetExceeded);
+        assert!(refusal.retry_after_ms.is_some());
+    }
+    let Weighed::Fits(fit) = after("downgrade_to_fallback", false, primary()) else { panic!() };
+    assert!(fit.candidates.iter().all(|candidate| candidate.fallback), "a call that names the primary goes down too");
+    let Weighed::Fits(fit) = after("extractive_only", true, primary()) else { panic!() };
+    assert_eq!(fit.candidates[0].route.provider, EXTRACTIVE);
+    assert!(matches!(after("extractive_only", false, primary()), Weighed::Refused(_)));
+}
+
+#[test]
+fn an_approval_lets_calls_through_until_it_ends() {
+    let mut balance = under("  circuit_breaker: {threshold: 0.0, action: require_approval}\n");
+    let wanted = call(vec![candidate(1, 50, false)], 0);
+    balance.ledger.approved_until_unix_ms = NOW + 10;
+    fits(&mut balance, &wanted);
+    assert!(matches!(balance.weigh(&wanted, NOW + 10), Weighed::Refused(_)));
+}
+
+#[test]
+fn the_line_keeps_its_order_where_the_counters_are_the_same() {
+    let mut balance = under("");
+    let key = |user: &str, balance: &mut Balance| {
+        let fit = fits(balance, &Call { scope: scope(user), ..call(vec![candidate(1, 20, false)], 0) });
+        fit.keys().next().unwrap().clone()
+    };
+    let tenant = key("ann", &mut balance);
+    let mut line = Line::default();
+    assert!(!line.stands_before([&tenant]));
+    line.join(Waiting { call: 1, tight: vec![tenant.clone()], until_unix_ms: NOW }).unwrap();
+    line.join(Waiting { call: 2, tight: vec![tenant.clone()], until_unix_ms: NOW + 5 }).unwrap();
+    assert!(line.stands_before([&tenant]));
+    let late: Vec<_> = line.take_late(NOW).into_iter().map(|waiting| waiting.call).collect();
+    assert_eq!((late, line.len()), (vec![1], 1));
+    assert_eq!(line.take().map(|waiting| waiting.call).collect::<Vec<_>>(), [2]);
+    assert!(line.is_empty());
+}
+
+#[test]
+fn modes_of_holds_are_read() {
+    assert_eq!(rules(1, 1, "  holds: strict\n").router.budget.holds, HoldRecords::Strict);
+    assert_eq!(rules(1, 1, "").router.budget.holds, HoldRecords::Escrow);
 }

@@ -49,6 +49,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
             "sla": {"p95_latency_ms": 1, "error_rate_max": 0.1, "cost_per_1k_qa_usd": 1},
             "budget": {"monthly_limit_usd": 1, "daily_limit_usd": 1},
         })),
+        budget_zone: bailiwick_policy::budget::zone("UTC").unwrap(),
         features: read(json!({"tenant_id": "t"})),
         sovereignty: read(json!({
             "region": "eu-west-1", "allowed_regions": ["eu-*"], "retention": {"logs_days": 1, "data_days": 1, "backups_days": 1},

@@ -4,12 +4,12 @@ use super::clients::Clients;
 use super::fixtures::*;
 use super::messages::RoutingParts;
 use super::providers::{ProviderError, Said};
+use crate::budget::rules::Ended;
 use crate::catalog::{Catalog, ProviderEntry};
 use crate::question::{Chat, Frame, Matter};
 use crate::turn::{Awaiting, DraftContent, FrameSink, Funded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
-use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::obituary::{Died, Obituary};
 use bailiwick_kernel::outcome::Code;
 use serde_json::{Value, json};
@@ -257,7 +257,7 @@ async fn a_provider_elsewhere_is_never_called_and_the_hold_returns() {
     let Funding { turn, asker, mut returned } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
     assert_eq!(asker.reply().await.unwrap_err().code, Code::SovereigntyViolation);
-    assert_eq!(returned.recv().await.unwrap().charged, NanoUsd::ZERO);
+    assert_eq!(returned.recv().await.unwrap().ended, Ended::Unused);
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
@@ -289,7 +289,7 @@ async fn when_every_provider_failed_the_asker_is_told_why() {
         (refusal.code, refusal.detail.as_str()),
         (Code::UpstreamFailed, "calling a model: provider second answered with status 400")
     );
-    assert_eq!(returned.recv().await.unwrap().charged, NanoUsd::ZERO);
+    assert_eq!(returned.recv().await.unwrap().ended, Ended::Unused);
 }
 
 fn chat(body: Value, max_tokens: Option<u32>) -> Matter {

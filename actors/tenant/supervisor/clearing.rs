@@ -3,6 +3,7 @@ use super::actor::{RebuildRooms, Supervisor};
 use super::exit::{self, Charge};
 use super::messages::Event;
 use super::sideways::kind_of;
+use crate::budget::accounts::Sum;
 use crate::budget::messages::BookLate;
 use crate::turn::{Answered, Grounded, Turn};
 use actix::prelude::*;
@@ -52,6 +53,8 @@ impl Handler<Turn<Answered>> for Supervisor {
             .map(|rooms| &rooms.budget)
             .filter(|budget| !turn.stage.hold.is_of(&(*budget).clone().recipient()));
         let late = late.cloned();
+        let (scope, admitted_unix_ms) = (turn.case.scope(), turn.case.admitted_unix_ms);
+        let used = Sum { money: charge.amount, tokens: tokens.0.saturating_add(tokens.1) };
         actix::spawn(async move {
             let appended = match append.await {
                 Ok(appended) => appended,
@@ -68,14 +71,14 @@ impl Handler<Turn<Answered>> for Supervisor {
             });
             sideways.tell(event);
             if let Some(budget) = late {
-                bailiwick_kernel::mail::post_certain(&budget, BookLate(charge.amount));
+                bailiwick_kernel::mail::post_certain(&budget, BookLate { scope, used, admitted_unix_ms });
             }
             match verdict {
                 Ok(mut reply) => {
                     exit::stamp(&mut reply, appended.last.0, &appended.head);
-                    turn.settle_and_clear(charge.amount, reply).reply();
+                    turn.settle_and_clear(used, reply).reply();
                 }
-                Err(rejection) => turn.settle_and_refuse(charge.amount, rejection),
+                Err(rejection) => turn.settle_and_refuse(used, rejection),
             }
         });
     }

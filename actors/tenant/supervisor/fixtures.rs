@@ -30,26 +30,26 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// 9 October 2025, in the middle of a day and of a month.
-pub(super) const NOW: u64 = 1_760_000_000_000;
+pub(crate) const NOW: u64 = 1_760_000_000_000;
 /// What one metered answer costs: 100 prompt tokens at 3 and 10 answer tokens at 5 nano-dollars.
 pub(super) const UNIT_NANO_USD: u64 = 350;
 
 /// The files of a sample tenant.
-pub(super) fn texts(name: &str) -> FileTexts {
+pub(crate) fn texts(name: &str) -> FileTexts {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants").join(name);
     let text = |file: &&str| Some(((*file).to_owned(), std::fs::read_to_string(folder.join(file)).ok()?));
     FILES.iter().filter_map(text).collect()
 }
 
 /// The compiled policy of a sample tenant, its files changed first.
-pub(super) fn policy(name: &str, change: impl FnOnce(&mut FileTexts)) -> Arc<PolicySnapshot> {
+pub(crate) fn policy(name: &str, change: impl FnOnce(&mut FileTexts)) -> Arc<PolicySnapshot> {
     let mut texts = texts(name);
     change(&mut texts);
     Arc::new(compile(name, &texts).unwrap())
 }
 
 /// Replaces words of one file, which must stand there.
-pub(super) fn edit(texts: &mut FileTexts, file: &str, from: &str, to: &str) {
+pub(crate) fn edit(texts: &mut FileTexts, file: &str, from: &str, to: &str) {
     let text = texts.get_mut(file).unwrap();
     assert!(text.contains(from), "{file} has no {from:?}");
     *text = text.replace(from, to);

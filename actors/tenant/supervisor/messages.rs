@@ -1,4 +1,6 @@
 //! What a tenant's supervisor takes. Each message belongs to one right; the registry wraps its recipient in a handle.
+use crate::budget::breaker::BreakerState;
+use crate::budget::ledger::Books;
 use crate::entry::{AnswerRecorded, FeedbackGiven};
 use crate::question::Matter;
 use crate::retrieval::messages::CorpusFigures;
@@ -8,6 +10,7 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::schema::Window;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -141,23 +144,70 @@ pub struct Figures {
     pub corpus: CorpusFigures,
 }
 
-/// Money figures.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+/// Money figures. The windows are those of the budget's calendar at this moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BudgetFigures {
     /// Ceiling of the month.
     pub limit_month: NanoUsd,
     /// Ceiling of the day.
     pub limit_day: NanoUsd,
+    /// Ceiling of the hour, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_hour: Option<NanoUsd>,
     /// Settled this month.
     pub spent_month: NanoUsd,
     /// Settled today.
     pub spent_day: NanoUsd,
+    /// Settled this hour; nothing where the hour has no ceiling.
+    pub spent_hour: NanoUsd,
     /// Held now.
     pub held: NanoUsd,
     /// Counted as spent after crashes, until reconciled.
     pub unreconciled: NanoUsd,
     /// Charged above the hold, because a provider reported more.
     pub overrun: NanoUsd,
+    /// Where the money stands since the journal began.
+    pub books: Books,
+    /// Whether the circuit breaker acts.
+    pub circuit_breaker: BreakerState,
+    /// The share of the fullest window that is spent, in parts of a million.
+    pub used_ppm: u64,
+    /// How often the circuit breaker went over since the rooms were built.
+    pub circuit_breaker_switches: u64,
+    /// Calls that wait until held money comes back.
+    pub waiting: u64,
+    /// Ceilings below the tenant whose counters are in use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ceilings: Vec<CeilingFigures>,
+}
+
+/// One ceiling below the tenant and what its counter says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CeilingFigures {
+    /// `domain`, `usecase`, `user` or `key`.
+    pub level: String,
+    /// Whose.
+    pub name: String,
+    /// Which kind of window.
+    pub window: Window,
+    /// Most money.
+    #[serde(rename = "limit_usd", skip_serializing_if = "Option::is_none")]
+    pub limit: Option<NanoUsd>,
+    /// Most tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_tokens: Option<u64>,
+    /// Settled.
+    #[serde(rename = "spent_usd")]
+    pub spent: NanoUsd,
+    /// Held.
+    #[serde(rename = "held_usd")]
+    pub held: NanoUsd,
+    /// Tokens used.
+    pub tokens: u64,
+    /// RFC 3339.
+    pub starts: String,
+    /// RFC 3339.
+    pub ends: String,
 }
 
 /// Counters.

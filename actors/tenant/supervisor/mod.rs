@@ -10,12 +10,12 @@ mod clearing;
 pub mod doors;
 pub mod exit;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub mod fold;
 mod latency;
 mod lineage;
 pub mod messages;
-mod opening;
+pub(crate) mod opening;
 #[cfg(test)]
 mod panic_tests;
 mod rooms;

@@ -1,7 +1,8 @@
 //! Opening a tenant: acquire, fold, reconcile what a crash left open. Off the arbiter, before any room exists.
 use super::fold::Fold;
 use super::lineage::{Derived, DerivedError};
-use crate::entry::Entry;
+use crate::budget::accounts::Accounts;
+use crate::entry::{Entry, HoldClosed};
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::journal::JournalError;
 use bailiwick_kernel::money::NanoUsd;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Opened {
     pub(super) belongings: Belongings,
     pub(super) fold: Fold,
+    pub(super) accounts: Accounts,
     pub(super) derived: Arc<Mutex<Derived>>,
 }
 
@@ -49,16 +51,28 @@ pub(super) async fn open(
     if !entries.is_empty() {
         belongings.journal.append(&entries).await.map_err(|error: JournalError| error.to_string())?;
     }
-    let fold = on_derived(Arc::clone(&derived), |derived| Ok(derived.catch_up()?.clone())).await?;
-    Ok(Opened { belongings, fold, derived })
+    let caught_up = |derived: &mut Derived| Ok((derived.catch_up()?.clone(), derived.accounts().clone()));
+    let (fold, accounts) = on_derived(Arc::clone(&derived), caught_up).await?;
+    Ok(Opened { belongings, fold, accounts, derived })
 }
 
 /// Entries that must stand in the journal before rooms may run.
-fn owed(fold: &Fold, policy: &PolicySnapshot, at_unix_ms: u64) -> Vec<Entry> {
+pub(crate) fn owed(fold: &Fold, policy: &PolicySnapshot, at_unix_ms: u64) -> Vec<Entry> {
     let mut entries = Vec::new();
-    if fold.ledger.escrow > NanoUsd::ZERO {
-        entries.push(Entry::Unreconciled { amount: fold.ledger.escrow, at_unix_ms });
+    let block = fold.ledger.open_block();
+    if block > NanoUsd::ZERO {
+        entries.push(Entry::Unreconciled { amount: block, at_unix_ms });
     }
+    // nobody knows whether the providers of these calls were paid
+    entries.extend(fold.ledger.open_holds.values().map(|hold| {
+        Entry::HoldClosed(Box::new(HoldClosed {
+            query_id: hold.query_id.clone(),
+            unreconciled: hold.amount,
+            scope: hold.scope.clone(),
+            admitted_unix_ms: hold.admitted_unix_ms,
+            at_unix_ms,
+        }))
+    }));
     let in_force = (policy.version.clone(), policy.digest.clone());
     if fold.policy.as_ref() != Some(&in_force) {
         entries.push(Entry::PolicyAdopted { version: in_force.0, digest: in_force.1, at_unix_ms });

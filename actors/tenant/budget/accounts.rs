@@ -1,0 +1,252 @@
+//! Who spent what, when: the accounts of one tenant, folded from its journal in quarters of an hour. Every time zone of
+//! today lies a whole number of quarters from UTC, so that any calendar's windows can be summed from them, also after the
+//! zone was changed. Pure.
+use super::windows::Stretch;
+use crate::entry::Entry;
+use bailiwick_kernel::limits::ACCOUNTS_MAX;
+use bailiwick_kernel::money::NanoUsd;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const QUARTER_MS: u64 = 900_000;
+/// Quarters kept for one account: 33 days of them, and more where they are not all used.
+const QUARTERS_MAX: usize = 33 * 96;
+
+/// Whose spending is counted.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Account {
+    /// The tenant's: everything.
+    Tenant,
+    /// Of questions that name this domain.
+    Domain(String),
+    /// Of questions that name this use case.
+    Usecase(String),
+    /// Of this user.
+    User(String),
+    /// Of this key, by its public id.
+    Key(String),
+}
+
+/// Which accounts one call belongs to, beside the tenant's.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Scope {
+    /// Domain the question names.
+    pub domain: Option<String>,
+    /// Use case the question names.
+    pub usecase: Option<String>,
+    /// User that asks, where the key names one.
+    pub user: Option<String>,
+    /// Key that asks.
+    pub key: Option<String>,
+}
+
+impl Scope {
+    /// The accounts, the tenant's first.
+    pub fn accounts(&self) -> impl Iterator<Item = Account> + '_ {
+        let of = |name: &Option<String>, account: fn(String) -> Account| name.clone().map(account);
+        let narrower = [
+            of(&self.domain, Account::Domain),
+            of(&self.usecase, Account::Usecase),
+            of(&self.user, Account::User),
+            of(&self.key, Account::Key),
+        ];
+        std::iter::once(Account::Tenant).chain(narrower.into_iter().flatten())
+    }
+}
+
+/// Money and tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Sum {
+    /// Money.
+    pub money: NanoUsd,
+    /// Tokens of prompts and answers.
+    pub tokens: u64,
+}
+
+impl Sum {
+    /// The sum, stopping at the largest amounts.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { money: self.money.saturating_add(other.money), tokens: self.tokens.saturating_add(other.tokens) }
+    }
+
+    /// The difference, stopping at nothing.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self { money: self.money.saturating_sub(other.money), tokens: self.tokens.saturating_sub(other.tokens) }
+    }
+}
+
+/// What one account spent, by quarter of an hour since the epoch.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct History(BTreeMap<u32, Sum>);
+
+impl History {
+    fn book(&mut self, sum: Sum, at_unix_ms: u64) {
+        let booked = self.0.entry(quarter(at_unix_ms)).or_default();
+        *booked = booked.plus(sum);
+        if self.0.len() > QUARTERS_MAX {
+            self.0.pop_first();
+        }
+    }
+
+    fn take_back(&mut self, sum: Sum, at_unix_ms: u64) {
+        if let Some(booked) = self.0.get_mut(&quarter(at_unix_ms)) {
+            *booked = booked.minus(sum);
+        }
+    }
+
+    fn within(&self, stretch: Stretch) -> Sum {
+        let quarters = quarter(stretch.starts_unix_ms)..quarter(stretch.ends_unix_ms.saturating_add(QUARTER_MS - 1));
+        self.0.range(quarters).fold(Sum::default(), |total, (_, sum)| total.plus(*sum))
+    }
+
+    fn last(&self) -> u32 {
+        self.0.last_key_value().map_or(0, |(quarter, _)| *quarter)
+    }
+}
+
+fn quarter(unix_ms: u64) -> u32 {
+    u32::try_from(unix_ms / QUARTER_MS).unwrap_or(u32::MAX)
+}
+
+/// All accounts of one tenant.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Accounts(BTreeMap<Account, History>);
+
+impl Accounts {
+    /// Accounts as they were saved.
+    #[must_use]
+    pub fn of(saved: impl IntoIterator<Item = (Account, History)>) -> Self {
+        Self(saved.into_iter().collect())
+    }
+
+    /// What one account spent, to be saved.
+    #[must_use]
+    pub fn history(&self, account: &Account) -> Option<&History> {
+        self.0.get(account)
+    }
+
+    /// True where the account is kept, or there is room for one more.
+    #[must_use]
+    pub fn may_keep(&self, account: &Account) -> bool {
+        self.0.len() < ACCOUNTS_MAX || self.0.contains_key(account)
+    }
+
+    /// Books a sum. Where there is no room for one more account, the one that has been quiet for longest makes room, if it
+    /// has been quiet for longer than any window; else the sum stays unbooked there, and whoever is limited by that
+    /// account is refused ([`Accounts::may_keep`]).
+    pub fn book(&mut self, account: &Account, sum: Sum, at_unix_ms: u64) {
+        if sum == Sum::default() {
+            return;
+        }
+        if !self.may_keep(account) {
+            self.forget_the_quietest(at_unix_ms);
+        }
+        if self.may_keep(account) {
+            self.0.entry(account.clone()).or_default().book(sum, at_unix_ms);
+        }
+    }
+
+    fn forget_the_quietest(&mut self, at_unix_ms: u64) {
+        let before = quarter(at_unix_ms).saturating_sub(u32::try_from(QUARTERS_MAX).unwrap_or(u32::MAX));
+        let quietest = self.0.iter().min_by_key(|(_, history)| history.last());
+        let quietest = quietest.filter(|(_, history)| history.last() < before).map(|(account, _)| account.clone());
+        if let Some(account) = quietest {
+            self.0.remove(&account);
+        }
+    }
+
+    /// Takes a sum back that was booked at this time and turned out not to have been spent.
+    pub fn take_back(&mut self, account: &Account, sum: Sum, at_unix_ms: u64) {
+        if let Some(history) = self.0.get_mut(account) {
+            history.take_back(sum, at_unix_ms);
+        }
+    }
+
+    /// What an account spent within a stretch.
+    #[must_use]
+    pub fn within(&self, account: &Account, stretch: Stretch) -> Sum {
+        self.0.get(account).map(|history| history.within(stretch)).unwrap_or_default()
+    }
+
+    /// Folds one entry in, and says which accounts it touched.
+    pub fn apply(&mut self, entry: &Entry) -> Vec<Account> {
+        let postings = postings(entry);
+        for posting in &postings {
+            self.book(&posting.account, posting.booked, posting.at_unix_ms);
+            self.take_back(&posting.account, posting.taken_back, posting.at_unix_ms);
+        }
+        postings.into_iter().map(|posting| posting.account).collect()
+    }
+}
+
+/// One change of one account.
+struct Posting {
+    account: Account,
+    booked: Sum,
+    taken_back: Sum,
+    at_unix_ms: u64,
+}
+
+impl Posting {
+    fn spent(account: Account, booked: Sum, at_unix_ms: u64) -> Self {
+        Self { account, booked, taken_back: Sum::default(), at_unix_ms }
+    }
+}
+
+/// True where an entry changes an account.
+#[must_use]
+pub fn concerns(entry: &Entry) -> bool {
+    matches!(
+        entry,
+        Entry::AnswerRecorded(_)
+            | Entry::ChargeAttributed(_)
+            | Entry::Unreconciled { .. }
+            | Entry::HoldClosed(_)
+            | Entry::Reconciled(_)
+    )
+}
+
+/// What an entry changes. A charge counts in the windows of the time its call was admitted: those that held for it.
+fn postings(entry: &Entry) -> Vec<Posting> {
+    let money = |money| Sum { money, tokens: 0 };
+    match entry {
+        Entry::AnswerRecorded(answer) => {
+            let tokens = answer.usage.prompt_tokens.saturating_add(answer.usage.completion_tokens);
+            let sum = Sum { money: answer.usage.cost, tokens };
+            let scope = Scope { user: answer.user_id.clone(), key: Some(answer.key_id.clone()), ..Scope::default() };
+            scope.accounts().map(|account| Posting::spent(account, sum, answer.admitted_unix_ms)).collect()
+        }
+        Entry::ChargeAttributed(charge) => {
+            let tokens = charge.prompt_tokens.saturating_add(charge.completion_tokens);
+            let sum = Sum { money: charge.charged, tokens };
+            let scope = Scope { domain: charge.domain.clone(), usecase: charge.usecase.clone(), ..Scope::default() };
+            let narrower = scope.accounts().skip(1);
+            narrower.map(|account| Posting::spent(account, sum, charge.admitted_unix_ms)).collect()
+        }
+        Entry::Unreconciled { amount, at_unix_ms } => {
+            vec![Posting::spent(Account::Tenant, money(*amount), *at_unix_ms)]
+        }
+        Entry::HoldClosed(closed) => {
+            let accounts = closed.scope.accounts();
+            accounts
+                .map(|account| Posting::spent(account, money(closed.unreconciled), closed.admitted_unix_ms))
+                .collect()
+        }
+        Entry::Reconciled(reconciled) => {
+            let mut postings = Vec::new();
+            for (lump, released) in reconciled.releases() {
+                postings.extend(lump.scope.accounts().map(|account| Posting {
+                    account,
+                    booked: Sum::default(),
+                    taken_back: money(released),
+                    at_unix_ms: lump.at_unix_ms,
+                }));
+            }
+            postings.push(Posting::spent(Account::Tenant, money(reconciled.beyond()), reconciled.at_unix_ms));
+            postings
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,160 @@
+//! How one call comes to its hold: weighed, made to wait where others hold what it needs, covered by a durable block or a
+//! durable record of its own, handed on.
+use super::actor::BudgetRoom;
+use super::hold::Hold;
+use super::rules::{Call, Cover, Fit, Made, TRY_AGAIN_MS, Weighed};
+use super::waiting::Waiting;
+use crate::entry::{Entry, HoldTaken};
+use crate::turn::{Funded, Grounded, Turn};
+use actix::prelude::*;
+use bailiwick_kernel::fabric::Appended;
+use bailiwick_kernel::journal::JournalError;
+use bailiwick_kernel::limits::{HOLD_WAIT_MS_MAX, MAILBOX_MAX};
+use bailiwick_kernel::mail::offer;
+use bailiwick_kernel::money::NanoUsd;
+use bailiwick_kernel::outcome::{Code, Rejection};
+
+/// A call with what it asks for.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) turn: Turn<Grounded>,
+    pub(super) call: Call,
+}
+
+impl BudgetRoom {
+    /// Weighs a call that has just come.
+    pub(super) fn fund(&mut self, caller: Caller, ctx: &mut Context<Self>) {
+        let now_unix_ms = self.clock.now_unix_ms();
+        match self.balance.weigh(&caller.call, now_unix_ms) {
+            Weighed::Refused(rejection) => caller.turn.refuse(rejection),
+            Weighed::MustWait(tight) => self.queue(caller, tight, now_unix_ms),
+            Weighed::Fits(fit) if self.line.stands_before(fit.keys()) => {
+                let tight = fit.keys().cloned().collect();
+                self.queue(caller, tight, now_unix_ms);
+            }
+            Weighed::Fits(fit) => self.hold(caller, fit, ctx),
+        }
+    }
+
+    fn queue(&mut self, caller: Caller, tight: Vec<super::counters::CounterKey>, now_unix_ms: u64) {
+        let patience = now_unix_ms.saturating_add(HOLD_WAIT_MS_MAX);
+        let until_unix_ms = caller.turn.case.deadline_unix_ms.min(patience);
+        if let Err(turned_away) = self.line.join(Waiting { call: caller, tight, until_unix_ms }) {
+            let detail = "too many calls of this tenant wait until money held by others comes back; try again shortly";
+            turned_away.call.turn.refuse(Rejection::retry_after(Code::Overloaded, detail, TRY_AGAIN_MS));
+        }
+    }
+
+    /// Lets those that wait try again, in their order.
+    pub(super) fn try_the_line_again(&mut self, ctx: &mut Context<Self>) {
+        if self.line.is_empty() {
+            return;
+        }
+        for Waiting { call: caller, until_unix_ms, .. } in self.line.take() {
+            if caller.turn.is_abandoned() {
+                continue; // nothing was held: dropping the turn ends it
+            }
+            let now_unix_ms = self.clock.now_unix_ms();
+            let tight = match self.balance.weigh(&caller.call, now_unix_ms) {
+                Weighed::Refused(rejection) => {
+                    caller.turn.refuse(rejection);
+                    continue;
+                }
+                Weighed::MustWait(tight) => tight,
+                Weighed::Fits(fit) if self.line.stands_before(fit.keys()) => fit.keys().cloned().collect(),
+                Weighed::Fits(fit) => {
+                    self.hold(caller, fit, ctx);
+                    continue;
+                }
+            };
+            // it fits: whoever stood in the line before stands in it now
+            let _full = self.line.join(Waiting { call: caller, tight, until_unix_ms });
+        }
+    }
+
+    /// Tells those that waited in vain.
+    pub(super) fn dismiss_the_late(&mut self) {
+        let held = self.balance.held();
+        for Waiting { call: caller, .. } in self.line.take_late(self.clock.now_unix_ms()) {
+            let detail = format!(
+                "holding money for this call: it fits the budget only when some of the {held} USD held by calls under way come back, and they did not in time; try again shortly"
+            );
+            caller.turn.refuse(Rejection::retry_after(Code::BudgetExceeded, detail, TRY_AGAIN_MS));
+        }
+    }
+
+    fn hold(&mut self, caller: Caller, fit: Fit, ctx: &mut Context<Self>) {
+        if self.parked.len() >= MAILBOX_MAX {
+            let detail = "too many calls of this tenant wait for their hold; try again shortly";
+            return caller.turn.refuse(Rejection::retry_after(Code::Overloaded, detail, 250));
+        }
+        let Caller { turn, call } = caller;
+        let Made { number, amount, cover } = self.balance.make(&fit, &call);
+        let hold = Hold::new(number, amount, fit.candidates, call.prompt_tokens, ctx.address().recipient());
+        let turn = turn.fund(hold);
+        match cover {
+            Cover::Covered => self.hand_on(turn),
+            Cover::Ahead(block) => {
+                self.hand_on(turn);
+                self.grow(block, ctx);
+            }
+            Cover::Grow(block) => {
+                self.parked.push_back(turn);
+                self.grow(block, ctx);
+            }
+            Cover::Record(taken) => self.record(turn, taken, ctx),
+        }
+    }
+
+    pub(super) fn hand_on(&self, turn: Turn<Funded>) {
+        if let Err((turn, undelivered)) = offer(&self.next, turn) {
+            turn.refuse(undelivered.into());
+        }
+    }
+
+    fn record(&mut self, turn: Turn<Funded>, taken: Box<HoldTaken>, ctx: &mut Context<Self>) {
+        let append = self.journal.append(&[Entry::HoldTaken(taken)]);
+        ctx.spawn(append.into_actor(self).map(move |appended, room, ctx| match appended {
+            Ok(_) => room.hand_on(turn),
+            Err(error) => {
+                tracing::error!(tenant = %room.journal.tenant(), %error, "a hold could not be made durable; the rooms are rebuilt");
+                ctx.stop();
+            }
+        }));
+    }
+
+    fn grow(&mut self, block: NanoUsd, ctx: &mut Context<Self>) {
+        if self.growing {
+            return;
+        }
+        self.growing = true;
+        let append = self.journal.append(&[Entry::EscrowTaken { block, at_unix_ms: self.clock.now_unix_ms() }]);
+        // charges that stand behind this record in the journal are taken from the new block
+        let before = self.balance.ledger.books.charged();
+        ctx.spawn(append.into_actor(self).map(move |appended, room, ctx| room.grown(block, before, appended, ctx)));
+    }
+
+    fn grown(
+        &mut self,
+        block: NanoUsd,
+        charged_before: NanoUsd,
+        appended: Result<Appended, JournalError>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.growing = false;
+        if let Err(error) = appended {
+            tracing::error!(tenant = %self.journal.tenant(), %error, "the escrow could not be made durable; the rooms are rebuilt");
+            return ctx.stop();
+        }
+        let since = self.balance.ledger.books.charged().saturating_sub(charged_before);
+        self.balance.escrowed(block.saturating_sub(since));
+        match self.balance.cover(self.clock.now_unix_ms()) {
+            Cover::Grow(block) => self.grow(block, ctx),
+            Cover::Covered | Cover::Ahead(_) | Cover::Record(_) => {
+                while let Some(turn) = self.parked.pop_front() {
+                    self.hand_on(turn);
+                }
+            }
+        }
+    }
+}
