@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub mod scene;
+pub mod till;
 pub mod upstream;
 pub mod wire;
 

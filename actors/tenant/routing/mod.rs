@@ -13,6 +13,7 @@ pub mod prompt;
 pub mod providers;
 mod relay;
 pub mod rules;
+pub mod standing;
 pub mod tokens;
 
 #[cfg(test)]

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 /// Failures in a row after which a provider rests.
 pub const FAILURES_TO_REST: u32 = 5;
+/// Outcomes remembered of one provider: one bit each.
+const OUTCOMES_KEPT: u32 = u32::BITS;
+/// Outcomes below which its share of failures says nothing.
+pub const OUTCOMES_TO_JUDGE: u32 = 16;
 /// How long it rests before one call may try it again.
 pub const REST_MS: u64 = 5_000;
 /// Longest wait before the first retry; doubles with each further one.
@@ -17,12 +21,39 @@ const BACKOFF_MAX_MS: u64 = 2_000;
 /// What this tenant knows of one provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Health {
-    /// Serves; this many calls in a row failed.
-    Serving { failures: u32 },
+    /// Serves.
+    Serving(Record),
     /// Rests until the given time; then one call may try it.
     Resting { until_unix_ms: u64 },
     /// One call is trying it; a second one may when that call has not come back by the given time.
     Trying { until_unix_ms: u64 },
+}
+
+/// How the last calls of one provider ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Record {
+    /// Failures in a row.
+    in_a_row: u32,
+    /// The last outcomes, newest lowest; a bit that is set is a failure.
+    outcomes: u32,
+    /// How many of them are known.
+    known: u32,
+}
+
+impl Record {
+    fn with(self, failed: bool) -> Self {
+        Self {
+            in_a_row: if failed { self.in_a_row.saturating_add(1) } else { 0 },
+            outcomes: self.outcomes << 1 | u32::from(failed),
+            known: self.known.saturating_add(1).min(OUTCOMES_KEPT),
+        }
+    }
+
+    /// Too many in a row, or half of all.
+    fn must_rest(self) -> bool {
+        let failures = self.outcomes.count_ones();
+        self.in_a_row >= FAILURES_TO_REST || (self.known >= OUTCOMES_TO_JUDGE && failures * 2 >= self.known)
+    }
 }
 
 /// Health of all providers as this tenant's own calls found it. One tenant's failures rest nobody else's provider.
@@ -40,7 +71,7 @@ impl HealthBook {
             return Ok(());
         };
         match *health {
-            Health::Serving { .. } => Ok(()),
+            Health::Serving(_) => Ok(()),
             Health::Resting { until_unix_ms } | Health::Trying { until_unix_ms } if until_unix_ms > now_unix_ms => {
                 Err(until_unix_ms.saturating_sub(now_unix_ms))
             }
@@ -53,18 +84,24 @@ impl HealthBook {
 
     /// The provider answered, if only with an error of the caller's making.
     pub fn note_alive(&mut self, provider: &str) {
-        self.0.remove(provider);
+        let record = match self.0.get(provider) {
+            Some(Health::Serving(record)) => record.with(false),
+            // it was tried and serves again: what was before the rest is forgotten
+            Some(Health::Resting { .. } | Health::Trying { .. }) | None => Record::default().with(false),
+        };
+        match self.0.get_mut(provider) {
+            Some(health) => *health = Health::Serving(record),
+            None => drop(self.0.insert(provider.to_owned(), Health::Serving(record))),
+        }
     }
 
     /// The provider failed in a way that may pass.
     pub fn note_failure(&mut self, provider: &str, now_unix_ms: u64) {
         let resting = Health::Resting { until_unix_ms: now_unix_ms.saturating_add(REST_MS) };
-        let health = self.0.entry(provider.to_owned()).or_insert(Health::Serving { failures: 0 });
+        let health = self.0.entry(provider.to_owned()).or_insert(Health::Serving(Record::default()));
         *health = match *health {
-            Health::Serving { failures } if failures.saturating_add(1) < FAILURES_TO_REST => {
-                Health::Serving { failures: failures.saturating_add(1) }
-            }
-            Health::Serving { .. } | Health::Trying { .. } => resting,
+            Health::Serving(record) if !record.with(true).must_rest() => Health::Serving(record.with(true)),
+            Health::Serving(_) | Health::Trying { .. } => resting,
             // a call that was under way when the rest began does not prolong it
             still @ Health::Resting { .. } => still,
         };
@@ -223,7 +260,7 @@ fn wait_before_retry(retried: u32, retry_after_ms: Option<u64>, random: u64) -> 
 
 fn resting(provider: &str, rest_ms: u64) -> Rejection {
     let detail = format!(
-        "calling a model: provider {provider} failed {FAILURES_TO_REST} times in a row and rests; try again later"
+        "calling a model: provider {provider} failed {FAILURES_TO_REST} times in a row, or half of its calls, and rests; try again later"
     );
     Rejection::retry_after(Code::UpstreamFailed, detail, rest_ms)
 }

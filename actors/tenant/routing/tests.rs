@@ -114,19 +114,31 @@ fn a_provider_that_fails_rests_even_alone_and_comes_back_by_one_call() {
     assert_eq!(book.admit("a", later + 1), Err(REST_MS - 1), "a failed try rests it again");
     assert_eq!(book.admit("a", later + REST_MS), Ok(()));
     book.note_alive("a");
-    assert_eq!(book, HealthBook::default());
+    assert_eq!([book.admit("a", later), book.admit("a", later)], [Ok(()), Ok(())], "it serves everybody again");
 }
 
 #[test]
-fn one_success_forgets_the_failures_before_it() {
+fn one_success_ends_the_row_of_failures() {
     let mut book = HealthBook::default();
-    for _ in 0..10 {
-        for _ in 1..FAILURES_TO_REST {
-            book.note_failure("a", START);
-        }
+    for _ in 0..2 {
+        (1..FAILURES_TO_REST).for_each(|_| book.note_failure("a", START));
         book.note_alive("a");
     }
     assert_eq!(book.admit("a", START), Ok(()));
+}
+
+#[test]
+fn a_provider_that_fails_half_of_its_calls_rests_though_never_long_in_a_row() {
+    let outcomes = |failures_of_four: u32, calls: u32| {
+        let mut book = HealthBook::default();
+        for call in 0..calls {
+            if call % 4 < failures_of_four { book.note_failure("a", START) } else { book.note_alive("a") }
+        }
+        book.admit("a", START)
+    };
+    assert_eq!(outcomes(1, 400), Ok(()), "a quarter is borne");
+    assert_eq!(outcomes(2, OUTCOMES_TO_JUDGE - 2), Ok(()), "too few to be judged by");
+    assert_eq!(outcomes(3, OUTCOMES_TO_JUDGE + 1), Err(REST_MS));
 }
 
 fn sovereignty(allowed: &[&str], forbidden: &[&str]) -> Sovereignty {

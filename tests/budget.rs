@@ -1,0 +1,123 @@
+//! A budget is a ceiling: whatever the number of connections, with and without `max_tokens`, whole and streamed, on a fast
+//! and on a slow model server, exactly what the budget is worth is served; and what a crash leaves open can be settled.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+mod support;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use support::House;
+use support::till::{Till, house_paying};
+
+const CONNECTIONS: usize = 64;
+const REQUESTS: u64 = 2_000;
+/// One dollar: a hundred answers.
+const BUDGET: &str = "  monthly_limit_usd: 1\n  daily_limit_usd: 1\n";
+
+/// A prompt that counts for a hundred tokens, as the model server says it does.
+fn body(max_tokens: Option<u32>, stream: bool) -> Value {
+    let mut body = json!({"model": "fake-model", "stream": stream,
+        "messages": [{"role": "user", "content": format!("{}sit amet", "lorem ipsum dolor ".repeat(22))}]});
+    if let Some(max_tokens) = max_tokens {
+        body["max_tokens"] = json!(max_tokens);
+    }
+    body
+}
+
+/// Sends the same request over and over on many connections; counts what came back by status.
+async fn flood(house: &House, key: &str, body: Value, requests: u64) -> BTreeMap<u16, u64> {
+    let left = Arc::new(AtomicU64::new(requests));
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let (http, url) = (house.http.clone(), format!("{}/v1/chat/completions", house.url));
+            let (key, body, left) = (key.to_owned(), body.clone(), Arc::clone(&left));
+            tokio::spawn(async move {
+                let mut seen = BTreeMap::new();
+                while left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+                    let answer = http.post(&url).bearer_auth(&key).json(&body).send().await.unwrap();
+                    let status = answer.status().as_u16();
+                    let text = answer.text().await.unwrap();
+                    if status != 200 {
+                        assert!(text.contains("budget_exceeded"), "{status} {text}");
+                    }
+                    *seen.entry(status).or_insert(0) += 1;
+                }
+                seen
+            })
+        })
+        .collect();
+    let mut all = BTreeMap::new();
+    for task in tasks {
+        for (status, count) in task.await.unwrap() {
+            *all.entry(status).or_insert(0) += count;
+        }
+    }
+    all
+}
+
+async fn exactly_a_hundred(delay: Duration, max_tokens: Option<u32>, stream: bool) {
+    let till = Till::start(delay).await;
+    let (_folder, house) = house_paying(till.port, BUDGET);
+    let key = house.key("default", "owner").await;
+    let seen = flood(&house, &key, body(max_tokens, stream), REQUESTS).await;
+    let what = format!("{delay:?}, max_tokens {max_tokens:?}, stream {stream}: {seen:?}");
+    assert_eq!(till.billed(), 100, "{what}");
+    assert_eq!(seen[&200], 100, "{what}");
+    assert_eq!(seen.values().sum::<u64>(), REQUESTS, "{what}");
+    let budget = house.usage(&key).await["budget"].clone();
+    assert_eq!((&budget["spent_day"], &budget["held"], &budget["overrun"]), (&json!("1"), &json!("0"), &json!("0")));
+    // the key stays shut
+    let after = flood(&house, &key, body(max_tokens, stream), 64).await;
+    assert_eq!((after.get(&200), till.billed()), (None, 100), "{what}");
+}
+
+#[tokio::test]
+async fn a_fast_model_serves_exactly_what_the_budget_is_worth() {
+    for stream in [false, true] {
+        for max_tokens in [Some(200), None] {
+            exactly_a_hundred(Duration::ZERO, max_tokens, stream).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_model_serves_exactly_what_the_budget_is_worth() {
+    for stream in [false, true] {
+        for max_tokens in [Some(200), None] {
+            exactly_a_hundred(Duration::from_millis(500), max_tokens, stream).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn strict_holds_serve_as_much() {
+    let till = Till::start(Duration::ZERO).await;
+    let (_folder, house) = house_paying(till.port, &format!("{BUDGET}  holds: strict\n"));
+    let key = house.key("default", "owner").await;
+    let seen = flood(&house, &key, body(None, false), 500).await;
+    assert_eq!((till.billed(), seen[&200]), (100, 100));
+    assert_eq!(house.usage(&key).await["budget"]["spent_day"], "1");
+}
+
+#[tokio::test]
+async fn a_users_ceiling_stops_that_user_alone() {
+    let till = Till::start(Duration::ZERO).await;
+    let budget = format!("{BUDGET}  ceilings:\n    - {{level: key, name: \"*\", window: day, limit_usd: \"0.10\"}}\n");
+    let (_folder, house) = house_paying(till.port, &budget);
+    let (one, other) = (house.key("default", "owner").await, house.key("default", "operator").await);
+    let seen = flood(&house, &one, body(Some(200), false), 100).await;
+    assert_eq!((seen[&200], till.billed()), (10, 10));
+    let (status, _) = house.call(Method::POST, "/v1/chat/completions", &other, Some(body(Some(200), false))).await;
+    assert_eq!(status, 200, "the other key has an allowance of its own");
+    let ceilings = house.usage(&one).await["budget"]["ceilings"].clone();
+    let spent: Vec<_> = ceilings.as_array().unwrap().iter().map(|ceiling| ceiling["spent_usd"].clone()).collect();
+    assert!(spent.contains(&json!("0.1")) && spent.contains(&json!("0.01")), "{ceilings}");
+}
