@@ -8,6 +8,7 @@ mod contradictions;
 mod findings;
 pub mod guard;
 pub mod hosts;
+pub mod levels;
 pub mod parse;
 pub mod patterns;
 pub mod places;
