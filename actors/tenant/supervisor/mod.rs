@@ -18,6 +18,9 @@ pub mod messages;
 mod opening;
 #[cfg(test)]
 mod panic_tests;
+pub mod places;
+#[cfg(test)]
+mod places_tests;
 mod rooms;
 pub mod rules;
 #[cfg(test)]
