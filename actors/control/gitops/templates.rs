@@ -55,7 +55,8 @@ pub fn record(record: &TenantFile) -> String {
 }
 
 fn quotas(quotas: &Quotas) -> String {
-    let figure = |key: &str, value: Option<String>| value.map(|value| format!("  {key}: {value}\n")).unwrap_or_default();
+    let figure =
+        |key: &str, value: Option<String>| value.map(|value| format!("  {key}: {value}\n")).unwrap_or_default();
     let limits = quotas.limits.iter().map(limit).collect::<String>();
     [
         figure("max_requests_per_hour", Some(quotas.max_requests_per_hour.to_string())),

@@ -102,8 +102,8 @@ fn many_limits() -> Quotas {
     let per_hour = |level, name, amount| LevelLimit { max_requests_per_hour: Some(amount), ..limit(level, name) };
     let per_minute = |level, name, amount| LevelLimit { max_requests_per_minute: Some(amount), ..limit(level, name) };
     let limits = vec![
-        per_hour(Level::Domain, "hr", 700),
-        per_minute(Level::Domain, "*", 31),
+        per_hour(Level::Domain, "hr", 400),
+        per_minute(Level::Domain, "*", 14),
         per_minute(Level::Usecase, "*", 15),
         LevelLimit { max_requests_per_minute: Some(17), ..per_hour(Level::User, "*", 399) },
         per_minute(Level::Key, "*", 13),
@@ -225,7 +225,10 @@ fn a_refusal_at_one_level_counts_at_no_other() {
         let refused = rates.take(&one.scope(), START_NS, 1).unwrap_err();
         assert_eq!(refused.level(), Some(Level::Key));
     }
-    assert!(rates.take(&other.scope(), START_NS, 1).is_ok(), "twenty refusals have used up nothing of the tenant's ten");
+    assert!(
+        rates.take(&other.scope(), START_NS, 1).is_ok(),
+        "twenty refusals have used up nothing of the tenant's ten"
+    );
 }
 
 #[test]
@@ -262,10 +265,7 @@ fn refusals_name_the_level_and_what_to_do() {
     let tenant = Quotas { max_tokens_per_minute: Some(100), ..quotas(1, vec![]) };
     let rejection = told(&tenant, 100);
     assert_eq!((rejection.code, rejection.retry_after_ms), (Code::RateLimited, Some(60_000)));
-    assert_eq!(
-        rejection.detail,
-        "this tenant's quota of 100 tokens per minute is used up; the next fits in 60000 ms"
-    );
+    assert_eq!(rejection.detail, "this tenant's quota of 100 tokens per minute is used up; the next fits in 60000 ms");
     let rejection = told(&tenant, 101);
     assert_eq!((rejection.code, rejection.retry_after_ms), (Code::QuotaExceeded, None), "no wait helps");
     let user = LevelLimit { max_tokens_per_minute: Some(7), ..limit(Level::User, "*") };

@@ -3,8 +3,8 @@ use super::corpus::{Corpus, NotServed};
 use super::indexer::{self, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
-    AdoptRules, CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate, Rejudge, RemoveDocument,
-    ShowDocument,
+    AdoptRules, CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate, Rejudge,
+    RemoveDocument, ShowDocument,
 };
 use super::parse::Sandbox;
 use super::pools::{Pools, off_the_arbiter};

@@ -107,7 +107,8 @@ impl Desk {
         let policy = self.corpus.policy.load_full();
         let deciding = Arc::clone(&truth);
         let decided =
-            off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared, reserved)).await;
+            off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared, reserved))
+                .await;
         let decided = match decided.and_then(|decided| Ok(decided?)) {
             Ok(decided) => decided,
             Err(rejection) => {

@@ -85,8 +85,7 @@ pub fn arrive(
         let intake = match intake(&document, &policy.sovereignty) {
             Ok(intake) => intake,
             Err(rejection) => {
-                let (id, title) =
-                    (document.id.unwrap_or_default(), document.title.unwrap_or_default());
+                let (id, title) = (document.id.unwrap_or_default(), document.title.unwrap_or_default());
                 arrivals.push(Err(Failed { id, title, rejection }));
                 continue;
             }

@@ -50,9 +50,8 @@ pub struct Permit {
 
 impl Ceilings {
     fn of(quotas: &Quotas) -> Self {
-        let limit = |limit: &LevelLimit| {
-            Some((limit.level, Box::from(limit.name.as_str()), limit.max_concurrent_requests?))
-        };
+        let limit =
+            |limit: &LevelLimit| Some((limit.level, Box::from(limit.name.as_str()), limit.max_concurrent_requests?));
         let limits: Vec<(Level, Box<str>, u32)> = quotas.limits.iter().filter_map(limit).collect();
         let is_limited = |level: &Level| limits.iter().any(|(limited, ..)| limited == level);
         let levels = Level::ALL.into_iter().filter(is_limited).collect();
