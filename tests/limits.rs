@@ -58,7 +58,7 @@ const LIMITED: &str = "  max_requests_per_hour: 100000
   limits:
     - level: key
       name: \"*\"
-      max_requests_per_minute: 5
+      max_requests_per_hour: 5
     - {level: domain, name: hr, max_requests_per_hour: 2}
 ";
 
@@ -82,11 +82,11 @@ async fn every_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
         let answer = post(&house, path, &key, body).await;
         assert_eq!(answer.status(), 200, "{path}");
         let (limit, remaining, reset) = figures(&answer);
-        // a cell comes back every twelve seconds
-        let back = begun.elapsed().as_secs() / 12;
+        // one comes back every twelve minutes
+        let back = begun.elapsed().as_secs() / 720;
         assert_eq!(limit, 5, "{path} tells of the tightest limit");
         assert!((5 - taken..=5 - taken + back).contains(&remaining), "{path}: {remaining} left after {taken}");
-        assert!((1..=taken * 12_000).contains(&duration_ms(reset)), "{path}: {reset}");
+        assert!((1..=taken * 720_000).contains(&duration_ms(reset)), "{path}: {reset}");
         answer.bytes().await.unwrap();
     }
 
@@ -94,10 +94,10 @@ async fn every_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
         let refused = post(&house, path, &key, body).await;
         assert_eq!(refused.status(), 429, "{path}");
         let wait_s: u64 = header(&refused, "retry-after").unwrap().parse().unwrap();
-        assert!((1..=12).contains(&wait_s), "one of five a minute, not {wait_s} s");
+        assert!((1..=720).contains(&wait_s), "one of five an hour, not {wait_s} s");
         let (limit, remaining, reset) = figures(&refused);
         assert_eq!((limit, remaining), (5, 0));
-        assert!(duration_ms(reset) > 4 * 12_000 - 1, "all five are back a whole lot later: {reset}");
+        assert!(duration_ms(reset) > 4 * 720_000, "all five are back a whole lot later: {reset}");
         let body: Value = refused.json().await.unwrap();
         let (code, detail) = match path {
             "/v1/ask" => (&body["code"], &body["detail"]),
@@ -107,7 +107,7 @@ async fn every_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
             }
         };
         assert_eq!(code, "rate_limited");
-        assert!(detail.as_str().unwrap().starts_with("the limit of 5 requests per minute of key"), "{detail}");
+        assert!(detail.as_str().unwrap().starts_with("the limit of 5 requests per hour of key"), "{detail}");
     }
 
     // another key has its own five; the domain's two an hour hold for both
@@ -133,7 +133,7 @@ async fn every_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
 
 #[tokio::test]
 async fn whoever_waits_as_long_as_was_said_is_admitted() {
-    let (_folder, house) = house(&LIMITED.replace("max_requests_per_minute: 5\n", "max_requests_per_minute: 30\n"));
+    let (_folder, house) = house(&LIMITED.replace("max_requests_per_hour: 5\n", "max_requests_per_minute: 30\n"));
     let key = house.key("default", "operator").await;
     let ask = async || post(&house, "/v1/search", &key, json!({"query": QUESTION})).await;
     let refused =
