@@ -81,3 +81,7 @@ impl LevelLimit {
 pub fn bytes_of_gb(gigabytes: f64) -> u64 {
     (gigabytes * 1e9).round() as u64
 }
+
+#[cfg(test)]
+#[path = "quotas_tests.rs"]
+mod tests;

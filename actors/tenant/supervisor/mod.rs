@@ -13,6 +13,8 @@ pub mod exit;
 mod fixtures;
 pub mod fold;
 mod latency;
+#[cfg(test)]
+mod limit_tests;
 mod lineage;
 pub mod messages;
 mod opening;
