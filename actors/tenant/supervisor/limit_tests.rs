@@ -70,17 +70,19 @@ async fn the_tightest_limit_is_told_and_levels_refuse_for_themselves() {
     assert_eq!(ask(Some("legal")).await, (None, Some((100_000, 99_997))), "the refusal was counted nowhere");
 }
 
+/// Two requests of each key at a time, of a model that waits for its release.
+fn two_at_a_time(texts: &mut FileTexts) {
+    metered(texts);
+    quotas("  limits:\n    - {level: key, name: \"*\", max_concurrent_requests: 2}\n")(texts);
+}
+
 #[actix_rt::test]
-async fn places_come_back_from_answers_and_from_rooms_that_die() {
+async fn places_come_back_with_the_answers() {
     let stage = Stage::new();
-    let limited = |texts: &mut FileTexts| {
-        metered(texts);
-        quotas("  limits:\n    - {level: key, name: \"*\", max_concurrent_requests: 2}\n")(texts);
-    };
-    let tenant = stage.start(1, &policy("default", limited));
+    let tenant = stage.start(1, &policy("default", two_at_a_time));
     for round in 1..=2 {
         let in_flight = [tenant.knock(chat("one")), tenant.knock(chat("two"))];
-        stage.meter.called(round * 2).await;
+        in_time("both are called", stage.meter.called(round * 2)).await;
         let refused = tenant.knock(chat("three")).reply().await.unwrap_err();
         assert_eq!((refused.code, refused.retry_after_ms), (Code::RateLimited, Some(100)));
         assert!(refused.detail.starts_with("2 requests of key \"key\" are in flight"), "{refused}");
@@ -89,12 +91,20 @@ async fn places_come_back_from_answers_and_from_rooms_that_die() {
             assert!(matches!(awaiting.reply().await, Ok(Reply::Completion(_))));
         }
     }
-    // both wait in the mailbox of a room that dies before it comes to them
+}
+
+#[actix_rt::test]
+async fn places_come_back_from_a_room_that_dies() {
+    let stage = Stage::new();
+    let tenant = stage.start(1, &policy("default", two_at_a_time));
+    tenant.figures().await.unwrap();
     for restarts in 1..=3 {
+        // both stand in the budget's mailbox before it runs: the holds wait for their escrow when the room panics
         let lost = [tenant.knock(chat("one")), tenant.knock(chat("two"))];
         assert!(tenant.provoke("budget").await);
         for awaiting in lost {
-            assert_eq!(awaiting.reply().await.unwrap_err().code, Code::Lost);
+            let lost = in_time("the turn is lost", awaiting.reply()).await;
+            assert_eq!(lost.unwrap_err().code, Code::Lost);
         }
         eventually("the rooms are rebuilt", async || {
             let view = tenant.view().await;
