@@ -83,8 +83,12 @@ async fn places_come_back_with_the_answers() {
     for round in 1..=2 {
         let in_flight = [tenant.knock(chat("one")), tenant.knock(chat("two"))];
         in_time("both are called", stage.meter.called(round * 2)).await;
-        let refused = tenant.knock(chat("three")).reply().await.unwrap_err();
+        let third = tenant.knock(chat("three"));
+        let sheet = third.rates();
+        let refused = third.reply().await.unwrap_err();
         assert_eq!((refused.code, refused.retry_after_ms), (Code::RateLimited, Some(100)));
+        let remaining = sheet.read().requests.map(|figure| figure.remaining);
+        assert_eq!(remaining, Some(100_000 - 2 * round), "without a place it counts as no request");
         assert!(refused.detail.starts_with("2 requests of key \"key\" are in flight"), "{refused}");
         stage.meter.release(2);
         for awaiting in in_flight {
