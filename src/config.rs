@@ -127,6 +127,10 @@ pub struct Provider {
     /// Calls in flight at most, over all tenants.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
+    /// Calls a minute at most, over all tenants; no limit where absent. A call waits for its turn within its deadline,
+    /// or goes to the next candidate.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
     /// Milliseconds after which a call is given up.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
@@ -363,6 +367,7 @@ fn extractive() -> ProviderEntry {
         api_key: None,
         region: String::new(),
         concurrency: EXTRACTIVE_CONCURRENCY,
+        requests_per_minute: None,
         timeout_ms: EXTRACTIVE_TIMEOUT_MS,
         retries: 0,
         prices: BTreeMap::new(),
@@ -420,6 +425,9 @@ impl Provider {
         if self.region.trim().is_empty() || self.concurrency == 0 || self.timeout_ms == 0 {
             return Err(String::from("region may not be empty, concurrency and timeout_ms may not be 0"));
         }
+        if self.requests_per_minute == Some(0) {
+            return Err(String::from("requests_per_minute may not be 0; leave it out for no limit"));
+        }
         self.priced().map(|_prices| ())
     }
 
@@ -446,6 +454,7 @@ impl Provider {
             api_key,
             region: self.region.clone(),
             concurrency: self.concurrency,
+            requests_per_minute: self.requests_per_minute,
             timeout_ms: self.timeout_ms,
             retries: self.retries,
             prices,

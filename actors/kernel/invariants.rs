@@ -23,5 +23,14 @@ pub const POL1: Invariant = Invariant { id: "POL1", promise: "only a cleared tur
 pub const IDX1: Invariant =
     Invariant { id: "IDX1", promise: "every searchable chunk was admitted by the guard in force" };
 
+/// A rate admits no more than it says, at any level.
+pub const LIM1: Invariant = Invariant {
+    id: "LIM1",
+    promise: "in every time T admitted <= amount + amount * T / window; a refusal at one level counts at none",
+};
+/// A storage quota is never passed.
+pub const STO1: Invariant =
+    Invariant { id: "STO1", promise: "kept + reserved <= ceiling, at every level; at rest nothing is reserved" };
+
 /// All of them, for the documentation and the tests that walk the catalogue.
-pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1];
+pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, LIM1, STO1];

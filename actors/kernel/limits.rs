@@ -2,6 +2,8 @@
 
 /// Longest question in characters.
 pub const QUESTION_CHARS_MAX: usize = 10_000;
+/// Domains, use cases, users and keys of one tenant that are counted by name under one kind of limit at the same time.
+pub const COUNTED_MEMBERS_MAX: usize = 4_096;
 /// Passages given to a model, at most.
 pub const TOP_K_MAX: usize = 100;
 /// Passages given to a model, unless the caller says otherwise.

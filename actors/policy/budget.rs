@@ -2,6 +2,7 @@
 //! them.
 use crate::findings::{Findings, Source};
 use crate::levels::Level;
+use crate::quotas::EVERY_MEMBER;
 use crate::schema::RouterFile;
 use bailiwick_kernel::limits::{CEILINGS_MAX, NAME_CHARS_MAX};
 use bailiwick_kernel::money::NanoUsd;
@@ -96,11 +97,8 @@ pub struct CeilingRule {
     pub limit_tokens: Option<u64>,
 }
 
-/// The name of a ceiling that counts everyone apart.
-pub const EVERYONE: &str = "*";
-
 fn everyone() -> String {
-    EVERYONE.to_owned()
+    EVERY_MEMBER.to_owned()
 }
 
 /// `budget.circuit_breaker` of `router.yaml`.

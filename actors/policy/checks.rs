@@ -2,11 +2,13 @@
 use crate::budget;
 use crate::findings::{Findings, Source};
 use crate::guard::Guard;
+use crate::levels::Level;
 use crate::parse::advice;
 use crate::patterns;
+use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use bailiwick_kernel::limits::{TENANT_NAME_CHARS_MAX, TOP_K_MAX};
+use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
 
@@ -44,22 +46,83 @@ pub(crate) fn tenant(source: &Source<TenantFile>, folder_name: &str, findings: &
     if let Some(problem) = region_problem(&file.config.region) {
         findings.refuse(source, "config.region", problem);
     }
-    let quotas = &file.quotas;
-    findings.positive(source, "quotas.max_requests_per_hour", quotas.max_requests_per_hour.into());
-    findings.positive(source, "quotas.max_concurrent_requests", quotas.max_concurrent_requests.into());
-    if !quotas.max_storage_gb.is_finite() || quotas.max_storage_gb < 0.0 {
-        findings.refuse(
-            source,
-            "quotas.max_storage_gb",
-            format!("{} is no size: write gigabytes, 0 or more", quotas.max_storage_gb),
-        );
-    }
+    quotas(source, findings);
     if !file.metadata.contact_email.contains('@') {
         findings.refuse(source, "metadata.contact_email", "this is no mail address: write one with an @");
     }
     let times = [("created_at", file.created_at.as_deref()), ("updated_at", file.updated_at.as_deref())];
     let times = times.map(|(path, text)| text.and_then(|text| time(source, path, text, findings)));
     ordered(source, "updated_at", times, findings);
+}
+
+fn quotas(source: &Source<TenantFile>, findings: &mut Findings) {
+    let quotas = &source.value.quotas;
+    findings.positive(source, "quotas.max_requests_per_hour", quotas.max_requests_per_hour.into());
+    findings.positive(source, "quotas.max_concurrent_requests", quotas.max_concurrent_requests.into());
+    optional(source, "quotas.max_requests_per_minute", quotas.max_requests_per_minute.map(u64::from), findings);
+    optional(source, "quotas.max_tokens_per_minute", quotas.max_tokens_per_minute, findings);
+    size(source, "quotas.max_storage_gb", quotas.max_storage_gb, findings);
+    if quotas.limits.len() > LIMITS_MAX {
+        let problem = format!("{} limits are too many: write at most {LIMITS_MAX}", quotas.limits.len());
+        return findings.refuse(source, "quotas.limits", problem);
+    }
+    let mut seen = BTreeSet::new();
+    for (index, limit) in quotas.limits.iter().enumerate() {
+        let path = format!("quotas.limits[{index}]");
+        level_limit(source, &path, limit, findings);
+        if !seen.insert((limit.level, limit.name.as_str())) {
+            let problem =
+                format!("the {} {:?} stands here twice: keep one, with all its figures", limit.level, limit.name);
+            findings.refuse(source, &format!("{path}.name"), problem);
+        }
+    }
+}
+
+fn level_limit(source: &Source<TenantFile>, path: &str, limit: &LevelLimit, findings: &mut Findings) {
+    findings.written(source, &format!("{path}.name"), &limit.name);
+    if limit.name.chars().count() > NAME_CHARS_MAX {
+        findings.refuse(
+            source,
+            &format!("{path}.name"),
+            format!("the name is longer than {NAME_CHARS_MAX} characters, and no member's is: shorten it"),
+        );
+    }
+    let counts = [
+        ("max_requests_per_hour", limit.max_requests_per_hour.map(u64::from)),
+        ("max_requests_per_minute", limit.max_requests_per_minute.map(u64::from)),
+        ("max_tokens_per_minute", limit.max_tokens_per_minute),
+        ("max_concurrent_requests", limit.max_concurrent_requests.map(u64::from)),
+    ];
+    for (key, count) in counts {
+        optional(source, &format!("{path}.{key}"), count, findings);
+    }
+    let storage = format!("{path}.max_storage_gb");
+    match limit.max_storage_gb {
+        Some(_) if matches!(limit.level, Level::User | Level::Key) => {
+            let problem = format!(
+                "a document belongs to a domain and a use case, not to a {}: set this at one of those levels",
+                limit.level
+            );
+            findings.refuse(source, &storage, problem);
+        }
+        Some(gigabytes) => size(source, &storage, gigabytes, findings),
+        None if counts.iter().all(|(_, count)| count.is_none()) => {
+            findings.refuse(source, &format!("{path}.level"), "this limits nothing: give it a figure or remove it");
+        }
+        None => {}
+    }
+}
+
+fn optional(source: &Source<TenantFile>, path: &str, count: Option<u64>, findings: &mut Findings) {
+    if let Some(count) = count {
+        findings.positive(source, path, count);
+    }
+}
+
+fn size(source: &Source<TenantFile>, path: &str, gigabytes: f64, findings: &mut Findings) {
+    if !gigabytes.is_finite() || gigabytes < 0.0 {
+        findings.refuse(source, path, format!("{gigabytes} is no size: write gigabytes, 0 or more"));
+    }
 }
 
 pub(crate) fn belongs<T>(source: &Source<T>, tenant_id: &str, folder_name: &str, findings: &mut Findings) {

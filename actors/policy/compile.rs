@@ -157,6 +157,7 @@ impl Files {
     fn check(&self, folder_name: &str, findings: &mut Findings) -> Option<Compiled> {
         if let Some(tenant) = &self.tenant {
             checks::tenant(tenant, folder_name, findings);
+            contradictions::quotas(tenant, findings);
         }
         if let Some(evaluation) = &self.evaluation {
             checks::head(evaluation, folder_name, findings);

@@ -1,6 +1,7 @@
 //! Numbers that cannot all be meant: found before production finds them, said as warnings, refused by nobody.
 use crate::budget;
 use crate::findings::{Findings, Source};
+use crate::quotas::EVERY_MEMBER;
 use crate::schema::*;
 use bailiwick_kernel::money::NanoUsd;
 
@@ -60,6 +61,90 @@ fn cost(source: &Source<RouterFile>, path: &str, route: &Route, findings: &mut F
         route.max_tokens
     );
     findings.warn(source, &format!("{path}.max_tokens"), problem);
+}
+
+/// Contradictions within the quotas of the registry record: a figure that is never reached because a wider one refuses
+/// first.
+pub(crate) fn quotas(source: &Source<TenantFile>, findings: &mut Findings) {
+    let quotas = &source.value.quotas;
+    minute(source, "quotas", Some(quotas.max_requests_per_hour), quotas.max_requests_per_minute, findings);
+    for (index, limit) in quotas.limits.iter().enumerate() {
+        let path = format!("quotas.limits[{index}]");
+        minute(source, &path, limit.max_requests_per_hour, limit.max_requests_per_minute, findings);
+        let of_tenant = figures(
+            [Some(quotas.max_requests_per_hour), quotas.max_requests_per_minute, Some(quotas.max_concurrent_requests)],
+            quotas.max_tokens_per_minute,
+            Some(quotas.max_storage_gb),
+        );
+        unreachable(source, &path, limit, &of_tenant, "the tenant's own", findings);
+        let every = quotas.limits.iter().find(|other| other.level == limit.level && other.name == EVERY_MEMBER);
+        if let Some(every) = every.filter(|_| limit.name != EVERY_MEMBER) {
+            unreachable(source, &path, limit, &figures_of(every), "the one of every member", findings);
+        }
+    }
+}
+
+/// A minute that allows more than its hour never comes to its end.
+fn minute(
+    source: &Source<TenantFile>,
+    path: &str,
+    per_hour: Option<u32>,
+    per_minute: Option<u32>,
+    findings: &mut Findings,
+) {
+    if let (Some(per_hour), Some(per_minute)) = (per_hour, per_minute)
+        && per_minute > per_hour
+    {
+        let problem = format!(
+            "{per_minute} a minute are above the {per_hour} of an hour and never reached: lower the minute or raise the hour"
+        );
+        findings.warn(source, &format!("{path}.max_requests_per_minute"), problem);
+    }
+}
+
+/// The figures of a limit by their keys, as they compare.
+type Figures = [(&'static str, Option<f64>); 5];
+
+fn figures(counts: [Option<u32>; 3], tokens_per_minute: Option<u64>, storage_gb: Option<f64>) -> Figures {
+    let [per_hour, per_minute, concurrent] = counts.map(|count| count.map(f64::from));
+    #[expect(clippy::cast_precision_loss, reason = "figures this large compare the same but for one in 2⁵³")]
+    let tokens = tokens_per_minute.map(|tokens| tokens as f64);
+    [
+        ("max_requests_per_hour", per_hour),
+        ("max_requests_per_minute", per_minute),
+        ("max_tokens_per_minute", tokens),
+        ("max_concurrent_requests", concurrent),
+        ("max_storage_gb", storage_gb),
+    ]
+}
+
+fn figures_of(limit: &LevelLimit) -> Figures {
+    figures(
+        [limit.max_requests_per_hour, limit.max_requests_per_minute, limit.max_concurrent_requests],
+        limit.max_tokens_per_minute,
+        limit.max_storage_gb,
+    )
+}
+
+fn unreachable(
+    source: &Source<TenantFile>,
+    path: &str,
+    limit: &LevelLimit,
+    wider: &Figures,
+    whose: &str,
+    findings: &mut Findings,
+) {
+    for ((key, narrow), (_, wide)) in figures_of(limit).into_iter().zip(wider) {
+        if let (Some(narrow), Some(wide)) = (narrow, *wide)
+            && narrow > wide
+        {
+            let problem = format!(
+                "{narrow} of the {} {:?} is above {whose} {wide}, which refuses first: lower it",
+                limit.level, limit.name
+            );
+            findings.warn(source, &format!("{path}.{key}"), problem);
+        }
+    }
 }
 
 /// Contradictions between the registry record and the other files.

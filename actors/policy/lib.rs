@@ -13,6 +13,7 @@ pub mod levels;
 pub mod parse;
 pub mod patterns;
 pub mod places;
+pub mod quotas;
 pub mod schema;
 pub mod schemas;
 pub mod sovereignty;

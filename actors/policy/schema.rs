@@ -1,6 +1,7 @@
 //! The files of `tenants/<tenant>/` (contract §4), field names exactly as in the specification. Unknown keys are
 //! refused everywhere.
-pub use crate::budget::{BreakerAction, BudgetBreaker, BudgetRules, CeilingRule, EVERYONE, HoldRecords, Window};
+pub use crate::budget::{BreakerAction, BudgetBreaker, BudgetRules, CeilingRule, HoldRecords, Window};
+pub use crate::quotas::{LevelLimit, Quotas};
 use bailiwick_kernel::money::NanoUsd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,20 +83,6 @@ pub struct TenantConfig {
     /// Encryption class.
     #[serde(default)]
     pub encryption: Encryption,
-}
-
-/// `quotas` of `tenant.yaml`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Quotas {
-    /// Requests per hour.
-    pub max_requests_per_hour: u32,
-    /// Requests in flight.
-    pub max_concurrent_requests: u32,
-    /// US dollars per month.
-    pub max_cost_per_month: NanoUsd,
-    /// Gigabytes (10⁹ bytes) of documents.
-    pub max_storage_gb: f64,
 }
 
 /// `metadata` of `tenant.yaml`.

@@ -42,6 +42,8 @@ pub struct ProviderEntry {
     pub region: String,
     /// Calls in flight at most, over all tenants.
     pub concurrency: usize,
+    /// Calls a minute at most, over all tenants; no limit where absent.
+    pub requests_per_minute: Option<u32>,
     /// A call that takes longer is given up.
     pub timeout_ms: u64,
     /// Tries after the first, on failures that may pass.

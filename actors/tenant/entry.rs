@@ -1,5 +1,5 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
-use crate::budget::accounts::Scope;
+use crate::budget::accounts::Spender;
 use crate::question::{ModelUsed, Usage};
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ pub struct HoldTaken {
     /// How much.
     pub amount: NanoUsd,
     /// Whose.
-    pub scope: Scope,
+    pub spender: Spender,
     /// When the call was admitted: the time whose windows hold for it.
     pub admitted_unix_ms: u64,
 }
@@ -106,7 +106,7 @@ pub struct HoldClosed {
     /// Nothing where no provider was paid; all of it where a crash left that unknown. Counts as spent.
     pub unreconciled: NanoUsd,
     /// Whose.
-    pub scope: Scope,
+    pub spender: Spender,
     /// When the call was admitted.
     pub admitted_unix_ms: u64,
     /// When it was closed.
@@ -119,7 +119,7 @@ pub struct Lump {
     /// How much.
     pub amount: NanoUsd,
     /// Whose; nobody's below the tenant where a block was lost as a whole.
-    pub scope: Scope,
+    pub spender: Spender,
     /// The time whose windows it was booked to.
     pub at_unix_ms: u64,
 }

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod catalog;
 pub mod entry;
+pub mod limits;
 pub mod question;
 pub mod retrieval;
 pub mod routing;

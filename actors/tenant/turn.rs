@@ -2,9 +2,12 @@
 //!
 //! Only `Turn<Cleared>` can answer (invariant POL1), and only the exit makes one. A turn that is dropped on its way
 //! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
-use crate::budget::accounts::{Scope, Sum};
+use crate::budget::accounts::{Spender, Sum};
 use crate::budget::hold::Hold;
+use crate::limits::scope::Scope;
+use crate::limits::sheet::{Figure, RateSheet};
 use crate::question::{Frame, Matter, ModelUsed, Passage, Reply};
+use crate::supervisor::places::Permit;
 use crate::supervisor::sideways::Sideways;
 use actix::Message;
 use bailiwick_kernel::ids::QueryId;
@@ -23,6 +26,7 @@ pub struct Awaiting {
     pub frames: mpsc::Receiver<Frame>,
     last: oneshot::Receiver<Outcome<Reply>>,
     upstream_us: Arc<AtomicU64>,
+    rates: Arc<RateSheet>,
 }
 
 impl Awaiting {
@@ -40,6 +44,12 @@ impl Awaiting {
         Some(self.upstream_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
     }
 
+    /// Where the rooms note how much of its rate limits the asker has left.
+    #[must_use]
+    pub fn rates(&self) -> Arc<RateSheet> {
+        Arc::clone(&self.rates)
+    }
+
     /// As [`Awaiting::reply`], leaving the frames readable.
     ///
     /// # Errors
@@ -55,6 +65,7 @@ pub struct ReplyLine {
     frames: Option<mpsc::Sender<Frame>>,
     last: oneshot::Sender<Outcome<Reply>>,
     upstream_us: Arc<AtomicU64>,
+    rates: Arc<RateSheet>,
 }
 
 /// Where a provider's words go while they are still coming: bounded, and closed where the asker hung up.
@@ -122,8 +133,9 @@ impl ReplyLine {
     fn pair(sender: Option<mpsc::Sender<Frame>>, frames: mpsc::Receiver<Frame>) -> (Self, Awaiting) {
         let (last, awaiting) = oneshot::channel();
         let upstream_us = Arc::new(AtomicU64::new(0));
-        let line = Self { frames: sender, last, upstream_us: Arc::clone(&upstream_us) };
-        (line, Awaiting { frames, last: awaiting, upstream_us })
+        let rates: Arc<RateSheet> = Arc::default();
+        let line = Self { frames: sender, last, upstream_us: Arc::clone(&upstream_us), rates: Arc::clone(&rates) };
+        (line, Awaiting { frames, last: awaiting, upstream_us, rates })
     }
 
     /// True where the reply comes in frames first.
@@ -134,6 +146,11 @@ impl ReplyLine {
 
     fn sink(&self) -> FrameSink {
         FrameSink(self.frames.clone())
+    }
+
+    /// Notes how many requests the asker has left.
+    pub(crate) fn note_requests(&self, figure: Option<Figure>) {
+        self.rates.note_requests(figure);
     }
 
     /// Ends the line with a rejection before a turn exists.
@@ -159,22 +176,23 @@ pub struct Case {
     pub deadline_unix_ms: u64,
     /// `Idempotency-Key`, where the caller sent one.
     pub idempotency_key: Option<String>,
-    /// Counts the tenant's turns in flight; returned with the turn.
-    pub permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    /// Its place in flight at every level; returned with the turn.
+    pub permit: Option<Permit>,
     /// Where refusals are recorded and counted, one-way.
     pub sideways: Sideways,
 }
 
 impl Case {
-    /// Whose ceilings the case stands under.
+    /// Whom the case counts for at each level.
     #[must_use]
-    pub fn scope(&self) -> Scope {
-        let (domain, usecase) = match &self.matter {
-            Matter::Ask(question) => (question.domain.clone(), question.usecase.clone()),
-            Matter::Search(_) | Matter::Chat(_) | Matter::Embed(_) => (None, None),
-        };
-        let (user, key) = (self.principal.user_id.clone(), Some(self.principal.key_id.clone()));
-        Scope { domain, usecase, user, key }
+    pub fn scope(&self) -> Scope<'_> {
+        Scope::of(&self.matter, &self.principal)
+    }
+
+    /// On whose accounts the case is booked.
+    #[must_use]
+    pub fn spender(&self) -> Spender {
+        Spender::of(&self.scope())
     }
 }
 
@@ -337,6 +355,11 @@ impl<Stage> Turn<Stage> {
     /// Notes time spent waiting for a provider, in microseconds; several calls of one turn add up.
     pub fn note_upstream_us(&self, waited_us: u64) {
         self.line.upstream_us.fetch_add(waited_us, Ordering::Relaxed);
+    }
+
+    /// Notes how many tokens the asker has left; the last note stands.
+    pub fn note_tokens(&self, figure: Option<Figure>) {
+        self.line.rates.note_tokens(figure);
     }
 
     /// True where the reply comes in frames first.

@@ -58,6 +58,11 @@ fn wrong_values_are_refused_where_they_stand() {
         ("[[providers]]\nname = \"a b\"\nkind = \"openai\"\nregion = \"x\"\n", 2, "letters"),
         ("[[providers]]\nname = \"a\"\nkind = \"opnai\"\nregion = \"x\"\n", 3, "did you mean `openai`?"),
         ("[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"\"\n", 2, "region"),
+        (
+            "[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"x\"\nrequests_per_minute = 0\n",
+            2,
+            "requests_per_minute may not be 0",
+        ),
         ("[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"x\"\nbase_url = \"ftp://x\"\n", 2, "base_url"),
         (
             "[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"x\"\napi_key_env = \"A\"\napi_key_file = \"b\"\n",

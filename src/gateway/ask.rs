@@ -3,7 +3,7 @@ use super::errors::Failure;
 use super::frame::Facts;
 use super::reply::{Stamp, of_another_kind, stamped, whole};
 use super::stream::{AskEvents, respond};
-use super::{body, knock};
+use super::{body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_kernel::limits::{JSON_BYTES_MAX, NAME_CHARS_MAX, QUESTION_CHARS_MAX, TOP_K_MAX};
 use bailiwick_tenant::question::{Matter, Question, Reply};
@@ -69,6 +69,7 @@ pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<H
     let streamed = asked.stream.unwrap_or(false);
     let matter = Matter::Ask(asked.question()?);
     let (line, awaiting) = if streamed { ReplyLine::streaming() } else { ReplyLine::whole() };
+    rates::watch(&request, &awaiting);
     handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
     let facts = Facts::of(&request);
     if streamed {

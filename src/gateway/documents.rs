@@ -99,9 +99,11 @@ pub(super) fn answer(documents: Vec<Ingested>) -> Result<HttpResponse, Failure> 
         [one] => one.error.clone().unwrap_or_else(|| String::from("it was not taken")),
         all => format!("none of the {} documents was taken; see documents for each reason", all.len()),
     };
-    Err(Failure::invalid(format!("taking the documents in: {reason}"))
-        .with_status(StatusCode::UNPROCESSABLE_ENTITY)
-        .with_documents(documents))
+    let detail = format!("taking the documents in: {reason}");
+    if documents.iter().all(|document| document.code == Some(Code::QuotaExceeded)) {
+        return Err(Failure::new(Code::QuotaExceeded, detail).with_documents(documents));
+    }
+    Err(Failure::invalid(detail).with_status(StatusCode::UNPROCESSABLE_ENTITY).with_documents(documents))
 }
 
 /// `GET /v1/documents?after=&limit=`.

@@ -1,6 +1,7 @@
 //! The one middleware: names the request, opens its span, and renders what has no answer.
 use super::connection::Connection;
 use super::errors::{Dialect, Failure};
+use super::rates;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -60,6 +61,8 @@ pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servi
         };
         response = response.into_response(rendered);
     }
+    let request = response.request().clone();
+    rates::tell(&request, response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -21,6 +21,7 @@ mod openai;
 mod openai_shape;
 pub mod openapi;
 mod probes;
+mod rates;
 mod reply;
 pub mod routes;
 mod search;

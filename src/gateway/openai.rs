@@ -4,7 +4,7 @@ use super::frame::Facts;
 use super::openai_shape::{Asked, GroundedChunks, Head, PassedChunks, completion, embeddings_asked, model_list, read};
 use super::reply::{Stamp, of_another_kind, ok, stamped, whole};
 use super::stream::respond;
-use super::{body, knock};
+use super::{body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_kernel::limits::{JSON_BYTES_MAX, NAME_CHARS_MAX};
 use bailiwick_kernel::outcome::Code;
@@ -20,6 +20,7 @@ pub(super) async fn chat(request: HttpRequest, payload: web::Payload) -> Result<
     let body: Map<String, Value> = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let asked = read(body)?;
     let (line, awaiting) = if asked.style.stream { ReplyLine::streaming() } else { ReplyLine::whole() };
+    rates::watch(&request, &awaiting);
     let grounded = matches!(asked.matter, Matter::Ask(_));
     handle.ask(asked.matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
     let head = Head { created_s: edge.clock.now_unix_ms() / 1_000, include_usage: asked.style.include_usage };
@@ -63,6 +64,7 @@ pub(super) async fn embeddings(request: HttpRequest, payload: web::Payload) -> R
     let body: Map<String, Value> = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let Asked { matter, .. } = embeddings_asked(body)?;
     let (line, awaiting) = ReplyLine::whole();
+    rates::watch(&request, &awaiting);
     handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Completion(passed) = &replied.reply else { return Err(of_another_kind()) };

@@ -1,7 +1,7 @@
 //! `POST /v1/search`: passages without an answer.
 use super::errors::Failure;
 use super::reply::{of_another_kind, ok, whole};
-use super::{ask, body, knock};
+use super::{ask, body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_kernel::limits::JSON_BYTES_MAX;
 use bailiwick_tenant::question::{Matter, Passage, Reply, Search};
@@ -48,6 +48,7 @@ pub(super) async fn search(request: HttpRequest, payload: web::Payload) -> Resul
     let handle = edge.door.ask(knock::claim(&request)).await?;
     let wanted: SearchBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let (line, awaiting) = ReplyLine::whole();
+    rates::watch(&request, &awaiting);
     handle.ask(Matter::Search(wanted.search()?), None, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Hits(hits) = &replied.reply else { return Err(of_another_kind()) };

@@ -2,7 +2,7 @@
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::{EVALUATION, FEATURES, GOVERNANCE, RETRIEVAL, ROUTER, SLO, SOVEREIGNTY, TENANT, USERS};
 use bailiwick_policy::parse::FileTexts;
-use bailiwick_policy::schema::{Encryption, Plan, Status, TenantFile};
+use bailiwick_policy::schema::{Encryption, LevelLimit, Plan, Quotas, Status, TenantFile};
 
 /// Days in the longest month: the daily ceiling times this never exceeds the monthly one.
 const DAYS_OF_A_MONTH: u64 = 31;
@@ -39,8 +39,7 @@ pub fn record(record: &TenantFile) -> String {
     };
     format!(
         "id: {id}\nname: {name}\nstatus: {status}\nplan: {plan}\n{created}{updated}\nconfig:\n  region: {region}\n  retention_days: {days}\n  \
-         encryption: {encryption}\n\nquotas:\n  max_requests_per_hour: {per_hour}\n  max_concurrent_requests: {concurrent}\n  \
-         max_cost_per_month: {cost}\n  max_storage_gb: {storage:?}\n\nmetadata:\n  industry: {industry}\n  compliance: {compliance}\n  \
+         encryption: {encryption}\n\nquotas:\n{quotas}\nmetadata:\n  industry: {industry}\n  compliance: {compliance}\n  \
          contact_email: {contact}\n",
         id = quoted(&record.id.to_string()),
         name = quoted(&record.name),
@@ -48,14 +47,32 @@ pub fn record(record: &TenantFile) -> String {
         updated = time("updated_at", &record.updated_at),
         region = quoted(&record.config.region),
         days = record.config.retention_days,
-        per_hour = record.quotas.max_requests_per_hour,
-        concurrent = record.quotas.max_concurrent_requests,
-        cost = quoted(&record.quotas.max_cost_per_month.to_string()),
-        storage = record.quotas.max_storage_gb,
+        quotas = quotas(&record.quotas),
         industry = quoted(&record.metadata.industry),
         compliance = list(&record.metadata.compliance),
         contact = quoted(&record.metadata.contact_email),
     )
+}
+
+fn quotas(quotas: &Quotas) -> String {
+    let figure =
+        |key: &str, value: Option<String>| value.map(|value| format!("  {key}: {value}\n")).unwrap_or_default();
+    let limits = quotas.limits.iter().map(limit).collect::<String>();
+    [
+        figure("max_requests_per_hour", Some(quotas.max_requests_per_hour.to_string())),
+        figure("max_requests_per_minute", quotas.max_requests_per_minute.map(|count| count.to_string())),
+        figure("max_tokens_per_minute", quotas.max_tokens_per_minute.map(|count| count.to_string())),
+        figure("max_concurrent_requests", Some(quotas.max_concurrent_requests.to_string())),
+        figure("max_cost_per_month", Some(quoted(&quotas.max_cost_per_month.to_string()))),
+        figure("max_storage_gb", Some(format!("{:?}", quotas.max_storage_gb))),
+        if limits.is_empty() { String::new() } else { format!("  limits:\n{limits}") },
+    ]
+    .concat()
+}
+
+/// One entry of `quotas.limits`, on one line, as JSON writes it: YAML 1.2 reads that the same way.
+fn limit(limit: &LevelLimit) -> String {
+    serde_json::to_value(limit).map(|value| format!("    - {value}\n")).unwrap_or_default()
 }
 
 /// Every file of a new tenant. Sources: only uploads. Provider: only the embedded one. Regions: only its own.

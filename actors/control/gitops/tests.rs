@@ -138,6 +138,22 @@ fn no_link_leads_out_of_the_own_folder() {
 }
 
 #[test]
+fn a_record_with_every_quota_reads_back_as_it_was() {
+    let mut file = record("acme", ACME);
+    file.quotas = serde_json::from_value(serde_json::json!({
+        "max_requests_per_hour": 1_000, "max_requests_per_minute": 60, "max_tokens_per_minute": 90_000,
+        "max_concurrent_requests": 8, "max_cost_per_month": "310", "max_storage_gb": 0.5,
+        "limits": [
+            {"level": "domain", "name": "h\"r: #1", "max_storage_gb": 0.25, "max_requests_per_hour": 10},
+            {"level": "key", "name": "*", "max_tokens_per_minute": 5_000, "max_concurrent_requests": 2},
+        ],
+    }))
+    .unwrap();
+    let policy = compiled("acme", &templates::folder(&file, "2026-01-01T00:00:00Z")).unwrap();
+    assert_eq!(policy.tenant, file);
+}
+
+#[test]
 fn problems_name_file_and_line() {
     let mut texts = templates::folder(&record("acme", ACME), "2026-01-01T00:00:00Z");
     texts.insert(TENANT.to_owned(), texts[TENANT].replace("quotas:", "quotaz:"));

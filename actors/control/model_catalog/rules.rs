@@ -30,6 +30,7 @@ fn embedded() -> ProviderEntry {
         // runs where the tenant is: routing takes the tenant's home region
         region: String::new(),
         concurrency: EXTRACTIVE_CONCURRENCY,
+        requests_per_minute: None,
         timeout_ms: EXTRACTIVE_TIMEOUT_MS,
         retries: 0,
         prices: BTreeMap::new(),

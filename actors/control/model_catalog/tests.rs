@@ -11,6 +11,7 @@ fn entry(name: &str) -> ProviderEntry {
         api_key: None,
         region: "eu-west-1".into(),
         concurrency: 1,
+        requests_per_minute: None,
         timeout_ms: 1,
         retries: 0,
         prices: BTreeMap::new(),

@@ -28,6 +28,7 @@ pub(crate) fn record(name: &str, id: Uuid) -> TenantFile {
             max_concurrent_requests: 8,
             max_cost_per_month: NanoUsd::parse_usd("310").unwrap(),
             max_storage_gb: 0.5,
+            ..Quotas::default()
         },
         metadata: TenantMetadata {
             industry: "finance".to_owned(),

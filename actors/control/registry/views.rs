@@ -4,7 +4,6 @@ use super::entry::{KeyRecord, Standing};
 use super::messages::{KeyView, TenantFilters, TenantView};
 use super::rules::is_usable;
 use bailiwick_kernel::clock::rfc3339;
-use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::schema::{Encryption, Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use uuid::Uuid;
 
@@ -72,12 +71,7 @@ fn empty_record(id: Uuid, name: &str) -> TenantFile {
         status: Status::Suspended,
         plan: Plan::Free,
         config: TenantConfig { region: String::new(), retention_days: 0, encryption: Encryption::Standard },
-        quotas: Quotas {
-            max_requests_per_hour: 0,
-            max_concurrent_requests: 0,
-            max_cost_per_month: NanoUsd::ZERO,
-            max_storage_gb: 0.0,
-        },
+        quotas: Quotas::default(),
         metadata: TenantMetadata { industry: String::new(), compliance: Vec::new(), contact_email: String::new() },
         created_at: None,
         updated_at: None,

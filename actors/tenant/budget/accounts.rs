@@ -3,8 +3,10 @@
 //! zone was changed. Pure.
 use super::windows::Stretch;
 use crate::entry::Entry;
+use crate::limits::scope::{GENERAL, NO_USER, Scope, named};
 use bailiwick_kernel::limits::ACCOUNTS_MAX;
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::levels::Level;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,20 +29,28 @@ pub enum Account {
     Key(String),
 }
 
-/// Which accounts one call belongs to, beside the tenant's.
+/// On whose accounts one call is booked, beside the tenant's. A call has a domain, a use case, a user and a key, so that
+/// leaving a name out evades no ceiling; only what a crash lost as a whole has none.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
-pub struct Scope {
-    /// Domain the question names.
+pub struct Spender {
+    /// Domain of the question.
     pub domain: Option<String>,
-    /// Use case the question names.
+    /// Use case of the question.
     pub usecase: Option<String>,
-    /// User that asks, where the key names one.
+    /// User that asks.
     pub user: Option<String>,
     /// Key that asks.
     pub key: Option<String>,
 }
 
-impl Scope {
+impl Spender {
+    /// Who a turn of these members is booked on.
+    #[must_use]
+    pub fn of(members: &Scope<'_>) -> Self {
+        let [domain, usecase, user, key] = Level::ALL.map(|level| Some(members.member(level).to_owned()));
+        Self { domain, usecase, user, key }
+    }
+
     /// The accounts, the tenant's first.
     pub fn accounts(&self) -> impl Iterator<Item = Account> + '_ {
         let of = |name: &Option<String>, account: fn(String) -> Account| name.clone().map(account);
@@ -215,21 +225,37 @@ fn postings(entry: &Entry) -> Vec<Posting> {
         Entry::AnswerRecorded(answer) => {
             let tokens = answer.usage.prompt_tokens.saturating_add(answer.usage.completion_tokens);
             let sum = Sum { money: answer.usage.cost, tokens };
-            let scope = Scope { user: answer.user_id.clone(), key: Some(answer.key_id.clone()), ..Scope::default() };
-            scope.accounts().map(|account| Posting::spent(account, sum, answer.admitted_unix_ms)).collect()
+            // a question that names a domain or use case is moved there by the record right behind
+            let spender = Spender {
+                domain: Some(GENERAL.to_owned()),
+                usecase: Some(GENERAL.to_owned()),
+                user: Some(answer.user_id.as_deref().unwrap_or(NO_USER).to_owned()),
+                key: Some(answer.key_id.clone()),
+            };
+            spender.accounts().map(|account| Posting::spent(account, sum, answer.admitted_unix_ms)).collect()
         }
         Entry::ChargeAttributed(charge) => {
             let tokens = charge.prompt_tokens.saturating_add(charge.completion_tokens);
             let sum = Sum { money: charge.charged, tokens };
-            let scope = Scope { domain: charge.domain.clone(), usecase: charge.usecase.clone(), ..Scope::default() };
-            let narrower = scope.accounts().skip(1);
-            narrower.map(|account| Posting::spent(account, sum, charge.admitted_unix_ms)).collect()
+            let at_unix_ms = charge.admitted_unix_ms;
+            let moved = |name: &Option<String>, account: fn(String) -> Account| {
+                let to = account(named(name.as_deref()).to_owned());
+                let back = Posting {
+                    account: account(GENERAL.to_owned()),
+                    booked: Sum::default(),
+                    taken_back: sum,
+                    at_unix_ms,
+                };
+                name.as_ref().map(|_named| [back, Posting::spent(to, sum, at_unix_ms)])
+            };
+            let moves = [moved(&charge.domain, Account::Domain), moved(&charge.usecase, Account::Usecase)];
+            moves.into_iter().flatten().flatten().collect()
         }
         Entry::Unreconciled { amount, at_unix_ms } => {
             vec![Posting::spent(Account::Tenant, money(*amount), *at_unix_ms)]
         }
         Entry::HoldClosed(closed) => {
-            let accounts = closed.scope.accounts();
+            let accounts = closed.spender.accounts();
             accounts
                 .map(|account| Posting::spent(account, money(closed.unreconciled), closed.admitted_unix_ms))
                 .collect()
@@ -237,7 +263,7 @@ fn postings(entry: &Entry) -> Vec<Posting> {
         Entry::Reconciled(reconciled) => {
             let mut postings = Vec::new();
             for (lump, released) in reconciled.releases() {
-                postings.extend(lump.scope.accounts().map(|account| Posting {
+                postings.extend(lump.spender.accounts().map(|account| Posting {
                     account,
                     booked: Sum::default(),
                     taken_back: money(released),

@@ -10,6 +10,7 @@ use super::till::Caller;
 use super::waiting::Line;
 use crate::catalog::{Catalog, Price};
 use crate::entry::{Entry, Reconciled, SpendingApproved};
+use crate::limits::rates::{Taken, TokenRates};
 use crate::question::{Matter, Passage};
 use crate::routing::tokens;
 use crate::turn::{Funded, Grounded, Turn};
@@ -22,7 +23,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::obituary::Obituary;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ use std::time::Duration;
 const ESCROW_IDLE: Duration = Duration::from_secs(2);
 /// How often it is looked who has waited for money long enough.
 const LINE_LOOK: Duration = Duration::from_millis(100);
+
+/// Members whose allowance of tokens is whole again are forgotten this often.
+const SWEEP: Duration = Duration::from_secs(60);
+const MILLISECOND_NS: u64 = 1_000_000;
 
 /// What a budget room is built from.
 #[derive(Debug)]
@@ -60,6 +65,10 @@ pub struct BudgetRoom {
     catalog: Arc<Catalog>,
     pub(super) clock: SharedClock,
     pub(super) next: Recipient<Turn<Funded>>,
+    /// Tokens a minute, at every level.
+    pub(super) token_rates: TokenRates,
+    /// What open holds took of them, by the hold's number.
+    pub(super) tokens_taken: BTreeMap<u64, Taken>,
     /// Calls that wait until money held by others comes back.
     pub(super) line: Line<Caller>,
     /// Funded turns that wait until the escrow that covers them is durable.
@@ -78,6 +87,10 @@ impl Actor for BudgetRoom {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         ctx.run_interval(ESCROW_IDLE, |room, ctx| room.return_idle_escrow(ctx));
         ctx.run_interval(LINE_LOOK, |room, _| room.dismiss_the_late());
+        ctx.run_interval(SWEEP, |room, _| {
+            let now_ns = room.now_ns();
+            room.token_rates.sweep(now_ns);
+        });
     }
 }
 
@@ -91,6 +104,8 @@ impl BudgetRoom {
             catalog,
             clock,
             next,
+            token_rates: TokenRates::new(&policy.tenant.quotas),
+            tokens_taken: BTreeMap::new(),
             line: Line::default(),
             parked: VecDeque::new(),
             growing: false,
@@ -98,6 +113,11 @@ impl BudgetRoom {
             obituary,
         }
         .start()
+    }
+
+    /// The time rates are counted in.
+    pub(super) fn now_ns(&self) -> u64 {
+        self.clock.now_unix_ms().saturating_mul(MILLISECOND_NS)
     }
 
     fn return_idle_escrow(&mut self, ctx: &mut Context<Self>) {
@@ -204,7 +224,7 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
         found.iter_mut().for_each(|candidate| candidate.answers = answers);
         let call = Call {
             query_id: turn.case.query_id.to_string(),
-            scope: turn.case.scope(),
+            spender: turn.case.spender(),
             admitted_unix_ms: turn.case.admitted_unix_ms,
             fallback: fallback(&policy.router, &self.catalog),
             is_grounded: matches!(turn.case.matter, Matter::Ask(_)),
@@ -212,7 +232,8 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             candidates: found,
         };
         let is_free = call.candidates.iter().all(|candidate| candidate.price == Price::default());
-        if is_free && !self.balance.counts_tokens() {
+        let counts_tokens = self.balance.counts_tokens() || self.token_rates.are_limited();
+        if is_free && !counts_tokens {
             return self.fund(Caller { turn, call }, ctx); // nothing costs anything: nothing to count
         }
         let (matter, passages) = (&turn.case.matter, &turn.stage.passages);
@@ -236,6 +257,7 @@ impl Handler<Returned> for BudgetRoom {
 
     fn handle(&mut self, returned: Returned, ctx: &mut Self::Context) {
         let Returned { number, ended } = returned;
+        self.give_tokens_back(number, ended);
         if let Some(closed) = self.balance.returned(number, ended, self.clock.now_unix_ms()) {
             // nobody waits for it: without this record a crash counts the hold as spent until it is reconciled
             self.append_then(Entry::HoldClosed(Box::new(closed)), ctx, |_, _, _| ());
@@ -248,7 +270,7 @@ impl Handler<BookLate> for BudgetRoom {
     type Result = ();
 
     fn handle(&mut self, late: BookLate, _: &mut Self::Context) {
-        self.balance.book_late(&late.scope, late.used, late.admitted_unix_ms);
+        self.balance.book_late(&late.spender, late.used, late.admitted_unix_ms);
     }
 }
 
@@ -257,6 +279,8 @@ impl Handler<AdoptBudget> for BudgetRoom {
 
     fn handle(&mut self, AdoptBudget(policy): AdoptBudget, ctx: &mut Self::Context) {
         self.balance.adopt(&policy);
+        let now_ns = self.now_ns();
+        self.token_rates.adopt(&policy.tenant.quotas, now_ns);
         self.try_the_line_again(ctx);
     }
 }

@@ -1,10 +1,11 @@
 //! Ceilings and the counters they are held against: posted and pending, by account and window. Pure.
-use super::accounts::{Account, Accounts, Scope, Sum};
+use super::accounts::{Account, Accounts, Spender, Sum};
 use super::windows::{Calendar, Stretch};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::levels::Level;
-use bailiwick_policy::schema::{EVERYONE, Window};
+use bailiwick_policy::quotas::EVERY_MEMBER;
+use bailiwick_policy::schema::Window;
 use std::collections::BTreeMap;
 
 /// Counters beyond which those of windows that are over are forgotten; the accounts keep what they counted.
@@ -48,7 +49,7 @@ pub fn ceilings(policy: &PolicySnapshot) -> Vec<Ceiling> {
     let tenants = [own(Window::Month, month), own(Window::Day, budget.daily_limit_usd)].into_iter().chain(hour);
     let narrower = budget.ceilings.iter().map(|rule| Ceiling {
         level: Some(rule.level),
-        name: (rule.name != EVERYONE).then(|| rule.name.clone()),
+        name: (rule.name != EVERY_MEMBER).then(|| rule.name.clone()),
         window: rule.window,
         limit: rule.limit_usd,
         limit_tokens: rule.limit_tokens,
@@ -138,10 +139,10 @@ impl Counters {
         self.counters.clear();
     }
 
-    /// Every ceiling a call of this scope stands under, in the windows of the time it was admitted.
-    pub fn bounds(&mut self, scope: &Scope, at_unix_ms: u64) -> Vec<Bound> {
+    /// Every ceiling a call of this spender stands under, in the windows of the time it was admitted.
+    pub fn bounds(&mut self, spender: &Spender, at_unix_ms: u64) -> Vec<Bound> {
         let mut bounds = Vec::new();
-        for account in scope.accounts() {
+        for account in spender.accounts() {
             for ceiling in self.ceilings.iter().filter(|ceiling| ceiling.counts(&account)) {
                 let stretch = self.calendar.window(ceiling.window, at_unix_ms);
                 let key = CounterKey { account: account.clone(), window: ceiling.window, stretch };
@@ -183,17 +184,17 @@ impl Counters {
         }
     }
 
-    /// Books what was spent by a call of this scope.
-    pub fn post(&mut self, scope: &Scope, sum: Sum, at_unix_ms: u64) {
-        for account in scope.accounts() {
+    /// Books what was spent by a call of this spender.
+    pub fn post(&mut self, spender: &Spender, sum: Sum, at_unix_ms: u64) {
+        for account in spender.accounts() {
             self.accounts.book(&account, sum, at_unix_ms);
             self.change(account, at_unix_ms, |posted| posted.plus(sum));
         }
     }
 
     /// Takes back what was booked and turned out not to have been spent.
-    pub fn take_back(&mut self, scope: &Scope, sum: Sum, at_unix_ms: u64) {
-        for account in scope.accounts() {
+    pub fn take_back(&mut self, spender: &Spender, sum: Sum, at_unix_ms: u64) {
+        for account in spender.accounts() {
             self.accounts.take_back(&account, sum, at_unix_ms);
             self.change(account, at_unix_ms, |posted| posted.minus(sum));
         }
@@ -213,7 +214,7 @@ impl Counters {
 
     /// Every ceiling of the tenant itself, at a time.
     pub fn of_tenant(&mut self, at_unix_ms: u64) -> Vec<Bound> {
-        self.bounds(&Scope::default(), at_unix_ms)
+        self.bounds(&Spender::default(), at_unix_ms)
     }
 
     /// Counters that count something now, for the tenant's own figures.

@@ -149,7 +149,7 @@ impl Ledger {
             Entry::EscrowTaken { block, .. } => self.books.set_escrow(block.saturating_add(self.recorded_holds())),
             Entry::EscrowReturned { .. } => self.books.set_escrow(self.recorded_holds()),
             Entry::Unreconciled { amount, at_unix_ms } => {
-                self.lose(Lump { amount: *amount, scope: Default::default(), at_unix_ms: *at_unix_ms });
+                self.lose(Lump { amount: *amount, spender: Default::default(), at_unix_ms: *at_unix_ms });
             }
             Entry::HoldTaken(taken) => {
                 self.books.set_escrow(self.books.escrow.saturating_add(taken.amount));
@@ -184,10 +184,10 @@ impl Ledger {
     }
 
     fn close(&mut self, closed: &HoldClosed) {
-        let HoldClosed { query_id, unreconciled, scope, admitted_unix_ms, .. } = closed;
+        let HoldClosed { query_id, unreconciled, spender, admitted_unix_ms, .. } = closed;
         let Some(hold) = self.open_holds.remove(query_id) else { return };
         let lost = (*unreconciled).min(hold.amount);
-        self.lose(Lump { amount: lost, scope: scope.clone(), at_unix_ms: *admitted_unix_ms });
+        self.lose(Lump { amount: lost, spender: spender.clone(), at_unix_ms: *admitted_unix_ms });
         let unused = hold.amount.saturating_sub(lost);
         self.books.set_escrow(self.books.escrow.saturating_sub(unused));
     }

@@ -1,5 +1,5 @@
 //! What the budget room takes beside turns and returned holds.
-use super::accounts::{Scope, Sum};
+use super::accounts::{Spender, Sum};
 use crate::entry::{Reconciled, SpendingApproved};
 use crate::supervisor::messages::BudgetFigures;
 use actix::Message;
@@ -18,7 +18,7 @@ pub struct AdoptBudget(pub Arc<PolicySnapshot>);
 #[rtype(result = "()")]
 pub struct BookLate {
     /// Whose accounts it belongs to.
-    pub scope: Scope,
+    pub spender: Spender,
     /// What was used.
     pub used: Sum,
     /// When the call was admitted.

@@ -1,6 +1,6 @@
 //! Pure decisions of the budget: whether a call's worst case fits every ceiling it stands under, whether it must wait or
 //! be refused, when the escrow must grow, what comes back. Invariant BUD1: posted + held never exceeds a limit.
-use super::accounts::{Accounts, Scope, Sum};
+use super::accounts::{Accounts, Spender, Sum};
 use super::breaker::{Breaker, BreakerState, restrict, used_ppm};
 use super::candidates::{fits, shortest, shrunk, worst};
 use super::counters::{Bound, CounterKey, Counters};
@@ -38,7 +38,7 @@ pub struct Balance {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Open {
     sum: Sum,
-    scope: Scope,
+    spender: Spender,
     admitted_unix_ms: u64,
     keys: Vec<CounterKey>,
     /// The call's name, where the hold has a record of its own.
@@ -51,7 +51,7 @@ pub struct Call {
     /// Names the call.
     pub query_id: String,
     /// Whose ceilings it stands under.
-    pub scope: Scope,
+    pub spender: Spender,
     /// When it was admitted: the time whose windows hold for it.
     pub admitted_unix_ms: u64,
     /// What it may use, in order.
@@ -85,6 +85,12 @@ pub struct Fit {
 }
 
 impl Fit {
+    /// The most tokens it may use.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.sum.tokens
+    }
+
     /// The counters it will be held against.
     pub fn keys(&self) -> impl Iterator<Item = &CounterKey> {
         self.bounds.iter().map(|bound| &bound.key)
@@ -151,7 +157,7 @@ impl Balance {
         self.counts_tokens = budget.ceilings.iter().any(|ceiling| ceiling.limit_tokens.is_some());
         self.counters.adopt(policy);
         for open in self.holds.values_mut() {
-            let bounds = self.counters.bounds(&open.scope, open.admitted_unix_ms);
+            let bounds = self.counters.bounds(&open.spender, open.admitted_unix_ms);
             open.keys = self.counters.hold(&bounds, open.sum);
         }
     }
@@ -179,10 +185,10 @@ impl Balance {
         self.counters.of_tenant(at_unix_ms)
     }
 
-    /// The ceilings a call of this scope stands under, with their counters.
+    /// The ceilings a call of this spender stands under, with their counters.
     #[cfg(test)]
-    pub(super) fn bounds_of(&mut self, scope: &Scope, at_unix_ms: u64) -> Vec<Bound> {
-        self.counters.bounds(scope, at_unix_ms)
+    pub(super) fn bounds_of(&mut self, spender: &Spender, at_unix_ms: u64) -> Vec<Bound> {
+        self.counters.bounds(spender, at_unix_ms)
     }
 
     /// The circuit breaker, judged anew.
@@ -204,7 +210,7 @@ impl Balance {
             Ok(candidates) => candidates,
             Err(rejection) => return Weighed::Refused(rejection),
         };
-        let bounds = self.counters.bounds(&call.scope, call.admitted_unix_ms);
+        let bounds = self.counters.bounds(&call.spender, call.admitted_unix_ms);
         let tightest = |room: fn(&Bound) -> Sum| bounds.iter().map(room).fold(FULL, least);
         let (room, at_rest) = (tightest(Bound::room), tightest(Bound::room_at_rest));
         let whole: Vec<_> = candidates.iter().filter(|one| fits(one, call.prompt_tokens, room)).cloned().collect();
@@ -256,7 +262,7 @@ impl Balance {
         let is_recorded = self.records == HoldRecords::Strict && amount > NanoUsd::ZERO;
         let open = Open {
             sum: fit.sum,
-            scope: call.scope.clone(),
+            spender: call.spender.clone(),
             admitted_unix_ms: call.admitted_unix_ms,
             keys: self.counters.hold(&fit.bounds, fit.sum),
             recorded: is_recorded.then(|| call.query_id.clone()),
@@ -267,7 +273,7 @@ impl Balance {
             Cover::Record(Box::new(HoldTaken {
                 query_id: call.query_id.clone(),
                 amount,
-                scope: call.scope.clone(),
+                spender: call.spender.clone(),
                 admitted_unix_ms: call.admitted_unix_ms,
             }))
         } else {
@@ -304,14 +310,14 @@ impl Balance {
         self.held = self.held.saturating_sub(open.sum.money);
         match ended {
             Ended::Settled(used) => {
-                self.counters.post(&open.scope, used, open.admitted_unix_ms);
+                self.counters.post(&open.spender, used, open.admitted_unix_ms);
                 self.ledger.charged(used.money, open.sum.money);
                 None
             }
             Ended::Unused => open.recorded.map(|query_id| HoldClosed {
                 query_id,
                 unreconciled: NanoUsd::ZERO,
-                scope: open.scope,
+                spender: open.spender,
                 admitted_unix_ms: open.admitted_unix_ms,
                 at_unix_ms: now_unix_ms,
             }),
@@ -319,8 +325,8 @@ impl Balance {
     }
 
     /// A charge became durable whose hold was made by an earlier incarnation of this room.
-    pub fn book_late(&mut self, scope: &Scope, used: Sum, admitted_unix_ms: u64) {
-        self.counters.post(scope, used, admitted_unix_ms);
+    pub fn book_late(&mut self, spender: &Spender, used: Sum, admitted_unix_ms: u64) {
+        self.counters.post(spender, used, admitted_unix_ms);
         self.ledger.charged(used.money, used.money);
     }
 
@@ -338,10 +344,10 @@ impl Balance {
     /// Takes back what was counted as spent and, by the providers' statements, was not.
     pub fn reconciled(&mut self, reconciled: &Reconciled) {
         for (lump, released) in reconciled.releases() {
-            self.counters.take_back(&lump.scope, Sum { money: released, tokens: 0 }, lump.at_unix_ms);
+            self.counters.take_back(&lump.spender, Sum { money: released, tokens: 0 }, lump.at_unix_ms);
         }
         let beyond = Sum { money: reconciled.beyond(), tokens: 0 };
-        self.counters.post(&Scope::default(), beyond, reconciled.at_unix_ms);
+        self.counters.post(&Spender::default(), beyond, reconciled.at_unix_ms);
         self.ledger.apply(&Entry::Reconciled(Box::new(reconciled.clone())));
     }
 }

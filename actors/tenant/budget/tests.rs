@@ -1,5 +1,5 @@
 //! Table tests of the budget's rules. The long random runs stand in [`super::model_tests`].
-use super::accounts::{Account, Accounts, Scope, Sum};
+use super::accounts::{Account, Accounts, Spender, Sum};
 use super::breaker::{Breaker, BreakerState};
 use super::candidates::worst_case;
 use super::hold::Candidate;
@@ -50,14 +50,14 @@ fn under(further: &str) -> Balance {
     Balance::new(Ledger::default(), Accounts::default(), &rules(10_000, 10_000, further))
 }
 
-fn scope(user: &str) -> Scope {
-    Scope { domain: Some("hr".into()), usecase: None, user: Some(user.into()), key: Some("k1".into()) }
+fn spender(user: &str) -> Spender {
+    Spender { domain: Some("hr".into()), usecase: None, user: Some(user.into()), key: Some("k1".into()) }
 }
 
 fn call(candidates: Vec<Candidate>, prompt_tokens: u64) -> Call {
     Call {
         query_id: "q".into(),
-        scope: scope("ann"),
+        spender: spender("ann"),
         admitted_unix_ms: NOW,
         candidates,
         fallback: None,
@@ -221,12 +221,12 @@ fn a_level_refuses_for_itself_and_for_nobody_else() {
     balance.returned(made.number, settled(90), NOW);
     let refusal = refused(&mut balance, &call(vec![candidate(1, 90, false)], 0));
     assert!(refusal.detail.contains("in this day by user ann"), "{}", refusal.detail);
-    let bob = Call { scope: scope("bob"), ..call(vec![candidate(1, 60, false)], 0) };
+    let bob = Call { spender: spender("bob"), ..call(vec![candidate(1, 60, false)], 0) };
     make(&mut balance, &bob);
-    let tokens = Call { scope: scope("eve"), ..call(vec![candidate(1, 90, false)], 0) };
+    let tokens = Call { spender: spender("eve"), ..call(vec![candidate(1, 90, false)], 0) };
     assert!(matches!(balance.weigh(&tokens, NOW), Weighed::MustWait(_)), "the domain has 60 tokens, bob holds them");
-    let elsewhere = Scope { domain: Some("it".into()), ..scope("eve") };
-    make(&mut balance, &Call { scope: elsewhere, ..tokens });
+    let elsewhere = Spender { domain: Some("it".into()), ..spender("eve") };
+    make(&mut balance, &Call { spender: elsewhere, ..tokens });
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn reconciling_takes_back_what_was_not_spent_and_keeps_the_books_balanced() {
         Entry::EscrowTaken { block: NanoUsd(80), at_unix_ms: NOW },
         Entry::Unreconciled { amount: NanoUsd(80), at_unix_ms: NOW },
     ];
-    let lump = Lump { amount: NanoUsd(80), scope: Scope::default(), at_unix_ms: NOW };
+    let lump = Lump { amount: NanoUsd(80), spender: Spender::default(), at_unix_ms: NOW };
     for (charged, expected) in [(30, (30, 0)), (80, (80, 0)), (95, (80, 15)), (0, (0, 0))] {
         journal.truncate(2);
         let lumps = vec![lump.clone()];
@@ -370,7 +370,7 @@ fn an_approval_lets_calls_through_until_it_ends() {
 fn the_line_keeps_its_order_where_the_counters_are_the_same() {
     let mut balance = under("");
     let key = |user: &str, balance: &mut Balance| {
-        let fit = fits(balance, &Call { scope: scope(user), ..call(vec![candidate(1, 20, false)], 0) });
+        let fit = fits(balance, &Call { spender: spender(user), ..call(vec![candidate(1, 20, false)], 0) });
         fit.keys().next().unwrap().clone()
     };
     let tenant = key("ann", &mut balance);

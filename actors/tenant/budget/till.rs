@@ -2,7 +2,7 @@
 //! durable record of its own, handed on.
 use super::actor::BudgetRoom;
 use super::hold::Hold;
-use super::rules::{Call, Cover, Fit, Made, TRY_AGAIN_MS, Weighed};
+use super::rules::{Call, Cover, Ended, Fit, Made, TRY_AGAIN_MS, Weighed};
 use super::waiting::Waiting;
 use crate::entry::{Entry, HoldTaken};
 use crate::turn::{Funded, Grounded, Turn};
@@ -89,7 +89,15 @@ impl BudgetRoom {
             return caller.turn.refuse(Rejection::retry_after(Code::Overloaded, detail, 250));
         }
         let Caller { turn, call } = caller;
+        let now_ns = self.now_ns();
+        let taken = self.token_rates.take(&turn.case.scope(), now_ns, fit.tokens());
+        turn.note_tokens(self.token_rates.figure(&turn.case.scope(), now_ns));
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(refused) => return turn.refuse(refused.into()),
+        };
         let Made { number, amount, cover } = self.balance.make(&fit, &call);
+        self.tokens_taken.insert(number, taken);
         let hold = Hold::new(number, amount, fit.candidates, call.prompt_tokens, ctx.address().recipient());
         let turn = turn.fund(hold);
         match cover {
@@ -104,6 +112,14 @@ impl BudgetRoom {
             }
             Cover::Record(taken) => self.record(turn, taken, ctx),
         }
+    }
+
+    /// Gives back what a call took of the rates and did not use.
+    pub(super) fn give_tokens_back(&mut self, number: u64, ended: Ended) {
+        let Some(taken) = self.tokens_taken.remove(&number) else { return };
+        let used = if let Ended::Settled(used) = ended { used.tokens } else { 0 };
+        let (now_ns, unused) = (self.now_ns(), taken.tokens().saturating_sub(used));
+        self.token_rates.give_back(taken, now_ns, unused);
     }
 
     pub(super) fn hand_on(&self, turn: Turn<Funded>) {

@@ -3,8 +3,8 @@ use super::corpus::{Corpus, NotServed};
 use super::indexer::{self, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
-    CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate, Rejudge, RemoveDocument,
-    ShowDocument,
+    AdoptRules, CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate, Rejudge,
+    RemoveDocument, ShowDocument,
 };
 use super::parse::Sandbox;
 use super::pools::{Pools, off_the_arbiter};
@@ -293,6 +293,18 @@ impl Handler<Rejudge> for RetrievalRoom {
             desk.corpus.policy.store(policy);
             reply.answer(desk.ask_index(Work::Wake).await);
         });
+    }
+}
+
+impl Handler<AdoptRules> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, AdoptRules(policy): AdoptRules, _ctx: &mut Context<Self>) {
+        let in_force = self.desk.corpus.policy.load();
+        // another guard comes into force by judging the corpus anew, and by nothing else
+        if in_force.guard.fingerprint == policy.guard.fingerprint {
+            self.desk.corpus.policy.store(policy);
+        }
     }
 }
 

@@ -6,9 +6,11 @@ use super::messages::{DocumentState, Ingested, NewDocument};
 use super::parse::Sandbox;
 use super::pools::off_the_arbiter;
 use super::prepare::{Failed, Occasion, Preparation, Prepared, prepare};
-use super::rules::{Decision, Held, decide, fits_quota, may_remove, request_size};
+use super::reserve::{Arrivals, Reserved, arrive};
+use super::rules::{Decision, Held, decide, may_remove, request_size};
 use super::truth::{Truth, TruthError};
 use crate::entry::Entry;
+use crate::limits::storage::{Ceilings, Claim, Footprint};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
@@ -50,6 +52,8 @@ struct Decided {
     answers: Vec<Answer>,
     /// Documents to be kept, and whether an earlier version of each stands somewhere.
     keep: Vec<(Prepared, Former)>,
+    /// What they add, reserved.
+    reserved: Reserved,
 }
 
 enum Answer {
@@ -87,10 +91,11 @@ impl Desk {
         let ready = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
-            let prepared = prepare(&self.sandbox, &self.corpus.pools, documents, &occasion, &truth).await?;
-            Ok::<_, Rejection>((truth, prepared))
+            let (arrivals, reserved) = self.arrive(&truth, documents, &occasion.policy).await?;
+            let prepared = prepare(&self.sandbox, &self.corpus.pools, arrivals, &occasion, &truth).await?;
+            Ok::<_, Rejection>((truth, prepared, reserved))
         };
-        let (truth, prepared) = match ready.await {
+        let (truth, prepared, reserved) = match ready.await {
             Ok(ready) => ready,
             Err(rejection) => {
                 reply.answer(Err(rejection));
@@ -102,7 +107,8 @@ impl Desk {
         let policy = self.corpus.policy.load_full();
         let deciding = Arc::clone(&truth);
         let decided =
-            off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared)).await;
+            off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared, reserved))
+                .await;
         let decided = match decided.and_then(|decided| Ok(decided?)) {
             Ok(decided) => decided,
             Err(rejection) => {
@@ -117,8 +123,26 @@ impl Desk {
         self.keep(&truth, decided, reply).await
     }
 
+    /// Reserves the bytes of a request's documents before anything else is done for them.
+    async fn arrive(
+        &self,
+        truth: &Arc<Truth>,
+        documents: Vec<NewDocument>,
+        policy: &Arc<PolicySnapshot>,
+    ) -> Outcome<(Arrivals, Reserved)> {
+        let ceilings = Ceilings::of(&policy.tenant.quotas);
+        if ceilings.reach_below_the_tenant() && !truth.with_storage(|storage| storage.counts_levels()) {
+            let _nothing_changes = Arc::clone(&self.corpus.gate).lock_owned().await;
+            let counting = Arc::clone(truth);
+            off_the_arbiter(&self.corpus.pools.parsers, move || counting.count_levels()).await??;
+        }
+        let (truth, policy) = (Arc::clone(truth), Arc::clone(policy));
+        let arrived = off_the_arbiter(&self.corpus.pools.parsers, move || arrive(&truth, documents, &policy));
+        Ok(arrived.await??)
+    }
+
     async fn keep(&self, truth: &Arc<Truth>, decided: Decided, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
-        let Decided { answers: places, keep } = decided;
+        let Decided { answers: places, keep, reserved } = decided;
         let entries: Vec<Entry> =
             keep.iter().map(|(prepared, _former)| Entry::DocumentAccepted(prepared.accepted.clone())).collect();
         let appended = match truth.journal().append(&entries).await.map_err(TruthError::from) {
@@ -134,7 +158,7 @@ impl Desk {
         let answered = answers(places, &keep, first);
         let ready: Vec<Ready> =
             (first..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
-        let afterwards = self.take_over(truth, ready, Vec::new(), appended.last).await;
+        let afterwards = self.take_over(truth, ready, Vec::new(), appended.last, reserved.into_claim()).await;
         // after the shelf, so that who was answered can read what was taken; durable it is in any case
         reply.answer(Ok(answered));
         afterwards
@@ -147,11 +171,12 @@ impl Desk {
         ready: Vec<Ready>,
         removed: Vec<String>,
         last: Position,
+        claim: Claim,
     ) -> Afterwards {
         let truth = Arc::clone(truth);
         let batch = off_the_arbiter(&self.corpus.pools.parsers, move || {
             let after = truth.mark().changed;
-            truth.take_over(ready.iter().map(|ready| ready.held.clone()).collect(), &removed, last)?;
+            truth.take_over(ready.iter().map(|ready| ready.held.clone()).collect(), &removed, last, claim)?;
             Ok::<_, TruthError>(Batch { after, next: last.next().0, ready, removed })
         });
         match batch.await {
@@ -194,7 +219,7 @@ impl Desk {
                 return afterwards;
             }
         };
-        let afterwards = self.take_over(&truth, Vec::new(), vec![id], appended.last).await;
+        let afterwards = self.take_over(&truth, Vec::new(), vec![id], appended.last, Claim::default()).await;
         drop(gate);
         reply.answer(self.ask_index(Work::Settle).await);
         afterwards
@@ -213,56 +238,66 @@ fn ready(prepared: Prepared, former: Former, seq: u64) -> Ready {
 }
 
 /// Decides about every document in turn and stores the bodies of those to be kept. Blocking; under the gate.
-fn decide_all(truth: &Truth, policy: &PolicySnapshot, preparation: Preparation) -> Result<Decided, TruthError> {
-    let mut decided =
-        Decided { answers: Vec::with_capacity(preparation.len()), keep: Vec::with_capacity(preparation.len()) };
+fn decide_all(
+    truth: &Truth,
+    policy: &PolicySnapshot,
+    preparation: Preparation,
+    mut reserved: Reserved,
+) -> Result<Decided, TruthError> {
+    // what was reserved at arrival is in hand; what the documents come to is known only here, under the gate
+    reserved.recount();
+    let ceilings = Ceilings::of(&policy.tenant.quotas);
+    if ceilings.reach_below_the_tenant() {
+        truth.count_levels()?;
+    }
+    let mut answered = Vec::with_capacity(preparation.len());
+    let mut keep: Vec<(Prepared, Former)> = Vec::with_capacity(preparation.len());
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut bodies = Vec::with_capacity(preparation.len());
-    let mut kept_bytes = truth.mark().bytes;
     for document in preparation {
         let (mut prepared, body) = match document {
             Ok(prepared) => prepared,
             Err(failed) => {
-                decided.answers.push(Answer::Final(not_taken(failed)));
+                answered.push(Answer::Final(not_taken(failed)));
                 continue;
             }
         };
         let id = prepared.accepted.id.clone();
         let earlier =
-            places.get(&id).and_then(|place| decided.keep.get(*place).map(|(earlier, _)| (*place, &earlier.accepted)));
+            places.get(&id).and_then(|place| keep.get(*place).map(|(earlier, _)| (*place, &earlier.accepted)));
         let former = if earlier.is_some() { None } else { truth.get(&id)? };
         if let Some((place, earlier)) =
             earlier.filter(|(_, earlier)| decide(Some((earlier, 0)), &prepared.accepted) != Decision::Take)
         {
             debug_assert_eq!(earlier.id, id, "a place belongs to its id");
-            decided.answers.push(Answer::SameAs(place));
+            answered.push(Answer::SameAs(place));
             continue;
         }
         if let Some(held) = &former
             && let Decision::Unchanged { seq } = decide(Some((&held.accepted, held.seq)), &prepared.accepted)
         {
-            decided.answers.push(Answer::Final(unchanged(held, seq)));
+            answered.push(Answer::Final(unchanged(held, seq)));
             continue;
         }
         let stands = if earlier.is_some() || former.is_some() { Former::Possible } else { Former::Absent };
-        let freed = earlier.map(|(_, earlier)| earlier.bytes).or(former.map(|held| held.accepted.bytes)).unwrap_or(0);
-        let added = prepared.accepted.bytes;
-        if let Err(rejection) = fits_quota(kept_bytes, freed, added, policy.tenant.quotas.max_storage_gb) {
+        let before = earlier.map(|(_, earlier)| earlier).or(former.as_ref().map(|held| &held.accepted));
+        let before = before.map(Footprint::from);
+        if let Err(rejection) = reserved.add(before.as_ref(), &Footprint::from(&prepared.accepted), &ceilings) {
             let failed = Failed { id, title: prepared.accepted.title, rejection };
-            decided.answers.push(Answer::Final(not_taken(failed)));
+            answered.push(Answer::Final(not_taken(failed)));
             continue;
         }
-        kept_bytes = kept_bytes.saturating_sub(freed).saturating_add(added);
         if prepared.verdict.guard != policy.guard.fingerprint {
             prepared.judge(policy);
         }
         bodies.push(body);
-        places.insert(id, decided.keep.len());
-        decided.answers.push(Answer::Kept(decided.keep.len()));
-        decided.keep.push((prepared, stands));
+        places.insert(id, keep.len());
+        answered.push(Answer::Kept(keep.len()));
+        keep.push((prepared, stands));
     }
+    reserved.trim();
     truth.put_bodies(bodies)?;
-    Ok(decided)
+    Ok(Decided { answers: answered, keep, reserved })
 }
 
 fn not_taken(failed: Failed) -> Ingested {

@@ -176,6 +176,11 @@ pub struct Rejudge {
     pub reply: ReplySlot<()>,
 }
 
+/// Other rules are in force under the guard in force: quotas, regions, retention.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdoptRules(pub Arc<PolicySnapshot>);
+
 /// Closes reader and writer; the next knock wakes them.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

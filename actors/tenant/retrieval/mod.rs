@@ -1,5 +1,5 @@
 //! Purpose: keeps one tenant's documents and finds the passages an answer may rest on.
-//! Owns: document bodies (blobs), the document shelf, the search index of one tenant.
+//! Owns: document bodies (blobs), the document shelf, the storage account, the search index of one tenant.
 //! Sends to: budget (`Turn<Grounded>`), the supervisor's exit (searches).
 //! Never: network, another tenant's shelf, a passage the guard in force did not admit.
 //! Invariants: IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
@@ -15,6 +15,7 @@ pub mod messages;
 pub mod parse;
 mod pools;
 mod prepare;
+mod reserve;
 mod rules;
 pub mod sealed_directory;
 mod truth;
@@ -25,6 +26,8 @@ mod words;
 mod rebuild_tests;
 #[cfg(test)]
 mod room_tests;
+#[cfg(test)]
+mod storage_tests;
 #[cfg(test)]
 mod test_house;
 #[cfg(test)]

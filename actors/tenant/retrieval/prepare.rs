@@ -1,10 +1,11 @@
 //! New documents to records, sealed bodies, pieces and verdicts, before anything is kept. Each document stands or falls
 //! alone.
 use super::chunk::{Piece, chunk};
-use super::messages::{Content, NewDocument};
+use super::messages::Content;
 use super::parse::{ParseError, Parsed, Sandbox, detect};
 use super::pools::{Pools, off_the_arbiter};
-use super::rules::{Intake, Verdict, cut_title, intake, judge, sha256_hex};
+use super::reserve::{Arrivals, Arrived};
+use super::rules::{Intake, Verdict, cut_title, judge, sha256_hex};
 use super::truth::Truth;
 use crate::entry::{DocumentAccepted, Entry};
 use bailiwick_kernel::codec;
@@ -63,6 +64,15 @@ pub struct Failed {
     pub rejection: Rejection,
 }
 
+impl Failed {
+    /// A document that got as far as being looked at.
+    #[must_use]
+    pub fn of(intake: &Intake, rejection: Rejection) -> Self {
+        let title = intake.title.clone().or_else(|| intake.file_name.clone()).unwrap_or_default();
+        Self { id: intake.id.clone(), title, rejection }
+    }
+}
+
 /// What becomes of each document, in the order of the request, with its text, sealed.
 pub type Preparation = Vec<Result<(Prepared, Blob), Failed>>;
 
@@ -73,11 +83,11 @@ pub type Preparation = Vec<Result<(Prepared, Blob), Failed>>;
 pub async fn prepare(
     sandbox: &Sandbox,
     pools: &Pools,
-    documents: Vec<NewDocument>,
+    arrivals: Arrivals,
     occasion: &Occasion,
     truth: &Arc<Truth>,
 ) -> Outcome<Preparation> {
-    let read = documents.into_iter().map(|document| read(sandbox, document, &occasion.policy));
+    let read = arrivals.into_iter().map(|arrived| read(sandbox, arrived));
     let mut read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
     // Two halves: one request uses as many threads as parse at once, and keeps its order.
     let second = read.split_off(read.len().div_ceil(PARALLEL));
@@ -106,13 +116,8 @@ enum Readable {
     Parsed(Parsed),
 }
 
-async fn read(sandbox: &Sandbox, document: NewDocument, policy: &PolicySnapshot) -> Result<Read, Failed> {
-    let named = |rejection| Failed {
-        id: document.id.clone().unwrap_or_default(),
-        title: document.title.clone().unwrap_or_default(),
-        rejection,
-    };
-    let intake = intake(&document, &policy.sovereignty).map_err(named)?;
+async fn read(sandbox: &Sandbox, arrived: Result<Arrived, Failed>) -> Result<Read, Failed> {
+    let Arrived { intake, document } = arrived?;
     let content = match document.content {
         Content::Text(text) => Readable::Text(text),
         Content::File { name, bytes } => {
@@ -126,18 +131,13 @@ async fn read(sandbox: &Sandbox, document: NewDocument, policy: &PolicySnapshot)
     Ok(Read { intake, content, signature: document.signature })
 }
 
-fn failed(intake: &Intake, rejection: Rejection) -> Failed {
-    let title = intake.title.clone().or_else(|| intake.file_name.clone()).unwrap_or_default();
-    Failed { id: intake.id.clone(), title, rejection }
-}
-
 fn unreadable(intake: &Intake, error: &ParseError) -> Failed {
     let code = match error {
         ParseError::TooLarge { .. } => Code::TooLarge,
         ParseError::Unavailable { .. } => Code::Overloaded,
         _ => Code::InvalidRequest,
     };
-    failed(intake, Rejection::new(code, error.to_string()))
+    Failed::of(intake, Rejection::new(code, error.to_string()))
 }
 
 /// The part that only computes.
@@ -173,8 +173,8 @@ fn finish(read: Read, occasion: &Occasion, truth: &Truth) -> Result<(Prepared, B
         at_unix_ms: occasion.now_unix_ms,
         by: occasion.by.clone(),
     };
-    check_record(&accepted).map_err(|rejection| failed(&intake, rejection))?;
-    let body = truth.body(&accepted, &parsed.text).map_err(|error| failed(&intake, error.into()))?;
+    check_record(&accepted).map_err(|rejection| Failed::of(&intake, rejection))?;
+    let body = truth.body(&accepted, &parsed.text).map_err(|error| Failed::of(&intake, error.into()))?;
     Ok((Prepared { accepted, pieces, verdict, admitted }, body))
 }
 

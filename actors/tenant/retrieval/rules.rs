@@ -270,31 +270,6 @@ fn is_same(one: &DocumentAccepted, other: &DocumentAccepted) -> bool {
     facts(one) == facts(other) && one.signature == other.signature
 }
 
-/// Whether the tenant's storage quota has room, before the bytes are taken.
-///
-/// # Errors
-/// `quota_exceeded`.
-pub fn fits_quota(kept_bytes: u64, freed_bytes: u64, added_bytes: u64, max_storage_gb: f64) -> Outcome<()> {
-    let max_bytes = max_bytes(max_storage_gb);
-    let would_be = kept_bytes.saturating_sub(freed_bytes).saturating_add(added_bytes);
-    if would_be <= max_bytes || added_bytes <= freed_bytes {
-        return Ok(());
-    }
-    let detail = format!(
-        "taking a document: {would_be} bytes would be more than the storage quota of {max_bytes}; remove documents or raise the quota"
-    );
-    Err(Rejection::new(Code::QuotaExceeded, detail))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates at the ends and makes NaN 0, which refuses"
-)]
-fn max_bytes(max_storage_gb: f64) -> u64 {
-    (max_storage_gb * 1e9).round() as u64
-}
-
 /// Whether a document may be removed now.
 ///
 /// # Errors

@@ -159,18 +159,6 @@ fn only_the_same_document_is_unchanged() {
 }
 
 #[test]
-fn the_quota_counts_what_would_be_kept() {
-    let quota = |kept, freed, added, gb| fits_quota(kept, freed, added, gb).map_err(|rejection| rejection.code);
-    assert_eq!(quota(0, 0, 1_000, 0.000_001), Ok(()));
-    assert_eq!(quota(0, 0, 1_001, 0.000_001), Err(Code::QuotaExceeded));
-    assert_eq!(quota(1_000, 600, 600, 0.000_001), Ok(()));
-    assert_eq!(quota(1_000, 600, 601, 0.000_001), Err(Code::QuotaExceeded));
-    assert_eq!(quota(9_000, 600, 500, 0.000_001), Ok(()), "a smaller version may always take its place");
-    assert_eq!(quota(0, 0, 1, f64::NAN), Err(Code::QuotaExceeded));
-    assert_eq!(quota(0, 0, 1, -1.0), Err(Code::QuotaExceeded));
-}
-
-#[test]
 fn retention_is_counted_from_the_acceptance() {
     let day = 86_400_000;
     let refusal = may_remove(&accepted("a"), &home(), 1_000 + 30 * day - 1).unwrap_err();

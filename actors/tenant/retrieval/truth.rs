@@ -1,6 +1,7 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
 use super::rules::{Held, Mark, Verdict, body_name};
 use crate::entry::{DocumentAccepted, Entry};
+use crate::limits::storage::{Claim, Footprint, Storage};
 use bailiwick_kernel::codec::CodecError;
 use bailiwick_kernel::fabric::{AppendError, Blob};
 use bailiwick_kernel::ids::Position;
@@ -60,12 +61,19 @@ enum Kept {
     Mark(Mark),
 }
 
+/// The sums of what is kept, and what is reserved for what may be.
+#[derive(Debug)]
+struct Books {
+    mark: Mark,
+    storage: Storage,
+}
+
 /// The fold of one tenant's document entries.
 #[derive(Debug)]
 pub struct Truth {
     journal: Journal,
     shelf: Shelf,
-    mark: Mutex<Mark>,
+    books: Mutex<Books>,
 }
 
 /// Judges a document by its record and text, for documents found in a replay.
@@ -87,7 +95,8 @@ impl Truth {
             }
             Err(error) => return Err(error.into()),
         };
-        let truth = Self { journal: belongings.journal.clone(), shelf, mark: Mutex::new(mark) };
+        let books = Mutex::new(Books { mark, storage: Storage::of_tenant(mark.bytes) });
+        let truth = Self { journal: belongings.journal.clone(), shelf, books };
         truth.fold(judge)?;
         Ok(truth)
     }
@@ -101,11 +110,39 @@ impl Truth {
     /// How far the fold has come, and its sums.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        *self.lock()
+        self.lock().mark
     }
 
-    fn lock(&self) -> MutexGuard<'_, Mark> {
-        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or changes what is reserved.
+    pub fn with_storage<T>(&self, change: impl FnOnce(&mut Storage) -> T) -> T {
+        change(&mut self.lock().storage)
+    }
+
+    /// Counts the bytes of domains and use cases from the shelf, once; from then on they are kept with every change.
+    /// Nothing may change meanwhile: the caller holds the gate.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn count_levels(&self) -> Result<(), TruthError> {
+        if self.with_storage(|storage| storage.counts_levels()) {
+            return Ok(());
+        }
+        let mut found: Vec<Footprint> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let portion = self.list(after.as_deref(), REPLAY_BATCH)?;
+            after = portion.last().map(|held| held.accepted.id.clone());
+            found.extend(portion.iter().map(|held| Footprint::from(&held.accepted)));
+            if portion.len() < REPLAY_BATCH {
+                break;
+            }
+        }
+        self.with_storage(|storage| storage.count_levels(found.into_iter()));
+        Ok(())
     }
 
     fn fold(&self, judge: Judge<'_>) -> Result<(), TruthError> {
@@ -160,7 +197,7 @@ impl Truth {
                 None => gone.push(id),
             }
         }
-        self.apply(held, &gone, applied, changed)
+        self.apply(held, &gone, applied, changed, Claim::default())
     }
 
     /// One document.
@@ -216,12 +253,18 @@ impl Truth {
     }
 
     /// Takes over what was appended: documents kept and removed, former bodies gone. `last` is the position of the
-    /// append's last record.
+    /// append's last record. What the claim reserved ends when the bytes count as kept, in one step.
     ///
     /// # Errors
     /// [`TruthError`]; the next opening folds it again from the journal.
-    pub fn take_over(&self, held: Vec<Held>, removed: &[String], last: Position) -> Result<(), TruthError> {
-        self.apply(held, removed, last.next().0, last.next().0)
+    pub fn take_over(
+        &self,
+        held: Vec<Held>,
+        removed: &[String],
+        last: Position,
+        claim: Claim,
+    ) -> Result<(), TruthError> {
+        self.apply(held, removed, last.next().0, last.next().0, claim)
     }
 
     /// Writes another verdict on documents that stay what they are.
@@ -234,11 +277,19 @@ impl Truth {
         Ok(self.shelf.apply(&puts, &[])?)
     }
 
-    fn apply(&self, held: Vec<Held>, removed: &[String], applied: u64, changed: u64) -> Result<(), TruthError> {
+    fn apply(
+        &self,
+        held: Vec<Held>,
+        removed: &[String],
+        applied: u64,
+        changed: u64,
+        mut claim: Claim,
+    ) -> Result<(), TruthError> {
         let mut mark = self.mark();
         mark.applied = applied;
         mark.changed = changed;
         let mut bodies = Vec::new();
+        let mut freed: Vec<Footprint> = Vec::new();
         let mut latest: BTreeMap<String, Held> = BTreeMap::new();
         for held in held {
             if let Some(earlier) = latest.insert(held.accepted.id.clone(), held) {
@@ -249,6 +300,7 @@ impl Truth {
             if let Some(former) = self.get(id)? {
                 mark.documents = mark.documents.saturating_sub(1);
                 mark.bytes = mark.bytes.saturating_sub(former.accepted.bytes);
+                freed.push(Footprint::from(&former.accepted));
                 bodies.push(body_name(id, &former.accepted.text_sha256));
             }
         }
@@ -258,12 +310,18 @@ impl Truth {
             let body = body_name(&held.accepted.id, &held.accepted.text_sha256);
             bodies.retain(|former| *former != body);
         }
+        let added: Vec<Footprint> = latest.values().map(|held| Footprint::from(&held.accepted)).collect();
         let mut puts: Vec<_> =
             latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
         puts.push((MARK.to_vec(), Kept::Mark(mark)));
         let removals: Vec<_> = removed.iter().map(|id| key(id)).collect();
         self.shelf.apply(&puts, &removals)?;
-        *self.lock() = mark;
+        let mut books = self.lock();
+        books.mark = mark;
+        freed.iter().for_each(|document| books.storage.free(document));
+        added.iter().for_each(|document| books.storage.keep(document));
+        books.storage.release(&mut claim);
+        drop(books);
         for body in bodies {
             self.journal.blob_delete(&body)?;
         }

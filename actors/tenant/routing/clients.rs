@@ -1,4 +1,5 @@
 //! The clients of all providers: made once for the process from the catalogue, shared by every tenant's routing room.
+use super::pace::Pace;
 use super::providers::{ALL, Provider, ProviderError};
 use crate::catalog::{Catalog, EXTRACTIVE, ProviderEntry};
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub struct Client {
     pub provider: Arc<dyn Provider>,
     /// A place for each call in flight, over all tenants.
     pub places: Arc<Semaphore>,
+    /// How fast it may be called, over all tenants.
+    pub pace: Pace,
     /// Its entry in the catalogue.
     pub entry: Arc<ProviderEntry>,
 }
@@ -56,7 +59,9 @@ impl Clients {
     /// Adds a provider that stands in no table.
     #[cfg(test)]
     pub(crate) fn with(mut self, entry: ProviderEntry, provider: Arc<dyn Provider>) -> Self {
-        let client = Client { provider, places: Arc::new(Semaphore::new(entry.concurrency)), entry: Arc::new(entry) };
+        let places = Arc::new(Semaphore::new(entry.concurrency));
+        let pace = Pace::per_minute(entry.requests_per_minute);
+        let client = Client { provider, places, pace, entry: Arc::new(entry) };
         self.0.insert(client.entry.name.clone(), client);
         self
     }
@@ -73,7 +78,8 @@ fn open_one(entry: &Arc<ProviderEntry>) -> Result<Client, ProviderError> {
         )));
     };
     let places = Arc::new(Semaphore::new(entry.concurrency.clamp(1, Semaphore::MAX_PERMITS)));
-    Ok(Client { provider: open(entry)?, places, entry: Arc::clone(entry) })
+    let pace = Pace::per_minute(entry.requests_per_minute);
+    Ok(Client { provider: open(entry)?, places, pace, entry: Arc::clone(entry) })
 }
 
 fn embedded_entry() -> ProviderEntry {
@@ -84,6 +90,7 @@ fn embedded_entry() -> ProviderEntry {
         api_key: None,
         region: String::new(),
         concurrency: EMBEDDED_CONCURRENCY,
+        requests_per_minute: None,
         timeout_ms: EMBEDDED_TIMEOUT_MS,
         retries: 0,
         prices: BTreeMap::new(),

@@ -89,6 +89,7 @@ pub(super) fn entry(name: &str, kind: &str, base_url: &str) -> ProviderEntry {
         api_key: Some(secrecy::SecretString::from("sk-very-secret-key".to_owned())),
         region: "eu-central-1".into(),
         concurrency: 4,
+        requests_per_minute: None,
         timeout_ms: 20_000,
         retries: 0,
         prices: BTreeMap::new(),

@@ -2,6 +2,7 @@
 use super::actor::Desk;
 use super::clients::Client;
 use super::markers;
+use super::pace::TooFast;
 use super::providers::{GroundedCall, PassedCall, ProviderError, ProviderFuture, Said};
 use super::relay::{End, Relay, Tally};
 use super::rules::{self, Choice, Course, News, Step};
@@ -25,6 +26,8 @@ enum Landing {
     Failed(ProviderError),
     /// No place at the provider until the deadline.
     Crowded,
+    /// The provider may not be called before the deadline, only after so many milliseconds: somebody else may be.
+    Paced(u64),
 }
 
 /// Takes a turn to its end: answered, settled with a rejection, or refused.
@@ -47,6 +50,7 @@ pub(super) async fn fly(desk: &Desk, turn: Turn<Funded>) {
                     return mail::post_certain_to(&desk.exit, turn.answer(*draft));
                 }
                 Landing::Failed(error) => news_of(error),
+                Landing::Paced(wait_ms) => News::Paced { wait_ms },
                 Landing::Crowded => {
                     let detail = "calling a model: the provider had no free place within the time of this request; try again shortly";
                     return turn.refuse(Rejection::retry_after(Code::Overloaded, detail, 1_000));
@@ -130,6 +134,9 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
     else {
         return Landing::Failed(ProviderError::Lasting("the candidate is not set up on this node".into()));
     };
+    if let Err(TooFast(wait)) = client.pace.cell(Duration::from_millis(remaining_ms(desk, turn))).await {
+        return Landing::Paced(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX));
+    }
     let Some(_place) = place(desk, turn, client).await else {
         return Landing::Crowded;
     };

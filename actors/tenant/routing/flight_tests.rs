@@ -134,6 +134,33 @@ async fn a_provider_that_asks_for_patience_is_asked_again() {
 }
 
 #[actix::test]
+async fn a_call_beyond_a_providers_pace_goes_to_the_next_candidate_or_is_told_when_to_come_back() {
+    let paced = |name: &str| ProviderEntry { requests_per_minute: Some(1), ..scripted(name) };
+    let clients = Clients::default()
+        .with(paced("primary"), speaking(&["first [1]."], Ok(())))
+        .with(paced("second"), speaking(&["second [1]."], Ok(())));
+    let mut house = house(clients);
+    let both = || vec![candidate("primary", false), candidate("second", true)];
+    // a cell comes back after a minute, and a turn has a second
+    let short = || {
+        let mut funding = funded(ask(), false, policy(&[]), both());
+        funding.turn.case.deadline_unix_ms = NOW + 1_000;
+        funding
+    };
+    for words in ["first [1].", "second [1]."] {
+        let Funding { turn, asker: _asker, .. } = short();
+        send(&house, turn);
+        assert_eq!(text(&house.exit.recv().await.unwrap().stage.draft.content), words);
+    }
+    let Funding { turn, asker, .. } = short();
+    send(&house, turn);
+    let refused = asker.reply().await.unwrap_err();
+    assert_eq!(refused.code, Code::Overloaded);
+    assert!(refused.detail.contains("provider second is called as often as this node may call it"), "{refused}");
+    assert!(refused.retry_after_ms.is_some_and(|wait_ms| wait_ms > 1_000 && wait_ms <= 60_000), "{refused:?}");
+}
+
+#[actix::test]
 async fn citations_come_before_the_first_word_and_markers_resolve() {
     let mut house = house(
         Clients::default().with(scripted("primary"), speaking(&["Salt ", "dissolves [", "1", "] [9", "]."], Ok(()))),

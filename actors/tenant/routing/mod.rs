@@ -9,6 +9,7 @@ mod flight;
 pub mod markers;
 pub mod messages;
 pub mod output;
+mod pace;
 pub mod prompt;
 pub mod providers;
 mod relay;

@@ -128,6 +128,11 @@ pub enum News {
     Departed,
     /// A wait is over.
     Waited,
+    /// The candidate may not be called before the deadline, which says nothing about its health.
+    Paced {
+        /// Milliseconds until it may be.
+        wait_ms: u64,
+    },
     /// The call failed before the asker saw a word of it.
     Failed {
         /// It may work when tried again.
@@ -177,6 +182,10 @@ impl Course {
 
     /// The next step. `random` spreads retries; it decides nothing else.
     pub fn steer(&mut self, book: &mut HealthBook, news: News, now_unix_ms: u64, random: u64) -> Step {
+        if let News::Paced { wait_ms } = news {
+            self.last = self.choices.get(self.at).map(|choice| paced(&choice.provider, wait_ms));
+            self.advance();
+        }
         if let News::Failed { passing, retry_after_ms, detail } = news
             && let Some(wait) = self.after_failure(book, passing, retry_after_ms, detail, now_unix_ms, random)
         {
@@ -256,6 +265,13 @@ fn wait_before_retry(retried: u32, retry_after_ms: Option<u64>, random: u64) -> 
         Some(after_ms) => Some(after_ms.saturating_add(jitter_ms)),
         None => Some(jitter_ms),
     }
+}
+
+fn paced(provider: &str, wait_ms: u64) -> Rejection {
+    let detail = format!(
+        "calling a model: provider {provider} is called as often as this node may call it; try again in {wait_ms} ms"
+    );
+    Rejection::retry_after(Code::Overloaded, detail, wait_ms)
 }
 
 fn resting(provider: &str, rest_ms: u64) -> Rejection {

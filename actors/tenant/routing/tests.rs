@@ -54,6 +54,19 @@ fn a_lasting_failure_is_not_retried() {
 }
 
 #[test]
+fn a_provider_that_is_called_too_often_is_passed_over_and_stays_well() {
+    let (mut course, mut book) =
+        (Course::new(vec![choice("a", 3), choice("b", 0)], START + 10_000), HealthBook::default());
+    assert_eq!(course.steer(&mut book, News::Departed, START, 0), call(0));
+    assert_eq!(course.steer(&mut book, News::Paced { wait_ms: 20_000 }, START, 0), call(1));
+    let Step::GiveUp(rejection) = course.steer(&mut book, News::Paced { wait_ms: 30_000 }, START, 0) else {
+        panic!("nobody is left");
+    };
+    assert_eq!((rejection.code, rejection.retry_after_ms), (Code::Overloaded, Some(30_000)));
+    assert_eq!(book, HealthBook::default(), "nothing failed");
+}
+
+#[test]
 fn a_retry_after_is_waited_for_within_its_bound_and_the_deadline() {
     for (after_ms, deadline_ms, expected) in [
         (300, 10_000, Step::Wait { for_ms: 305 }),

@@ -1,5 +1,5 @@
 //! The shell of the supervisor: admits, forwards, rebuilds, adopts, closes.
-use super::admission::{Admission, is_serveable};
+use super::admission::{Admission, SWEEP, is_serveable};
 use super::doors::Doors;
 use super::latency::Latencies;
 use super::messages::{Admit, AdoptPolicy, Close, Event, Happened};
@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
 use crate::retrieval::Pools;
-use crate::retrieval::messages::{IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
+use crate::retrieval::messages::{AdoptRules, IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
 use crate::turn::{Case, Turn, Whereabouts};
@@ -36,6 +36,7 @@ const RECORDS_WAITING_MAX: usize = 256;
 /// Refusals recorded by one append, at most.
 const RECORDS_PER_APPEND: usize = 64;
 
+const MILLISECOND_NS: u64 = 1_000_000;
 /// Policies waiting to be adopted by one tenant.
 const ADOPTIONS_WAITING_MAX: usize = 16;
 
@@ -77,6 +78,8 @@ pub struct Supervisor {
     /// Rooms of the incarnation that has ended whose obituaries are still to come.
     mourned: usize,
     admission: Admission,
+    /// Members that are counted by name will be looked through.
+    sweeping: bool,
     /// Policies to be adopted, in the order they came.
     adopting: VecDeque<AdoptPolicy>,
     pub(super) whereabouts: Arc<Whereabouts>,
@@ -109,6 +112,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         incarnation: 0,
         mourned: 0,
         admission: Admission::new(&parts.policy),
+        sweeping: false,
         adopting: VecDeque::new(),
         whereabouts: Arc::default(),
         sideways,
@@ -208,16 +212,17 @@ impl Supervisor {
         }
     }
 
-    fn start_turn(&self, admit: Admit) {
+    fn start_turn(&mut self, admit: Admit) {
         let Admit { matter, principal, idempotency_key, deadline_ms, line } = admit;
-        let permit =
-            match self.phase.admits().and_then(|()| is_serveable(&matter)).and_then(|()| self.admission.admit()) {
-                Ok(permit) => permit,
-                Err(rejection) => {
-                    self.sideways.tell(Event::Refused { code: rejection.code });
-                    return line.reject(rejection);
-                }
-            };
+        let now_ns = self.now_ns();
+        let serveable = self.phase.admits().and_then(|()| is_serveable(&matter));
+        let permit = match serveable.and_then(|()| self.admission.admit(&matter, &principal, &line, now_ns)) {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                self.sideways.tell(Event::Refused { code: rejection.code });
+                return line.reject(rejection);
+            }
+        };
         let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
@@ -242,6 +247,26 @@ impl Supervisor {
         } else if let Err((turn, undelivered)) = offer(&rooms.retrieval.clone().recipient(), turn) {
             turn.refuse(undelivered.into());
         }
+    }
+
+    /// The time limits are counted in.
+    fn now_ns(&self) -> u64 {
+        self.parts.clock.now_unix_ms().saturating_mul(MILLISECOND_NS)
+    }
+
+    /// While members are counted by name, those whose allowance is whole again are forgotten now and then: an idle
+    /// tenant comes to rest without any.
+    fn sweep_later(&mut self, ctx: &mut Context<Self>) {
+        if self.sweeping || !self.admission.counts_members() {
+            return;
+        }
+        self.sweeping = true;
+        ctx.run_later(SWEEP, |supervisor, ctx| {
+            supervisor.sweeping = false;
+            if supervisor.admission.sweep(supervisor.now_ns()) {
+                supervisor.sweep_later(ctx);
+            }
+        });
     }
 
     /// Carries out the first waiting adoption. One at a time: an earlier one that takes longer, because the index is
@@ -278,7 +303,9 @@ impl Supervisor {
             return reply.answer(Err(Rejection::lost()));
         };
         post_certain(&rooms.budget, AdoptBudget(Arc::clone(&policy)));
-        self.admission.adopt(&policy);
+        post_certain(&rooms.retrieval, AdoptRules(Arc::clone(&policy)));
+        let now_ns = self.now_ns();
+        self.admission.adopt(&policy, now_ns);
         let (version, digest) = (policy.version.clone(), policy.digest.clone());
         self.policy = policy;
         let entry =
@@ -328,8 +355,9 @@ impl Handler<Died> for Supervisor {
 impl Handler<Admit> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, admit: Admit, _: &mut Self::Context) {
+    fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) {
         self.start_turn(admit);
+        self.sweep_later(ctx);
     }
 }
 

@@ -1,84 +1,72 @@
-//! Admission: rate, concurrency, deadline, policy. The right was checked where the handle was minted.
+//! Admission: rates and places at every level, deadline, policy. The right was checked where the handle was minted.
+use super::places::{Permit, Places};
+use crate::limits::rates::RequestRates;
+use crate::limits::scope::Scope;
 use crate::question::Matter;
+use crate::turn::ReplyLine;
 use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use std::num::NonZeroU32;
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::Duration;
 
-/// What one tenant may have in flight and per hour (specification 2.2 `quotas`).
+/// Members whose allowance is whole again are forgotten this often.
+pub(super) const SWEEP: Duration = Duration::from_secs(60);
+
+/// What one tenant, its domains, use cases, users and keys may ask in a time and at a time (specification 2.2 `quotas`).
 #[derive(Debug)]
 pub(super) struct Admission {
-    rate: Option<DefaultDirectRateLimiter>,
-    requests_per_hour: u32,
-    in_flight: Arc<Semaphore>,
-    concurrent: u32,
-    /// Places of earlier quotas, still taken by turns admitted under them.
-    earlier: Vec<(Arc<Semaphore>, u32)>,
+    rates: RequestRates,
+    places: Places,
 }
 
 impl Admission {
     pub(super) fn new(policy: &PolicySnapshot) -> Self {
         let quotas = &policy.tenant.quotas;
-        let rate = NonZeroU32::new(quotas.max_requests_per_hour)
-            .map(|per_hour| RateLimiter::direct(Quota::per_hour(per_hour)));
-        let concurrent = quotas.max_concurrent_requests;
-        let in_flight = Arc::new(Semaphore::new(usize::try_from(concurrent).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { rate, requests_per_hour: quotas.max_requests_per_hour, in_flight, concurrent, earlier: Vec::new() }
+        Self { rates: RequestRates::new(quotas), places: Places::new(quotas) }
     }
 
-    /// Takes other quotas over; the same quotas keep their counters.
-    pub(super) fn adopt(&mut self, policy: &PolicySnapshot) {
-        let quotas = &policy.tenant.quotas;
-        if quotas.max_requests_per_hour == self.requests_per_hour && quotas.max_concurrent_requests == self.concurrent {
-            return;
-        }
-        let before = std::mem::replace(self, Self::new(policy));
-        self.earlier = before.earlier;
-        self.earlier.push((before.in_flight, before.concurrent));
-        self.earlier.retain(|(places, concurrent)| {
-            places.available_permits() < usize::try_from(*concurrent).unwrap_or(usize::MAX)
-        });
+    /// Takes other quotas over; what is used and who is in flight stay counted.
+    pub(super) fn adopt(&mut self, policy: &PolicySnapshot, now_ns: u64) {
+        self.rates.adopt(&policy.tenant.quotas, now_ns);
+        self.places.adopt(&policy.tenant.quotas);
     }
 
-    /// Lets one turn in.
+    /// Lets one turn in, counted at every level, or turns it away, counted at none. The tightest rate is noted on the
+    /// line in either case.
     ///
     /// # Errors
-    /// `rate_limited` with the exact wait, `overloaded` where too many turns are in flight.
-    pub(super) fn admit(&self) -> Result<OwnedSemaphorePermit, Rejection> {
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_full| {
-            let detail = format!("{} requests of this tenant are in flight already, its quota max_concurrent_requests; try again shortly", self.concurrent);
-            Rejection::retry_after(Code::RateLimited, detail, 100)
-        })?;
-        let Some(rate) = &self.rate else {
-            return Err(Rejection::new(
-                Code::RateLimited,
-                "this tenant's quota max_requests_per_hour is 0; raise it in tenant.yaml",
-            ));
-        };
-        rate.check().map_err(|until| {
-            let wait = until.wait_time_from(DefaultClock::default().now());
-            let detail = format!(
-                "this tenant's quota of {} requests per hour is used up; wait for the next slot",
-                self.requests_per_hour
-            );
-            Rejection::retry_after(Code::RateLimited, detail, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
-        })?;
-        Ok(permit)
+    /// `rate_limited` with the exact wait; also where too many turns are in flight.
+    pub(super) fn admit(
+        &mut self,
+        matter: &Matter,
+        principal: &Principal,
+        line: &ReplyLine,
+        now_ns: u64,
+    ) -> Result<Permit, Rejection> {
+        let scope = Scope::of(matter, principal);
+        // looked at before a place is taken, counted after: no refusal leaves a trace at another level
+        let admitted = self.rates.peek(&scope, now_ns).map_err(Rejection::from).and_then(|()| self.places.take(&scope));
+        if admitted.is_ok() {
+            self.rates.take(&scope, now_ns);
+        }
+        line.note_requests(self.rates.figure(&scope, now_ns));
+        admitted
     }
 
-    /// Resolves when no turn is in flight any more; nothing is admitted afterwards.
+    /// Forgets members whose allowance is whole again; true while others are counted by name.
+    pub(super) fn sweep(&mut self, now_ns: u64) -> bool {
+        self.rates.sweep(now_ns);
+        self.counts_members()
+    }
+
+    /// True while members are counted by name.
+    pub(super) fn counts_members(&self) -> bool {
+        self.rates.members() > 0
+    }
+
+    /// Resolves when no turn is in flight any more.
     pub(super) fn drained(&self) -> impl Future<Output = ()> + 'static + use<> {
-        let now = std::iter::once((Arc::clone(&self.in_flight), self.concurrent));
-        let all: Vec<_> = self.earlier.iter().cloned().chain(now).collect();
-        async move {
-            for (in_flight, concurrent) in all {
-                let _all = in_flight.acquire_many(concurrent).await;
-                in_flight.close();
-            }
-        }
+        self.places.drained()
     }
 }
 

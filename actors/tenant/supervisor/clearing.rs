@@ -53,7 +53,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             .map(|rooms| &rooms.budget)
             .filter(|budget| !turn.stage.hold.is_of(&(*budget).clone().recipient()));
         let late = late.cloned();
-        let (scope, admitted_unix_ms) = (turn.case.scope(), turn.case.admitted_unix_ms);
+        let (spender, admitted_unix_ms) = (turn.case.spender(), turn.case.admitted_unix_ms);
         let used = Sum { money: charge.amount, tokens: tokens.0.saturating_add(tokens.1) };
         actix::spawn(async move {
             let appended = match append.await {
@@ -71,7 +71,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             });
             sideways.tell(event);
             if let Some(budget) = late {
-                bailiwick_kernel::mail::post_certain(&budget, BookLate { scope, used, admitted_unix_ms });
+                bailiwick_kernel::mail::post_certain(&budget, BookLate { spender, used, admitted_unix_ms });
             }
             match verdict {
                 Ok(mut reply) => {

@@ -174,6 +174,7 @@ impl Stage {
             api_key: None,
             region: "eu-west-1".into(),
             concurrency: 64,
+            requests_per_minute: None,
             timeout_ms: 600_000,
             retries: 0,
             prices: [("metered".to_owned(), Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 })]

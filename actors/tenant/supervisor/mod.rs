@@ -13,11 +13,16 @@ pub mod exit;
 pub(crate) mod fixtures;
 pub mod fold;
 mod latency;
+#[cfg(test)]
+mod limit_tests;
 mod lineage;
 pub mod messages;
 pub(crate) mod opening;
 #[cfg(test)]
 mod panic_tests;
+pub mod places;
+#[cfg(test)]
+mod places_tests;
 mod rooms;
 pub mod rules;
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(crate) fn owed(fold: &Fold, policy: &PolicySnapshot, at_unix_ms: u64) -> Vec
         Entry::HoldClosed(Box::new(HoldClosed {
             query_id: hold.query_id.clone(),
             unreconciled: hold.amount,
-            scope: hold.scope.clone(),
+            spender: hold.spender.clone(),
             admitted_unix_ms: hold.admitted_unix_ms,
             at_unix_ms,
         }))

@@ -1,11 +1,12 @@
 //! A million random operations against an independent model: holds, settlements, cancellations, duplicates, crashes,
 //! reconciliations, other ceilings, clocks that jump. The model keeps flat lists and labels windows by what the calendar
 //! on the wall says; it shares no code with the rules but the types it is given.
-use super::accounts::{Accounts, Scope, Sum};
+use super::accounts::{Accounts, Spender, Sum};
 use super::candidates::{OUTPUT_TOKENS_MIN, worst_case, worst_tokens};
 use super::rules::{Balance, Call, Cover, Ended, Weighed};
 use super::tests::{candidate, rules};
 use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, Reconciled};
+use crate::limits::scope::{GENERAL, NO_USER};
 use crate::question::{ModelUsed, Usage};
 use crate::supervisor::fixtures::NOW;
 use crate::supervisor::fold::Fold;
@@ -115,8 +116,11 @@ impl World {
     fn draw_call(&mut self) -> Call {
         self.names += 1;
         let dice = &mut self.dice;
-        let mut name = |share: u64| (dice.roll(10) < share).then(|| (*dice.pick(&["a", "b", "c"])).to_owned());
-        let scope = Scope { domain: name(5), usecase: name(5), user: name(8), key: name(10) };
+        let mut name = |share: u64, unnamed: &str| {
+            Some(if dice.roll(10) < share { (*dice.pick(&["a", "b", "c"])).to_owned() } else { unnamed.to_owned() })
+        };
+        let spender =
+            Spender { domain: name(5, GENERAL), usecase: name(5, GENERAL), user: name(8, NO_USER), key: name(10, "") };
         let max_tokens = u32::try_from(1 + self.dice.roll(300)).unwrap();
         let price = self.dice.roll(12);
         let mut candidates = vec![candidate(price, max_tokens, false)];
@@ -126,7 +130,7 @@ impl World {
         candidates.iter_mut().for_each(|one| one.answers = if max_tokens.is_multiple_of(5) { 2 } else { 1 });
         Call {
             query_id: format!("q{}", self.names),
-            scope,
+            spender,
             admitted_unix_ms: self.now - self.dice.roll(2_000),
             candidates,
             fallback: None,
@@ -138,7 +142,7 @@ impl World {
     /// A hold: what is decided must be what the numbers say.
     fn hold(&mut self) {
         let call = self.draw_call();
-        let (now, at_rest) = self.model.rooms(&call.scope, call.admitted_unix_ms);
+        let (now, at_rest) = self.model.rooms(&call.spender, call.admitted_unix_ms);
         let needs = |tokens: u32| {
             let cut = |one: &super::hold::Candidate| {
                 let mut cut = one.clone();
@@ -163,10 +167,10 @@ impl World {
                 let sum = (made.amount.0, fitting.iter().map(|need| need.1).max().unwrap());
                 assert_eq!(made.amount.0, fitting.iter().map(|need| need.0).max().unwrap());
                 self.cover(made.cover);
-                self.model.change(&call.scope, call.admitted_unix_ms, |tally| {
+                self.model.change(&call.spender, call.admitted_unix_ms, |tally| {
                     tally.held = (tally.held.0 + sum.0, tally.held.1 + sum.1);
                 });
-                self.model.check(&call.scope, call.admitted_unix_ms);
+                self.model.check(&call.spender, call.admitted_unix_ms);
                 self.open.push(Held { number: made.number, call, sum, is_older: false });
             }
             Weighed::MustWait(tight) => {
@@ -202,7 +206,7 @@ impl World {
     fn record(&mut self, held: &Held, money: u64, tokens: u64) {
         let call = &held.call;
         let usage = Usage { prompt_tokens: tokens, completion_tokens: 0, cost: NanoUsd(money) };
-        let key_id = call.scope.key.clone().unwrap();
+        let key_id = call.spender.key.clone().unwrap();
         self.journal.push(Entry::AnswerRecorded(Box::new(AnswerRecorded {
             query_id: call.query_id.clone(),
             kind: "ask".into(),
@@ -215,19 +219,21 @@ impl World {
             overrun: NanoUsd(money.saturating_sub(held.sum.0)),
             policy_version: String::new(),
             key_id: key_id.clone(),
-            user_id: call.scope.user.clone(),
+            user_id: call.spender.user.clone().filter(|user| user != NO_USER),
             admitted_unix_ms: call.admitted_unix_ms,
             cleared_unix_ms: self.now,
             idempotency_key: None,
             cut_short: false,
         })));
-        if call.scope.domain.is_some() || call.scope.usecase.is_some() {
+        let named = |name: &Option<String>| name.clone().filter(|name| name != GENERAL);
+        let (domain, usecase) = (named(&call.spender.domain), named(&call.spender.usecase));
+        if domain.is_some() || usecase.is_some() {
             self.journal.push(Entry::ChargeAttributed(Box::new(ChargeAttributed {
                 query_id: call.query_id.clone(),
-                domain: call.scope.domain.clone(),
-                usecase: call.scope.usecase.clone(),
+                domain,
+                usecase,
                 key_id,
-                user_id: call.scope.user.clone(),
+                user_id: call.spender.user.clone().filter(|user| user != NO_USER),
                 provider: String::new(),
                 model: String::new(),
                 charged: NanoUsd(money),
@@ -240,13 +246,13 @@ impl World {
         self.receipts += money;
         let within = if held.is_older { (0, 0) } else { held.sum };
         let above = (money.saturating_sub(within.0), tokens.saturating_sub(within.1));
-        self.model.post(&call.scope, call.admitted_unix_ms, (money, tokens), above);
+        self.model.post(&call.spender, call.admitted_unix_ms, (money, tokens), above);
     }
 
     fn let_go(&mut self, held: &Held) {
         let sum = held.sum;
         let older = if held.is_older { sum } else { (0, 0) };
-        self.model.change(&held.call.scope, held.call.admitted_unix_ms, |tally| {
+        self.model.change(&held.call.spender, held.call.admitted_unix_ms, |tally| {
             tally.held = (tally.held.0 - sum.0, tally.held.1 - sum.1);
             tally.above = (tally.above.0 - older.0, tally.above.1 - older.1);
         });
@@ -264,7 +270,7 @@ impl World {
         let used = Sum { money: NanoUsd(money), tokens };
         assert_eq!(self.balance.returned(held.number, Ended::Settled(used), self.now), None);
         self.ended.push(held.number);
-        self.model.check(&held.call.scope, held.call.admitted_unix_ms);
+        self.model.check(&held.call.spender, held.call.admitted_unix_ms);
     }
 
     fn cancel(&mut self) {
@@ -336,9 +342,9 @@ impl World {
             let kept = left.min(lump.amount.0);
             left -= kept;
             // what was unknown is no overdraft of the rules
-            self.model.post(&lump.scope, lump.at_unix_ms, (kept, 0), (kept, 0));
+            self.model.post(&lump.spender, lump.at_unix_ms, (kept, 0), (kept, 0));
         }
-        self.model.post(&Scope::default(), self.now, (left, 0), (left, 0));
+        self.model.post(&Spender::default(), self.now, (left, 0), (left, 0));
         self.receipts += charged;
         self.journal.push(Entry::Reconciled(Box::new(reconciled.clone())));
         self.balance.reconciled(&reconciled);
@@ -357,14 +363,14 @@ impl World {
         }
         self.balance.adopt(&self.policy);
         let before = std::mem::replace(&mut self.model, Model::new(&self.policy));
-        for (scope, at, sum, _) in before.posted {
+        for (spender, at, sum, _) in before.posted {
             // lower ceilings may find more spent than they allow: that is no overdraft of theirs
-            self.model.post(&scope, at, sum, sum);
+            self.model.post(&spender, at, sum, sum);
         }
         for held in &mut self.open {
             let sum = held.sum;
             held.is_older = true;
-            self.model.change(&held.call.scope, held.call.admitted_unix_ms, |tally| {
+            self.model.change(&held.call.spender, held.call.admitted_unix_ms, |tally| {
                 tally.held = (tally.held.0 + sum.0, tally.held.1 + sum.1);
                 tally.above = (tally.above.0 + sum.0, tally.above.1 + sum.1);
             });
@@ -400,21 +406,21 @@ impl World {
             names.insert(key, counter.posted);
         }
         for (key, posted) in names {
-            let scope = self.scope_of(&key.account);
-            let bounds = again.bounds_of(&scope, key.stretch.starts_unix_ms);
+            let spender = self.spender_of(&key.account);
+            let bounds = again.bounds_of(&spender, key.stretch.starts_unix_ms);
             let replayed = bounds.iter().find(|bound| bound.key == key).unwrap();
             assert_eq!(replayed.counter.posted, posted, "{key:?}: memory and journal disagree");
         }
     }
 
-    fn scope_of(&self, account: &super::accounts::Account) -> Scope {
+    fn spender_of(&self, account: &super::accounts::Account) -> Spender {
         use super::accounts::Account;
         match account.clone() {
-            Account::Tenant => Scope::default(),
-            Account::Domain(name) => Scope { domain: Some(name), ..Scope::default() },
-            Account::Usecase(name) => Scope { usecase: Some(name), ..Scope::default() },
-            Account::User(name) => Scope { user: Some(name), ..Scope::default() },
-            Account::Key(name) => Scope { key: Some(name), ..Scope::default() },
+            Account::Tenant => Spender::default(),
+            Account::Domain(name) => Spender { domain: Some(name), ..Spender::default() },
+            Account::Usecase(name) => Spender { usecase: Some(name), ..Spender::default() },
+            Account::User(name) => Spender { user: Some(name), ..Spender::default() },
+            Account::Key(name) => Spender { key: Some(name), ..Spender::default() },
         }
     }
 

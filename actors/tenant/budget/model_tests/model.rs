@@ -1,5 +1,5 @@
 //! The model: flat tallies under labels of the calendar on the wall.
-use super::super::accounts::Scope;
+use super::super::accounts::Spender;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::Window;
@@ -23,8 +23,8 @@ pub(super) struct Tally {
     pub(super) held: (u64, u64),
 }
 
-/// Scope, admission, money and tokens, and how much of them was above the hold.
-type Posting = (Scope, u64, (u64, u64), (u64, u64));
+/// Spender, admission, money and tokens, and how much of them was above the hold.
+type Posting = (Spender, u64, (u64, u64), (u64, u64));
 
 /// What the model knows.
 pub(super) struct Model {
@@ -62,16 +62,16 @@ impl Model {
         Self { limits, zone, posted: Vec::new(), tallies: HashMap::new() }
     }
 
-    /// The limits a scope stands under at a time, with the key of each tally.
-    fn over(&self, scope: &Scope, at_unix_ms: u64) -> Vec<(usize, (usize, String))> {
+    /// The limits a spender stands under at a time, with the key of each tally.
+    fn over(&self, spender: &Spender, at_unix_ms: u64) -> Vec<(usize, (usize, String))> {
         let mut over = Vec::new();
         for (index, limit) in self.limits.iter().enumerate() {
             let whose = match limit.level {
                 "tenant" => Some(String::new()),
-                "domain" => scope.domain.clone(),
-                "usecase" => scope.usecase.clone(),
-                "user" => scope.user.clone(),
-                _ => scope.key.clone(),
+                "domain" => spender.domain.clone(),
+                "usecase" => spender.usecase.clone(),
+                "user" => spender.user.clone(),
+                _ => spender.key.clone(),
             };
             let Some(whose) = whose.filter(|whose| limit.name.as_ref().is_none_or(|name| name == whose)) else {
                 continue;
@@ -81,16 +81,16 @@ impl Model {
         over
     }
 
-    pub(super) fn change(&mut self, scope: &Scope, at_unix_ms: u64, change: impl Fn(&mut Tally)) {
-        for (_, key) in self.over(scope, at_unix_ms) {
+    pub(super) fn change(&mut self, spender: &Spender, at_unix_ms: u64, change: impl Fn(&mut Tally)) {
+        for (_, key) in self.over(spender, at_unix_ms) {
             change(self.tallies.entry(key).or_default());
         }
     }
 
     /// The room under every limit: now, and if all that is held came back.
-    pub(super) fn rooms(&self, scope: &Scope, at_unix_ms: u64) -> ((u64, u64), (u64, u64)) {
+    pub(super) fn rooms(&self, spender: &Spender, at_unix_ms: u64) -> ((u64, u64), (u64, u64)) {
         let (mut now, mut at_rest) = ((u64::MAX, u64::MAX), (u64::MAX, u64::MAX));
-        for (index, key) in self.over(scope, at_unix_ms) {
+        for (index, key) in self.over(spender, at_unix_ms) {
             let tally = self.tallies.get(&key).copied().unwrap_or_default();
             let limit = &self.limits[index];
             let (money, tokens) = (limit.money.unwrap_or(u64::MAX), limit.tokens.unwrap_or(u64::MAX));
@@ -102,17 +102,17 @@ impl Model {
         (now, at_rest)
     }
 
-    pub(super) fn post(&mut self, scope: &Scope, at_unix_ms: u64, sum: (u64, u64), above: (u64, u64)) {
-        self.posted.push((scope.clone(), at_unix_ms, sum, above));
-        self.change(scope, at_unix_ms, |tally| {
+    pub(super) fn post(&mut self, spender: &Spender, at_unix_ms: u64, sum: (u64, u64), above: (u64, u64)) {
+        self.posted.push((spender.clone(), at_unix_ms, sum, above));
+        self.change(spender, at_unix_ms, |tally| {
             tally.posted = (tally.posted.0 + sum.0, tally.posted.1 + sum.1);
             tally.above = (tally.above.0 + above.0, tally.above.1 + above.1);
         });
     }
 
     /// posted + held never exceeds a limit, but for what providers charged above the hold and what a crash left unknown.
-    pub(super) fn check(&self, scope: &Scope, at_unix_ms: u64) {
-        for (index, key) in self.over(scope, at_unix_ms) {
+    pub(super) fn check(&self, spender: &Spender, at_unix_ms: u64) {
+        for (index, key) in self.over(spender, at_unix_ms) {
             let tally = self.tallies.get(&key).copied().unwrap_or_default();
             let limit = &self.limits[index];
             let used = (tally.posted.0 + tally.held.0 - tally.above.0, tally.posted.1 + tally.held.1 - tally.above.1);

@@ -16,6 +16,7 @@ fn provider(concurrency: usize) -> Arc<dyn Provider> {
         api_key: None,
         region: String::from("local"),
         concurrency,
+        requests_per_minute: None,
         timeout_ms: 1_000,
         retries: 0,
         prices: BTreeMap::new(),

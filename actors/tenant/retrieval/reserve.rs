@@ -1,0 +1,108 @@
+//! Storage is counted before any work is done for a document: what arrives reserves its bytes, and only what becomes
+//! durable keeps them.
+use super::messages::NewDocument;
+use super::prepare::Failed;
+use super::rules::{Intake, intake};
+use super::truth::{Truth, TruthError};
+use crate::limits::storage::{Ceilings, Claim, Footprint};
+use bailiwick_kernel::outcome::Outcome;
+use bailiwick_policy::compile::PolicySnapshot;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Bytes reserved for one request. Given back by its own `Drop`: where the request is refused, fails, is dropped or
+/// panics.
+#[derive(Debug)]
+pub struct Reserved {
+    truth: Arc<Truth>,
+    claim: Claim,
+}
+
+impl Reserved {
+    /// Nothing reserved yet.
+    #[must_use]
+    pub fn nothing(truth: Arc<Truth>) -> Self {
+        Self { truth, claim: Claim::default() }
+    }
+
+    /// Counts the request's documents anew, with everything reserved so far still in hand.
+    pub fn recount(&mut self) {
+        self.claim.recount();
+    }
+
+    /// Reserves what a document adds, at every level or at none.
+    ///
+    /// # Errors
+    /// `quota_exceeded`.
+    pub fn add(&mut self, former: Option<&Footprint>, document: &Footprint, ceilings: &Ceilings) -> Outcome<()> {
+        self.truth.with_storage(|storage| storage.reserve(&mut self.claim, former, document, ceilings))
+    }
+
+    /// Gives back what the documents counted do not need.
+    pub fn trim(&mut self) {
+        self.truth.with_storage(|storage| storage.trim(&mut self.claim));
+    }
+
+    /// Hands the claim over to whoever books what is kept: it ends when the bytes are counted as kept.
+    #[must_use]
+    pub fn into_claim(mut self) -> Claim {
+        std::mem::take(&mut self.claim)
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.truth.with_storage(|storage| storage.release(&mut self.claim));
+    }
+}
+
+/// A document that has room, before it is parsed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Arrived {
+    /// What is known of it.
+    pub intake: Intake,
+    /// The document.
+    pub document: NewDocument,
+}
+
+/// What becomes of each document of a request at its arrival, in order.
+pub type Arrivals = Vec<Result<Arrived, Failed>>;
+
+/// Looks at the documents of a request and reserves their bytes, each on its own. Blocking.
+///
+/// # Errors
+/// [`TruthError`].
+pub fn arrive(
+    truth: &Arc<Truth>,
+    documents: Vec<NewDocument>,
+    policy: &PolicySnapshot,
+) -> Result<(Arrivals, Reserved), TruthError> {
+    let ceilings = Ceilings::of(&policy.tenant.quotas);
+    let mut reserved = Reserved::nothing(Arc::clone(truth));
+    let mut earlier: BTreeMap<String, Footprint> = BTreeMap::new();
+    let mut arrivals = Vec::with_capacity(documents.len());
+    for document in documents {
+        let intake = match intake(&document, &policy.sovereignty) {
+            Ok(intake) => intake,
+            Err(rejection) => {
+                let (id, title) = (document.id.unwrap_or_default(), document.title.unwrap_or_default());
+                arrivals.push(Err(Failed { id, title, rejection }));
+                continue;
+            }
+        };
+        let footprint =
+            Footprint { bytes: intake.bytes, domain: intake.domain.clone(), usecase: intake.usecase.clone() };
+        let former = match earlier.get(&intake.id) {
+            Some(former) => Some(former.clone()),
+            None => truth.get(&intake.id)?.map(|held| Footprint::from(&held.accepted)),
+        };
+        arrivals.push(match reserved.add(former.as_ref(), &footprint, &ceilings) {
+            Ok(()) => {
+                earlier.insert(intake.id.clone(), footprint);
+                Ok(Arrived { intake, document })
+            }
+            Err(rejection) => Err(Failed::of(&intake, rejection)),
+        });
+    }
+    Ok((arrivals, reserved))
+}
