@@ -177,13 +177,14 @@ fn in_every_window_no_more_is_admitted_than_burst_and_rate() {
     for (amount, window_ns) in [(1, SECOND_NS), (7, MINUTE_NS), (60, MINUTE_NS), (1_000, HOUR_NS), (3, 7)] {
         let rate = Rate { amount, window_ns };
         let (mut cell, mut now_ns, mut admitted) = (Cell::default(), START_NS, Vec::new());
-        while admitted.len() < 1_500 {
+        for _ in 0..6_000 {
             now_ns += pause(&mut dice, rate) / 2;
             if rate.peek(cell, now_ns, 1).is_ok() {
                 rate.take(&mut cell, now_ns, 1);
                 admitted.push(now_ns);
             }
         }
+        assert!(admitted.len() > 300, "only {} were admitted", admitted.len());
         for (first, from_ns) in admitted.iter().enumerate() {
             for (last, to_ns) in admitted.iter().enumerate().skip(first) {
                 let (count, time_ns) = ((last - first + 1) as u128, u128::from(to_ns - from_ns));
@@ -419,6 +420,22 @@ fn what_a_call_did_not_use_is_there_at_once_and_only_once() {
     rates.give_back(next, later_ns, 600);
     assert_eq!(rates.figure(&scope, later_ns).unwrap().remaining, 100);
     assert_eq!(TokenRates::new(&self::quotas(1, vec![])).figure(&scope, later_ns), None, "nothing limits");
+}
+
+#[test]
+fn of_two_calls_that_gave_back_the_later_one_gives_no_more_than_still_stands() {
+    let second = |seconds: u64| START_NS + seconds * SECOND_NS;
+    let mut rates = TokenRates::new(&Quotas { max_tokens_per_minute: Some(60), ..quotas(1, vec![]) });
+    let asker = Asker::new("", "", "", "k");
+    let scope = asker.scope();
+    let first = rates.take(&scope, second(0), 60).unwrap();
+    let later = rates.take(&scope, second(50), 50).unwrap();
+    rates.give_back(first, second(50), 10);
+    // of the later call's fifty, time has given back forty by now
+    let last = rates.take(&scope, second(90), 50).unwrap();
+    rates.give_back(later, second(90), 50);
+    assert_eq!(rates.figure(&scope, second(90)).unwrap().remaining, 10, "fifty of sixty were taken just now");
+    drop(last);
 }
 
 #[test]
