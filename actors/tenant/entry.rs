@@ -71,6 +71,40 @@ pub enum Entry {
     },
     /// Chunks that an answer cites beyond what its record holds; stands in the same append.
     AnswerCited(Box<AnswerCited>),
+    /// The domain and use case that the charge of an answer belongs to; stands in the same append, right behind the
+    /// answer's own record, which carries the charge itself.
+    ChargeAttributed(Box<ChargeAttributed>),
+}
+
+/// To which domain and use case a charge belongs. Written only where the question named one of them and something was
+/// used. The charge is booked by the answer's record; this one repeats its figures, so that accounts by domain and by
+/// use case are folded without looking back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChargeAttributed {
+    /// Which question.
+    pub query_id: String,
+    /// Domain the question named.
+    pub domain: Option<String>,
+    /// Use case the question named.
+    pub usecase: Option<String>,
+    /// Key that asked.
+    pub key_id: String,
+    /// User that asked, where the key names one.
+    pub user_id: Option<String>,
+    /// Provider's name in the catalogue.
+    pub provider: String,
+    /// Model's name.
+    pub model: String,
+    /// What was charged.
+    pub charged: NanoUsd,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u64,
+    /// Tokens of the answer.
+    pub completion_tokens: u64,
+    /// When the question was admitted.
+    pub admitted_unix_ms: u64,
+    /// When the answer was cleared: the time its charge is booked at.
+    pub cleared_unix_ms: u64,
 }
 
 /// Further chunks of an answer, with what their lineage lines need.

@@ -70,6 +70,7 @@ impl Ledger {
             Entry::DocumentAccepted(_)
             | Entry::AnswerContinued { .. }
             | Entry::AnswerCited(_)
+            | Entry::ChargeAttributed(_)
             | Entry::DocumentRemoved { .. }
             | Entry::Refused { .. }
             | Entry::FeedbackGiven(_)

@@ -41,7 +41,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             fallback: clearance.record.model.fallback,
             tokens,
         };
-        let append = opened.belongings.journal.append(&exit::entries(clearance.record));
+        let append = opened.belongings.journal.append(&exit::entries(clearance.record, clearance.attribution));
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;

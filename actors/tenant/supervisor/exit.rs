@@ -1,7 +1,7 @@
 //! The exit: what may leave. Pure: a draft, its passages and the policy in, a clearance out.
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
-use crate::entry::{AnswerCited, AnswerRecorded, Entry, LineageChunk};
+use crate::entry::{AnswerCited, AnswerRecorded, ChargeAttributed, Entry, LineageChunk};
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::markers;
 use crate::supervisor::sideways::kind_of;
@@ -22,6 +22,8 @@ const NO_CITATION: &str = "the model's answer cites none of the passages it was 
 pub struct Clearance {
     /// What goes into the journal, charge included.
     pub record: AnswerRecorded,
+    /// The domain and use case the charge belongs to, where the question named one and something was used.
+    pub attribution: Option<ChargeAttributed>,
     /// What the asker gets, its receipt still empty; or why nothing.
     pub verdict: Result<Reply, Rejection>,
 }
@@ -73,7 +75,8 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
     } else {
         Ok(reply(case, words, body, model, usage))
     };
-    Clearance { record, verdict }
+    let attribution = attribution(case, &record);
+    Clearance { record, attribution, verdict }
 }
 
 fn ground(
@@ -165,6 +168,27 @@ fn record(
     }
 }
 
+fn attribution(case: &Case, record: &AnswerRecorded) -> Option<ChargeAttributed> {
+    let Matter::Ask(question) = &case.matter else { return None };
+    let is_named = question.domain.is_some() || question.usecase.is_some();
+    let usage = record.usage;
+    let is_used = usage != Usage::default();
+    (is_named && is_used).then(|| ChargeAttributed {
+        query_id: record.query_id.clone(),
+        domain: question.domain.clone(),
+        usecase: question.usecase.clone(),
+        key_id: record.key_id.clone(),
+        user_id: record.user_id.clone(),
+        provider: record.model.provider.clone(),
+        model: record.model.name.clone(),
+        charged: usage.cost,
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
+        admitted_unix_ms: record.admitted_unix_ms,
+        cleared_unix_ms: record.cleared_unix_ms,
+    })
+}
+
 fn reply(case: &Case, words: Words, body: Option<serde_json::Value>, model: ModelUsed, usage: Usage) -> Reply {
     let (query_id, policy_version) = (case.query_id.to_string(), case.policy.version.clone());
     if let Some(body) = body {
@@ -208,9 +232,9 @@ fn completion_text(body: &serde_json::Value) -> String {
 }
 
 /// The entries of one record: a long answer and a long list of citations are continued in further entries of the same
-/// append. The first carries the charge.
+/// append. The first carries the charge; what it belongs to stands right behind it.
 #[must_use]
-pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
+pub fn entries(mut record: AnswerRecorded, attribution: Option<ChargeAttributed>) -> Vec<Entry> {
     let mut rest = std::mem::take(&mut record.answer);
     let mut parts = Vec::new();
     while rest.len() > ANSWER_PART_BYTES_MAX {
@@ -223,8 +247,9 @@ pub fn entries(mut record: AnswerRecorded) -> Vec<Entry> {
     record.cited = portion(&mut cited, CITED_BYTES_MAX);
     let mut parts = parts.into_iter();
     record.answer = parts.next().unwrap_or_default();
-    let mut entries: Vec<_> =
-        parts.map(|text| Entry::AnswerContinued { query_id: record.query_id.clone(), text }).collect();
+    let attributed = attribution.into_iter().map(|attribution| Entry::ChargeAttributed(Box::new(attribution)));
+    let continued = parts.map(|text| Entry::AnswerContinued { query_id: record.query_id.clone(), text });
+    let mut entries: Vec<_> = attributed.chain(continued).collect();
     while cited.peek().is_some() {
         entries.push(Entry::AnswerCited(Box::new(AnswerCited {
             query_id: record.query_id.clone(),

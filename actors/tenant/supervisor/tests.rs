@@ -4,8 +4,8 @@ use super::fixtures::{NOW, edit, policy, principal, question};
 use super::fold::Fold;
 use super::rules::{Phase, Restarts, Verdict};
 use super::sideways::Sideways;
-use crate::entry::{AnswerRecorded, Entry, LineageChunk};
-use crate::question::{Matter, ModelUsed, Passage, Reply, Usage};
+use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, LineageChunk};
+use crate::question::{Matter, ModelUsed, Passage, Question, Reply, Usage};
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::codec;
 use bailiwick_kernel::ids::{Position, QueryId};
@@ -328,7 +328,7 @@ proptest! {
     #[test]
     fn long_answers_are_split_into_records_that_fit(words in prop::collection::vec("[a-zé🦀]{1,3000}", 0..20), ids in prop::collection::vec("[a-z]{1,200}", 0..100)) {
         let (answer, cited): (String, Vec<_>) = (words.concat(), ids.iter().map(|id| chunk(id)).collect());
-        let entries = exit::entries(recorded(answer.clone(), cited.clone()));
+        let entries = exit::entries(recorded(answer.clone(), cited.clone()), None);
         for entry in &entries {
             prop_assert!(codec::encode(entry).unwrap().len() <= RECORD_BYTES_MAX);
         }
@@ -346,9 +346,58 @@ fn the_largest_turn_the_doors_let_in_fits_its_records() {
         idempotency_key: Some(widest(NAME_CHARS_MAX)),
         ..recorded(widest(100_000), (0..TOP_K_MAX).map(|_| chunk(&widest(NAME_CHARS_MAX))).collect())
     };
-    for entry in exit::entries(record) {
+    let attribution = ChargeAttributed {
+        domain: Some(widest(NAME_CHARS_MAX)),
+        usecase: Some(widest(NAME_CHARS_MAX)),
+        ..attributed(&record)
+    };
+    for entry in exit::entries(record, Some(attribution)) {
         assert!(codec::encode(&entry).unwrap().len() <= RECORD_BYTES_MAX);
     }
+}
+
+/// What belongs to a record whose question named the domain `hr`.
+fn attributed(record: &AnswerRecorded) -> ChargeAttributed {
+    ChargeAttributed {
+        query_id: record.query_id.clone(),
+        domain: Some("hr".into()),
+        usecase: None,
+        key_id: record.key_id.clone(),
+        user_id: record.user_id.clone(),
+        provider: record.model.provider.clone(),
+        model: record.model.name.clone(),
+        charged: record.usage.cost,
+        prompt_tokens: record.usage.prompt_tokens,
+        completion_tokens: record.usage.completion_tokens,
+        admitted_unix_ms: record.admitted_unix_ms,
+        cleared_unix_ms: record.cleared_unix_ms,
+    }
+}
+
+#[test]
+fn a_charge_is_attributed_right_behind_its_record_and_only_where_something_was_named_and_used() {
+    on_stage(|| {
+        let named = |domain: Option<&str>| {
+            Matter::Ask(Question { text: "why?".into(), domain: domain.map(str::to_owned), ..Question::default() })
+        };
+        let cleared = |matter, tokens, amount| {
+            let charge = Charge { amount, held: amount };
+            let draft = Draft { prompt_tokens: tokens, completion_tokens: 0, ..grounded("Salt [1].", &[]) };
+            let passages = [passage(1, "Salt dissolves.")];
+            exit::clear(&case(matter, policy("default", |_| {})), &passages, draft, charge, NOW + 5)
+        };
+        let clearance = cleared(named(Some("hr")), 11, NanoUsd(70));
+        assert_eq!(clearance.attribution, Some(attributed(&clearance.record)));
+        let entries =
+            exit::entries(AnswerRecorded { answer: "word ".repeat(9_000), ..clearance.record }, clearance.attribution);
+        assert!(
+            matches!(entries[..2], [Entry::AnswerRecorded(_), Entry::ChargeAttributed(_)]),
+            "right behind the charge"
+        );
+        assert!(cleared(named(Some("hr")), 11, NanoUsd::ZERO).attribution.is_some(), "free tokens are counted too");
+        assert_eq!(cleared(named(None), 11, NanoUsd(70)).attribution, None, "nothing was named");
+        assert_eq!(cleared(named(Some("hr")), 0, NanoUsd::ZERO).attribution, None, "nothing was used");
+    });
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
