@@ -6,5 +6,6 @@ pub mod entry;
 pub mod question;
 pub mod retrieval;
 pub mod routing;
+pub mod spend;
 pub mod supervisor;
 pub mod turn;

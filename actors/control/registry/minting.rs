@@ -59,7 +59,7 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             policy: doors.policy.clone(),
         })),
         Wanted::Observe(slot) => {
-            slot.answer(Ok(ObserveHandle { seal, figures: doors.figures.clone(), policy: doors.policy.clone() }))
+            slot.answer(Ok(ObserveHandle { seal, figures: doors.figures.clone(), spend: doors.spend.clone(), policy: doors.policy.clone() }))
         }
         other @ (Wanted::Govern(_) | Wanted::Fleet(_)) => {
             refuse(other, Rejection::new(Code::Internal, "this right opens no room"))

@@ -211,7 +211,9 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
                 .map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX).max(1)),
             _ => 1,
         };
-        let mut found = match candidates(&policy.router, &policy.governance.allowed_models, &self.catalog, wanted) {
+        let now = self.clock.now_unix_ms();
+        let allowed = &policy.governance.allowed_models;
+        let mut found = match candidates(&policy.router, allowed, &self.catalog, wanted, now) {
             Ok(found) => found,
             Err(rejection) => return turn.refuse(rejection),
         };

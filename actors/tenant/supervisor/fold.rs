@@ -1,6 +1,7 @@
-//! What the supervisor folds from the journal: the ledger, the counters, where answers stand.
+//! What the supervisor folds from the journal: the ledger, the rows of spend, the counters, where answers stand.
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
+use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
 use serde::{Deserialize, Serialize};
@@ -16,11 +17,14 @@ pub struct Fold {
     pub counts: Counts,
     /// Version of the policy that was last adopted, and its digest.
     pub policy: Option<(String, String)>,
+    /// For whom the money went. Saved beside, a value for each day, because together they exceed one.
+    #[serde(skip)]
+    pub spend: Spend,
 }
 
 impl Default for Fold {
     fn default() -> Self {
-        Self { next: Position(0), ledger: Ledger::default(), counts: Counts::default(), policy: None }
+        Self { next: Position(0), ledger: Ledger::default(), counts: Counts::default(), policy: None, spend: Spend::default() }
     }
 }
 
@@ -29,6 +33,7 @@ impl Fold {
     pub fn apply(&mut self, position: Position, entry: &Entry) {
         self.next = position.next();
         self.ledger.apply(entry);
+        self.spend.apply(entry);
         count(&mut self.counts, entry);
         if let Entry::PolicyAdopted { version, digest, .. } = entry {
             self.policy = Some((version.clone(), digest.clone()));

@@ -3,13 +3,19 @@
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
+use crate::spend::rows::{Spend, SpendDay};
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
+use bailiwick_kernel::limits::COST_DAYS_MAX;
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use serde::Serialize;
+use std::sync::Arc;
 
-const FOLD_KEY: &[u8] = b"fold";
+/// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
+const FOLD_KEY: &[u8] = b"fold-2";
 const QUERY_PREFIX: u8 = b'q';
+const SPEND_PREFIX: u8 = b's';
 
 /// Why derived state could not be read or advanced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -18,6 +24,24 @@ pub(super) enum DerivedError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Shelf(#[from] ShelfError),
+}
+
+/// A value of the derived shelf, written as what it holds.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Put<'a> {
+    Stand(()),
+    Day(&'a SpendDay),
+    Fold(&'a Fold),
+}
+
+/// What was saved, rows of spend included.
+fn saved(shelf: &Shelf) -> Result<Option<Fold>, ShelfError> {
+    let Some(mut fold) = shelf.get::<Fold>(FOLD_KEY)? else { return Ok(None) };
+    let days = shelf.scan::<SpendDay>(&[SPEND_PREFIX], None, COST_DAYS_MAX)?;
+    let days = days.into_iter().filter_map(|(key, rows)| Some((number_of(&key)?, Arc::new(rows))));
+    fold.spend = Spend::of(days.collect());
+    Ok(Some(fold))
 }
 
 /// The supervisor's derived state of one tenant.
@@ -32,8 +56,14 @@ impl Derived {
     /// Opens the saved state and replays what is missing.
     pub(super) fn open(belongings: &Belongings) -> Result<Self, DerivedError> {
         let shelf = belongings.shelf("derived")?;
-        // unreadable derived state is no loss: the journal is the truth
-        let fold = shelf.get::<Fold>(FOLD_KEY).unwrap_or_default().unwrap_or_default();
+        let fold = match saved(&shelf) {
+            Ok(Some(fold)) => fold,
+            // unreadable derived state is no loss: the journal is the truth
+            Ok(None) | Err(_) => {
+                shelf.clear()?;
+                Fold::default()
+            }
+        };
         let mut derived = Self { journal: belongings.journal.clone(), shelf, fold };
         derived.catch_up()?;
         Ok(derived)
@@ -42,18 +72,24 @@ impl Derived {
     /// Folds the journal's tail in and saves the result.
     pub(super) fn catch_up(&mut self) -> Result<&Fold, DerivedError> {
         let before = self.fold.next;
-        let mut stands = Vec::new();
+        let mut puts = Vec::new();
         // a copy, so that a failure on the way leaves nothing folded whose places were not written
         let mut fold = self.fold.clone();
         self.journal.replay(before, |position, _hash, entry: Entry| {
             fold.apply(position, &entry);
             if let Some(query) = query_of(&entry) {
-                stands.push((key_of(query, Some(position)), ()));
+                puts.push((key_of(query, Some(position)), Put::Stand(())));
             }
         })?;
         if fold.next != before {
-            self.shelf.apply(&stands, &[])?;
-            self.shelf.put(FOLD_KEY, &fold)?;
+            let (was, is) = (self.fold.spend.days(), fold.spend.days());
+            let is_changed = |day: &u64, rows: &Arc<SpendDay>| !was.get(day).is_some_and(|before| Arc::ptr_eq(before, rows));
+            let changed = is.iter().filter(|(day, rows)| is_changed(day, rows));
+            puts.extend(changed.map(|(day, rows)| (key_of_day(*day), Put::Day(rows))));
+            puts.push((FOLD_KEY.to_vec(), Put::Fold(&fold)));
+            let forgotten: Vec<_> = was.keys().filter(|day| !is.contains_key(day)).map(|day| key_of_day(*day)).collect();
+            // one unit: a fold that is saved without its days, or the other way round, would count twice or not at all
+            self.shelf.apply(&puts, &forgotten)?;
             self.fold = fold;
         }
         Ok(&self.fold)
@@ -149,7 +185,18 @@ fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {
     key
 }
 
-fn position_of(key: &[u8]) -> Option<Position> {
+fn key_of_day(day: u64) -> Vec<u8> {
+    let mut key = vec![SPEND_PREFIX];
+    key.extend(day.to_be_bytes());
+    key
+}
+
+/// The number a key ends with.
+fn number_of(key: &[u8]) -> Option<u64> {
     let (_, last) = key.split_last_chunk::<8>()?;
-    Some(Position(u64::from_be_bytes(*last)))
+    Some(u64::from_be_bytes(*last))
+}
+
+fn position_of(key: &[u8]) -> Option<Position> {
+    number_of(key).map(Position)
 }
