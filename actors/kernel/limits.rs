@@ -164,7 +164,8 @@ pub const NOTE_CHARS_MAX: usize = 500;
 const _: () = assert!(INLINE_BLOB_BYTES_MAX < STORE_VALUE_BYTES_MAX, "an inline blob must fit a store value");
 const _: () =
     assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
-const _: () = assert!(COST_DAY_BYTES_MAX + 2_048 < STORE_VALUE_BYTES_MAX, "a sealed day of spend must fit a store value");
+const _: () =
+    assert!(COST_DAY_BYTES_MAX + 2_048 < STORE_VALUE_BYTES_MAX, "a sealed day of spend must fit a store value");
 const _: () = assert!(FEEDBACK_CHARS_MAX * 2 * 4 + 2_048 < RECORD_BYTES_MAX, "feedback must fit one record");
 const _: () =
     assert!(QUESTION_CHARS_MAX * 12 < SESSION_FRAME_BYTES_MAX, "the longest question, escaped, must fit a frame");

@@ -35,8 +35,7 @@ impl Handler<ReadCosts> for Cost {
     fn handle(&mut self, read: ReadCosts, ctx: &mut Self::Context) {
         let ReadCosts { tenants, query, reply } = read;
         let clock = self.clock.clone();
-        let mut gathering =
-            Gathering::new(query.clone(), tenants.iter().map(|tenant| tenant.name.clone()).collect());
+        let mut gathering = Gathering::new(query.clone(), tenants.iter().map(|tenant| tenant.name.clone()).collect());
         let gathered = async move {
             let mut answers = stream::iter(tenants)
                 .map(|tenant| ask(tenant, query.clone()))

@@ -111,8 +111,7 @@ pub const COLUMNS: [&str; 34] = [
 
 fn charge(row: &SpendRow) -> Charge<'_> {
     let named = |dimension| row.name(dimension).unwrap_or(UNNAMED);
-    let (tenant, provider, model) =
-        (named(Dimension::Tenant), named(Dimension::Provider), named(Dimension::Model));
+    let (tenant, provider, model) = (named(Dimension::Tenant), named(Dimension::Provider), named(Dimension::Model));
     let day = day_of_date(named(Dimension::Day)).unwrap_or_default();
     let month = month_of_day(day);
     let midnight = |day| format!("{}T00:00:00Z", date_of_day(day));

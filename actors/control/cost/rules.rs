@@ -87,11 +87,8 @@ impl Gathering {
         }
         self.outlooks.sort_by(|one, other| one.tenant.cmp(&other.tenant));
         self.missing.sort_by(|one, other| one.tenant.cmp(&other.tenant));
-        let past = Past {
-            by_day: &self.by_day,
-            first_day: self.by_day.keys().next().copied(),
-            spent: self.spent_month,
-        };
+        let past =
+            Past { by_day: &self.by_day, first_day: self.by_day.keys().next().copied(), spent: self.spent_month };
         let forecast = forecast(&past, month_of_day(now_unix_ms / DAY_MS), self.limit_month, now_unix_ms);
         let report = report(self.query, self.rows.into_values().collect(), &self.by_day, forecast);
         FleetCosts { report, tenants: self.outlooks, missing: self.missing }
@@ -104,12 +101,7 @@ pub fn of_tenant(query: SpendQuery, view: SpendView) -> CostReport {
     report(query, view.rows, &view.by_day, view.forecast)
 }
 
-fn report(
-    query: SpendQuery,
-    rows: Vec<SpendRow>,
-    by_day: &BTreeMap<u64, NanoUsd>,
-    forecast: Forecast,
-) -> CostReport {
+fn report(query: SpendQuery, rows: Vec<SpendRow>, by_day: &BTreeMap<u64, NanoUsd>, forecast: Forecast) -> CostReport {
     let mut total = Spent::default();
     rows.iter().for_each(|row| total.add(row.spent));
     let by_day = by_day

@@ -70,8 +70,7 @@ pub fn candidates(
             ));
         }
         let mut providers = catalog.providers.values();
-        let provider =
-            providers.find(|entry| entry.price_at(model, now_unix_ms).is_some()).ok_or_else(unpriced)?;
+        let provider = providers.find(|entry| entry.price_at(model, now_unix_ms).is_some()).ok_or_else(unpriced)?;
         let limit = router.routing.primary.max_tokens;
         vec![(
             Route { provider: provider.name.clone(), model: model.to_owned(), temperature: 1.0, max_tokens: limit },

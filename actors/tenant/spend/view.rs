@@ -39,16 +39,8 @@ pub enum Dimension {
 
 impl Dimension {
     /// Every one, in the order of columns.
-    pub const ALL: [Self; 8] = [
-        Self::Tenant,
-        Self::Day,
-        Self::Domain,
-        Self::Usecase,
-        Self::User,
-        Self::Key,
-        Self::Provider,
-        Self::Model,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Tenant, Self::Day, Self::Domain, Self::Usecase, Self::User, Self::Key, Self::Provider, Self::Model];
 
     /// Its name, as in queries and columns.
     #[must_use]

@@ -2,8 +2,7 @@
 use super::actor::Supervisor;
 use crate::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
-    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy,
-    ReadSpend,
+    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend,
 };
 use actix::{Addr, Recipient};
 

@@ -176,8 +176,11 @@ impl Stage {
             concurrency: 64,
             timeout_ms: 600_000,
             retries: 0,
-            prices: [("metered".to_owned(), Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 }.into())]
-                .into(),
+            prices: [(
+                "metered".to_owned(),
+                Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 }.into(),
+            )]
+            .into(),
         };
         let meter = Meter::new();
         let provider: Arc<dyn Provider> = meter.clone();

@@ -24,7 +24,13 @@ pub struct Fold {
 
 impl Default for Fold {
     fn default() -> Self {
-        Self { next: Position(0), ledger: Ledger::default(), counts: Counts::default(), policy: None, spend: Spend::default() }
+        Self {
+            next: Position(0),
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+            policy: None,
+            spend: Spend::default(),
+        }
     }
 }
 

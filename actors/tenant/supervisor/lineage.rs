@@ -83,11 +83,13 @@ impl Derived {
         })?;
         if fold.next != before {
             let (was, is) = (self.fold.spend.days(), fold.spend.days());
-            let is_changed = |day: &u64, rows: &Arc<SpendDay>| !was.get(day).is_some_and(|before| Arc::ptr_eq(before, rows));
+            let is_changed =
+                |day: &u64, rows: &Arc<SpendDay>| !was.get(day).is_some_and(|before| Arc::ptr_eq(before, rows));
             let changed = is.iter().filter(|(day, rows)| is_changed(day, rows));
             puts.extend(changed.map(|(day, rows)| (key_of_day(*day), Put::Day(rows))));
             puts.push((FOLD_KEY.to_vec(), Put::Fold(&fold)));
-            let forgotten: Vec<_> = was.keys().filter(|day| !is.contains_key(day)).map(|day| key_of_day(*day)).collect();
+            let forgotten: Vec<_> =
+                was.keys().filter(|day| !is.contains_key(day)).map(|day| key_of_day(*day)).collect();
             // one unit: a fold that is saved without its days, or the other way round, would count twice or not at all
             self.shelf.apply(&puts, &forgotten)?;
             self.fold = fold;
