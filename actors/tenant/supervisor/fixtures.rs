@@ -158,7 +158,7 @@ pub(super) struct Tenant {
 }
 
 #[expect(clippy::disallowed_methods, reason = "test")]
-fn cipher(number: u128) -> Cipher {
+pub(super) fn cipher(number: u128) -> Cipher {
     Cipher::derive(&[7; 32], TenantKey::mint(uuid::Uuid::from_u128(number))).unwrap()
 }
 
