@@ -142,7 +142,7 @@ async fn what_cannot_be_meant_is_refused_and_a_tenant_sees_only_its_own() {
         ("/admin/v1/costs?group_by=planet", "planet"),
         ("/admin/v1/costs?grup_by=day", "did you mean `group_by`?"),
         ("/admin/v1/tenants/default/costs?group_by=tenant", "tenant"),
-        ("/admin/v1/costs?format=pdf", "format"),
+        ("/admin/v1/costs?format=pdf", "`pdf`"),
     ] {
         let (status, problem) = house.call(Method::GET, path, &operator, None).await;
         assert_eq!(status, 400, "{path}: {problem}");
