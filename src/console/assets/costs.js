@@ -69,7 +69,7 @@ export async function costsView(tenant) {
       el("figure", { class: "card", id: "costs-month" }, el("figcaption", {}, el("h3", {}, "This month"), el("p", { class: "quiet" }, told(whole.forecast))), monthPlot(whole)),
       el("figure", { class: "card", id: "costs-days" }, el("figcaption", {}, el("h3", {}, "By day"), el("p", { class: "quiet" }, `${from} to ${to}, UTC`)), dayPlot(costs, from, to))),
     el("div", { class: "plots" },
-      el("div", { class: "card", id: "costs-rows" }, el("h3", {}, `By ${dimensions[by].toLowerCase()}`), ranking(costs.rows, by, isFleet(name) && by === "tenant" ? costs.tenants : [])),
+      el("div", { class: by === "tenant" ? "card whole" : "card", id: "costs-rows" }, el("h3", {}, `By ${dimensions[by].toLowerCase()}`), ranking(costs.rows, by, isFleet(name) && by === "tenant" ? costs.tenants : [])),
       by === "model" ? null : el("div", { class: "card", id: "costs-models" }, el("h3", {}, "By model"), ranking(models.rows, "model", []))),
   ].filter(Boolean);
 }

@@ -1,6 +1,6 @@
 // Plots by hand: SVG with a name for every mark, so that what is drawn can also be read.
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const WIDTH = 760, HEIGHT = 260, LEFT = 64, RIGHT = 16, TOP = 16, BOTTOM = 28;
+const WIDTH = 600, HEIGHT = 240, LEFT = 56, RIGHT = 16, TOP = 16, BOTTOM = 28;
 
 function mark(tag, attributes = {}, ...children) {
   const element = document.createElementNS(NAMESPACE, tag);
@@ -18,7 +18,7 @@ function frame(words, ...marks) {
 // A round number at or above the highest value, and the four lines up to it.
 function scale(highest) {
   const power = 10 ** Math.floor(Math.log10(highest || 1));
-  const top = [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= highest) ?? 10 * power;
+  const top = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= highest) ?? 10 * power;
   const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
   const lines = [0, 1, 2, 3, 4].map((quarter) => (top * quarter) / 4);
   return { y, axis: lines.map((value) => [
@@ -29,7 +29,7 @@ function scale(highest) {
 export const short = (usd) => (usd === 0 ? "0" : usd >= 1 ? usd.toLocaleString("en", { maximumFractionDigits: 2 }) : usd.toPrecision(2).replace(/0+$/, "").replace(/e-0*/, "e-"));
 
 function dates(labels, x) {
-  const every = Math.max(1, Math.ceil(labels.length / 10));
+  const every = Math.max(1, Math.ceil(labels.length / 8));
   return labels.map((label, at) => (at % every ? null : mark("text", { class: "tick", x: x(at), y: HEIGHT - 8, "text-anchor": "middle" }, label.slice(5))));
 }
 
