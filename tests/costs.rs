@@ -205,6 +205,35 @@ fn nano_usd(usd: &str) -> u64 {
 }
 
 #[actix_web::test]
+async fn a_call_is_charged_at_the_price_of_its_day_and_not_made_before_the_first_one() {
+    let upstream = Upstream::start().await;
+    let (folder, mut house) = house_on(upstream.port, 5_000);
+    let key = house.key(TENANT, "operator").await;
+    house.teach(&key, "leave", "Leave", LEAVE).await;
+    let config = std::fs::read_to_string(folder.path().join("config.toml")).unwrap();
+    let (before, _) = config.split_once("[providers.prices").unwrap();
+    let priced = |list: &str| format!("{before}[providers.prices]\nfake-model = {list}\n");
+    let question = json!({"question": "How many days of paid leave has an employee?"});
+    for (list, expected) in [
+        ("[{valid_from = \"9999-01-01\", input_usd_per_1m_tokens = 1}]", Err("policy_denied")),
+        (
+            "[{input_usd_per_1m_tokens = 9}, {valid_from = \"2020-01-01\", input_usd_per_1m_tokens = 3}, {valid_from = \"9999-01-01\", input_usd_per_1m_tokens = 1}]",
+            Ok("0.0003"),
+        ),
+    ] {
+        assert_eq!(house.0.take().unwrap().terminate().0, Some(0));
+        house.0 = Some(House::start_on(folder.path(), Some(&priced(list))));
+        let (status, answer) = house.call(Method::POST, "/v1/ask", &key, Some(question.clone())).await;
+        match expected {
+            Ok(cost) => assert_eq!((status, answer["usage"]["cost_usd"].as_str()), (200, Some(cost)), "{answer}"),
+            Err(code) => assert_eq!(answer["code"], code, "{answer}"),
+        }
+    }
+    let costs = get(&house, "/admin/v1/tenants/default/costs", &key).await;
+    assert_eq!(costs["total"]["turns"], 1, "what was refused cost nothing and called nobody: {costs}");
+}
+
+#[actix_web::test]
 async fn the_command_line_writes_the_reports() {
     let (folder, house, _) = asked().await;
     let report = |arguments: &[&str]| {

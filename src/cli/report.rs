@@ -18,7 +18,7 @@ pub(crate) struct Costs {
     /// Only this tenant; the whole fleet where absent.
     #[arg(long)]
     tenant: Option<String>,
-    /// First day (UTC), such as 2026-01-31; the first of the month where absent.
+    /// First day (UTC), such as 2026-01-31; the first of the last one's month where absent.
     #[arg(long)]
     from: Option<String>,
     /// Last day (UTC), included; today where absent.

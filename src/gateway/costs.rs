@@ -5,6 +5,7 @@ use super::{body, reply};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_control::cost::messages::CostReport;
+use bailiwick_control::cost::rules::gaps;
 use bailiwick_control::cost::{focus, table};
 use bailiwick_kernel::outcome::Code;
 use bailiwick_tenant::spend::calendar::{DAY_MS, day_of_date, month_of_day};
@@ -28,7 +29,7 @@ pub struct UsageView {
 #[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CostQuery {
-    /// First UTC day; the first of this month where absent.
+    /// First UTC day; the first of the last one's month where absent.
     #[serde(default)]
     from: Option<String>,
     /// Last UTC day, included; today where absent.
@@ -120,21 +121,20 @@ pub(super) async fn fleet(request: HttpRequest) -> Result<HttpResponse, Failure>
     }
 }
 
-/// `GET /admin/v1/costs/export`: refused where a tenant is missing, because a file cannot say that it is not whole.
+/// `GET /admin/v1/costs/export`: refused where something is missing, because a file cannot say that it is not whole.
 pub(super) async fn export(request: HttpRequest) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
     let handle = edge.door.fleet(knock::claim_fleet(&request)).await?;
     let ExportQuery { from, to, partial } = body::query(&request)?;
     let days = CostQuery { from, to, ..CostQuery::default() }.days(edge.clock.now_unix_ms())?;
     let costs = handle.costs(SpendQuery { days, group_by: focus::GROUP_BY.to_vec() }).await?;
-    if !partial && !costs.missing.is_empty() {
-        let missing: Vec<_> =
-            costs.missing.iter().map(|missing| format!("{} ({})", missing.tenant, missing.reason)).collect();
+    let gaps = gaps(&costs);
+    if !partial && !gaps.is_empty() {
         return Err(Failure::new(
             Code::Conflict,
             format!(
-                "exporting costs: these tenants are missing: {}; resume them, or ask with partial=true",
-                missing.join(", ")
+                "exporting costs: they are not whole ({}); ask with partial=true for what there is",
+                gaps.join("; ")
             ),
         ));
     }

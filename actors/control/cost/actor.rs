@@ -70,7 +70,7 @@ async fn ask(tenant: Spender, query: SpendQuery) -> (String, Result<Option<Spend
                 Err(_) => Ok(None),
                 Ok(()) => {
                     let answered = timeout(Duration::from_millis(COST_MS), awaited.outcome()).await;
-                    Ok(answered.ok().and_then(Result::ok))
+                    answered.ok().transpose().map_err(|rejection| rejection.detail)
                 }
             }
         }

@@ -44,6 +44,8 @@ pub struct CostReport {
     pub total: Spent,
     /// Money by UTC day, days without any left out.
     pub by_day: Vec<DayCost>,
+    /// Where days before this one (UTC) may have been forgotten: only so many are kept.
+    pub kept_from: Option<String>,
     /// Where the calendar month (UTC) is heading.
     pub forecast: Forecast,
 }

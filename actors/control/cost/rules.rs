@@ -18,6 +18,7 @@ pub struct Gathering {
     query: SpendQuery,
     rows: BTreeMap<Vec<String>, SpendRow>,
     by_day: BTreeMap<u64, NanoUsd>,
+    kept_from: Option<u64>,
     spent_month: NanoUsd,
     limit_month: NanoUsd,
     outlooks: Vec<TenantOutlook>,
@@ -33,6 +34,7 @@ impl Gathering {
             query,
             rows: BTreeMap::new(),
             by_day: BTreeMap::new(),
+            kept_from: None,
             spent_month: NanoUsd::ZERO,
             limit_month: NanoUsd::ZERO,
             outlooks: Vec::new(),
@@ -67,6 +69,7 @@ impl Gathering {
             let sum = self.by_day.entry(day).or_default();
             *sum = sum.saturating_add(cost);
         }
+        self.kept_from = self.kept_from.max(view.kept_from);
         self.spent_month = self.spent_month.saturating_add(view.spent_month);
         self.limit_month = self.limit_month.saturating_add(view.limit_month);
         self.outlooks.push(TenantOutlook { tenant: tenant.to_owned(), forecast: view.forecast });
@@ -90,7 +93,8 @@ impl Gathering {
         let past =
             Past { by_day: &self.by_day, first_day: self.by_day.keys().next().copied(), spent: self.spent_month };
         let forecast = forecast(&past, month_of_day(now_unix_ms / DAY_MS), self.limit_month, now_unix_ms);
-        let report = report(self.query, self.rows.into_values().collect(), &self.by_day, forecast);
+        let rows = self.rows.into_values().collect();
+        let report = report(self.query, rows, &self.by_day, self.kept_from, forecast);
         FleetCosts { report, tenants: self.outlooks, missing: self.missing }
     }
 }
@@ -98,16 +102,36 @@ impl Gathering {
 /// The report on one tenant.
 #[must_use]
 pub fn of_tenant(query: SpendQuery, view: SpendView) -> CostReport {
-    report(query, view.rows, &view.by_day, view.forecast)
+    report(query, view.rows, &view.by_day, view.kept_from, view.forecast)
 }
 
-fn report(query: SpendQuery, rows: Vec<SpendRow>, by_day: &BTreeMap<u64, NanoUsd>, forecast: Forecast) -> CostReport {
+/// What a report of the fleet lacks, one clause each; nothing where it is whole.
+#[must_use]
+pub fn gaps(costs: &FleetCosts) -> Vec<String> {
+    let missing = costs.missing.iter().map(|missing| format!("{}: {}", missing.tenant, missing.reason));
+    // dates of this form stand in the order of time
+    let kept_from = costs.report.kept_from.as_ref().filter(|kept_from| costs.report.from < **kept_from);
+    missing.chain(kept_from.map(|kept_from| format!("days before {kept_from} may have been forgotten"))).collect()
+}
+
+fn report(
+    query: SpendQuery,
+    rows: Vec<SpendRow>,
+    by_day: &BTreeMap<u64, NanoUsd>,
+    kept_from: Option<u64>,
+    forecast: Forecast,
+) -> CostReport {
     let mut total = Spent::default();
     rows.iter().for_each(|row| total.add(row.spent));
-    let by_day = by_day
-        .range(query.days.clone())
-        .map(|(day, cost)| DayCost { day: date_of_day(*day), cost_usd: *cost })
-        .collect();
-    let (from, to) = (date_of_day(*query.days.start()), date_of_day(*query.days.end()));
-    CostReport { from, to, group_by: query.group_by, rows, total, by_day, forecast }
+    let within = by_day.range(query.days.clone());
+    CostReport {
+        from: date_of_day(*query.days.start()),
+        to: date_of_day(*query.days.end()),
+        group_by: query.group_by,
+        rows,
+        total,
+        by_day: within.map(|(day, cost)| DayCost { day: date_of_day(*day), cost_usd: *cost }).collect(),
+        kept_from: kept_from.map(date_of_day),
+        forecast,
+    }
 }

@@ -1,5 +1,5 @@
 use super::messages::{CostReport, FleetCosts, Missing};
-use super::rules::Gathering;
+use super::rules::{Gathering, gaps};
 use super::{focus, table};
 use bailiwick_kernel::limits::COST_ROWS_MAX;
 use bailiwick_kernel::money::NanoUsd;
@@ -33,7 +33,7 @@ fn answer(models: &[(&str, u64)], limit: u64) -> SpendView {
     let spent = NanoUsd(cost * 11);
     let past = Past { by_day: &by_day, first_day: Some(today - 10), spent };
     let forecast = forecast(&past, month_of_day(today), NanoUsd(limit), today * DAY_MS);
-    SpendView { rows, by_day, spent_month: spent, limit_month: NanoUsd(limit), forecast }
+    SpendView { rows, by_day, kept_from: None, spent_month: spent, limit_month: NanoUsd(limit), forecast }
 }
 
 fn gathered(group_by: &[Dimension], answers: &[(&str, SpendView)], awaited: &[&str]) -> FleetCosts {
@@ -76,6 +76,19 @@ fn the_fleets_month_is_foretold_from_all_tenants_together() {
     let silent = Missing { tenant: "gone".into(), reason: "it did not answer in time".into() };
     assert_eq!(costs.missing, [silent]);
     assert_eq!(costs.report.by_day.len(), 11);
+}
+
+#[test]
+fn what_a_report_lacks_is_said() {
+    let today = day_of_date(TODAY).unwrap();
+    let full = |days_ago: u64| SpendView { kept_from: Some(today - days_ago), ..answer(&[("m", 1)], 9) };
+    let answers = [("acme", full(40)), ("beta", full(30)), ("cara", answer(&[], 9))];
+    let mut costs = gathered(&[Dimension::Tenant], &answers, &["gone"]);
+    assert_eq!(costs.report.kept_from.as_deref(), Some("2026-10-26"), "the youngest memory counts");
+    assert_eq!(gaps(&costs), ["gone: it did not answer in time", "days before 2026-10-26 may have been forgotten"]);
+    costs.missing.clear();
+    costs.report.from = "2026-10-26".into();
+    assert!(gaps(&costs).is_empty(), "the first day that is kept is kept whole");
 }
 
 #[test]

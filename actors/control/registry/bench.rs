@@ -104,6 +104,7 @@ impl Handler<ReadSpend> for Probe {
             limit_month: NanoUsd(100),
             forecast: forecast(&past, month_of_day(day), NanoUsd(100), NOW),
             by_day,
+            kept_from: None,
         }));
     }
 }

@@ -3,6 +3,7 @@ use super::calendar::{date_of_day, month_of_day};
 use super::forecast::{Forecast, Past, forecast};
 use super::rows::{Account, Spend, Spent};
 use crate::budget::ledger::{Ledger, day_of};
+use bailiwick_kernel::limits::COST_DAYS_MAX;
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -129,6 +130,8 @@ pub struct SpendView {
     pub rows: Vec<SpendRow>,
     /// Money by UTC day, every day that is kept.
     pub by_day: BTreeMap<u64, NanoUsd>,
+    /// The first day that is kept, where days before it may have been forgotten.
+    pub kept_from: Option<u64>,
     /// Spent in the calendar month (UTC).
     pub spent_month: NanoUsd,
     /// Its ceiling.
@@ -144,7 +147,9 @@ pub fn view(spend: &Spend, ledger: &Ledger, limit_month: NanoUsd, query: &SpendQ
     let spent_month = ledger.spent_month(now_unix_ms);
     let past = Past { by_day: &by_day, first_day: by_day.keys().next().copied(), spent: spent_month };
     let forecast = forecast(&past, month_of_day(day_of(now_unix_ms)), limit_month, now_unix_ms);
-    SpendView { rows: grouped(spend, query), by_day, spent_month, limit_month, forecast }
+    let is_full = by_day.len() >= COST_DAYS_MAX;
+    let kept_from = by_day.keys().next().copied().filter(|_| is_full);
+    SpendView { rows: grouped(spend, query), by_day, kept_from, spent_month, limit_month, forecast }
 }
 
 /// The rows of a query, summed up and in order.
