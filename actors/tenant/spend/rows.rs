@@ -164,20 +164,21 @@ impl Spend {
     pub fn apply(&mut self, entry: &Entry) {
         match entry {
             Entry::AnswerRecorded(answer) => {
-                let spent = Spent::turn(answer.usage);
-                self.book(answer.cleared_unix_ms, |day| day.book(Account::Of(payer(answer)), spent));
+                self.book(answer.cleared_unix_ms, Account::Of(payer(answer)), Spent::turn(answer.usage));
             }
             Entry::ChargeAttributed(attribution) => self.attribute(attribution),
             Entry::Unreconciled { amount, at_unix_ms } => {
-                let spent = Spent { cost_usd: *amount, ..Spent::default() };
-                self.book(*at_unix_ms, |day| day.book(Account::Unreconciled, spent));
+                self.book(*at_unix_ms, Account::Unreconciled, Spent { cost_usd: *amount, ..Spent::default() });
             }
             _ => {}
         }
     }
 
-    fn book(&mut self, at_unix_ms: u64, change: impl FnOnce(&mut SpendDay)) {
-        change(Arc::make_mut(self.days.entry(day_of(at_unix_ms)).or_default()));
+    fn book(&mut self, at_unix_ms: u64, account: Account, spent: Spent) {
+        if spent == Spent::default() {
+            return;
+        }
+        Arc::make_mut(self.days.entry(day_of(at_unix_ms)).or_default()).book(account, spent);
         while self.days.len() > COST_DAYS_MAX {
             self.days.pop_first();
         }
