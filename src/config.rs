@@ -3,9 +3,8 @@
 use crate::gateway::Settings;
 use crate::gateway::hints::with_nearest_key;
 use bailiwick_kernel::limits::CONNECTIONS_MAX;
-use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::parse::FileError;
-use bailiwick_tenant::catalog::{Catalog, EXTRACTIVE, Price, ProviderEntry};
+use bailiwick_tenant::catalog::{Catalog, EXTRACTIVE, PriceList, ProviderEntry};
 use bailiwick_tenant::routing::providers;
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -16,9 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::Spanned;
 
+mod prices;
+
+pub use prices::{ModelPrice, ModelPrices};
+
 /// The file's name where none is given.
 pub const FILE: &str = "config.toml";
-const TOKENS_PER_PRICE: u64 = 1_000_000;
 const WORKERS_MAX: usize = 256;
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 100..=600_000;
 /// The server's clock for connections ticks twice a second: a shorter time would be over before it began.
@@ -137,20 +139,9 @@ pub struct Provider {
     /// Tries after the first, on failures that may pass.
     #[serde(default = "default_retries")]
     pub retries: u32,
-    /// Price by model; a model without a price is not called.
+    /// Prices by model; a model without a price in force is not called.
     #[serde(default)]
-    pub prices: BTreeMap<String, ModelPrice>,
-}
-
-/// Price of one model as providers print it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ModelPrice {
-    /// US dollars per million prompt tokens.
-    pub input_usd_per_1m_tokens: NanoUsd,
-    /// US dollars per million tokens of the answer; nothing where absent, as for embeddings.
-    #[serde(default)]
-    pub output_usd_per_1m_tokens: NanoUsd,
+    pub prices: BTreeMap<String, ModelPrices>,
 }
 
 /// The console.
@@ -431,15 +422,11 @@ impl Provider {
         self.priced().map(|_prices| ())
     }
 
-    fn priced(&self) -> Result<BTreeMap<String, Price>, String> {
-        let price = |(model, price): (&String, &ModelPrice)| {
-            let input = per_token(price.input_usd_per_1m_tokens)
-                .map_err(|problem| format!("price of {model}: input {problem}"))?;
-            let output = per_token(price.output_usd_per_1m_tokens)
-                .map_err(|problem| format!("price of {model}: output {problem}"))?;
-            Ok((model.clone(), Price { input_nano_usd_per_token: input, output_nano_usd_per_token: output }))
+    fn priced(&self) -> Result<BTreeMap<String, PriceList>, String> {
+        let list = |(model, prices): (&String, &ModelPrices)| {
+            Ok((model.clone(), prices.list().map_err(|problem| format!("price of {model}: {problem}"))?))
         };
-        self.prices.iter().map(price).collect()
+        self.prices.iter().map(list).collect()
     }
 
     fn entry(&self, variable: &impl Fn(&str) -> Option<String>) -> Result<ProviderEntry, ConfigError> {
@@ -477,16 +464,6 @@ impl Provider {
             Ok(Some(SecretString::from(text)))
         }
     }
-}
-
-/// The price of one token, exactly, or why it cannot be counted.
-fn per_token(per_million: NanoUsd) -> Result<u64, String> {
-    if per_million.0.is_multiple_of(TOKENS_PER_PRICE) {
-        return Ok(per_million.0 / TOKENS_PER_PRICE);
-    }
-    Err(format!(
-        "of {per_million} dollars per million tokens is finer than a nano-dollar per token; write a multiple of 0.001"
-    ))
 }
 
 #[cfg(test)]

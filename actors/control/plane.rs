@@ -116,9 +116,8 @@ pub(crate) fn join(
 ) -> (Door, Addr<Registry>) {
     let vestibule = registry::vestibule();
     let registry = vestibule.address();
-    let cost = cost::start();
-    let observability =
-        observability::start(Arc::clone(&clock), cost.clone().recipient(), registry.clone().recipient());
+    let cost = cost::start(Arc::clone(&clock));
+    let observability = observability::start(registry.clone().recipient());
     let watchdog = policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient());
     let policy_service = policy_service::start(watchdog.clone().recipient(), watchdog.recipient());
     let rooms = Rooms {

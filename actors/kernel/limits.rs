@@ -156,14 +156,26 @@ pub const ACCOUNTS_MAX: usize = 4_096;
 pub const HOLD_WAITS_MAX: usize = 1_024;
 /// Longest wait of one of them.
 pub const HOLD_WAIT_MS_MAX: u64 = 10_000;
-/// Days the fleet's costs are kept in memory.
+/// Days on which something was spent whose rows are kept, by tenant.
 pub const COST_DAYS_MAX: usize = 62;
+/// Bytes of one day's rows of spend: they are one value of the store.
+pub const COST_DAY_BYTES_MAX: usize = 48 << 10;
+/// Rows of one report of costs, over all tenants.
+pub const COST_ROWS_MAX: usize = 100_000;
+/// A tenant that has not said what it spent by then is shown as missing.
+pub const COST_MS: u64 = 2_000;
+/// Tenants that have not said what they spent when this has passed are not waited for, each however quick.
+pub const COST_ALL_MS: u64 = 20_000;
+/// Tenants asked what they spent at the same time.
+pub const COST_READINGS_AT_ONCE: usize = 64;
 /// Characters of a reason or a user id given by a caller.
 pub const NOTE_CHARS_MAX: usize = 500;
 
 const _: () = assert!(INLINE_BLOB_BYTES_MAX < STORE_VALUE_BYTES_MAX, "an inline blob must fit a store value");
 const _: () =
     assert!(RECORD_BYTES_MAX + 1_024 < STORE_VALUE_BYTES_MAX, "a sealed record with its frame must fit a store value");
+const _: () =
+    assert!(COST_DAY_BYTES_MAX + 2_048 < STORE_VALUE_BYTES_MAX, "a sealed day of spend must fit a store value");
 const _: () = assert!(FEEDBACK_CHARS_MAX * 2 * 4 + 2_048 < RECORD_BYTES_MAX, "feedback must fit one record");
 const _: () =
     assert!(QUESTION_CHARS_MAX * 12 < SESSION_FRAME_BYTES_MAX, "the longest question, escaped, must fit a frame");

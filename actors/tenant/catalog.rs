@@ -27,6 +27,33 @@ impl Price {
     }
 }
 
+/// The prices of one model, each valid until the next one begins.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PriceList {
+    by_start_unix_ms: BTreeMap<u64, Price>,
+}
+
+impl PriceList {
+    /// Prices by the time each begins to be valid.
+    #[must_use]
+    pub fn new(by_start_unix_ms: BTreeMap<u64, Price>) -> Self {
+        Self { by_start_unix_ms }
+    }
+
+    /// The price in force at a time, or `None` before the first one begins.
+    #[must_use]
+    pub fn at(&self, now_unix_ms: u64) -> Option<Price> {
+        self.by_start_unix_ms.range(..=now_unix_ms).next_back().map(|(_, price)| *price)
+    }
+}
+
+impl From<Price> for PriceList {
+    /// A price that is valid at any time.
+    fn from(price: Price) -> Self {
+        Self::new(BTreeMap::from([(0, price)]))
+    }
+}
+
 /// One provider of `config.toml`.
 #[derive(Clone, Debug)]
 pub struct ProviderEntry {
@@ -48,8 +75,16 @@ pub struct ProviderEntry {
     pub timeout_ms: u64,
     /// Tries after the first, on failures that may pass.
     pub retries: u32,
-    /// Price by model; a model without a price is not called.
-    pub prices: BTreeMap<String, Price>,
+    /// Prices by model; a model without a price in force is not called.
+    pub prices: BTreeMap<String, PriceList>,
+}
+
+impl ProviderEntry {
+    /// The price of one of its models in force at a time, or `None` where it may not be called then.
+    #[must_use]
+    pub fn price_at(&self, model: &str, now_unix_ms: u64) -> Option<Price> {
+        self.prices.get(model)?.at(now_unix_ms)
+    }
 }
 
 /// All providers.
@@ -60,12 +95,12 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The price of a model, or `None` where it may not be called.
+    /// The price of a model in force at a time, or `None` where it may not be called then.
     #[must_use]
-    pub fn price(&self, provider: &str, model: &str) -> Option<Price> {
+    pub fn price_at(&self, provider: &str, model: &str, now_unix_ms: u64) -> Option<Price> {
         if provider == EXTRACTIVE {
             return Some(Price::default());
         }
-        self.providers.get(provider)?.prices.get(model).copied()
+        self.providers.get(provider)?.price_at(model, now_unix_ms)
     }
 }

@@ -7,5 +7,6 @@ pub mod limits;
 pub mod question;
 pub mod retrieval;
 pub mod routing;
+pub mod spend;
 pub mod supervisor;
 pub mod turn;

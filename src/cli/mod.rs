@@ -10,6 +10,7 @@ mod doctor;
 mod ingest;
 mod key;
 mod parse_child;
+mod report;
 mod schema;
 mod serve;
 mod tenant;
@@ -39,6 +40,9 @@ enum Verb {
     Ingest(ingest::Ingest),
     /// Ask a tenant's documents a question.
     Ask(ask::Ask),
+    /// Write reports: costs.
+    #[command(subcommand)]
+    Report(report::Report),
     /// Print the JSON Schema of a file.
     Schema(schema::Schema),
     /// Check config, keys, disks, limits and clocks, and say what to do.
@@ -87,6 +91,7 @@ pub fn run() -> ExitCode {
         Verb::Tenant(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Key(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ingest(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Report(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ask(verb) => actix_web::rt::System::new().block_on(verb.run()),
     };
     match outcome {

@@ -1,4 +1,5 @@
 use super::*;
+use bailiwick_tenant::catalog::Price;
 
 const ONE: &str = "[[providers]]\nname = \"main\"\nkind = \"openai\"\nregion = \"eu-west-1\"\n";
 
@@ -28,7 +29,7 @@ fn the_examples_of_the_repository_file_are_valid() {
     assert_eq!(names, ["openai", "anthropic", "local"]);
     let catalog = config.catalog_with(|_| Some("k".into())).unwrap();
     assert_eq!(
-        catalog.price("openai", "gpt-4o-mini"),
+        catalog.price_at("openai", "gpt-4o-mini", 0),
         Some(Price { input_nano_usd_per_token: 150, output_nano_usd_per_token: 600 })
     );
 }
@@ -85,12 +86,46 @@ fn prices_become_whole_nano_dollars_per_token_or_are_refused() {
     for (price, nano) in [("0.15", 150), ("\"0.15\"", 150), ("2", 2_000), ("0.001", 1), ("0", 0), ("75.0", 75_000)] {
         let catalog = Config::parse(FILE, &priced(price)).unwrap().catalog_with(|_| None).unwrap();
         let expected = Price { input_nano_usd_per_token: nano, output_nano_usd_per_token: 0 };
-        assert_eq!(catalog.price("main", "m"), Some(expected), "{price}");
+        assert_eq!(catalog.price_at("main", "m", 0), Some(expected), "{price}");
     }
     for price in ["0.0015", "0.0001", "-1", "\"free\""] {
         assert!(Config::parse(FILE, &priced(price)).is_err(), "{price}");
     }
     assert!(problem(&priced("0.0015")).problem.contains("finer than a nano-dollar per token"));
+}
+
+#[test]
+fn a_price_list_gives_the_price_in_force() {
+    const DAY_MS: u64 = 86_400_000;
+    let listed = |list: &str| format!("{ONE}[providers.prices]\nm = {list}\n");
+    let price = |input: u64| Some(Price { input_nano_usd_per_token: input, output_nano_usd_per_token: 0 });
+    let text = listed(
+        "[{valid_from = \"1970-01-03\", input_usd_per_1m_tokens = 2}, {valid_from = \"1970-01-02\", input_usd_per_1m_tokens = 1}]",
+    );
+    let catalog = Config::parse(FILE, &text).unwrap().catalog_with(|_| None).unwrap();
+    let table = [
+        (DAY_MS - 1, None),
+        (DAY_MS, price(1_000)),
+        (2 * DAY_MS - 1, price(1_000)),
+        (2 * DAY_MS, price(2_000)),
+        (u64::MAX, price(2_000)),
+    ];
+    for (at, expected) in table {
+        assert_eq!(catalog.price_at("main", "m", at), expected, "{at}");
+    }
+    assert_eq!(catalog.price_at("main", "n", 2 * DAY_MS), None);
+    for (list, words) in [
+        ("[]", "empty"),
+        ("[{input_usd_per_1m_tokens = 1}, {input_usd_per_1m_tokens = 2}]", "same day"),
+        ("[{valid_from = \"2026-02-30\", input_usd_per_1m_tokens = 1}]", "no day"),
+        ("[{valid_from = \"soon\", input_usd_per_1m_tokens = 1}]", "no day"),
+        ("[{valid_form = \"2026-01-01\", input_usd_per_1m_tokens = 1}]", "did you mean `valid_from`?"),
+        ("[{valid_from = \"2026-01-01\", input_usd_per_1m_tokens = 0.0001}]", "finer than a nano-dollar"),
+        ("\"free\"", "a list of prices"),
+    ] {
+        let error = problem(&listed(list));
+        assert!(error.problem.contains(words), "{error}");
+    }
 }
 
 #[test]

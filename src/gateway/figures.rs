@@ -99,12 +99,6 @@ async fn observed(request: &HttpRequest, claim: Claim) -> Result<(Figures, std::
     Ok((handle.figures().await?, handle.policy().await?))
 }
 
-/// `GET /v1/usage`.
-pub(super) async fn usage(request: HttpRequest) -> Result<HttpResponse, Failure> {
-    let edge = knock::edge(&request)?;
-    Ok(ok(&edge.door.observe(knock::claim(&request)).await?.figures().await?))
-}
-
 /// `GET /v1/slo`.
 pub(super) async fn slo(request: HttpRequest) -> Result<HttpResponse, Failure> {
     let (figures, policy) = observed(&request, knock::claim(&request)).await?;

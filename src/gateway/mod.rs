@@ -7,6 +7,7 @@ mod admin;
 mod ask;
 mod body;
 mod connection;
+mod costs;
 mod documents;
 mod edge;
 pub mod errors;

@@ -1,6 +1,7 @@
 //! The route table as data: method, path, right. Mounted, documented and tested from this one list.
 use super::admin::{ActorList, SuspendBody, TenantList};
 use super::ask::AskBody;
+use super::costs::UsageView;
 use super::documents::{DocumentList, DocumentText, IngestAnswer};
 use super::errors::Failure;
 use super::feedback::FeedbackBody;
@@ -10,15 +11,16 @@ use super::openai_shape::{ModelList, ModelView};
 use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
-use super::{admin, ask, documents, feedback, figures, keys, lineage, openai, openapi, probes, search, session};
+use super::{admin, ask, costs, documents, feedback, figures, keys, lineage, openai, openapi, probes, search, session};
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
+use bailiwick_control::cost::messages::{CostReport, FleetCosts};
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
 use bailiwick_policy::access::Right;
 use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
 use bailiwick_tenant::entry::FeedbackGiven;
 use bailiwick_tenant::question::Answer;
-use bailiwick_tenant::supervisor::messages::{Figures, Lineage};
+use bailiwick_tenant::supervisor::messages::Lineage;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
@@ -107,8 +109,8 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/lineage/export", Some(Audit), "All lineage, one JSON line per cited chunk", |r| {
         r.to(lineage::export)
     }),
-    route("GET", "/v1/usage", Some(Observe), "The tenant's own figures", |r| r.to(figures::usage))
-        .gives::<Figures>(200),
+    route("GET", "/v1/usage", Some(Observe), "The tenant's own figures, costs and forecast", |r| r.to(costs::usage))
+        .gives::<UsageView>(200),
     route("GET", "/v1/slo", Some(Observe), "Objectives and what was measured", |r| r.to(figures::slo))
         .gives::<SloView>(200),
     route("GET", "/v1/policy", Some(Audit), "The policy in force", |r| r.to(figures::policy)).gives::<Object>(200),
@@ -210,6 +212,15 @@ pub const ROUTES: &[Route] = &[
         r.to(figures::tenant_slo)
     })
     .gives::<SloView>(200),
+    route("GET", "/admin/v1/tenants/{id}/costs", Some(Observe), "What a tenant spent, and its forecast", |r| {
+        r.to(costs::tenant)
+    })
+    .gives::<CostReport>(200),
+    route("GET", "/admin/v1/costs", Some(Fleet), "What the fleet spent, and its forecast", |r| r.to(costs::fleet))
+        .gives::<FleetCosts>(200),
+    route("GET", "/admin/v1/costs/export", Some(Fleet), "Costs as CSV in the columns of FOCUS 1.2", |r| {
+        r.to(costs::export)
+    }),
     route("GET", "/admin/v1/actors", Some(Fleet), "The live tree of rooms", |r| r.to(admin::actors))
         .gives::<ActorList>(200),
     route("GET", "/healthz", None, "The process answers", |r| r.to(probes::alive)).gives::<Health>(200),

@@ -1,7 +1,8 @@
-"""Headless Chromium walks the console: log in, see the live house, ask, open a source, read the lineage."""
+"""Headless Chromium walks the console: log in, see the live house, ask, open a source, read the lineage, see the costs."""
 import os, shutil, tempfile
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -24,7 +25,7 @@ def main():
     with house() as served, tempfile.TemporaryDirectory() as profile:
         served.ingest_corpus("default")
         page = browser(profile)
-        wait = WebDriverWait(page, WAIT_SECONDS)
+        wait = WebDriverWait(page, WAIT_SECONDS, ignored_exceptions=[StaleElementReferenceException])
         one = lambda selector: wait.until(lambda _: next(iter(page.find_elements(By.CSS_SELECTOR, selector)), None))
         shots = os.environ.get("CONSOLE_SHOTS")
         shot = lambda name: shots and page.save_screenshot(f"{shots}/{name}.png")
@@ -65,11 +66,32 @@ def main():
             wait.until(lambda _: "chain hash" in one("#lineage").text)
             shot("lineage")
 
-            refused = [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE" and "401" not in entry["message"]]
+            page.get(f"{served.url}/console#/costs")
+            wait.until(lambda _: len(page.find_elements(By.CSS_SELECTOR, "svg.plot[role=img][aria-label]")) == 2)
+            row = next(row for row in page.find_elements(By.CSS_SELECTOR, "#costs-rows tbody tr") if row.text.startswith("default"))
+            assert row.text.split()[:3] == ["default", "0", "1"], f"one turn of the free model: {row.text}"
+            assert "No forecast yet" in one("#costs-month").text, one("#costs-month").text
+            shot("costs")
+            one("#costs-rows a").click()
+            Select(wait.until(lambda _: page.current_url.endswith("/costs/default") and one("#costs-by"))).select_by_value("provider")
+            wait.until(lambda _: "extractive" in one("#costs-rows").text)
+
+            page.find_element(By.CSS_SELECTOR, "#leave").click()
+            one("#key").send_keys(served.key("default"))
+            one("#login-form button").click()
+            wait.until(lambda _: one("#role").text == "tenant key")
+            page.get(f"{served.url}/console#/costs")
+            wait.until(lambda _: len(page.find_elements(By.CSS_SELECTOR, "svg.plot")) == 2)
+            assert "tenant" not in [option.get_attribute("value") for option in Select(one("#costs-by")).options]
+            shot("costs-of-tenant")
+
+            # the wrong key, and the question whether a key is the operator's
+            expected = lambda message: "401" in message or ("403" in message and "/admin/v1/tenants " in message)
+            refused = [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE" and not expected(entry["message"])]
             assert not refused, refused
         finally:
             page.quit()
-    print("headless Chromium walked the console: 6 passed, 0 failed")
+    print("headless Chromium walked the console: 8 passed, 0 failed")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 //! The shell of observability.
 use super::messages::{ReadTree, Supervised};
 use super::rules::{Amount, Faults, Figure, figures};
-use crate::cost::messages::Charged;
 use crate::registry::messages::Quarantined;
 use actix::prelude::*;
-use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{INSPECT_MS, INSPECTIONS_AT_ONCE};
 use bailiwick_kernel::mail::{ReplySlot, offer};
@@ -16,8 +14,6 @@ use tokio::time::timeout;
 
 /// The room.
 pub struct Observability {
-    clock: SharedClock,
-    cost: Recipient<Charged>,
     registry: Recipient<Quarantined>,
     faults: Faults,
 }
@@ -25,8 +21,8 @@ pub struct Observability {
 impl Observability {
     /// A room that has seen nothing yet.
     #[must_use]
-    pub fn new(clock: SharedClock, cost: Recipient<Charged>, registry: Recipient<Quarantined>) -> Self {
-        Self { clock, cost, registry, faults: Faults::default() }
+    pub fn new(registry: Recipient<Quarantined>) -> Self {
+        Self { registry, faults: Faults::default() }
     }
 }
 
@@ -51,22 +47,11 @@ impl Handler<Happened> for Observability {
             emit(happened.tenant, &figure);
         }
         self.faults.note(&happened);
-        match happened.event {
-            Event::Answered { charged, tokens: (prompt_tokens, completion_tokens), .. } => {
-                let at_unix_ms = self.clock.now_unix_ms();
-                let charge =
-                    Charged { tenant: happened.tenant, at_unix_ms, amount: charged, prompt_tokens, completion_tokens };
-                if offer(&self.cost, charge).is_err() {
-                    metrics::counter!("bailiwick_events_dropped_total", "room" => "cost").increment(1);
-                }
-            }
-            Event::Quarantined => {
-                let registry = self.registry.clone();
-                let quarantined = Quarantined { tenant: happened.tenant };
-                // waits for room in the registry's mailbox: a quarantine is never dropped here
-                ctx.spawn(registry.send(quarantined).into_actor(self).map(|_sent, _act, _ctx| ()));
-            }
-            Event::Refused { .. } | Event::Rebuilt { .. } => {}
+        if happened.event == Event::Quarantined {
+            let registry = self.registry.clone();
+            let quarantined = Quarantined { tenant: happened.tenant };
+            // waits for room in the registry's mailbox: a quarantine is never dropped here
+            ctx.spawn(registry.send(quarantined).into_actor(self).map(|_sent, _act, _ctx| ()));
         }
     }
 }

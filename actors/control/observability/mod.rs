@@ -1,6 +1,6 @@
 //! Purpose: counts what happens and shows the live tree.
 //! Owns: restarts per tenant and their last fault since the start of this node.
-//! Sends to: the metrics recorder, the cost room (charges), the registry (quarantines).
+//! Sends to: the metrics recorder, the registry (quarantines).
 //! Never: sees content or names; slows a tenant down: events that do not fit are dropped.
 //! Invariants: every label has a bounded set of values; a supervisor that stays silent is shown as silent.
 pub mod actor;
@@ -9,20 +9,14 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 
-use crate::cost::messages::Charged;
 use crate::registry::messages::Quarantined;
 use actix::{Addr, Context, Recipient};
-use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::limits::MAILBOX_MAX;
 
 /// Starts the room on the current arbiter.
 #[must_use]
-pub fn start(
-    clock: SharedClock,
-    cost: Recipient<Charged>,
-    registry: Recipient<Quarantined>,
-) -> Addr<actor::Observability> {
+pub fn start(registry: Recipient<Quarantined>) -> Addr<actor::Observability> {
     let mut context = Context::new();
     context.set_mailbox_capacity(MAILBOX_MAX);
-    context.run(actor::Observability::new(clock, cost, registry))
+    context.run(actor::Observability::new(registry))
 }

@@ -2,7 +2,7 @@
 //! and never wait for a change; changes wait for one another.
 use super::changes::Change;
 use super::credentials::ShownKey;
-use super::directory::{Directory, control_key};
+use super::directory::{Directory, Tenant, control_key};
 use super::freshness::Writes;
 use super::handles::{Fleet, Governed};
 use super::housing::Housing;
@@ -13,7 +13,7 @@ use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined,
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
 use super::rules::{Admission, Place, judge};
 use super::{credentials, views};
-use crate::cost::messages::ReadCosts;
+use crate::cost::messages::{ReadCosts, Spender};
 use crate::gitops::folder::Folders;
 use crate::gitops::messages::FoldersSeen;
 use crate::observability::messages::{ReadTree, Supervised};
@@ -162,6 +162,19 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Every tenant, with where its spend is read or the state in which it cannot be.
+    fn spenders(&self) -> Vec<Spender> {
+        let spend = |tenant: &Tenant| match self.lodgings.get(&tenant.key).map(|lodging| &lodging.stage) {
+            Some(Stage::Open(doors)) => Ok(doors.spend.clone()),
+            Some(Stage::Opening) => Err("opening".to_owned()),
+            Some(Stage::Closing) => Err("closing".to_owned()),
+            None => Err(views::tenant_view(tenant).state),
+        };
+        self.directory.tenants().map(|tenant| Spender { name: tenant.name.clone(), spend: spend(tenant) }).collect()
+    }
+}
+
 /// The rooms of the control plane, as the live tree shows them.
 const CONTROL_ROOMS: [&str; 6] = ["registry", "gitops", "policy_service", "policy_watchdog", "observability", "cost"];
 
@@ -263,8 +276,9 @@ impl Handler<Fleet> for Registry {
                     read.reply.answer(Err(undelivered.into()));
                 }
             }
-            FleetRequest::Costs(reply) => {
-                if let Err((read, undelivered)) = offer(&self.rooms.cost, ReadCosts { reply }) {
+            FleetRequest::Costs(query, reply) => {
+                let tenants = self.spenders();
+                if let Err((read, undelivered)) = offer(&self.rooms.cost, ReadCosts { tenants, query, reply }) {
                     read.reply.answer(Err(undelivered.into()));
                 }
             }

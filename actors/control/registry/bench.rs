@@ -14,16 +14,23 @@ use crate::plane::{Opened, join};
 use actix::prelude::*;
 use bailiwick_kernel::clock::{ManualClock, SharedClock};
 use bailiwick_kernel::ids::{Generation, TenantKey};
+use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use bailiwick_tenant::spend::calendar::{DAY_MS, month_of_day};
+use bailiwick_tenant::spend::forecast::{Past, forecast};
+use bailiwick_tenant::spend::rows::Spent;
+use bailiwick_tenant::spend::view::{SpendRow, SpendView};
 use bailiwick_tenant::supervisor::doors::Doors;
 use bailiwick_tenant::supervisor::messages::{
-    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, RoomView,
+    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend,
+    RoomView,
 };
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -33,6 +40,8 @@ pub(super) struct Probe {
     policy: Arc<PolicySnapshot>,
     silent: Arc<AtomicBool>,
     kept: Vec<AdoptPolicy>,
+    /// Questions for the spend that stay without an answer.
+    unread: Vec<ReadSpend>,
 }
 
 impl Actor for Probe {
@@ -76,6 +85,27 @@ impl Handler<AdoptPolicy> for Probe {
         }
         self.policy = adopt.policy;
         adopt.reply.answer(Ok(self.policy.version.clone()));
+    }
+}
+
+impl Handler<ReadSpend> for Probe {
+    type Result = ();
+    fn handle(&mut self, read: ReadSpend, _ctx: &mut Self::Context) {
+        if self.silent.load(Ordering::SeqCst) {
+            return self.unread.push(read);
+        }
+        let day = NOW / DAY_MS;
+        let spent = Spent { turns: 1, prompt_tokens: 3, completion_tokens: 2, cost_usd: NanoUsd(7) };
+        let by_day = BTreeMap::from([(day, spent.cost_usd)]);
+        let past = Past { by_day: &by_day, first_day: Some(day), spent: spent.cost_usd };
+        read.reply.answer(Ok(SpendView {
+            rows: vec![SpendRow { model: Some("m".to_owned()), spent, ..SpendRow::default() }],
+            spent_month: spent.cost_usd,
+            limit_month: NanoUsd(100),
+            forecast: forecast(&past, month_of_day(day), NanoUsd(100), NOW),
+            by_day,
+            kept_from: None,
+        }));
     }
 }
 
@@ -144,7 +174,7 @@ impl Housing for Probes {
 
 /// Starts a probe on the current arbiter.
 pub(crate) fn probe_doors(address: String, policy: Arc<PolicySnapshot>, silent: Arc<AtomicBool>) -> Doors {
-    doors(&Probe { address, policy, silent, kept: Vec::new() }.start())
+    doors(&Probe { address, policy, silent, kept: Vec::new(), unread: Vec::new() }.start())
 }
 
 fn doors(probe: &Addr<Probe>) -> Doors {
@@ -158,6 +188,7 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         lineage: probe.clone().recipient(),
         export: probe.clone().recipient(),
         figures: probe.clone().recipient(),
+        spend: probe.clone().recipient(),
         policy: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         inspect: probe.clone().recipient(),

@@ -102,7 +102,7 @@ impl Registry {
             other @ (FleetRequest::Get(..)
             | FleetRequest::List(..)
             | FleetRequest::Actors(_)
-            | FleetRequest::Costs(_)) => {
+            | FleetRequest::Costs(..)) => {
                 Change::Fleet { by: by.clone(), request: other }
                     .refuse(Rejection::new(Code::Internal, "reading is no change"));
             }

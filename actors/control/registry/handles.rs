@@ -6,7 +6,8 @@ use super::messages::{
     Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, TenantChanges, TenantFilters,
     TenantView, Wanted,
 };
-use crate::cost::messages::CostView;
+use crate::cost::messages::{CostReport, FleetCosts};
+use crate::cost::rules::of_tenant;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::{ReplySlot, offer};
@@ -18,9 +19,10 @@ use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
     DocumentView, IngestDocuments, Ingested, ListDocuments, NewDocument, RemoveDocument, ShowDocument,
 };
+use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{
     Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadLineage, ReadPolicy,
-    RoomView,
+    ReadSpend, RoomView,
 };
 use bailiwick_tenant::turn::ReplyLine;
 use std::sync::Arc;
@@ -193,6 +195,7 @@ impl AuditHandle {
 pub struct ObserveHandle {
     pub(super) seal: Seal,
     pub(super) figures: Recipient<ReadFigures>,
+    pub(super) spend: Recipient<ReadSpend>,
     pub(super) policy: Recipient<ReadPolicy>,
 }
 
@@ -203,6 +206,15 @@ impl ObserveHandle {
     /// The tenant's refusal.
     pub async fn figures(&self) -> Outcome<Figures> {
         call(&self.figures, |reply| ReadFigures { reply }).await
+    }
+
+    /// What the tenant spent, and where its month is heading.
+    ///
+    /// # Errors
+    /// The tenant's refusal.
+    pub async fn costs(&self, query: SpendQuery) -> Outcome<CostReport> {
+        let view = call(&self.spend, |reply| ReadSpend { query: query.clone(), reply }).await?;
+        Ok(of_tenant(query, view))
     }
 
     /// The policy in force, for objectives and ceilings.
@@ -364,12 +376,12 @@ impl FleetHandle {
         self.fleet(|slot| FleetRequest::Delete(tenant, shred, slot)).await
     }
 
-    /// What the fleet cost since the start of this node, by tenant and day (UTC).
+    /// What the fleet spent, and which tenants did not say.
     ///
     /// # Errors
-    /// The registry's refusal.
-    pub async fn costs(&self) -> Outcome<Vec<CostView>> {
-        self.fleet(FleetRequest::Costs).await
+    /// `too_large` where the rows are more than a report may have.
+    pub async fn costs(&self, query: SpendQuery) -> Outcome<FleetCosts> {
+        self.fleet(|slot| FleetRequest::Costs(query, slot)).await
     }
 
     /// The live tree.

@@ -1,11 +1,12 @@
 //! What the registry takes and gives.
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
-use crate::cost::messages::CostView;
+use crate::cost::messages::FleetCosts;
 use actix::Message;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
+use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::RoomView;
 use serde::{Deserialize, Serialize};
 
@@ -183,8 +184,8 @@ pub enum FleetRequest {
     Delete(String, bool, ReplySlot<TenantView>),
     /// The live tree of control rooms and tenants.
     Actors(ReplySlot<Vec<RoomView>>),
-    /// What the fleet cost since the start of this node.
-    Costs(ReplySlot<Vec<CostView>>),
+    /// What the fleet spent.
+    Costs(SpendQuery, ReplySlot<FleetCosts>),
 }
 
 /// What a govern handle asks of the registry, for its own tenant.

@@ -58,9 +58,12 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             export: doors.export.clone(),
             policy: doors.policy.clone(),
         })),
-        Wanted::Observe(slot) => {
-            slot.answer(Ok(ObserveHandle { seal, figures: doors.figures.clone(), policy: doors.policy.clone() }))
-        }
+        Wanted::Observe(slot) => slot.answer(Ok(ObserveHandle {
+            seal,
+            figures: doors.figures.clone(),
+            spend: doors.spend.clone(),
+            policy: doors.policy.clone(),
+        })),
         other @ (Wanted::Govern(_) | Wanted::Fleet(_)) => {
             refuse(other, Rejection::new(Code::Internal, "this right opens no room"))
         }

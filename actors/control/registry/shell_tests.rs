@@ -1,5 +1,6 @@
 use super::bench::{Bench, new_tenant, some_entry, stranger};
 use super::messages::{CloseAll, NewKey, Quarantined, TenantChanges};
+use crate::cost::messages::FleetCosts;
 use crate::gitops::messages::{FolderSeen, FoldersSeen, Found};
 use crate::gitops::templates;
 use crate::kms::KeyService;
@@ -9,6 +10,7 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::access::Role;
 use bailiwick_policy::schema::{Plan, Status};
+use bailiwick_tenant::spend::view::{Dimension, SpendQuery};
 use std::sync::atomic::Ordering;
 
 /// What a reading that begins now and finds this hands over.
@@ -416,7 +418,36 @@ async fn the_live_tree_shows_control_rooms_open_silent_and_closed_tenants() {
     let fleet = bench.fleet().await;
     let rooms = states(fleet.actors().await.unwrap());
     assert!(rooms.contains("supervisor silent"), "{rooms}");
-    assert!(fleet.costs().await.unwrap().is_empty());
+}
+
+#[actix::test]
+async fn a_tenant_that_does_not_say_what_it_spent_is_missing_and_not_nothing() {
+    let bench = Bench::start().await;
+    for name in ["acme", "beta"] {
+        bench.create(name).await;
+        let (_, claim) = bench.key(name, Role::Operator).await;
+        bench.door.ask(claim).await.unwrap();
+    }
+    bench.create("gone").await;
+    bench.fleet().await.suspend("gone".into(), String::new()).await.unwrap();
+    let day = super::fixtures::NOW / 86_400_000;
+    let query = SpendQuery { days: day..=day, group_by: vec![Dimension::Tenant] };
+    let costs = async || bench.fleet().await.costs(query.clone()).await.unwrap();
+    let missing = |costs: &FleetCosts| {
+        costs.missing.iter().map(|missing| format!("{}: {}", missing.tenant, missing.reason)).collect::<Vec<_>>()
+    };
+    let answered = costs().await;
+    let rows: Vec<_> =
+        answered.report.rows.iter().map(|row| (row.tenant.clone().unwrap(), row.spent.cost_usd.0)).collect();
+    assert_eq!(rows, [("acme".to_owned(), 7), ("beta".to_owned(), 7)]);
+    assert_eq!((answered.report.total.cost_usd.0, answered.tenants.len()), (14, 2));
+    assert_eq!(missing(&answered), ["gone: it is suspended"]);
+    bench.probes.silent.store(true, Ordering::SeqCst);
+    tokio::time::pause();
+    let silent = costs().await;
+    assert!(silent.report.rows.is_empty() && silent.tenants.is_empty());
+    let expected = ["acme: it did not answer in time", "beta: it did not answer in time", "gone: it is suspended"];
+    assert_eq!(missing(&silent), expected);
 }
 
 #[actix::test]

@@ -9,6 +9,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::levels::Level;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const QUARTER_MS: u64 = 900_000;
 /// Quarters kept for one account: 33 days of them, and more where they are not all used.
@@ -41,6 +42,21 @@ pub struct Spender {
     pub user: Option<String>,
     /// Key that asks.
     pub key: Option<String>,
+}
+
+impl Account {
+    /// The account as a key of a store: its level's letter and its name.
+    #[must_use]
+    pub fn to_key(&self) -> Vec<u8> {
+        let (level, name) = match self {
+            Self::Tenant => (b't', ""),
+            Self::Domain(name) => (b'd', name.as_str()),
+            Self::Usecase(name) => (b'c', name.as_str()),
+            Self::User(name) => (b'u', name.as_str()),
+            Self::Key(name) => (b'k', name.as_str()),
+        };
+        [&[level], name.as_bytes()].concat()
+    }
 }
 
 impl Spender {
@@ -122,19 +138,27 @@ fn quarter(unix_ms: u64) -> u32 {
 
 /// All accounts of one tenant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Accounts(BTreeMap<Account, History>);
+pub struct Accounts(BTreeMap<Account, Arc<History>>);
 
 impl Accounts {
     /// Accounts as they were saved.
     #[must_use]
     pub fn of(saved: impl IntoIterator<Item = (Account, History)>) -> Self {
-        Self(saved.into_iter().collect())
+        Self(saved.into_iter().map(|(account, history)| (account, Arc::new(history))).collect())
     }
 
-    /// What one account spent, to be saved.
-    #[must_use]
-    pub fn history(&self, account: &Account) -> Option<&History> {
-        self.0.get(account)
+    /// The accounts that are not those of an earlier copy, with what they spent: what must be saved.
+    pub fn changed_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = (&'a Account, &'a History)> {
+        let is_same = |account: &Account, history: &Arc<History>| {
+            earlier.0.get(account).is_some_and(|before| Arc::ptr_eq(before, history))
+        };
+        let changed = self.0.iter().filter(move |(account, history)| !is_same(account, history));
+        changed.map(|(account, history)| (account, &**history))
+    }
+
+    /// The accounts of an earlier copy that are not kept any more.
+    pub fn forgotten_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a Account> {
+        earlier.0.keys().filter(|account| !self.0.contains_key(account))
     }
 
     /// True where the account is kept, or there is room for one more.
@@ -154,7 +178,7 @@ impl Accounts {
             self.forget_the_quietest(at_unix_ms);
         }
         if self.may_keep(account) {
-            self.0.entry(account.clone()).or_default().book(sum, at_unix_ms);
+            Arc::make_mut(self.0.entry(account.clone()).or_default()).book(sum, at_unix_ms);
         }
     }
 
@@ -170,7 +194,7 @@ impl Accounts {
     /// Takes a sum back that was booked at this time and turned out not to have been spent.
     pub fn take_back(&mut self, account: &Account, sum: Sum, at_unix_ms: u64) {
         if let Some(history) = self.0.get_mut(account) {
-            history.take_back(sum, at_unix_ms);
+            Arc::make_mut(history).take_back(sum, at_unix_ms);
         }
     }
 
@@ -180,14 +204,14 @@ impl Accounts {
         self.0.get(account).map(|history| history.within(stretch)).unwrap_or_default()
     }
 
-    /// Folds one entry in, and says which accounts it touched.
-    pub fn apply(&mut self, entry: &Entry) -> Vec<Account> {
-        let postings = postings(entry);
-        for posting in &postings {
+    /// Folds one entry in.
+    pub fn apply(&mut self, entry: &Entry) {
+        for posting in postings(entry) {
             self.book(&posting.account, posting.booked, posting.at_unix_ms);
-            self.take_back(&posting.account, posting.taken_back, posting.at_unix_ms);
+            if posting.taken_back != Sum::default() {
+                self.take_back(&posting.account, posting.taken_back, posting.at_unix_ms);
+            }
         }
-        postings.into_iter().map(|posting| posting.account).collect()
     }
 }
 
@@ -203,19 +227,6 @@ impl Posting {
     fn spent(account: Account, booked: Sum, at_unix_ms: u64) -> Self {
         Self { account, booked, taken_back: Sum::default(), at_unix_ms }
     }
-}
-
-/// True where an entry changes an account.
-#[must_use]
-pub fn concerns(entry: &Entry) -> bool {
-    matches!(
-        entry,
-        Entry::AnswerRecorded(_)
-            | Entry::ChargeAttributed(_)
-            | Entry::Unreconciled { .. }
-            | Entry::HoldClosed(_)
-            | Entry::Reconciled(_)
-    )
 }
 
 /// What an entry changes. A charge counts in the windows of the time its call was admitted: those that held for it.

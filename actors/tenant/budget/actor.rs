@@ -215,7 +215,8 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
     fn handle(&mut self, turn: Turn<Grounded>, ctx: &mut Self::Context) {
         let policy = &turn.case.policy;
         let allowed = &policy.governance.allowed_models;
-        let found = candidates(&policy.router, allowed, &self.catalog, wanted(&turn.case.matter));
+        let now = self.clock.now_unix_ms();
+        let found = candidates(&policy.router, allowed, &self.catalog, wanted(&turn.case.matter), now);
         let mut found = match found {
             Ok(found) => found,
             Err(rejection) => return turn.refuse(rejection),
@@ -226,7 +227,7 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             query_id: turn.case.query_id.to_string(),
             spender: turn.case.spender(),
             admitted_unix_ms: turn.case.admitted_unix_ms,
-            fallback: fallback(&policy.router, &self.catalog),
+            fallback: fallback(&policy.router, &self.catalog, now),
             is_grounded: matches!(turn.case.matter, Matter::Ask(_)),
             prompt_tokens: 0,
             candidates: found,

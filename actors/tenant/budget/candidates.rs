@@ -18,12 +18,13 @@ pub fn candidates(
     allowed_models: &[String],
     catalog: &Catalog,
     wanted: Option<(&str, Option<u32>)>,
+    now_unix_ms: u64,
 ) -> Result<Vec<Candidate>, Rejection> {
     let routes = [(Some(&router.routing.primary), false), (router.routing.fallback.as_ref(), true)];
     let priced = routes.into_iter().filter_map(|(route, fallback)| Some((route?, fallback)));
     let Some((model, max_tokens)) = wanted else {
         let found: Vec<_> =
-            priced.filter_map(|(route, fallback)| candidate(catalog, route.clone(), fallback)).collect();
+            priced.filter_map(|(route, fallback)| candidate(catalog, route.clone(), fallback, now_unix_ms)).collect();
         return if found.is_empty() { Err(unpriced()) } else { Ok(found) };
     };
     let named: Vec<_> =
@@ -35,8 +36,8 @@ pub fn candidates(
                 format!("the model {model:?} is not among the models of this tenant; GET /v1/models lists them"),
             ));
         }
-        let provider =
-            catalog.providers.values().find(|entry| entry.prices.contains_key(model)).ok_or_else(unpriced)?;
+        let mut providers = catalog.providers.values();
+        let provider = providers.find(|entry| entry.price_at(model, now_unix_ms).is_some()).ok_or_else(unpriced)?;
         let limit = router.routing.primary.max_tokens;
         vec![(
             Route { provider: provider.name.clone(), model: model.to_owned(), temperature: 1.0, max_tokens: limit },
@@ -51,13 +52,13 @@ pub fn candidates(
             route.max_tokens = max_tokens.map_or(route.max_tokens, |wanted| wanted.min(route.max_tokens));
             (route, fallback)
         })
-        .filter_map(|(route, fallback)| candidate(catalog, route, fallback))
+        .filter_map(|(route, fallback)| candidate(catalog, route, fallback, now_unix_ms))
         .collect();
     if found.is_empty() { Err(unpriced()) } else { Ok(found) }
 }
 
-fn candidate(catalog: &Catalog, route: Route, fallback: bool) -> Option<Candidate> {
-    let price = catalog.price(&route.provider, &route.model)?;
+fn candidate(catalog: &Catalog, route: Route, fallback: bool, now_unix_ms: u64) -> Option<Candidate> {
+    let price = catalog.price_at(&route.provider, &route.model, now_unix_ms)?;
     (route.provider == EXTRACTIVE || catalog.providers.contains_key(&route.provider)).then_some(Candidate {
         route,
         price,
@@ -69,7 +70,7 @@ fn candidate(catalog: &Catalog, route: Route, fallback: bool) -> Option<Candidat
 fn unpriced() -> Rejection {
     Rejection::new(
         Code::PolicyDenied,
-        "no model of this tenant's router has a provider and a price; the operator must add them to config.toml ([[providers]], prices)",
+        "no model of this tenant's router has a provider and a price in force; the operator must add them to config.toml ([[providers]], prices)",
     )
 }
 
@@ -127,8 +128,8 @@ pub fn fits(candidate: &Candidate, prompt_tokens: u64, room: Sum) -> bool {
     worst.money <= room.money && worst.tokens <= room.tokens
 }
 
-/// The fallback of the router, where it has a price.
+/// The fallback of the router, where it has a price in force.
 #[must_use]
-pub fn fallback(router: &RouterFile, catalog: &Catalog) -> Option<Candidate> {
-    candidate(catalog, router.routing.fallback.clone()?, true)
+pub fn fallback(router: &RouterFile, catalog: &Catalog, now_unix_ms: u64) -> Option<Candidate> {
+    candidate(catalog, router.routing.fallback.clone()?, true, now_unix_ms)
 }

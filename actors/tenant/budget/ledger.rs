@@ -192,6 +192,12 @@ impl Ledger {
         self.books.set_escrow(self.books.escrow.saturating_sub(unused));
     }
 
+    /// Spent in the UTC month of the given time.
+    #[must_use]
+    pub fn spent_month(&self, now_unix_ms: u64) -> NanoUsd {
+        self.by_month.get(&month_of(now_unix_ms)).copied().unwrap_or_default()
+    }
+
     /// What a room does to its copy when a charge has become durable: as [`Ledger::apply`] does from the journal.
     pub fn charged(&mut self, cost: NanoUsd, held: NanoUsd) {
         let within = self.books.take_from_escrow(cost.min(held));

@@ -291,7 +291,9 @@ fn reconciling_takes_back_what_was_not_spent_and_keeps_the_books_balanced() {
         assert_eq!(posted(&mut balance, NOW), [charged, charged]);
     }
     assert_eq!((fold.books.escrow, fold.lumps.len()), (NanoUsd::ZERO, 0));
-    assert!(accounts.history(&Account::Tenant).is_some());
+    let changed: Vec<_> = accounts.changed_since(&Accounts::default()).map(|(account, _)| account.clone()).collect();
+    assert_eq!(changed, [Account::Tenant]);
+    assert_eq!(accounts.changed_since(&accounts.clone()).count(), 0, "a copy has nothing to be saved");
 }
 
 fn breaker(action: BreakerAction) -> BudgetBreaker {

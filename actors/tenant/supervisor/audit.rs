@@ -1,13 +1,14 @@
 //! What a tenant may be asked about itself: lineage, export, feedback, figures, the live tree.
 use super::actor::Supervisor;
 use super::messages::{
-    Counts, ExportLineage, Figures, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, RoomView,
+    Counts, ExportLineage, Figures, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend, RoomView,
 };
 use super::opening::on_derived;
 use super::rooms::{KINDS, Rooms};
 use crate::budget::messages::ReadBudget;
 use crate::entry::{Entry, FeedbackGiven};
 use crate::retrieval::messages::MeasureCorpus;
+use crate::spend::view::{SpendView, view};
 use actix::prelude::*;
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::mail::{ReplySlot, offer};
@@ -124,6 +125,34 @@ impl Handler<ReadFigures> for Supervisor {
             }
             .await;
             read.reply.answer(outcome);
+        });
+    }
+}
+
+impl Handler<ReadSpend> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, read: ReadSpend, _: &mut Self::Context) {
+        let (Some(opened), Some(rooms)) = (&self.opened, &self.rooms) else {
+            return read.reply.answer(Err(Rejection::lost()));
+        };
+        let ReadSpend { query, reply } = read;
+        let (slot, limits) = ReplySlot::pair();
+        let asked = offer(&rooms.budget.clone().recipient(), ReadBudget { reply: slot });
+        let (derived, now_unix_ms) = (opened.derived.clone(), self.parts.clock.now_unix_ms());
+        actix::spawn(async move {
+            let outcome: Outcome<SpendView> = async {
+                asked.map_err(|(_, undelivered)| Rejection::from(undelivered))?;
+                let limit_month = limits.outcome().await?.limit_month;
+                // grouping walks every row of the days: off the arbiter, like the reading itself
+                let read = on_derived(derived, move |derived| {
+                    let fold = derived.catch_up()?;
+                    Ok(view(&fold.spend, &fold.ledger, limit_month, &query, now_unix_ms))
+                });
+                read.await.map_err(|reason| unreadable(&reason))
+            }
+            .await;
+            reply.answer(outcome);
         });
     }
 }

@@ -2,7 +2,7 @@
 use super::actor::Supervisor;
 use crate::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
-    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy,
+    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend,
 };
 use actix::{Addr, Recipient};
 
@@ -27,6 +27,8 @@ pub struct Doors {
     pub export: Recipient<ExportLineage>,
     /// Right `Observe`.
     pub figures: Recipient<ReadFigures>,
+    /// Right `Observe`, and the cost room's.
+    pub spend: Recipient<ReadSpend>,
     /// Rights `Audit` and `Observe`.
     pub policy: Recipient<ReadPolicy>,
     /// The policy service's.
@@ -49,6 +51,7 @@ impl Doors {
             lineage: address.clone().recipient(),
             export: address.clone().recipient(),
             figures: address.clone().recipient(),
+            spend: address.clone().recipient(),
             policy: address.clone().recipient(),
             adopt: address.clone().recipient(),
             inspect: address.clone().recipient(),

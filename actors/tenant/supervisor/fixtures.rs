@@ -158,7 +158,7 @@ pub(super) struct Tenant {
 }
 
 #[expect(clippy::disallowed_methods, reason = "test")]
-fn cipher(number: u128) -> Cipher {
+pub(super) fn cipher(number: u128) -> Cipher {
     Cipher::derive(&[7; 32], TenantKey::mint(uuid::Uuid::from_u128(number))).unwrap()
 }
 
@@ -177,8 +177,11 @@ impl Stage {
             requests_per_minute: None,
             timeout_ms: 600_000,
             retries: 0,
-            prices: [("metered".to_owned(), Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 })]
-                .into(),
+            prices: [(
+                "metered".to_owned(),
+                Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 }.into(),
+            )]
+            .into(),
         };
         let meter = Meter::new();
         let provider: Arc<dyn Provider> = meter.clone();

@@ -1,6 +1,8 @@
-//! What the supervisor folds from the journal: the ledger, the counters, where answers stand.
+//! What the supervisor folds from the journal: the ledger, the rows of spend, the counters, where answers stand.
+use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
+use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
 use serde::{Deserialize, Serialize};
@@ -16,11 +18,24 @@ pub struct Fold {
     pub counts: Counts,
     /// Version of the policy that was last adopted, and its digest.
     pub policy: Option<(String, String)>,
+    /// For whom the money went. Saved beside, a value for each day, because together they exceed one.
+    #[serde(skip)]
+    pub spend: Spend,
+    /// What each account spent, by quarter of an hour. Saved beside, a value for each account.
+    #[serde(skip)]
+    pub accounts: Accounts,
 }
 
 impl Default for Fold {
     fn default() -> Self {
-        Self { next: Position(0), ledger: Ledger::default(), counts: Counts::default(), policy: None }
+        Self {
+            next: Position(0),
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+            policy: None,
+            spend: Spend::default(),
+            accounts: Accounts::default(),
+        }
     }
 }
 
@@ -29,6 +44,8 @@ impl Fold {
     pub fn apply(&mut self, position: Position, entry: &Entry) {
         self.next = position.next();
         self.ledger.apply(entry);
+        self.spend.apply(entry);
+        self.accounts.apply(entry);
         count(&mut self.counts, entry);
         if let Entry::PolicyAdopted { version, digest, .. } = entry {
             self.policy = Some((version.clone(), digest.clone()));

@@ -2,20 +2,22 @@
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
-use crate::budget::accounts::{self, Account, Accounts, History};
+use crate::budget::accounts::{Account, Accounts, History};
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
+use crate::spend::rows::{Spend, SpendDay};
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
+use bailiwick_kernel::limits::{ACCOUNTS_MAX, COST_DAYS_MAX};
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use serde::Serialize;
+use std::sync::Arc;
 
-const FOLD_KEY: &[u8] = b"fold";
+/// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
+pub(super) const FOLD_KEY: &[u8] = b"fold-3";
 const QUERY_PREFIX: u8 = b'q';
+const SPEND_PREFIX: u8 = b's';
 const ACCOUNT_PREFIX: u8 = b'a';
-/// Accounts read from the shelf at once.
-const ACCOUNTS_PER_READ: usize = 256;
 
 /// Why derived state could not be read or advanced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -26,15 +28,26 @@ pub(super) enum DerivedError {
     Shelf(#[from] ShelfError),
 }
 
-/// What stands on the shelf.
-#[derive(Serialize, Deserialize)]
-enum Saved {
-    /// The fold itself.
-    Fold(Box<Fold>),
-    /// A record of a question stands at the position in the key.
-    Stands,
-    /// What one account spent.
-    Account(Account, History),
+/// A value of the derived shelf, written as what it holds.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Put<'a> {
+    Stand(()),
+    Day(&'a SpendDay),
+    Account((&'a Account, &'a History)),
+    Fold(&'a Fold),
+}
+
+/// What was saved, rows of spend included.
+fn saved(shelf: &Shelf) -> Result<Option<Fold>, ShelfError> {
+    let Some(mut fold) = shelf.get::<Fold>(FOLD_KEY)? else { return Ok(None) };
+    let days = shelf.scan::<SpendDay>(&[SPEND_PREFIX], None, COST_DAYS_MAX)?;
+    let days = days.into_iter().filter_map(|(key, rows)| Some((number_of(&key)?, Arc::new(rows))));
+    fold.spend = Spend::of(days.collect());
+    fold.accounts = Accounts::of(
+        shelf.scan::<(Account, History)>(&[ACCOUNT_PREFIX], None, ACCOUNTS_MAX)?.into_iter().map(|(_key, saved)| saved),
+    );
+    Ok(Some(fold))
 }
 
 /// The supervisor's derived state of one tenant.
@@ -43,75 +56,63 @@ pub(super) struct Derived {
     journal: Journal,
     shelf: Shelf,
     fold: Fold,
-    accounts: Accounts,
 }
 
 impl Derived {
     /// Opens the saved state and replays what is missing.
     pub(super) fn open(belongings: &Belongings) -> Result<Self, DerivedError> {
         let shelf = belongings.shelf("derived")?;
-        // unreadable derived state is no loss: the journal is the truth
-        let (fold, accounts) = match saved(&shelf) {
-            Ok(Some(saved)) => saved,
+        let fold = match saved(&shelf) {
+            Ok(Some(fold)) => fold,
+            // unreadable derived state is no loss: the journal is the truth
             Ok(None) | Err(_) => {
                 shelf.clear()?;
-                (Fold::default(), Accounts::default())
+                Fold::default()
             }
         };
-        let mut derived = Self { journal: belongings.journal.clone(), shelf, fold, accounts };
+        let mut derived = Self { journal: belongings.journal.clone(), shelf, fold };
         derived.catch_up()?;
         Ok(derived)
     }
 
-    /// Folds the journal's tail in and saves the result, as one.
+    /// Folds the journal's tail in and saves the result.
     pub(super) fn catch_up(&mut self) -> Result<&Fold, DerivedError> {
         let before = self.fold.next;
         let mut puts = Vec::new();
-        // copies, so that a failure on the way leaves nothing folded that was not written
+        // a copy, so that a failure on the way leaves nothing folded whose places were not written
         let mut fold = self.fold.clone();
-        let mut spending = Vec::new();
         self.journal.replay(before, |position, _hash, entry: Entry| {
             fold.apply(position, &entry);
             if let Some(query) = query_of(&entry) {
-                puts.push((key_of(query, Some(position)), Saved::Stands));
-            }
-            if accounts::concerns(&entry) {
-                spending.push(entry);
+                puts.push((key_of(query, Some(position)), Put::Stand(())));
             }
         })?;
-        if fold.next == before {
-            return Ok(&self.fold);
-        }
-        let mut accounts = if spending.is_empty() { None } else { Some(self.accounts.clone()) };
-        if let Some(accounts) = &mut accounts {
-            let touched: BTreeSet<Account> = spending.iter().flat_map(|entry| accounts.apply(entry)).collect();
-            let histories = touched.into_iter().filter_map(|account| {
-                let history = accounts.history(&account)?.clone();
-                Some((account_key(&account), Saved::Account(account, history)))
-            });
-            puts.extend(histories);
-        }
-        puts.push((FOLD_KEY.to_vec(), Saved::Fold(Box::new(fold.clone()))));
-        self.shelf.apply(&puts, &[])?;
-        self.fold = fold;
-        if let Some(accounts) = accounts {
-            self.accounts = accounts;
+        if fold.next != before {
+            let (was, is) = (self.fold.spend.days(), fold.spend.days());
+            let is_changed =
+                |day: &u64, rows: &Arc<SpendDay>| !was.get(day).is_some_and(|before| Arc::ptr_eq(before, rows));
+            let changed = is.iter().filter(|(day, rows)| is_changed(day, rows));
+            puts.extend(changed.map(|(day, rows)| (key_of_day(*day), Put::Day(rows))));
+            let (accounts, accounts_before) = (&fold.accounts, &self.fold.accounts);
+            let moved = accounts.changed_since(accounts_before);
+            puts.extend(moved.map(|(account, history)| (key_of_account(account), Put::Account((account, history)))));
+            puts.push((FOLD_KEY.to_vec(), Put::Fold(&fold)));
+            let days = was.keys().filter(|day| !is.contains_key(day)).map(|day| key_of_day(*day));
+            let forgotten: Vec<_> = days.chain(accounts.forgotten_since(accounts_before).map(key_of_account)).collect();
+            // one unit: a fold that is saved without its days, or the other way round, would count twice or not at all
+            self.shelf.apply(&puts, &forgotten)?;
+            self.fold = fold;
         }
         Ok(&self.fold)
-    }
-
-    /// Who spent what, as far as folded.
-    pub(super) fn accounts(&self) -> &Accounts {
-        &self.accounts
     }
 
     /// Everything the journal holds about one question.
     pub(super) fn lineage(&mut self, tenant_name: &str, query: QueryId) -> Result<Option<Lineage>, DerivedError> {
         self.catch_up()?;
-        let stands = self.shelf.scan::<Saved>(&key_of(query, None), None, 1_024)?;
+        let stands = self.shelf.scan::<()>(&key_of(query, None), None, 1_024)?;
         let mut answered: Option<(Position, [u8; 32], AnswerRecorded)> = None;
         let mut feedback = Vec::new();
-        for (key, _) in stands {
+        for (key, ()) in stands {
             let Some(position) = position_of(&key) else { continue };
             match self.journal.entry::<Entry>(position)? {
                 Some((hash, Entry::AnswerRecorded(record))) => answered = Some((position, hash, *record)),
@@ -188,33 +189,6 @@ fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &Ans
     record.cited.iter().map(line).collect()
 }
 
-fn saved(shelf: &Shelf) -> Result<Option<(Fold, Accounts)>, ShelfError> {
-    let Some(Saved::Fold(fold)) = shelf.get::<Saved>(FOLD_KEY)? else { return Ok(None) };
-    let mut histories = Vec::new();
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let read = shelf.scan::<Saved>(&[ACCOUNT_PREFIX], after.as_deref(), ACCOUNTS_PER_READ)?;
-        let Some((last, _)) = read.last() else { break };
-        after = Some(last.clone());
-        histories.extend(read.into_iter().filter_map(|(_, saved)| match saved {
-            Saved::Account(account, history) => Some((account, history)),
-            Saved::Fold(_) | Saved::Stands => None,
-        }));
-    }
-    Ok(Some((*fold, Accounts::of(histories))))
-}
-
-fn account_key(account: &Account) -> Vec<u8> {
-    let (level, name) = match account {
-        Account::Tenant => (b't', ""),
-        Account::Domain(name) => (b'd', name.as_str()),
-        Account::Usecase(name) => (b'c', name.as_str()),
-        Account::User(name) => (b'u', name.as_str()),
-        Account::Key(name) => (b'k', name.as_str()),
-    };
-    [&[ACCOUNT_PREFIX, level], name.as_bytes()].concat()
-}
-
 fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {
     let mut key = vec![QUERY_PREFIX];
     key.extend_from_slice(query.0.as_bytes());
@@ -222,7 +196,22 @@ fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {
     key
 }
 
-fn position_of(key: &[u8]) -> Option<Position> {
+fn key_of_account(account: &Account) -> Vec<u8> {
+    [&[ACCOUNT_PREFIX], account.to_key().as_slice()].concat()
+}
+
+fn key_of_day(day: u64) -> Vec<u8> {
+    let mut key = vec![SPEND_PREFIX];
+    key.extend(day.to_be_bytes());
+    key
+}
+
+/// The number a key ends with.
+fn number_of(key: &[u8]) -> Option<u64> {
     let (_, last) = key.split_last_chunk::<8>()?;
-    Some(Position(u64::from_be_bytes(*last)))
+    Some(u64::from_be_bytes(*last))
+}
+
+fn position_of(key: &[u8]) -> Option<Position> {
+    number_of(key).map(Position)
 }

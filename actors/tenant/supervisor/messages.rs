@@ -4,6 +4,7 @@ use crate::budget::ledger::Books;
 use crate::entry::{AnswerRecorded, FeedbackGiven};
 use crate::question::Matter;
 use crate::retrieval::messages::CorpusFigures;
+use crate::spend::view::{SpendQuery, SpendView};
 use crate::turn::ReplyLine;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
@@ -129,6 +130,16 @@ pub struct LineagePortion {
 pub struct ReadFigures {
     /// Where the answer goes.
     pub reply: ReplySlot<Figures>,
+}
+
+/// Right `Observe`, and the cost room's: where the money went.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadSpend {
+    /// Which rows.
+    pub query: SpendQuery,
+    /// Where the answer goes.
+    pub reply: ReplySlot<SpendView>,
 }
 
 /// A tenant's own figures.

@@ -7,6 +7,8 @@ mod actor;
 mod admission;
 mod audit;
 mod clearing;
+#[cfg(test)]
+mod derived_tests;
 pub mod doors;
 pub mod exit;
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Opening a tenant: acquire, fold, reconcile what a crash left open. Off the arbiter, before any room exists.
 use super::fold::Fold;
 use super::lineage::{Derived, DerivedError};
-use crate::budget::accounts::Accounts;
 use crate::entry::{Entry, HoldClosed};
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::journal::JournalError;
@@ -15,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Opened {
     pub(super) belongings: Belongings,
     pub(super) fold: Fold,
-    pub(super) accounts: Accounts,
     pub(super) derived: Arc<Mutex<Derived>>,
 }
 
@@ -51,9 +49,8 @@ pub(super) async fn open(
     if !entries.is_empty() {
         belongings.journal.append(&entries).await.map_err(|error: JournalError| error.to_string())?;
     }
-    let caught_up = |derived: &mut Derived| Ok((derived.catch_up()?.clone(), derived.accounts().clone()));
-    let (fold, accounts) = on_derived(Arc::clone(&derived), caught_up).await?;
-    Ok(Opened { belongings, fold, accounts, derived })
+    let fold = on_derived(Arc::clone(&derived), |derived| Ok(derived.catch_up()?.clone())).await?;
+    Ok(Opened { belongings, fold, derived })
 }
 
 /// Entries that must stand in the journal before rooms may run.

@@ -42,7 +42,7 @@ impl Rooms {
         let budget = BudgetRoom::start(BudgetParts {
             journal: opened.belongings.journal.clone(),
             ledger: opened.fold.ledger.clone(),
-            accounts: opened.accounts.clone(),
+            accounts: opened.fold.accounts.clone(),
             policy: Arc::clone(policy),
             catalog: Arc::clone(&parts.catalog),
             clock: Arc::clone(&parts.clock),

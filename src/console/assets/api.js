@@ -38,6 +38,17 @@ export async function call(method, path, body) {
 
 export const get = (path) => call("GET", path);
 
+// Saves what a route answers as a file. The key goes in a header, so a plain link would not do.
+export async function download(path, name) {
+  const response = await fetch(path, { headers: headers() });
+  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => null));
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
 export async function upload(files) {
   const form = new FormData();
   for (const file of files) form.append("file", file, file.name);

@@ -1,13 +1,16 @@
 // Bailiwick's console: log in with a key, look around, ask. No build step, no outside script.
 import { call, get, session, upload } from "./api.js";
 import { askView, lineageView } from "./ask.js";
+import { costsView } from "./costs.js";
 import { el, failure, pill, table, tile } from "./dom.js";
 
 const TREE_EVERY_MS = 1000;
 const view = document.getElementById("view");
 const fleetViews = [["overview", "House"], ["tenants", "Tenants"]];
+const costs = ["costs", "Costs"];
 const tenantViews = [["ask", "Ask"], ["documents", "Documents"], ["lineage", "Lineage"], ["usage", "Usage"]];
 let timer = null;
+let turn = 0;
 let tenants = [];
 
 // --- the live house ------------------------------------------------------------------------------------------------
@@ -86,16 +89,18 @@ async function usage() {
 
 // --- routing and session -------------------------------------------------------------------------------------------
 
-const views = { overview, tenants: tenantsView, ask: async () => askView(), documents, lineage: lineageView, usage };
+const views = { overview, tenants: tenantsView, ask: async () => askView(), documents, lineage: lineageView, usage, costs: costsView };
 
 async function route() {
+  const mine = ++turn;
   clearInterval(timer);
   const [, name = session.fleet ? "overview" : "ask", argument] = location.hash.split("/");
   for (const link of document.querySelectorAll("#nav a")) link.toggleAttribute("aria-current", link.hash === `#/${name}`);
   try {
-    view.replaceChildren(...await (views[name] ?? views.ask)(argument));
+    const shown = await (views[name] ?? views.ask)(argument);
+    if (mine === turn) view.replaceChildren(...shown); // a slow view must not cover the one that was chosen after it
   } catch (error) {
-    view.replaceChildren(failure(error));
+    if (mine === turn) view.replaceChildren(failure(error));
   }
 }
 
@@ -115,7 +120,7 @@ async function enter() {
   }
   document.getElementById("tenant").hidden = !session.fleet;
   document.getElementById("role").textContent = session.fleet ? "operator" : "tenant key";
-  document.getElementById("nav").replaceChildren(...[...(session.fleet ? fleetViews : []), ...tenantViews].map(([name, words]) => el("a", { href: `#/${name}` }, words)));
+  document.getElementById("nav").replaceChildren(...(session.fleet ? [...fleetViews, costs, ...tenantViews] : [...tenantViews, costs]).map(([name, words]) => el("a", { href: `#/${name}` }, words)));
   document.getElementById("login").hidden = true;
   document.getElementById("house").hidden = false;
   await route();

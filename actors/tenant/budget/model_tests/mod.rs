@@ -400,6 +400,11 @@ impl World {
             "the sum of what was posted is the sum of the receipts"
         );
         assert_eq!(fold.ledger.by_day.values().map(|spent| spent.0).sum::<u64>(), self.receipts);
+        let rows: BTreeMap<u64, u64> =
+            fold.spend.days().iter().map(|(day, rows)| (*day, rows.total().cost_usd.0)).collect();
+        let views: BTreeMap<u64, u64> = fold.ledger.by_day.iter().map(|(day, spent)| (*day, spent.0)).collect();
+        let kept = |days: BTreeMap<u64, u64>| days.into_iter().filter(|(_, spent)| *spent > 0).collect::<Vec<_>>();
+        assert_eq!(kept(rows), kept(views), "the rows of a day are the day's total");
         let mut again = Balance::new(fold.ledger, accounts, &self.policy);
         let mut names: BTreeMap<_, _> = BTreeMap::new();
         for (key, counter, ..) in self.balance.counters().in_use() {
