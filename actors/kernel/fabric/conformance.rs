@@ -68,6 +68,7 @@ pub(super) fn records_are_dense_and_chained(subject: &impl Subject) {
         previous = record.hash;
     }
     assert_eq!(previous, more.head);
+    assert_eq!([one.first_hash, one.head, more.first_hash], [0, 0, 1].map(|at: usize| records[at].hash));
     assert_eq!(fabric.read(tenant(1), Position(1), 1).unwrap(), records[1..2]);
     assert_eq!(fabric.read(tenant(1), Position(3), 10).unwrap(), []);
     assert_eq!(fabric.read(tenant(1), Position(9), 10).unwrap(), []);

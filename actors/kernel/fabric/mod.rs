@@ -44,6 +44,8 @@ pub struct Tenure {
 pub struct Appended {
     /// Position of the first record of the append; the others follow densely.
     pub first: Position,
+    /// Chain hash of the first record: commits to it and to everything before it.
+    pub first_hash: [u8; 32],
     /// Position of the last record.
     pub last: Position,
     /// Chain hash of the last record: commits to everything before it.

@@ -228,13 +228,14 @@ fn write_until_closed(store: &dyn Store, jobs: &Receiver<Job>, waiting: &Waiting
 fn write_records(seat: &Seat, tenant: TenantKey, epoch: Epoch, payloads: &[Vec<u8>]) -> Answer {
     let mut state = seat.state();
     let (journal, start) = state.admit(epoch)?;
-    let (mut head, mut last) = (start, start.next);
+    let (mut head, mut last, mut first_hash) = (start, start.next, None);
     let mut frames = Vec::with_capacity(payloads.len());
     for payload in payloads {
         let too_large = || AppendError::TooLarge { bytes: payload.len(), max: super::PAYLOAD_BYTES_MAX };
         let (next, frame) = head.extend(tenant, epoch, payload).ok_or_else(too_large)?;
         frames.push((record::key(head.next).to_vec(), frame));
         last = head.next;
+        first_hash = first_hash.or(Some(next.hash));
         head = next;
     }
     if let Err(failure) = journal.apply(frames, &[]) {
@@ -243,5 +244,5 @@ fn write_records(seat: &Seat, tenant: TenantKey, epoch: Epoch, payloads: &[Vec<u
     }
     let Head { hash, .. } = head;
     state.standing = Standing::Owned { journal, head };
-    Ok(Appended { first: start.next, last, head: hash })
+    Ok(Appended { first: start.next, first_hash: first_hash.unwrap_or(hash), last, head: hash })
 }

@@ -75,7 +75,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             }
             match verdict {
                 Ok(mut reply) => {
-                    exit::stamp(&mut reply, appended.last.0, &appended.head);
+                    exit::stamp(&mut reply, appended.first.0, &appended.first_hash);
                     turn.settle_and_clear(used, reply).reply();
                 }
                 Err(rejection) => turn.settle_and_refuse(used, rejection),

@@ -280,9 +280,9 @@ fn portion(chunks: &mut std::iter::Peekable<std::vec::IntoIter<LineageChunk>>, b
     taken
 }
 
-/// Writes the receipt of the durable record into the reply: `bwr1.<position>.<chain hash>`.
-pub fn stamp(reply: &mut Reply, position: u64, head: &[u8; 32]) {
-    let receipt = format!("bwr1.{position}.{}", hex::encode(head));
+/// Writes the receipt of the answer's own durable record into the reply: `bwr1.<position>.<chain hash>`.
+pub fn stamp(reply: &mut Reply, position: u64, hash: &[u8; 32]) {
+    let receipt = format!("bwr1.{position}.{}", hex::encode(hash));
     match reply {
         Reply::Answer(answer) => answer.receipt = receipt,
         Reply::Completion(completion) => completion.receipt = receipt,
