@@ -71,6 +71,37 @@ pub enum Entry {
     },
     /// Chunks that an answer cites beyond what its record holds; stands in the same append.
     AnswerCited(Box<AnswerCited>),
+    /// What a call under an `Idempotency-Key` ended with, kept to be said again. Stands in the same append, before the
+    /// record that carries its charge: neither is there without the other.
+    ReplyKept(Box<ReplyKept>),
+    /// The rest of a kept reply too long for one record; stands in the same append, right behind it.
+    ReplyContinued {
+        /// Which question.
+        query_id: String,
+        /// The words that follow.
+        text: String,
+    },
+}
+
+/// What a call under an `Idempotency-Key` ended with.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ReplyKept {
+    /// Which question.
+    pub query_id: String,
+    /// Key that asked: the same `Idempotency-Key` of another key is another one.
+    pub key_id: String,
+    /// The `Idempotency-Key`.
+    pub idempotency_key: String,
+    /// SHA-256 of what was asked, in its canonical form.
+    pub matter_sha256: [u8; 32],
+    /// When it was cleared; it is kept from then on.
+    pub at_unix_ms: u64,
+    /// Records the reply itself takes, this one included.
+    pub parts: u32,
+    /// Records of the whole append, this one included: the last one is what the receipt names.
+    pub records: u32,
+    /// The outcome as JSON, up to where [`Entry::ReplyContinued`] goes on.
+    pub text: String,
 }
 
 /// Further chunks of an answer, with what their lineage lines need.

@@ -171,7 +171,7 @@ pub enum Reply {
 }
 
 /// A passed-through completion.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Completion {
     /// Names the call from here to its lineage.
     pub query_id: String,

@@ -4,6 +4,8 @@
 //! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
 use crate::budget::hold::Hold;
 use crate::question::{Frame, Matter, ModelUsed, Passage, Reply};
+use crate::supervisor::exit;
+use crate::supervisor::repeats::keyed::Keyed;
 use crate::supervisor::sideways::Sideways;
 use actix::Message;
 use bailiwick_kernel::ids::QueryId;
@@ -12,8 +14,15 @@ use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
+
+/// What is told beside a reply.
+#[derive(Debug, Default)]
+struct Notes {
+    upstream_us: AtomicU64,
+    is_repeat: AtomicBool,
+}
 
 /// The edge's end of a turn.
 #[derive(Debug)]
@@ -21,7 +30,7 @@ pub struct Awaiting {
     /// Frames of a streamed reply; closed at once where the reply is whole.
     pub frames: mpsc::Receiver<Frame>,
     last: oneshot::Receiver<Outcome<Reply>>,
-    upstream_us: Arc<AtomicU64>,
+    notes: Arc<Notes>,
 }
 
 impl Awaiting {
@@ -36,7 +45,14 @@ impl Awaiting {
     /// Microseconds spent waiting for providers, once a room has noted them: what is not the house's own time.
     #[must_use]
     pub fn upstream_us(&self) -> Option<u64> {
-        Some(self.upstream_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
+        Some(self.notes.upstream_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
+    }
+
+    /// True where the reply is one that was given before, to the first call under the same `Idempotency-Key`; known once
+    /// the frames have ended.
+    #[must_use]
+    pub fn is_repeat(&self) -> bool {
+        self.notes.is_repeat.load(Ordering::Relaxed)
     }
 
     /// As [`Awaiting::reply`], leaving the frames readable.
@@ -53,7 +69,24 @@ impl Awaiting {
 pub struct ReplyLine {
     frames: Option<mpsc::Sender<Frame>>,
     last: oneshot::Sender<Outcome<Reply>>,
-    upstream_us: Arc<AtomicU64>,
+    notes: Arc<Notes>,
+}
+
+/// A reply that was cleared once and is durable: it may be given again.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Given(Reply);
+
+impl Given {
+    /// A reply as its record in the journal has it.
+    pub(crate) fn of_record(reply: Reply) -> Self {
+        Self(reply)
+    }
+
+    /// Its words, for the output policy.
+    #[must_use]
+    pub fn words(&self) -> String {
+        exit::words_of(&self.0)
+    }
 }
 
 /// Where a provider's words go while they are still coming: bounded, and closed where the asker hung up.
@@ -120,9 +153,9 @@ impl ReplyLine {
 
     fn pair(sender: Option<mpsc::Sender<Frame>>, frames: mpsc::Receiver<Frame>) -> (Self, Awaiting) {
         let (last, awaiting) = oneshot::channel();
-        let upstream_us = Arc::new(AtomicU64::new(0));
-        let line = Self { frames: sender, last, upstream_us: Arc::clone(&upstream_us) };
-        (line, Awaiting { frames, last: awaiting, upstream_us })
+        let notes = Arc::<Notes>::default();
+        let line = Self { frames: sender, last, notes: Arc::clone(&notes) };
+        (line, Awaiting { frames, last: awaiting, notes })
     }
 
     /// True where the reply comes in frames first.
@@ -138,6 +171,12 @@ impl ReplyLine {
     /// Ends the line with a rejection before a turn exists.
     pub fn reject(self, rejection: Rejection) {
         let _gone = self.last.send(Err(rejection));
+    }
+
+    /// Ends the line with a reply that was given before.
+    pub(crate) fn repeat(self, Given(reply): Given) {
+        self.notes.is_repeat.store(true, Ordering::Relaxed);
+        let _gone = self.last.send(Ok(reply));
     }
 }
 
@@ -156,12 +195,21 @@ pub struct Case {
     pub admitted_unix_ms: u64,
     /// When it must be answered.
     pub deadline_unix_ms: u64,
-    /// `Idempotency-Key`, where the caller sent one.
-    pub idempotency_key: Option<String>,
+    /// `Idempotency-Key`, where the caller sent one, with the duty to those who wait under it.
+    pub idempotency_key: Option<Keyed>,
     /// Counts the tenant's turns in flight; returned with the turn.
     pub permit: Option<tokio::sync::OwnedSemaphorePermit>,
     /// Where refusals are recorded and counted, one-way.
     pub sideways: Sideways,
+}
+
+impl Case {
+    /// Notes what those who wait under the same `Idempotency-Key` are told, where there is one; the first note stands.
+    pub(crate) fn tell_waiting(&mut self, outcome: impl FnOnce() -> Outcome<Given>) {
+        if let Some(keyed) = &mut self.idempotency_key {
+            keyed.note(outcome);
+        }
+    }
 }
 
 /// Turns standing before each room: retrieval, budget, routing, exit. What the live tree shows as mailbox depth.
@@ -303,8 +351,9 @@ pub struct Turn<Stage: 'static> {
 
 impl<Stage> Turn<Stage> {
     /// Ends the turn where it stands. A hold it carries returns by itself.
-    pub fn refuse(self, rejection: Rejection) {
+    pub fn refuse(mut self, rejection: Rejection) {
         self.case.sideways.refused(&self.case, &rejection);
+        self.case.tell_waiting(|| Err(rejection.clone()));
         self.line.reject(rejection);
     }
 
@@ -316,7 +365,7 @@ impl<Stage> Turn<Stage> {
 
     /// Notes time spent waiting for a provider, in microseconds; several calls of one turn add up.
     pub fn note_upstream_us(&self, waited_us: u64) {
-        self.line.upstream_us.fetch_add(waited_us, Ordering::Relaxed);
+        self.line.notes.upstream_us.fetch_add(waited_us, Ordering::Relaxed);
     }
 
     /// True where the reply comes in frames first.
@@ -392,9 +441,10 @@ impl Turn<Answered> {
 
     /// Settles the hold and ends the turn with a refusal: the provider was paid, the asker gets nothing.
     pub(crate) fn settle_and_refuse(self, charged: bailiwick_kernel::money::NanoUsd, rejection: Rejection) {
-        let Self { case, stage: Answered { hold, .. }, line, .. } = self;
+        let Self { mut case, stage: Answered { hold, .. }, line, .. } = self;
         hold.settle(charged);
         case.sideways.refused(&case, &rejection);
+        case.tell_waiting(|| Err(rejection.clone()));
         line.reject(rejection);
     }
 }
@@ -402,7 +452,8 @@ impl Turn<Answered> {
 impl Turn<Cleared> {
     /// Answers. The one way an answer leaves the house.
     pub fn reply(self) {
-        let Turn { stage: Cleared { reply }, line, .. } = self;
+        let Turn { mut case, stage: Cleared { reply }, line, .. } = self;
+        case.tell_waiting(|| Ok(Given(reply.clone())));
         let _gone = line.last.send(Ok(reply));
     }
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/ask`: a question, answered whole or in events.
 use super::errors::Failure;
 use super::frame::Facts;
-use super::reply::{Stamp, of_another_kind, stamped, whole};
+use super::reply::{of_another_kind, stamped, whole};
 use super::stream::{AskEvents, respond};
 use super::{body, knock};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -76,11 +76,6 @@ pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<H
     }
     let replied = whole(&edge, awaiting).await?;
     let Reply::Answer(answer) = &replied.reply else { return Err(of_another_kind()) };
-    let stamp = Stamp {
-        cost: answer.usage.cost,
-        policy_version: &answer.policy_version,
-        model: &answer.model,
-        upstream_us: replied.upstream_us,
-    };
+    let stamp = replied.stamp(&answer.usage, &answer.policy_version, &answer.model);
     Ok(stamped(&facts, &stamp).content_type("application/json").body(super::errors::json_bytes(answer)))
 }

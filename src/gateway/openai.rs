@@ -2,7 +2,7 @@
 use super::errors::{Failure, json_bytes};
 use super::frame::Facts;
 use super::openai_shape::{Asked, GroundedChunks, Head, PassedChunks, completion, embeddings_asked, model_list, read};
-use super::reply::{Stamp, of_another_kind, ok, stamped, whole};
+use super::reply::{Replied, of_another_kind, ok, stamped, whole};
 use super::stream::respond;
 use super::{body, knock};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -28,30 +28,24 @@ pub(super) async fn chat(request: HttpRequest, payload: web::Payload) -> Result<
         (true, false) => respond(&edge, awaiting, PassedChunks::new(head)).await,
         (false, _) => {
             let replied = whole(&edge, awaiting).await?;
-            shaped(&Facts::of(&request), &replied.reply, replied.upstream_us, &head)
+            shaped(&Facts::of(&request), &replied)
         }
     }
 }
 
-fn shaped(facts: &Facts, reply: &Reply, upstream_us: Option<u64>, head: &Head) -> Result<HttpResponse, Failure> {
-    match reply {
+fn shaped(facts: &Facts, replied: &Replied) -> Result<HttpResponse, Failure> {
+    match &replied.reply {
         Reply::Answer(answer) => {
-            let stamp = Stamp {
-                cost: answer.usage.cost,
-                policy_version: &answer.policy_version,
-                model: &answer.model,
-                upstream_us,
-            };
-            Ok(stamped(facts, &stamp).content_type("application/json").body(json_bytes(&completion(answer, head))))
+            let stamp = replied.stamp(&answer.usage, &answer.policy_version, &answer.model);
+            Ok(stamped(facts, &stamp).content_type("application/json").body(json_bytes(&completion(answer))))
         }
-        Reply::Completion(passed) => Ok(relayed(facts, passed, upstream_us)),
+        Reply::Completion(passed) => Ok(relayed(facts, passed, replied)),
         Reply::Hits(_) => Err(of_another_kind()),
     }
 }
 
-fn relayed(facts: &Facts, passed: &Completion, upstream_us: Option<u64>) -> HttpResponse {
-    let stamp =
-        Stamp { cost: passed.usage.cost, policy_version: &passed.policy_version, model: &passed.model, upstream_us };
+fn relayed(facts: &Facts, passed: &Completion, replied: &Replied) -> HttpResponse {
+    let stamp = replied.stamp(&passed.usage, &passed.policy_version, &passed.model);
     stamped(facts, &stamp).content_type("application/json").body(json_bytes(&passed.body))
 }
 
@@ -66,7 +60,7 @@ pub(super) async fn embeddings(request: HttpRequest, payload: web::Payload) -> R
     handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Completion(passed) = &replied.reply else { return Err(of_another_kind()) };
-    Ok(relayed(&Facts::of(&request), passed, replied.upstream_us))
+    Ok(relayed(&Facts::of(&request), passed, &replied))
 }
 
 /// `GET /v1/models`.

@@ -247,12 +247,13 @@ impl Relay {
             match tokio::time::timeout(patience, awaiting.frames.recv()).await {
                 Ok(Some(frame)) => self.tell(frame).await?,
                 Ok(None) => break,
-                Err(_elapsed) => return self.end(Err(Rejection::lost())).await,
+                Err(_elapsed) => return self.end(Err(Rejection::lost()), false).await,
             }
         }
-        let outcome =
-            tokio::time::timeout(patience, awaiting.reply()).await.unwrap_or_else(|_elapsed| Err(Rejection::lost()));
-        self.end(outcome).await
+        let outcome = tokio::time::timeout(patience, awaiting.reply_mut())
+            .await
+            .unwrap_or_else(|_elapsed| Err(Rejection::lost()));
+        self.end(outcome, awaiting.is_repeat()).await
     }
 
     async fn tell(&mut self, frame: Frame) -> Result<(), Closed> {
@@ -267,14 +268,14 @@ impl Relay {
         say(&mut self.session, text).await
     }
 
-    async fn end(&mut self, outcome: Outcome<Reply>) -> Result<(), Closed> {
+    async fn end(&mut self, outcome: Outcome<Reply>, idempotent_replay: bool) -> Result<(), Closed> {
         let failure: Failure = match outcome {
             Ok(Reply::Answer(answer)) => {
                 if !self.spoke {
                     self.tell(Frame::Citations(answer.citations.clone())).await?;
                     self.tell(Frame::Delta(answer.answer.clone())).await?;
                 }
-                let done = ServerFrame::Done { id: &self.id, answer: &answer }.text();
+                let done = ServerFrame::Done { id: &self.id, answer: &answer, idempotent_replay }.text();
                 return say(&mut self.session, done).await;
             }
             Ok(_) => super::reply::of_another_kind(),

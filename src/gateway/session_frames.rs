@@ -94,6 +94,9 @@ pub(super) enum ServerFrame<'a> {
         /// The answer.
         #[serde(flatten)]
         answer: &'a Answer,
+        /// True where it was given before, to the first question under the same `idempotency_key`.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        idempotent_replay: bool,
     },
     /// The question was cancelled. Nothing follows for this id.
     #[serde(rename = "done")]

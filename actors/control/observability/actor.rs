@@ -66,7 +66,7 @@ impl Handler<Happened> for Observability {
                 // waits for room in the registry's mailbox: a quarantine is never dropped here
                 ctx.spawn(registry.send(quarantined).into_actor(self).map(|_sent, _act, _ctx| ()));
             }
-            Event::Refused { .. } | Event::Rebuilt { .. } => {}
+            Event::Repeated { .. } | Event::Refused { .. } | Event::Rebuilt { .. } => {}
         }
     }
 }

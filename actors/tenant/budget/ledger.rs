@@ -73,6 +73,8 @@ impl Ledger {
             | Entry::DocumentRemoved { .. }
             | Entry::Refused { .. }
             | Entry::FeedbackGiven(_)
+            | Entry::ReplyKept(_)
+            | Entry::ReplyContinued { .. }
             | Entry::PolicyAdopted { .. } => {}
         }
     }

@@ -4,6 +4,9 @@ use super::doors::Doors;
 use super::latency::Latencies;
 use super::messages::{Admit, AdoptPolicy, Close, Event, Happened};
 use super::opening::{Opened, on_derived, open};
+use super::repeats::keyed::Keyed;
+use super::repeats::rules::Repeats;
+use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
 use super::rules::{Phase, Restarts, Verdict};
 use super::sideways::Sideways;
@@ -29,7 +32,7 @@ use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Refusals waiting for their record; more are counted only.
 const RECORDS_WAITING_MAX: usize = 256;
@@ -77,6 +80,8 @@ pub struct Supervisor {
     /// Rooms of the incarnation that has ended whose obituaries are still to come.
     mourned: usize,
     admission: Admission,
+    /// Calls in flight under an `Idempotency-Key`.
+    pub(super) repeats: Repeats<Waiter>,
     /// Policies to be adopted, in the order they came.
     adopting: VecDeque<AdoptPolicy>,
     pub(super) whereabouts: Arc<Whereabouts>,
@@ -109,6 +114,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         incarnation: 0,
         mourned: 0,
         admission: Admission::new(&parts.policy),
+        repeats: Repeats::default(),
         adopting: VecDeque::new(),
         whereabouts: Arc::default(),
         sideways,
@@ -208,16 +214,22 @@ impl Supervisor {
         }
     }
 
-    fn start_turn(&self, admit: Admit) {
-        let Admit { matter, principal, idempotency_key, deadline_ms, line } = admit;
-        let permit =
-            match self.phase.admits().and_then(|()| is_serveable(&matter)).and_then(|()| self.admission.admit()) {
-                Ok(permit) => permit,
-                Err(rejection) => {
-                    self.sideways.tell(Event::Refused { code: rejection.code });
-                    return line.reject(rejection);
-                }
-            };
+    fn start_turn(&mut self, mut admit: Admit, ctx: &mut Context<Self>) {
+        let admitted =
+            self.phase.admits().and_then(|()| is_serveable(&admit.matter)).and_then(|()| self.admission.admit());
+        match (admitted, admit.idempotency_key.take()) {
+            (Ok(permit), Some(key)) => self.admit_keyed(key, admit, permit, ctx),
+            (Ok(permit), None) => self.set_out(admit, permit, None),
+            (Err(rejection), _) => {
+                self.sideways.tell(Event::Refused { code: rejection.code });
+                admit.line.reject(rejection);
+            }
+        }
+    }
+
+    /// Sends an admitted turn on its way. The phase may have changed since it was admitted, but not the rooms' being there.
+    pub(super) fn set_out(&self, admit: Admit, permit: OwnedSemaphorePermit, idempotency_key: Option<Keyed>) {
+        let Admit { matter, principal, deadline_ms, line, .. } = admit;
         let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
@@ -328,8 +340,8 @@ impl Handler<Died> for Supervisor {
 impl Handler<Admit> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, admit: Admit, _: &mut Self::Context) {
-        self.start_turn(admit);
+    fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) {
+        self.start_turn(admit, ctx);
     }
 }
 

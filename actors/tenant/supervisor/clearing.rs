@@ -2,9 +2,11 @@
 use super::actor::{RebuildRooms, Supervisor};
 use super::exit::{self, Charge};
 use super::messages::Event;
+use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
 use crate::budget::messages::BookLate;
-use crate::turn::{Answered, Grounded, Turn};
+use crate::entry::Entry;
+use crate::turn::{Answered, Case, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
@@ -23,6 +25,18 @@ fn charge_of(turn: &Turn<Answered>) -> Charge {
     Charge { amount, held: hold.amount() }
 }
 
+/// The entries of an answer behind those that keep it for its `Idempotency-Key`, where it came under one.
+fn with_kept(case: &mut Case, ending: Ending<'_>, answer: Vec<Entry>) -> Vec<Entry> {
+    let Some(keyed) = &mut case.idempotency_key else { return answer };
+    let query_id = case.query_id.to_string();
+    if let Some(rejection) = keeping::told_instead(&query_id, ending) {
+        keyed.note(|| Err(rejection));
+    }
+    let mut entries = keeping::entries(keyed, &query_id, ending, answer.len());
+    entries.extend(answer);
+    entries
+}
+
 impl Handler<Turn<Answered>> for Supervisor {
     type Result = ();
 
@@ -31,7 +45,7 @@ impl Handler<Turn<Answered>> for Supervisor {
         let now = self.parts.clock.now_unix_ms();
         let charge = charge_of(&turn);
         let draft = turn.take_draft();
-        let tokens = (draft.prompt_tokens, draft.completion_tokens);
+        let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let event = Event::Answered {
             kind: kind_of(&turn.case.matter),
@@ -41,7 +55,10 @@ impl Handler<Turn<Answered>> for Supervisor {
             fallback: clearance.record.model.fallback,
             tokens,
         };
-        let append = opened.belongings.journal.append(&exit::entries(clearance.record));
+        let ending =
+            Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
+        let entries = with_kept(&mut turn.case, ending, exit::entries(clearance.record));
+        let append = opened.belongings.journal.append(&entries);
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;

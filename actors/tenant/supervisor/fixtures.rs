@@ -3,6 +3,7 @@
 use super::actor::{Supervisor, SupervisorParts, launch};
 use super::doors::Doors;
 use super::messages::*;
+use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
 use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::entry::Entry;
@@ -30,38 +31,38 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// 9 October 2025, in the middle of a day and of a month.
-pub(super) const NOW: u64 = 1_760_000_000_000;
+pub(in crate::supervisor) const NOW: u64 = 1_760_000_000_000;
 /// What one metered answer costs: 100 prompt tokens at 3 and 10 answer tokens at 5 nano-dollars.
-pub(super) const UNIT_NANO_USD: u64 = 350;
+pub(in crate::supervisor) const UNIT_NANO_USD: u64 = 350;
 
 /// The files of a sample tenant.
-pub(super) fn texts(name: &str) -> FileTexts {
+pub(in crate::supervisor) fn texts(name: &str) -> FileTexts {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants").join(name);
     let text = |file: &&str| Some(((*file).to_owned(), std::fs::read_to_string(folder.join(file)).ok()?));
     FILES.iter().filter_map(text).collect()
 }
 
 /// The compiled policy of a sample tenant, its files changed first.
-pub(super) fn policy(name: &str, change: impl FnOnce(&mut FileTexts)) -> Arc<PolicySnapshot> {
+pub(in crate::supervisor) fn policy(name: &str, change: impl FnOnce(&mut FileTexts)) -> Arc<PolicySnapshot> {
     let mut texts = texts(name);
     change(&mut texts);
     Arc::new(compile(name, &texts).unwrap())
 }
 
 /// Replaces words of one file, which must stand there.
-pub(super) fn edit(texts: &mut FileTexts, file: &str, from: &str, to: &str) {
+pub(in crate::supervisor) fn edit(texts: &mut FileTexts, file: &str, from: &str, to: &str) {
     let text = texts.get_mut(file).unwrap();
     assert!(text.contains(from), "{file} has no {from:?}");
     *text = text.replace(from, to);
 }
 
 /// The metered provider answers first; the embedded one stands behind it.
-pub(super) fn metered(texts: &mut FileTexts) {
+pub(in crate::supervisor) fn metered(texts: &mut FileTexts) {
     edit(texts, "router.yaml", "provider: extractive\n    model: sentences", "provider: meter\n    model: metered");
 }
 
 /// A provider that costs money, counts its calls, and answers when its gate is open.
-pub(super) struct Meter {
+pub(in crate::supervisor) struct Meter {
     calls: watch::Sender<u64>,
     gate: Arc<Semaphore>,
 }
@@ -72,16 +73,16 @@ impl Meter {
     }
 
     /// Lets so many answers out.
-    pub(super) fn release(&self, answers: usize) {
+    pub(in crate::supervisor) fn release(&self, answers: usize) {
         self.gate.add_permits(answers);
     }
 
-    pub(super) fn calls(&self) -> u64 {
+    pub(in crate::supervisor) fn calls(&self) -> u64 {
         *self.calls.borrow()
     }
 
     /// Waits until the provider has been called so often.
-    pub(super) async fn called(&self, times: u64) {
+    pub(in crate::supervisor) async fn called(&self, times: u64) {
         self.calls.subscribe().wait_for(|calls| *calls >= times).await.unwrap();
     }
 
@@ -138,10 +139,10 @@ impl Handler<Happened> for Ear {
 }
 
 /// One data folder with everything tenants share.
-pub(super) struct Stage {
+pub(in crate::supervisor) struct Stage {
     _folder: tempfile::TempDir,
     vault: Vault,
-    pub(super) meter: Arc<Meter>,
+    pub(in crate::supervisor) meter: Arc<Meter>,
     clients: Arc<Clients>,
     catalog: Arc<Catalog>,
     pools: Pools,
@@ -150,10 +151,10 @@ pub(super) struct Stage {
 }
 
 /// One tenant as the registry holds it.
-pub(super) struct Tenant {
-    pub(super) address: Addr<Supervisor>,
-    pub(super) doors: Doors,
-    pub(super) clock: Arc<ManualClock>,
+pub(in crate::supervisor) struct Tenant {
+    pub(in crate::supervisor) address: Addr<Supervisor>,
+    pub(in crate::supervisor) doors: Doors,
+    pub(in crate::supervisor) clock: Arc<ManualClock>,
     belongings: Belongings,
 }
 
@@ -163,7 +164,7 @@ fn cipher(number: u128) -> Cipher {
 }
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    pub(in crate::supervisor) fn new() -> Self {
         hush_provoked_panics();
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::open(folder.path()).unwrap();
@@ -198,7 +199,7 @@ impl Stage {
     }
 
     /// Starts a tenant, anew where it ran before.
-    pub(super) fn start(&self, number: u128, policy: &Arc<PolicySnapshot>) -> Tenant {
+    pub(in crate::supervisor) fn start(&self, number: u128, policy: &Arc<PolicySnapshot>) -> Tenant {
         let clock = ManualClock::at(NOW);
         let belongings = self.vault.belongings(cipher(number)).unwrap();
         let address = launch(SupervisorParts {
@@ -217,33 +218,53 @@ impl Stage {
         Tenant { doors: Doors::of(&address), address, clock, belongings }
     }
 
-    pub(super) fn heard(&self, event: impl Fn(&Event) -> bool) -> usize {
+    pub(in crate::supervisor) fn heard(&self, event: impl Fn(&Event) -> bool) -> usize {
         self.heard.0.borrow().iter().filter(|heard| event(heard)).count()
     }
 
     /// Waits until so many of these events were heard.
-    pub(super) async fn has_heard(&self, what: &str, times: usize, event: impl Fn(&Event) -> bool) {
+    pub(in crate::supervisor) async fn has_heard(&self, what: &str, times: usize, event: impl Fn(&Event) -> bool) {
         let mut heard = self.heard.0.subscribe();
         let waiting = heard.wait_for(|heard| heard.iter().filter(|heard| event(heard)).count() >= times);
         drop(in_time(what, waiting).await.unwrap());
     }
 }
 
-pub(super) fn principal() -> Principal {
+/// Belongings of a tenant on a vault of its own.
+pub(in crate::supervisor) fn belongings_of(number: u128) -> (tempfile::TempDir, Belongings) {
+    let folder = tempfile::tempdir().unwrap();
+    let belongings = Vault::open(folder.path()).unwrap().belongings(cipher(number)).unwrap();
+    (folder, belongings)
+}
+
+/// An address nobody listens at, for what is tried without rooms.
+pub(in crate::supervisor) fn nobody() -> Recipient<CallEnded> {
+    struct Nobody;
+    impl Actor for Nobody {
+        type Context = Context<Self>;
+    }
+    impl Handler<CallEnded> for Nobody {
+        type Result = ();
+        fn handle(&mut self, _: CallEnded, _: &mut Self::Context) {}
+    }
+    Nobody.start().recipient()
+}
+
+pub(in crate::supervisor) fn principal() -> Principal {
     Principal { key_id: "key".into(), user_id: None, role: None }
 }
 
-pub(super) fn question(text: &str) -> Matter {
+pub(in crate::supervisor) fn question(text: &str) -> Matter {
     Matter::Ask(Question { text: text.into(), ..Question::default() })
 }
 
 /// A completion of the metered model.
-pub(super) fn chat(words: &str) -> Matter {
+pub(in crate::supervisor) fn chat(words: &str) -> Matter {
     let body = serde_json::json!({"model": "metered", "messages": [{"role": "user", "content": words}]});
     Matter::Chat(Box::new(Chat { model: "metered".into(), body, max_tokens: Some(50) }))
 }
 
-pub(super) fn document(id: &str, text: &str) -> NewDocument {
+pub(in crate::supervisor) fn document(id: &str, text: &str) -> NewDocument {
     NewDocument {
         id: Some(id.into()),
         title: Some(format!("Title of {id}")),
@@ -259,23 +280,37 @@ pub(super) fn document(id: &str, text: &str) -> NewDocument {
 
 impl Tenant {
     /// Knocks; the message stands in the mailbox when this returns.
-    pub(super) fn knock(&self, matter: Matter) -> Awaiting {
-        let (line, awaiting) = ReplyLine::whole();
-        let admit = Admit { matter, principal: principal(), idempotency_key: None, deadline_ms: None, line };
+    pub(in crate::supervisor) fn knock(&self, matter: Matter) -> Awaiting {
+        self.knock_as(principal(), None, matter, ReplyLine::whole())
+    }
+
+    /// As [`Tenant::knock`], under an `Idempotency-Key`.
+    pub(in crate::supervisor) fn knock_again(&self, key: &str, matter: Matter) -> Awaiting {
+        self.knock_as(principal(), Some(key), matter, ReplyLine::whole())
+    }
+
+    pub(in crate::supervisor) fn knock_as(
+        &self,
+        principal: Principal,
+        key: Option<&str>,
+        matter: Matter,
+        (line, awaiting): (ReplyLine, Awaiting),
+    ) -> Awaiting {
+        let admit = Admit { matter, principal, idempotency_key: key.map(str::to_owned), deadline_ms: None, line };
         if let Err((admit, undelivered)) = offer(&self.doors.admit, admit) {
             admit.line.reject(undelivered.into());
         }
         awaiting
     }
 
-    pub(super) async fn ask(&self, text: &str) -> Outcome<Answer> {
+    pub(in crate::supervisor) async fn ask(&self, text: &str) -> Outcome<Answer> {
         match self.knock(question(text)).reply().await? {
             Reply::Answer(answer) => Ok(*answer),
             other => panic!("not an answer: {other:?}"),
         }
     }
 
-    pub(super) async fn told<M, T>(&self, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
+    pub(in crate::supervisor) async fn told<M, T>(&self, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
     where
         M: Message<Result = ()> + Send + 'static,
         Supervisor: Handler<M>,
@@ -285,12 +320,12 @@ impl Tenant {
         awaited.outcome().await
     }
 
-    pub(super) async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
+    pub(in crate::supervisor) async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
         self.told(|reply| IngestDocuments { documents, principal: principal(), reply }).await
     }
 
     /// Takes documents in and waits until the last one can be found.
-    pub(super) async fn with_documents(self, documents: Vec<NewDocument>) -> Self {
+    pub(in crate::supervisor) async fn with_documents(self, documents: Vec<NewDocument>) -> Self {
         let count = u64::try_from(documents.len()).unwrap();
         self.ingest(documents).await.unwrap();
         eventually("the documents are found", async || {
@@ -302,29 +337,29 @@ impl Tenant {
         self
     }
 
-    pub(super) async fn figures(&self) -> Outcome<Figures> {
+    pub(in crate::supervisor) async fn figures(&self) -> Outcome<Figures> {
         self.told(|reply| ReadFigures { reply }).await
     }
 
-    pub(super) async fn view(&self) -> RoomView {
+    pub(in crate::supervisor) async fn view(&self) -> RoomView {
         self.told(|reply| Inspect { reply }).await.unwrap().swap_remove(0)
     }
 
-    pub(super) async fn adopt(&self, policy: &Arc<PolicySnapshot>) -> Outcome<String> {
+    pub(in crate::supervisor) async fn adopt(&self, policy: &Arc<PolicySnapshot>) -> Outcome<String> {
         self.told(|reply| AdoptPolicy { policy: Arc::clone(policy), reply }).await
     }
 
-    pub(super) async fn close(self) {
+    pub(in crate::supervisor) async fn close(self) {
         self.told(|reply| Close { reply }).await.unwrap();
     }
 
     /// Makes a room panic; false where no room stands at the moment.
-    pub(super) async fn provoke(&self, room: &'static str) -> bool {
+    pub(in crate::supervisor) async fn provoke(&self, room: &'static str) -> bool {
         self.address.send(Provoke(room)).await.unwrap()
     }
 
     /// Every entry of the journal so far.
-    pub(super) fn entries(&self) -> Vec<Entry> {
+    pub(in crate::supervisor) fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
         self.belongings.journal.replay(Position(0), |_, _, entry: Entry| entries.push(entry)).unwrap();
         entries
@@ -347,7 +382,7 @@ fn hush_provoked_panics() {
 /// Makes a room of the present incarnation panic.
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
-pub(super) struct Provoke(pub(super) &'static str);
+pub(in crate::supervisor) struct Provoke(pub(super) &'static str);
 
 impl Handler<Provoke> for Supervisor {
     type Result = bool;
@@ -364,7 +399,7 @@ impl Handler<Provoke> for Supervisor {
 }
 
 /// Waits until something holds that other threads bring about.
-pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(in crate::supervisor) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
             tokio::task::yield_now().await;
@@ -374,7 +409,7 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 }
 
 /// Waits for what must come, and gives up with its name long after it should have.
-pub(super) async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+pub(in crate::supervisor) async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
     waited.unwrap_or_else(|_elapsed| panic!("waited in vain until {what}"))
 }

@@ -16,11 +16,13 @@ pub struct Fold {
     pub counts: Counts,
     /// Version of the policy that was last adopted, and its digest.
     pub policy: Option<(String, String)>,
+    /// Replies kept for their `Idempotency-Key` so far.
+    pub kept: u64,
 }
 
 impl Default for Fold {
     fn default() -> Self {
-        Self { next: Position(0), ledger: Ledger::default(), counts: Counts::default(), policy: None }
+        Self { next: Position(0), ledger: Ledger::default(), counts: Counts::default(), policy: None, kept: 0 }
     }
 }
 
@@ -32,6 +34,9 @@ impl Fold {
         count(&mut self.counts, entry);
         if let Entry::PolicyAdopted { version, digest, .. } = entry {
             self.policy = Some((version.clone(), digest.clone()));
+        }
+        if let Entry::ReplyKept(_) = entry {
+            self.kept = self.kept.saturating_add(1);
         }
     }
 }

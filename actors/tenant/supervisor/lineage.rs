@@ -2,10 +2,18 @@
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
+use super::repeats::digest::{MatterDigest, Name};
+use super::repeats::index::{Index, Place};
+use super::repeats::keeping;
+use super::exit;
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
+use crate::question::Reply;
+use crate::turn::Given;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
+use bailiwick_kernel::limits::REPEATS_KEPT_MAX;
+use bailiwick_kernel::outcome::Outcome;
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
 
 const FOLD_KEY: &[u8] = b"fold";
@@ -18,6 +26,22 @@ pub(super) enum DerivedError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Shelf(#[from] ShelfError),
+    #[error("reading a kept reply: the records at position {} are not those of one; restore the journal from a backup", .0.0)]
+    NotKept(Position),
+}
+
+/// What the journal keeps under the name of a call.
+#[derive(Debug)]
+pub(super) enum Search {
+    /// Nothing: the call runs.
+    Nothing,
+    /// What a call for this matter ended with.
+    Kept(MatterDigest, Outcome<Given>),
+    /// Nothing, and nothing more can be kept for a while.
+    Full {
+        /// Until the oldest kept reply is forgotten.
+        for_ms: u64,
+    },
 }
 
 /// The supervisor's derived state of one tenant.
@@ -25,6 +49,7 @@ pub(super) enum DerivedError {
 pub(super) struct Derived {
     journal: Journal,
     shelf: Shelf,
+    kept: Index,
     fold: Fold,
 }
 
@@ -34,7 +59,8 @@ impl Derived {
         let shelf = belongings.shelf("derived")?;
         // unreadable derived state is no loss: the journal is the truth
         let fold = shelf.get::<Fold>(FOLD_KEY).unwrap_or_default().unwrap_or_default();
-        let mut derived = Self { journal: belongings.journal.clone(), shelf, fold };
+        let kept = Index::new(belongings.shelf("kept")?, REPEATS_KEPT_MAX);
+        let mut derived = Self { journal: belongings.journal.clone(), shelf, kept, fold };
         derived.catch_up()?;
         Ok(derived)
     }
@@ -42,10 +68,18 @@ impl Derived {
     /// Folds the journal's tail in and saves the result.
     pub(super) fn catch_up(&mut self) -> Result<&Fold, DerivedError> {
         let before = self.fold.next;
-        let mut stands = Vec::new();
+        let (mut stands, mut kept, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         // a copy, so that a failure on the way leaves nothing folded whose places were not written
         let mut fold = self.fold.clone();
         self.journal.replay(before, |position, _hash, entry: Entry| {
+            match &entry {
+                Entry::ReplyKept(reply) => {
+                    let place = Place { number: fold.kept, position, at_unix_ms: reply.at_unix_ms };
+                    kept.push((Name::of(&reply.key_id, &reply.idempotency_key), place));
+                }
+                Entry::DocumentRemoved { id, .. } => removed.push((id.clone(), position)),
+                _ => {}
+            }
             fold.apply(position, &entry);
             if let Some(query) = query_of(&entry) {
                 stands.push((key_of(query, Some(position)), ()));
@@ -53,10 +87,46 @@ impl Derived {
         })?;
         if fold.next != before {
             self.shelf.apply(&stands, &[])?;
+            kept.into_iter().try_for_each(|(name, place)| self.kept.keep(name, place))?;
+            removed.iter().try_for_each(|(id, position)| self.kept.removed(id, *position))?;
             self.shelf.put(FOLD_KEY, &fold)?;
             self.fold = fold;
         }
         Ok(&self.fold)
+    }
+
+    /// What is kept under the name of a call. `ahead` calls in flight, this one included, may be kept before it.
+    pub(super) fn kept(&mut self, name: &Name, ahead: u64, now_unix_ms: u64) -> Result<Search, DerivedError> {
+        let next = self.catch_up()?.kept.saturating_add(ahead.saturating_sub(1));
+        let Some(place) = self.kept.find(name, now_unix_ms)? else {
+            let full = self.kept.full_for_ms(next, now_unix_ms)?;
+            return Ok(full.map_or(Search::Nothing, |for_ms| Search::Full { for_ms }));
+        };
+        let not_kept = || DerivedError::NotKept(place.position);
+        let Some((_, Entry::ReplyKept(first))) = self.journal.entry::<Entry>(place.position)? else {
+            return Err(not_kept());
+        };
+        let last = Position(place.position.0.saturating_add(u64::from(first.records)).saturating_sub(1));
+        let further = usize::try_from(first.parts).unwrap_or(usize::MAX).saturating_sub(1);
+        let continued = if further == 0 { Vec::new() } else { self.journal.portion(place.position.next(), further)? };
+        let kept = keeping::read(*first, continued.into_iter().map(|(_, _, entry)| entry)).ok_or_else(not_kept)?;
+        let outcome = match kept.outcome {
+            Ok(reply) => self.given_at(place.position, last, reply)?,
+            Err(rejection) => Err(rejection),
+        };
+        Ok(Search::Kept(kept.matter, outcome))
+    }
+
+    /// A kept reply with its receipt, unless it quotes what is gone.
+    fn given_at(&self, first: Position, last: Position, mut reply: Reply) -> Result<Outcome<Given>, DerivedError> {
+        for document_id in keeping::quoted(&reply) {
+            if self.kept.is_removed_since(document_id, first)? {
+                return Ok(Err(keeping::quotes_removed()));
+            }
+        }
+        let (head, _) = self.journal.entry::<Entry>(last)?.ok_or(DerivedError::NotKept(last))?;
+        exit::stamp(&mut reply, last.0, &head);
+        Ok(Ok(Given::of_record(reply)))
     }
 
     /// Everything the journal holds about one question.

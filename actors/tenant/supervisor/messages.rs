@@ -269,6 +269,11 @@ pub enum Event {
         /// Tokens of prompt and answer.
         tokens: (u64, u64),
     },
+    /// A call was told what the first one under its `Idempotency-Key` was told; nothing was charged.
+    Repeated {
+        /// `ask`, `chat` or `embed`.
+        kind: &'static str,
+    },
     /// A turn was refused or failed.
     Refused {
         /// The stable code.

@@ -18,6 +18,7 @@ pub mod messages;
 mod opening;
 #[cfg(test)]
 mod panic_tests;
+pub mod repeats;
 mod rooms;
 pub mod rules;
 #[cfg(test)]

@@ -54,11 +54,14 @@ fn frames_of_ours_have_the_contracts_names() {
     let cited = [citation("[1]")];
     assert_eq!(value(&ServerFrame::Citations { id: "1", citations: &cited })["citations"][0]["chunk_id"], "d1#0");
     let answer = answer("Thirty days.", vec![]);
-    let done = value(&ServerFrame::Done { id: "1", answer: &answer });
+    let done = value(&ServerFrame::Done { id: "1", answer: &answer, idempotent_replay: false });
     let mut expected = serde_json::to_value(&answer).unwrap();
     expected["type"] = json!("done");
     expected["id"] = json!("1");
     assert_eq!(done, expected, "done carries what the JSON route answers");
+    let again = value(&ServerFrame::Done { id: "1", answer: &answer, idempotent_replay: true });
+    expected["idempotent_replay"] = json!(true);
+    assert_eq!(again, expected);
 }
 
 #[test]
