@@ -84,7 +84,8 @@ fn join(whole: &mut Value, more: &Value) {
 
 fn place(items: &mut Vec<Value>, part: &Value) {
     let at = part.get("index").and_then(Value::as_u64);
-    let standing = at.and_then(|at| items.iter_mut().find(|item| item.get("index").and_then(Value::as_u64) == Some(at)));
+    let standing =
+        at.and_then(|at| items.iter_mut().find(|item| item.get("index").and_then(Value::as_u64) == Some(at)));
     match standing {
         Some(standing) => join(standing, part),
         None => items.push(part.clone()),
@@ -99,7 +100,9 @@ mod tests {
     fn assembled(chunks: &[Value]) -> Value {
         let mut assembly = Assembly::default();
         chunks.iter().for_each(|chunk| assembly.hear(chunk));
-        assembly.completion(json!({"id": "c", "object": "chat.completion.chunk", "choices": [], "usage": {"total_tokens": 3}}))
+        assembly.completion(
+            json!({"id": "c", "object": "chat.completion.chunk", "choices": [], "usage": {"total_tokens": 3}}),
+        )
     }
 
     #[test]

@@ -55,8 +55,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             fallback: clearance.record.model.fallback,
             tokens,
         };
-        let ending =
-            Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
+        let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
         let entries = with_kept(&mut turn.case, ending, exit::entries(clearance.record));
         let append = opened.belongings.journal.append(&entries);
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());

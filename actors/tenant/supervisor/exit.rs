@@ -76,10 +76,7 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
 /// The refusal of an answer the output policy forbids.
 #[must_use]
 pub fn withheld() -> Rejection {
-    Rejection::new(
-        Code::PolicyDenied,
-        "the answer contains what this tenant's output policy forbids and was withheld",
-    )
+    Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld")
 }
 
 /// The words of a reply, for the output policy.

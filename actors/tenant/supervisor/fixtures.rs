@@ -35,6 +35,9 @@ pub(in crate::supervisor) const NOW: u64 = 1_760_000_000_000;
 /// What one metered answer costs: 100 prompt tokens at 3 and 10 answer tokens at 5 nano-dollars.
 pub(in crate::supervisor) const UNIT_NANO_USD: u64 = 350;
 
+/// Words the metered provider panics at, once its gate is open.
+pub(in crate::supervisor) const FALLS_OVER: &str = "fall over";
+
 /// The files of a sample tenant.
 pub(in crate::supervisor) fn texts(name: &str) -> FileTexts {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants").join(name);
@@ -111,6 +114,13 @@ impl Provider for Meter {
     }
 
     fn chat(&self, call: PassedCall) -> ProviderFuture<Said> {
+        if call.body["messages"][0]["content"] == FALLS_OVER {
+            let said = self.say(DraftContent::Abstained { reason: String::new() });
+            return Box::pin(async move {
+                said.await?;
+                panic!("{PROVOKED}");
+            });
+        }
         let words = serde_json::json!({"choices": [{"message": {"content": call.body["messages"][0]["content"]}}]});
         self.say(DraftContent::Completion(words))
     }

@@ -1,11 +1,11 @@
 //! Where answers stand in the journal: a derived shelf, advanced only by replaying the journal itself, so that it
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
+use super::exit;
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
 use super::repeats::digest::{MatterDigest, Name};
 use super::repeats::index::{Index, Place};
 use super::repeats::keeping;
-use super::exit;
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
 use crate::question::Reply;
 use crate::turn::Given;

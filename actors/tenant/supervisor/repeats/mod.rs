@@ -14,8 +14,8 @@ pub mod keyed;
 pub mod rules;
 pub(super) mod shell;
 #[cfg(test)]
+mod shell_tests;
+#[cfg(test)]
 mod storm_tests;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod shell_tests;

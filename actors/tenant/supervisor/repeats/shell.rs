@@ -43,13 +43,7 @@ impl Supervisor {
         }
     }
 
-    fn search_journal(
-        &mut self,
-        keyed: Keyed,
-        admit: Admit,
-        permit: OwnedSemaphorePermit,
-        ctx: &mut Context<Self>,
-    ) {
+    fn search_journal(&mut self, keyed: Keyed, admit: Admit, permit: OwnedSemaphorePermit, ctx: &mut Context<Self>) {
         let Some(opened) = &self.opened else { return admit.line.reject(Rejection::lost()) };
         let (name, now) = (keyed.name(), self.parts.clock.now_unix_ms());
         let ahead = u64::try_from(self.repeats.in_flight()).unwrap_or(u64::MAX);
@@ -89,7 +83,10 @@ impl Supervisor {
             Err(reason) => {
                 let tenant = self.parts.belongings.cipher.tenant();
                 tracing::error!(%tenant, %reason, "searching the journal for a repeated call failed");
-                Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
+                Rejection::new(
+                    Code::Internal,
+                    "the journal could not be read; the operator finds the reason in the log",
+                )
             }
         };
         keyed.note(|| Err(rejection.clone()));
