@@ -368,6 +368,11 @@ impl Tenant {
         self.address.send(Provoke(room)).await.unwrap()
     }
 
+    /// Takes the journal from under the tenant: what it appends from now on is stale, until its rooms are rebuilt.
+    pub(in crate::supervisor) fn usurp(&self) {
+        self.belongings.reacquire().unwrap();
+    }
+
     /// Every entry of the journal so far.
     pub(in crate::supervisor) fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::new();

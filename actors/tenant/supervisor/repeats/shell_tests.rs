@@ -128,6 +128,29 @@ async fn those_who_wait_for_a_call_that_dies_are_told_so_and_may_come_again() {
 }
 
 #[actix_rt::test]
+async fn what_is_not_durable_is_told_to_nobody() {
+    let stage = Stage::new();
+    let tenant = stage.start(1, &policy("default", metered));
+    tenant.figures().await.unwrap();
+    let asked: Vec<_> = (0..5).map(|_| tenant.knock_again("k", chat("hello"))).collect();
+    stage.meter.called(1).await;
+    tenant.usurp();
+    stage.meter.release(2);
+    for awaiting in asked {
+        let outcome = in_time("who waits is told", awaiting.reply()).await;
+        assert_eq!(outcome.unwrap_err().code, Code::Lost);
+    }
+    eventually("the rooms are rebuilt", async || {
+        let view = tenant.view().await;
+        view.restarts == 1 && view.state == "serving"
+    })
+    .await;
+    let (outcome, is_repeat) = told(tenant.knock_again("k", chat("hello"))).await;
+    assert!(outcome.is_ok() && !is_repeat, "{outcome:?}");
+    assert_eq!(charged(&tenant), [UNIT_NANO_USD], "only the call that was recorded");
+}
+
+#[actix_rt::test]
 async fn closing_answers_those_who_wait() {
     let stage = Stage::new();
     let tenant = stage.start(1, &policy("default", metered));
