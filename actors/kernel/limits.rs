@@ -156,6 +156,12 @@ pub const REPEATS_KEPT_MAX: u64 = 262_144;
 pub const REPEATED_REPLY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a kept reply in one record.
 pub const REPEATED_PART_BYTES_MAX: usize = 40 << 10;
+/// Seconds an answer may be given again by a cache: a week.
+pub const CACHE_TTL_S_MAX: u64 = 604_800;
+/// Bytes of one tenant's answer cache, at least: less would hold next to nothing.
+pub const CACHE_BYTES_MIN: u64 = 64 << 10;
+/// Bytes of one tenant's answer cache, at most.
+pub const CACHE_BYTES_MAX: u64 = 1 << 30;
 /// Days the fleet's costs are kept in memory.
 pub const COST_DAYS_MAX: usize = 62;
 /// Characters of a reason or a user id given by a caller.

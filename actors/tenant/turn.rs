@@ -3,7 +3,9 @@
 //! Only `Turn<Cleared>` can answer (invariant POL1), and only the exit makes one. A turn that is dropped on its way
 //! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
 use crate::budget::hold::Hold;
-use crate::question::{Frame, Matter, ModelUsed, Passage, Reply};
+use crate::cache::messages::CacheState;
+use crate::cache::rules::Key;
+use crate::question::{CacheControl, Frame, Matter, ModelUsed, Passage, Reply};
 use crate::supervisor::exit;
 use crate::supervisor::repeats::keyed::Keyed;
 use crate::supervisor::sideways::Sideways;
@@ -13,8 +15,8 @@ use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot};
 
 /// What is told beside a reply.
@@ -22,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 struct Notes {
     upstream_us: AtomicU64,
     is_repeat: AtomicBool,
+    cache: OnceLock<CacheState>,
 }
 
 /// The edge's end of a turn.
@@ -53,6 +56,12 @@ impl Awaiting {
     #[must_use]
     pub fn is_repeat(&self) -> bool {
         self.notes.is_repeat.load(Ordering::Relaxed)
+    }
+
+    /// Whether the answer cache was asked, and what it knew; known with the first frame. `None` where the tenant has none.
+    #[must_use]
+    pub fn cache(&self) -> Option<CacheState> {
+        self.notes.cache.get().copied()
     }
 
     /// As [`Awaiting::reply`], leaving the frames readable.
@@ -197,6 +206,10 @@ pub struct Case {
     pub deadline_unix_ms: u64,
     /// `Idempotency-Key`, where the caller sent one, with the duty to those who wait under it.
     pub idempotency_key: Option<Keyed>,
+    /// What the asker wants of the answer cache.
+    pub cache_control: CacheControl,
+    /// Under which key the answer is remembered, where it is to be.
+    pub remember_as: Option<Key>,
     /// Counts the tenant's turns in flight; returned with the turn.
     pub permit: Option<tokio::sync::OwnedSemaphorePermit>,
     /// Where refusals are recorded and counted, one-way.
@@ -210,19 +223,26 @@ impl Case {
             keyed.note(outcome);
         }
     }
+
+    /// True where the answer may be told again, so that it is needed whole even if it is streamed.
+    #[must_use]
+    pub fn is_told_again(&self) -> bool {
+        self.idempotency_key.is_some() || self.remember_as.is_some()
+    }
 }
 
-/// Turns standing before each room: retrieval, budget, routing, exit. What the live tree shows as mailbox depth.
+/// Turns standing before each room: retrieval, cache, budget, routing, exit. What the live tree shows as mailbox depth.
 #[derive(Debug, Default)]
-pub struct Whereabouts([AtomicU64; 4]);
+pub struct Whereabouts([AtomicU64; 5]);
 
 impl Whereabouts {
     /// Turns before the room, by its name on the door plate.
     #[must_use]
     pub fn before(&self, room: &str) -> u64 {
-        let [retrieval, budget, routing, exit] = &self.0;
+        let [retrieval, cache, budget, routing, exit] = &self.0;
         let counter = match room {
             "retrieval" => retrieval,
+            "cache" => cache,
             "budget" => budget,
             "routing" => routing,
             _ => exit,
@@ -363,6 +383,11 @@ impl<Stage> Turn<Stage> {
         self.line.sink()
     }
 
+    /// Notes what the answer cache knew.
+    pub(crate) fn note_cache(&self, state: CacheState) {
+        let _noted_before = self.line.notes.cache.set(state);
+    }
+
     /// Notes time spent waiting for a provider, in microseconds; several calls of one turn add up.
     pub fn note_upstream_us(&self, waited_us: u64) {
         self.line.notes.upstream_us.fetch_add(waited_us, Ordering::Relaxed);
@@ -394,13 +419,25 @@ impl Turn<Grounded> {
     #[must_use]
     pub fn fund(self, hold: Hold) -> Turn<Funded> {
         let Self { case, stage: Grounded { passages }, line, place } = self;
-        Turn { case, stage: Funded { passages, hold }, line, place: place.moved_to(2) }
+        Turn { case, stage: Funded { passages, hold }, line, place: place.moved_to(3) }
+    }
+
+    /// The cache does not know the answer: on to the budget.
+    pub(crate) fn unanswered(self) -> Self {
+        let Self { case, stage, line, place } = self;
+        Self { case, stage, line, place: place.moved_to(2) }
+    }
+
+    /// The cache knows the answer: it costs nothing, and the exit clears it like any other.
+    pub(crate) fn recall(self, draft: Draft) -> Turn<Answered> {
+        let Self { case, stage: Grounded { passages }, line, place } = self;
+        Turn { case, stage: Answered { passages, hold: Hold::of_nothing(), draft }, line, place: place.moved_to(4) }
     }
 
     /// A search ends with its passages: it needs no money and no model.
     pub(crate) fn clear_hits(self) -> Turn<Cleared> {
         let Self { case, stage: Grounded { passages }, line, place } = self;
-        Turn { case, stage: Cleared { reply: Reply::Hits(passages) }, line, place: place.moved_to(3) }
+        Turn { case, stage: Cleared { reply: Reply::Hits(passages) }, line, place: place.moved_to(4) }
     }
 }
 
@@ -409,7 +446,7 @@ impl Turn<Funded> {
     #[must_use]
     pub fn answer(self, draft: Draft) -> Turn<Answered> {
         let Self { case, stage: Funded { passages, hold }, line, place } = self;
-        Turn { case, stage: Answered { passages, hold, draft }, line, place: place.moved_to(3) }
+        Turn { case, stage: Answered { passages, hold, draft }, line, place: place.moved_to(4) }
     }
 }
 

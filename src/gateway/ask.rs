@@ -64,12 +64,12 @@ pub(super) fn checked_scope(domain: Option<&str>, usecase: Option<&str>, top_k: 
 pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
     let handle = edge.door.ask(knock::claim(&request)).await?;
-    let idempotency_key = knock::idempotency_key(&request)?;
+    let wishes = knock::wishes(&request)?;
     let asked: AskBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let streamed = asked.stream.unwrap_or(false);
     let matter = Matter::Ask(asked.question()?);
     let (line, awaiting) = if streamed { ReplyLine::streaming() } else { ReplyLine::whole() };
-    handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    handle.ask(matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let facts = Facts::of(&request);
     if streamed {
         return respond(&edge, awaiting, AskEvents { request_id: facts.request_id, spoke: false }).await;

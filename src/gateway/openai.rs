@@ -16,12 +16,12 @@ use serde_json::{Map, Value};
 pub(super) async fn chat(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
     let handle = edge.door.ask(knock::claim(&request)).await?;
-    let idempotency_key = knock::idempotency_key(&request)?;
+    let wishes = knock::wishes(&request)?;
     let body: Map<String, Value> = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let asked = read(body)?;
     let (line, awaiting) = if asked.style.stream { ReplyLine::streaming() } else { ReplyLine::whole() };
     let grounded = matches!(asked.matter, Matter::Ask(_));
-    handle.ask(asked.matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    handle.ask(asked.matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let head = Head { created_s: edge.clock.now_unix_ms() / 1_000, include_usage: asked.style.include_usage };
     match (asked.style.stream, grounded) {
         (true, true) => respond(&edge, awaiting, GroundedChunks::new(head)).await,
@@ -53,11 +53,11 @@ fn relayed(facts: &Facts, passed: &Completion, replied: &Replied) -> HttpRespons
 pub(super) async fn embeddings(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
     let handle = edge.door.ask(knock::claim(&request)).await?;
-    let idempotency_key = knock::idempotency_key(&request)?;
+    let wishes = knock::wishes(&request)?;
     let body: Map<String, Value> = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let Asked { matter, .. } = embeddings_asked(body)?;
     let (line, awaiting) = ReplyLine::whole();
-    handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    handle.ask(matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Completion(passed) = &replied.reply else { return Err(of_another_kind()) };
     Ok(relayed(&Facts::of(&request), passed, &replied))

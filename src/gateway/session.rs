@@ -14,6 +14,7 @@ use bailiwick_control::registry::messages::Claim;
 use bailiwick_kernel::limits::{SESSION_ASKS_MAX, SESSION_FRAME_BYTES_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_tenant::question::{Frame, Matter, Question, Reply};
+use bailiwick_tenant::supervisor::messages::Wishes;
 use bailiwick_tenant::turn::{Awaiting, ReplyLine};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -180,18 +181,16 @@ impl Conversation {
 
     async fn take(&mut self, text: &str) -> Result<(), Closed> {
         match read(text) {
-            Ok(ClientFrame::Ask { id, question, idempotency_key }) => {
-                match self.ask(&id, question, idempotency_key).await {
-                    Ok(()) => Ok(()),
-                    Err(failure) => say(&mut self.session, self.caller.error(Some(&id), &failure)).await,
-                }
-            }
+            Ok(ClientFrame::Ask { id, question, wishes }) => match self.ask(&id, question, wishes).await {
+                Ok(()) => Ok(()),
+                Err(failure) => say(&mut self.session, self.caller.error(Some(&id), &failure)).await,
+            },
             Ok(ClientFrame::Cancel { id }) => self.cancel(&id).await,
             Err((id, failure)) => say(&mut self.session, self.caller.error(id.as_deref(), &failure)).await,
         }
     }
 
-    async fn ask(&mut self, id: &str, question: Question, idempotency_key: Option<String>) -> Result<(), Failure> {
+    async fn ask(&mut self, id: &str, question: Question, wishes: Wishes) -> Result<(), Failure> {
         self.running.retain(|_, ask| !ask.is_finished());
         if self.caller.edge.is_draining() {
             return Err(Rejection::retry_after(
@@ -214,7 +213,7 @@ impl Conversation {
         }
         let handle = self.caller.handle().await?;
         let (line, awaiting) = ReplyLine::streaming();
-        handle.ask(Matter::Ask(question), idempotency_key, Some(self.caller.edge.settings.ask_deadline_ms), line);
+        handle.ask(Matter::Ask(question), wishes, Some(self.caller.edge.settings.ask_deadline_ms), line);
         let relay =
             Relay { caller: Rc::clone(&self.caller), session: self.session.clone(), id: id.to_owned(), spoke: false };
         let task = self.asks.spawn_local(relay.run(awaiting));

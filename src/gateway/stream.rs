@@ -1,7 +1,7 @@
 //! Server-sent events: frames of a turn in, events out, one at a time, as fast as the client reads and no faster.
 use super::edge::Edge;
 use super::errors::{Failure, json_bytes};
-use super::reply::REPLAY;
+use super::reply::origin;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
@@ -111,9 +111,7 @@ pub(super) async fn respond<E: Events>(
         return Err(rejection.into());
     }
     let mut response = HttpResponse::Ok();
-    if awaiting.is_repeat() {
-        response.insert_header((REPLAY, "true"));
-    }
+    origin(&mut response, awaiting.is_repeat(), awaiting.cache());
     let open = Open { awaiting, events, pending: Some(first), patience, silent: Duration::ZERO, ended: false };
     Ok(response
         .content_type("text/event-stream")

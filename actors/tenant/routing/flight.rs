@@ -176,8 +176,7 @@ async fn streamed(
     let forbidden = turn.case.policy.output_forbidden.clone();
     let relay = match turn.case.matter {
         Matter::Ask(_) => Relay::of_words(turn.sink(), &turn.stage.passages, forbidden),
-        // who repeats the call is told the answer from the journal, where it stands whole
-        _ if turn.case.idempotency_key.is_some() => Relay::of_chunks(turn.sink(), forbidden).assembling(),
+        _ if turn.case.is_told_again() => Relay::of_chunks(turn.sink(), forbidden).assembling(),
         _ => Relay::of_chunks(turn.sink(), forbidden),
     };
     let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);

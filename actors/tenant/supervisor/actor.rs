@@ -11,6 +11,7 @@ use super::rooms::{KINDS, Rooms};
 use super::rules::{Phase, Restarts, Verdict};
 use super::sideways::Sideways;
 use crate::budget::messages::{AdoptBudget, CloseBudget};
+use crate::cache::messages::AdoptCache;
 use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
@@ -217,7 +218,7 @@ impl Supervisor {
     fn start_turn(&mut self, mut admit: Admit, ctx: &mut Context<Self>) {
         let admitted =
             self.phase.admits().and_then(|()| is_serveable(&admit.matter)).and_then(|()| self.admission.admit());
-        match (admitted, admit.idempotency_key.take()) {
+        match (admitted, admit.wishes.idempotency_key.take()) {
             (Ok(permit), Some(key)) => self.admit_keyed(key, admit, permit, ctx),
             (Ok(permit), None) => self.set_out(admit, permit, None),
             (Err(rejection), _) => {
@@ -229,7 +230,7 @@ impl Supervisor {
 
     /// Sends an admitted turn on its way. The phase may have changed since it was admitted, but not the rooms' being there.
     pub(super) fn set_out(&self, admit: Admit, permit: OwnedSemaphorePermit, idempotency_key: Option<Keyed>) {
-        let Admit { matter, principal, deadline_ms, line, .. } = admit;
+        let Admit { matter, principal, wishes, deadline_ms, line } = admit;
         let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
@@ -242,13 +243,15 @@ impl Supervisor {
             admitted_unix_ms: now,
             deadline_unix_ms: now.saturating_add(deadline_ms),
             idempotency_key,
+            cache_control: wishes.cache_control,
+            remember_as: None,
             permit: Some(permit),
             sideways: self.sideways.clone(),
         };
         let turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
         if passes_through {
             let empty: Arc<[crate::question::Passage]> = Arc::from([]);
-            if let Err((turn, undelivered)) = offer(&rooms.budget.clone().recipient(), turn.ground(empty)) {
+            if let Err((turn, undelivered)) = offer(&rooms.cache.clone().recipient(), turn.ground(empty)) {
                 turn.refuse(undelivered.into());
             }
         } else if let Err((turn, undelivered)) = offer(&rooms.retrieval.clone().recipient(), turn) {
@@ -289,6 +292,7 @@ impl Supervisor {
         let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else {
             return reply.answer(Err(Rejection::lost()));
         };
+        post_certain(&rooms.cache, AdoptCache(Arc::clone(&policy)));
         post_certain(&rooms.budget, AdoptBudget(Arc::clone(&policy)));
         self.admission.adopt(&policy);
         let (version, digest) = (policy.version.clone(), policy.digest.clone());

@@ -5,8 +5,10 @@ use super::messages::Event;
 use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
 use crate::budget::messages::BookLate;
+use crate::cache::messages::Remember;
+use crate::cache::rules::{Key, is_fit};
 use crate::entry::Entry;
-use crate::turn::{Answered, Case, Grounded, Turn};
+use crate::turn::{Answered, Case, Draft, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
@@ -23,6 +25,14 @@ fn charge_of(turn: &Turn<Answered>) -> Charge {
     let amount =
         paid.map_or(hold.amount(), |candidate| candidate.price.of(draft.prompt_tokens, draft.completion_tokens));
     Charge { amount, held: hold.amount() }
+}
+
+impl Supervisor {
+    /// What the cache is told once the answer is durable, and where it is.
+    fn remember(&self, key: Option<Key>, draft: &Draft) -> Option<(Recipient<Remember>, Remember)> {
+        let (key, rooms) = key.filter(|_| is_fit(draft)).zip(self.rooms.as_ref())?;
+        Some((rooms.cache.clone().recipient(), Remember { key, draft: draft.clone() }))
+    }
 }
 
 /// The entries of an answer behind those that keep it for its `Idempotency-Key`, where it came under one.
@@ -45,6 +55,7 @@ impl Handler<Turn<Answered>> for Supervisor {
         let now = self.parts.clock.now_unix_ms();
         let charge = charge_of(&turn);
         let draft = turn.take_draft();
+        let remember = self.remember(turn.case.remember_as, &draft);
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let event = Event::Answered {
@@ -88,6 +99,9 @@ impl Handler<Turn<Answered>> for Supervisor {
             }
             match verdict {
                 Ok(mut reply) => {
+                    if let Some((cache, remember)) = remember {
+                        let _forgotten = bailiwick_kernel::mail::offer(&cache, remember); // derived: busy is no harm
+                    }
                     exit::stamp(&mut reply, appended.last.0, &appended.head);
                     turn.settle_and_clear(charge.amount, reply).reply();
                 }

@@ -3,9 +3,10 @@
 use super::exit;
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
-use super::repeats::digest::{MatterDigest, Name};
 use super::repeats::index::{Index, Place};
 use super::repeats::keeping;
+use super::repeats::name::Name;
+use crate::digest::MatterDigest;
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
 use crate::question::Reply;
 use crate::turn::Given;

@@ -1,6 +1,6 @@
 //! What a tenant's supervisor takes. Each message belongs to one right; the registry wraps its recipient in a handle.
 use crate::entry::{AnswerRecorded, FeedbackGiven};
-use crate::question::Matter;
+use crate::question::{CacheControl, Matter};
 use crate::retrieval::messages::CorpusFigures;
 use crate::turn::ReplyLine;
 use actix::Message;
@@ -19,12 +19,21 @@ pub struct Admit {
     pub matter: Matter,
     /// Who asks.
     pub principal: Principal,
-    /// `Idempotency-Key`, where one was sent.
-    pub idempotency_key: Option<String>,
+    /// How it is asked.
+    pub wishes: Wishes,
     /// Milliseconds until the asker stops waiting; the house's default where absent.
     pub deadline_ms: Option<u64>,
     /// Where the reply goes.
     pub line: ReplyLine,
+}
+
+/// What an asker wants beside the answer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wishes {
+    /// `Idempotency-Key`, where one was sent.
+    pub idempotency_key: Option<String>,
+    /// What the answer cache may do.
+    pub cache_control: CacheControl,
 }
 
 /// Right `Feedback`: a judgement of an answer.

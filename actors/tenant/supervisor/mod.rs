@@ -10,7 +10,7 @@ mod clearing;
 pub mod doors;
 pub mod exit;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub mod fold;
 mod latency;
 mod lineage;

@@ -1,7 +1,7 @@
 //! Where kept replies stand in the journal: a ring on the derived shelf, filled by replaying the journal. The n-th kept
 //! reply stands in slot n modulo the ring's size, so that the shelf is bounded without being counted, and a replay that
 //! was interrupted may run again. Blocks; runs off the arbiter.
-use super::digest::Name;
+use super::name::Name;
 use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::limits::REPEATS_KEPT_MS;

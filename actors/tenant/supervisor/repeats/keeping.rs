@@ -3,8 +3,8 @@
 //! Whatever was charged is kept, whatever came of it, for a repeat may not be charged again: a reply, a refusal after
 //! money was used, a stream its asker ended. What ended without an answer and without a charge is not kept: the next
 //! call runs anew.
-use super::digest::MatterDigest;
 use super::keyed::Keyed;
+use crate::digest::MatterDigest;
 use crate::entry::{Entry, ReplyKept};
 use crate::question::{Answer, Completion, Reply};
 use crate::supervisor::exit;

@@ -1,6 +1,7 @@
 //! The duty of a call in flight to those who wait for it under the same `Idempotency-Key`. Whoever holds it tells them by
 //! dropping it; a holder that panics or is dropped on its way tells them that the call was lost.
-use super::digest::{MatterDigest, Name};
+use super::name::Name;
+use crate::digest::MatterDigest;
 use crate::turn::Given;
 use actix::{Message, Recipient};
 use bailiwick_kernel::mail::post_certain_to;

@@ -3,7 +3,8 @@
 //!
 //! Nothing about a call in flight is believed twice: whoever comes first searches the journal, runs where nothing is
 //! kept, and everybody who comes meanwhile is told what the first one was told.
-use super::digest::{MatterDigest, Name};
+use super::name::Name;
+use crate::digest::MatterDigest;
 use bailiwick_kernel::limits::REPEATS_WAITING_MAX;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use std::collections::HashMap;

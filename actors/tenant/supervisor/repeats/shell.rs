@@ -4,9 +4,10 @@ use super::super::lineage::Search;
 use super::super::messages::{Admit, Event};
 use super::super::opening::on_derived;
 use super::super::sideways::kind_of;
-use super::digest::{MatterDigest, Name};
 use super::keyed::{CallEnded, Keyed};
+use super::name::Name;
 use super::rules::{self, Came};
+use crate::digest::MatterDigest;
 use crate::turn::{Given, ReplyLine};
 use actix::prelude::*;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
@@ -29,7 +30,7 @@ impl Supervisor {
         permit: OwnedSemaphorePermit,
         ctx: &mut Context<Self>,
     ) {
-        let Admit { matter, principal, deadline_ms, line, .. } = admit;
+        let Admit { matter, principal, wishes, deadline_ms, line } = admit;
         let (name, digest) = (Name::of(&principal.key_id, &key), MatterDigest::of(&matter));
         match self.repeats.came(name, digest, Waiter { kind: kind_of(&matter), line, permit }) {
             Came::Waits => {}
@@ -37,7 +38,7 @@ impl Supervisor {
             Came::First { attempt, waiter: Waiter { line, permit, .. } } => {
                 let home = ctx.address().recipient();
                 let keyed = Keyed::new(principal.key_id.clone(), key, digest, attempt, home);
-                let admit = Admit { matter, principal, idempotency_key: None, deadline_ms, line };
+                let admit = Admit { matter, principal, wishes, deadline_ms, line };
                 self.search_journal(keyed, admit, permit, ctx);
             }
         }

@@ -1,7 +1,8 @@
 //! The storm: thousands of duplicates, other bodies, failures, panics and crashes in every order, against a model that
 //! knows only the journal. However they come, one key is charged once.
-use super::digest::{MatterDigest, Name};
+use super::name::Name;
 use super::rules::{Came, Repeats, Waited, judge};
+use crate::digest::MatterDigest;
 use crate::question::{Matter, Question};
 use proptest::prelude::*;
 use rand::rngs::StdRng;

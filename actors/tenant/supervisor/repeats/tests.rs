@@ -1,9 +1,10 @@
 //! Table and property tests of repeated calls: names and digests, the rules, what is kept and what is told from it.
-use super::digest::{MatterDigest, Name};
 use super::index::{Index, Place};
 use super::keeping::{self, Ending};
 use super::keyed::Keyed;
+use super::name::Name;
 use super::rules::{Came, Repeats, Waited, judge, other_body};
+use crate::digest::MatterDigest;
 use crate::entry::Entry;
 use crate::question::{Answer, Chat, Citation, Completion, Matter, ModelUsed, Question, Reply, Search, Usage};
 use crate::supervisor::fixtures::{NOW, belongings_of, nobody};

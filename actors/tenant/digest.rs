@@ -1,5 +1,6 @@
-//! The identity of a call: under which name it is known, and what of its body makes it the same call. Pure.
+//! What makes two calls the same: a digest over everything of a matter that decides its answer. Pure.
 use crate::question::{Matter, Question, Search};
+use crate::supervisor::sideways::kind_of;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::Value;
 use std::fmt;
@@ -7,45 +8,17 @@ use std::fmt;
 /// Fields of OpenAI's bodies that say how an answer is told, not what it says.
 const TELLING: [&str; 2] = ["stream", "stream_options"];
 
-/// Names a call under an `Idempotency-Key`: SHA-256 over the API key's id and the key's text. The same text sent with
-/// another API key is another name, and a tenant's names never meet another tenant's.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Name([u8; 32]);
-
 /// SHA-256 over everything of a matter that decides its answer, in a canonical form: kind, text, filters, and for
 /// passed-through calls every field of the body, whatever its order, but `stream` and `stream_options`. A client whose
 /// stream broke off may ask for the whole answer, and the other way round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MatterDigest(pub [u8; 32]);
 
-impl Name {
-    /// The name of a key's text sent with an API key.
-    #[must_use]
-    pub fn of(key_id: &str, idempotency_key: &str) -> Self {
-        let mut canon = Canon::new("repeat");
-        canon.text(key_id);
-        canon.text(idempotency_key);
-        Self(canon.finish())
-    }
-
-    /// The bytes a shelf knows it by.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// A name as a shelf gave it back.
-    #[must_use]
-    pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
 impl MatterDigest {
     /// The digest of a matter.
     #[must_use]
     pub fn of(matter: &Matter) -> Self {
-        let mut canon = Canon::new(super::super::sideways::kind_of(matter));
+        let mut canon = Canon::new(kind_of(matter));
         match matter {
             Matter::Ask(Question { text, domain, usecase, top_k }) => {
                 canon.scoped(text, domain.as_deref(), usecase.as_deref(), *top_k);
@@ -60,37 +33,32 @@ impl MatterDigest {
     }
 }
 
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Name({})", short(&self.0))
-    }
-}
-
 impl fmt::Debug for MatterDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MatterDigest({})", short(&self.0))
     }
 }
 
-fn short(bytes: &[u8; 32]) -> String {
+/// The first bytes in hexadecimal, for logs.
+pub(crate) fn short(bytes: &[u8; 32]) -> String {
     bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Bytes in one order and with their lengths before them, so that no two values run together to the same bytes.
-pub(in crate::supervisor) struct Canon(Context);
+pub(crate) struct Canon(Context);
 
 impl Canon {
-    pub(in crate::supervisor) fn new(kind: &str) -> Self {
+    pub(crate) fn new(kind: &str) -> Self {
         let mut canon = Self(Context::new(&SHA256));
         canon.text(kind);
         canon
     }
 
-    pub(in crate::supervisor) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
 
-    pub(in crate::supervisor) fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.update(bytes);
     }
@@ -159,7 +127,7 @@ impl Canon {
         }
     }
 
-    pub(in crate::supervisor) fn finish(self) -> [u8; 32] {
+    pub(crate) fn finish(self) -> [u8; 32] {
         let digest = self.0.finish();
         let mut bytes = [0; 32];
         bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
