@@ -57,10 +57,4 @@ impl Store {
         self.entries.insert(key, Entry { draft: Arc::new(draft), until_unix_ms, bytes });
         self.entries.run_pending_tasks();
     }
-
-    /// Bytes remembered.
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> u64 {
-        self.entries.weighted_size()
-    }
 }
