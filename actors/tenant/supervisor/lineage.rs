@@ -60,7 +60,8 @@ impl Derived {
         let shelf = belongings.shelf("derived")?;
         // unreadable derived state is no loss: the journal is the truth
         let fold = shelf.get::<Fold>(FOLD_KEY).unwrap_or_default().unwrap_or_default();
-        let kept = Index::new(belongings.shelf("kept")?, REPEATS_KEPT_MAX);
+        // on the same tree: each one costs memory for every tenant that is awake
+        let kept = Index::new(shelf.clone(), REPEATS_KEPT_MAX);
         let mut derived = Self { journal: belongings.journal.clone(), shelf, kept, fold };
         derived.catch_up()?;
         Ok(derived)

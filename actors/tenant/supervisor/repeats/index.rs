@@ -8,6 +8,7 @@ use bailiwick_kernel::limits::REPEATS_KEPT_MS;
 use bailiwick_kernel::shelf::{Shelf, ShelfError};
 use serde::{Deserialize, Serialize};
 
+// apart from the keys of lineage on the same shelf, which begin with `q` and `f`
 const NAME_PREFIX: u8 = b'k';
 const SLOT_PREFIX: u8 = b's';
 const REMOVED_PREFIX: u8 = b'r';
