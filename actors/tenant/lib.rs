@@ -5,6 +5,7 @@ pub mod cache;
 pub mod catalog;
 pub mod digest;
 pub mod entry;
+mod line;
 pub mod question;
 pub mod retrieval;
 pub mod routing;
