@@ -161,6 +161,7 @@ fn one_file_names_each_engine() {
                 "benches/",
             ][..],
         ),
+        ("moka::", &["actors/tenant/cache/store.rs"][..]),
         ("TenantKey::mint", &["actors/control/registry/directory.rs", "actors/kernel/ids.rs"][..]),
         (".do_send(", &["actors/kernel/mail.rs"][..]),
     ];

@@ -55,6 +55,13 @@ impl QueryId {
         Self(uuid::Builder::from_unix_timestamp_millis(now_unix_ms, &random).into_uuid())
     }
 
+    /// When it was made, in milliseconds since the Unix epoch; `None` for an id that was not made by [`QueryId::fresh`].
+    #[must_use]
+    pub fn unix_ms(self) -> Option<u64> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        Some(seconds.saturating_mul(1_000).saturating_add(u64::from(nanoseconds / 1_000_000)))
+    }
+
     /// Reads an id as it stands in an answer or a URL.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

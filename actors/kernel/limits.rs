@@ -148,6 +148,22 @@ pub const CLOSE_MS: u64 = 10_000;
 pub const INSPECT_MS: u64 = 500;
 /// Supervisors asked for their rooms at the same time.
 pub const INSPECTIONS_AT_ONCE: usize = 64;
+/// Calls that wait for the first one of their `Idempotency-Key` to end.
+pub const REPEATS_WAITING_MAX: usize = 256;
+/// Milliseconds what a call under an `Idempotency-Key` ended with is kept to be said again: 24 hours.
+pub const REPEATS_KEPT_MS: u64 = 86_400_000;
+/// `Idempotency-Key`s one tenant keeps; while as many are younger than [`REPEATS_KEPT_MS`], a further one is refused.
+pub const REPEATS_KEPT_MAX: u64 = 262_144;
+/// Bytes of a reply that is kept to be said again; of a larger one is kept that it was given and charged.
+pub const REPEATED_REPLY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a kept reply in one record.
+pub const REPEATED_PART_BYTES_MAX: usize = 40 << 10;
+/// Seconds an answer may be given again by a cache: a week.
+pub const CACHE_TTL_S_MAX: u64 = 604_800;
+/// Bytes of one tenant's answer cache, at least: less would hold next to nothing.
+pub const CACHE_BYTES_MIN: u64 = 64 << 10;
+/// Bytes of one tenant's answer cache, at most.
+pub const CACHE_BYTES_MAX: u64 = 1 << 30;
 /// Ceilings of one budget below the tenant.
 pub const CEILINGS_MAX: usize = 64;
 /// Domains, use cases, users and keys whose spending one tenant's ledger keeps apart.
@@ -183,6 +199,14 @@ const _: () = assert!(PROVIDER_AHEAD_BYTES_MAX < PROVIDER_ANSWER_BYTES_MAX, "wha
 const _: () = assert!(TOP_K_DEFAULT <= TOP_K_MAX, "the default must be allowed");
 const _: () = assert!(DOCUMENTS_PER_REQUEST_MAX < APPEND_RECORDS_MAX, "one request must fit one append");
 const _: () = assert!(FOLDERS_PER_BATCH_MAX < APPEND_RECORDS_MAX, "one batch of folders must fit one append");
+const _: () = assert!(
+    REPEATED_PART_BYTES_MAX + NAME_CHARS_MAX * 8 + 1_024 < RECORD_BYTES_MAX,
+    "a part of a kept reply must fit one record"
+);
+const _: () = assert!(
+    REPEATED_REPLY_BYTES_MAX / REPEATED_PART_BYTES_MAX * 2 < APPEND_RECORDS_MAX,
+    "a kept reply must leave its append room for the answer"
+);
 const _: () = assert!(FOLDER_QUIET_MS < FOLDER_BURST_MS, "a burst must be able to end");
 const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");
 const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");

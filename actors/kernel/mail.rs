@@ -1,5 +1,5 @@
-//! Bounded mail. Nothing is sent without a limit but settlements and obituaries, whose number is bounded by the
-//! turns and rooms that exist.
+//! Bounded mail. Nothing is sent without a limit but settlements, obituaries and the ends of calls that others wait for,
+//! whose number is bounded by the turns and rooms that exist.
 use crate::outcome::{Code, Outcome, Rejection};
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
@@ -40,8 +40,8 @@ where
     })
 }
 
-/// Posts past the mailbox's bound. Only for settlements and obituaries: each admitted turn and each room can post
-/// one, so the bound of those is the bound of these. The one `do_send` of the house.
+/// Posts past the mailbox's bound. Only for settlements, ends of calls and obituaries: each admitted turn and each room
+/// can post one, so the bound of those is the bound of these. The one `do_send` of the house.
 #[expect(clippy::disallowed_methods, reason = "the single audited exception to bounded mail")]
 pub fn post_certain<A, M>(to: &Addr<A>, message: M)
 where

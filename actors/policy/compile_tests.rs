@@ -207,6 +207,36 @@ fn each_slip_in_the_other_files_is_one_error_with_its_place() {
 }
 
 #[test]
+fn a_cache_is_asked_for_by_file_within_bounds() {
+    let with = |section: &str| {
+        let mut texts = folder("acme-corp");
+        texts.get_mut(ROUTER).unwrap().push_str(section);
+        texts
+    };
+    let exact =
+        |ttl_s: &str, max_bytes: &str| format!("\ncache:\n  exact:\n    ttl_s: {ttl_s}\n    max_bytes: {max_bytes}\n");
+    assert_eq!(compile("acme-corp", &folder("acme-corp")).unwrap().router.cache, None, "off by default");
+    let found = compile("acme-corp", &with(&exact("60", "1000000"))).unwrap().router.cache;
+    assert_eq!(found, Some(CacheRules { exact: Some(ExactCacheRules { ttl_s: 60, max_bytes: 1_000_000 }) }));
+    for (section, word) in [
+        ("\ncache: {}\n".to_owned(), "caches nothing"),
+        (exact("0", "1000000"), "cache.exact.ttl_s"),
+        (exact("604801", "1000000"), "out of range"),
+        (exact("60", "0"), "cache.exact.max_bytes"),
+        (exact("60", "1073741825"), "out of range"),
+        (exact("-1", "1000000"), "wrong value"),
+        ("\ncache:\n  exakt:\n    ttl_s: 1\n    max_bytes: 70000\n".to_owned(), "exact"),
+    ] {
+        let [error] = &errors(&with(&section))[..] else {
+            panic!("one error for {section}: {:?}", errors(&with(&section)))
+        };
+        assert!(error.starts_with("router.yaml:") && error.contains(word), "{error}");
+    }
+    let named = changed(ROUTER, "provider: extractive", "provider: cache");
+    assert!(errors(&named).iter().any(|error| error.contains("call the provider otherwise")), "{:?}", errors(&named));
+}
+
+#[test]
 fn a_home_region_that_is_forbidden_or_not_allowed_is_refused() {
     for (from, to, reason) in [
         ("cn-*", "us-*", "region us-east-1 is forbidden by \"us-*\""),

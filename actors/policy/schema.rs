@@ -234,6 +234,31 @@ pub struct RouterFile {
     pub sla: Sla,
     /// Ceilings.
     pub budget: BudgetRules,
+    /// Answers that are given again; none where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheRules>,
+}
+
+/// The provider answers out of the cache are recorded under; no provider may be called so.
+pub const CACHE_PROVIDER: &str = "cache";
+
+/// `cache` of `router.yaml`: answers that were given before, in memory, for this tenant alone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheRules {
+    /// The same question, completion or embedding, asked again on the same passages.
+    #[serde(default)]
+    pub exact: Option<ExactCacheRules>,
+}
+
+/// `cache.exact` of `router.yaml`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExactCacheRules {
+    /// Seconds an answer is given again.
+    pub ttl_s: u32,
+    /// Bytes of answers that are remembered; the least recently used goes first.
+    pub max_bytes: u64,
 }
 
 /// `routing` of `router.yaml`.

@@ -83,6 +83,16 @@ pub enum Entry {
     Reconciled(Box<Reconciled>),
     /// A human let calls through that the budget's circuit breaker stopped.
     SpendingApproved(Box<SpendingApproved>),
+    /// What a call under an `Idempotency-Key` ended with, kept to be said again. Stands in the same append, behind the
+    /// record that carries its charge: neither is there without the other.
+    ReplyKept(Box<ReplyKept>),
+    /// The rest of a kept reply too long for one record; stands in the same append, right behind it.
+    ReplyContinued {
+        /// Which question.
+        query_id: String,
+        /// The words that follow.
+        text: String,
+    },
 }
 
 /// Money held for one call.
@@ -195,6 +205,27 @@ pub struct ChargeAttributed {
     pub admitted_unix_ms: u64,
     /// When the answer was cleared: the time its charge is booked at.
     pub cleared_unix_ms: u64,
+}
+
+/// What a call under an `Idempotency-Key` ended with.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ReplyKept {
+    /// Which question.
+    pub query_id: String,
+    /// Key that asked: the same `Idempotency-Key` of another key is another one.
+    pub key_id: String,
+    /// The `Idempotency-Key`.
+    pub idempotency_key: String,
+    /// SHA-256 of what was asked, in its canonical form.
+    pub matter_sha256: [u8; 32],
+    /// When it was cleared; it is kept from then on.
+    pub at_unix_ms: u64,
+    /// Records the reply itself takes, this one included.
+    pub parts: u32,
+    /// Records of the answer, which stand right before this one: the first of them is what the receipt names.
+    pub answer_records: u32,
+    /// The outcome as JSON, up to where [`Entry::ReplyContinued`] goes on.
+    pub text: String,
 }
 
 /// Further chunks of an answer, with what their lineage lines need.

@@ -1,9 +1,12 @@
 //! The data plane: one tenant's supervisor and its rooms. This crate cannot name the registry, another tenant or
 //! HTTP: cargo's arrows forbid it.
 pub mod budget;
+pub mod cache;
 pub mod catalog;
+pub mod digest;
 pub mod entry;
 pub mod limits;
+mod line;
 pub mod question;
 pub mod retrieval;
 pub mod routing;

@@ -16,6 +16,31 @@ pub enum Matter {
     Embed(Box<serde_json::Value>),
 }
 
+/// What an asker wants of the answer cache (RFC 9111 `Cache-Control`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CacheControl {
+    /// An answer that was given before will do.
+    #[default]
+    Default,
+    /// Answer anew; the answer may be remembered.
+    NoCache,
+    /// Answer anew and remember nothing.
+    NoStore,
+}
+
+impl CacheControl {
+    /// Reads the directives of a `Cache-Control` header; unknown ones mean nothing here, and the strictest wins.
+    #[must_use]
+    pub fn parse(directives: &str) -> Self {
+        let has = |wanted: &str| directives.split(',').any(|directive| directive.trim().eq_ignore_ascii_case(wanted));
+        match (has("no-store"), has("no-cache")) {
+            (true, _) => Self::NoStore,
+            (false, true) => Self::NoCache,
+            (false, false) => Self::Default,
+        }
+    }
+}
+
 /// A question.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Question {
@@ -171,7 +196,7 @@ pub enum Reply {
 }
 
 /// A passed-through completion.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Completion {
     /// Names the call from here to its lineage.
     pub query_id: String,

@@ -4,160 +4,22 @@
 //! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
 use crate::budget::accounts::{Spender, Sum};
 use crate::budget::hold::Hold;
+use crate::cache::messages::CacheState;
+use crate::cache::rules::Key;
 use crate::limits::scope::Scope;
-use crate::limits::sheet::{Figure, RateSheet};
-use crate::question::{Frame, Matter, ModelUsed, Passage, Reply};
+use crate::limits::sheet::Figure;
+pub use crate::line::{Awaiting, FrameSink, Given, HungUp, ReplyLine};
+use crate::question::{CacheControl, Matter, ModelUsed, Passage, Reply};
 use crate::supervisor::places::Permit;
+use crate::supervisor::repeats::keyed::Keyed;
 use crate::supervisor::sideways::Sideways;
 use actix::Message;
 use bailiwick_kernel::ids::QueryId;
-use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{mpsc, oneshot};
-
-/// The edge's end of a turn.
-#[derive(Debug)]
-pub struct Awaiting {
-    /// Frames of a streamed reply; closed at once where the reply is whole.
-    pub frames: mpsc::Receiver<Frame>,
-    last: oneshot::Receiver<Outcome<Reply>>,
-    upstream_us: Arc<AtomicU64>,
-    rates: Arc<RateSheet>,
-}
-
-impl Awaiting {
-    /// The reply. Read the frames to their end first.
-    ///
-    /// # Errors
-    /// Whatever the turn was refused or failed with; [`Rejection::lost`] where it was dropped.
-    pub async fn reply(self) -> Outcome<Reply> {
-        self.last.await.unwrap_or_else(|_dropped| Err(Rejection::lost()))
-    }
-
-    /// Microseconds spent waiting for providers, once a room has noted them: what is not the house's own time.
-    #[must_use]
-    pub fn upstream_us(&self) -> Option<u64> {
-        Some(self.upstream_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
-    }
-
-    /// Where the rooms note how much of its rate limits the asker has left.
-    #[must_use]
-    pub fn rates(&self) -> Arc<RateSheet> {
-        Arc::clone(&self.rates)
-    }
-
-    /// As [`Awaiting::reply`], leaving the frames readable.
-    ///
-    /// # Errors
-    /// As [`Awaiting::reply`].
-    pub async fn reply_mut(&mut self) -> Outcome<Reply> {
-        (&mut self.last).await.unwrap_or_else(|_dropped| Err(Rejection::lost()))
-    }
-}
-
-/// The turn's end of the line to the asker. Its `Drop` answers *lost* by closing.
-#[derive(Debug)]
-pub struct ReplyLine {
-    frames: Option<mpsc::Sender<Frame>>,
-    last: oneshot::Sender<Outcome<Reply>>,
-    upstream_us: Arc<AtomicU64>,
-    rates: Arc<RateSheet>,
-}
-
-/// Where a provider's words go while they are still coming: bounded, and closed where the asker hung up.
-#[derive(Clone, Debug)]
-pub struct FrameSink(Option<mpsc::Sender<Frame>>);
-
-/// The asker is gone: stop, and settle what was used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HungUp;
-
-impl FrameSink {
-    /// A sink of nothing, for replies given whole.
-    #[must_use]
-    pub fn whole() -> Self {
-        Self(None)
-    }
-
-    /// A sink into the given channel.
-    #[must_use]
-    pub fn into_channel(frames: mpsc::Sender<Frame>) -> Self {
-        Self(Some(frames))
-    }
-
-    /// True where somebody reads frames.
-    #[must_use]
-    pub fn is_streaming(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Sends one frame, waiting while the reader is slow.
-    ///
-    /// # Errors
-    /// [`HungUp`] where the reader is gone.
-    pub async fn send(&self, frame: Frame) -> Result<(), HungUp> {
-        match &self.0 {
-            Some(frames) => frames.send(frame).await.map_err(|_closed| HungUp),
-            None => Ok(()),
-        }
-    }
-
-    /// Waits until the reader is gone; for ever where nobody reads frames.
-    pub async fn closed(&self) {
-        match &self.0 {
-            Some(frames) => frames.closed().await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl ReplyLine {
-    /// A line whose reply comes whole.
-    #[must_use]
-    pub fn whole() -> (Self, Awaiting) {
-        let (_closed, frames) = mpsc::channel(1);
-        Self::pair(None, frames)
-    }
-
-    /// A line whose reply comes in frames first.
-    #[must_use]
-    pub fn streaming() -> (Self, Awaiting) {
-        let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
-        Self::pair(Some(sender), frames)
-    }
-
-    fn pair(sender: Option<mpsc::Sender<Frame>>, frames: mpsc::Receiver<Frame>) -> (Self, Awaiting) {
-        let (last, awaiting) = oneshot::channel();
-        let upstream_us = Arc::new(AtomicU64::new(0));
-        let rates: Arc<RateSheet> = Arc::default();
-        let line = Self { frames: sender, last, upstream_us: Arc::clone(&upstream_us), rates: Arc::clone(&rates) };
-        (line, Awaiting { frames, last: awaiting, upstream_us, rates })
-    }
-
-    /// True where the reply comes in frames first.
-    #[must_use]
-    pub fn is_streaming(&self) -> bool {
-        self.frames.is_some()
-    }
-
-    fn sink(&self) -> FrameSink {
-        FrameSink(self.frames.clone())
-    }
-
-    /// Notes how many requests the asker has left.
-    pub(crate) fn note_requests(&self, figure: Option<Figure>) {
-        self.rates.note_requests(figure);
-    }
-
-    /// Ends the line with a rejection before a turn exists.
-    pub fn reject(self, rejection: Rejection) {
-        let _gone = self.last.send(Err(rejection));
-    }
-}
 
 /// What stays the same from admission to reply.
 #[derive(Debug)]
@@ -174,8 +36,12 @@ pub struct Case {
     pub admitted_unix_ms: u64,
     /// When it must be answered.
     pub deadline_unix_ms: u64,
-    /// `Idempotency-Key`, where the caller sent one.
-    pub idempotency_key: Option<String>,
+    /// `Idempotency-Key`, where the caller sent one, with the duty to those who wait under it.
+    pub idempotency_key: Option<Keyed>,
+    /// What the asker wants of the answer cache.
+    pub cache_control: CacheControl,
+    /// Under which key the answer is remembered, where it is to be.
+    pub remember_as: Option<Key>,
     /// Its place in flight at every level; returned with the turn.
     pub permit: Option<Permit>,
     /// Where refusals are recorded and counted, one-way.
@@ -194,19 +60,33 @@ impl Case {
     pub fn spender(&self) -> Spender {
         Spender::of(&self.scope())
     }
+
+    /// Notes what those who wait under the same `Idempotency-Key` are told, where there is one; the first note stands.
+    pub(crate) fn tell_waiting(&mut self, outcome: impl FnOnce() -> Outcome<Given>) {
+        if let Some(keyed) = &mut self.idempotency_key {
+            keyed.note(outcome);
+        }
+    }
+
+    /// True where the answer may be told again, so that it is needed whole even if it is streamed.
+    #[must_use]
+    pub fn is_told_again(&self) -> bool {
+        self.idempotency_key.is_some() || self.remember_as.is_some()
+    }
 }
 
-/// Turns standing before each room: retrieval, budget, routing, exit. What the live tree shows as mailbox depth.
+/// Turns standing before each room: retrieval, cache, budget, routing, exit. What the live tree shows as mailbox depth.
 #[derive(Debug, Default)]
-pub struct Whereabouts([AtomicU64; 4]);
+pub struct Whereabouts([AtomicU64; 5]);
 
 impl Whereabouts {
     /// Turns before the room, by its name on the door plate.
     #[must_use]
     pub fn before(&self, room: &str) -> u64 {
-        let [retrieval, budget, routing, exit] = &self.0;
+        let [retrieval, cache, budget, routing, exit] = &self.0;
         let counter = match room {
             "retrieval" => retrieval,
+            "cache" => cache,
             "budget" => budget,
             "routing" => routing,
             _ => exit,
@@ -335,8 +215,9 @@ pub struct Turn<Stage: 'static> {
 
 impl<Stage> Turn<Stage> {
     /// Ends the turn where it stands. A hold it carries returns by itself.
-    pub fn refuse(self, rejection: Rejection) {
+    pub fn refuse(mut self, rejection: Rejection) {
         self.case.sideways.refused(&self.case, &rejection);
+        self.case.tell_waiting(|| Err(rejection.clone()));
         self.line.reject(rejection);
     }
 
@@ -349,17 +230,22 @@ impl<Stage> Turn<Stage> {
     /// True where nobody waits for the reply any more.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.line.last.is_closed()
+        self.line.is_abandoned()
+    }
+
+    /// Notes what the answer cache knew.
+    pub(crate) fn note_cache(&self, state: CacheState) {
+        self.line.note_cache(state);
     }
 
     /// Notes time spent waiting for a provider, in microseconds; several calls of one turn add up.
     pub fn note_upstream_us(&self, waited_us: u64) {
-        self.line.upstream_us.fetch_add(waited_us, Ordering::Relaxed);
+        self.line.note_upstream_us(waited_us);
     }
 
     /// Notes how many tokens the asker has left; the last note stands.
     pub fn note_tokens(&self, figure: Option<Figure>) {
-        self.line.rates.note_tokens(figure);
+        self.line.note_tokens(figure);
     }
 
     /// True where the reply comes in frames first.
@@ -388,13 +274,25 @@ impl Turn<Grounded> {
     #[must_use]
     pub fn fund(self, hold: Hold) -> Turn<Funded> {
         let Self { case, stage: Grounded { passages }, line, place } = self;
-        Turn { case, stage: Funded { passages, hold }, line, place: place.moved_to(2) }
+        Turn { case, stage: Funded { passages, hold }, line, place: place.moved_to(3) }
+    }
+
+    /// The cache does not know the answer: on to the budget.
+    pub(crate) fn unanswered(self) -> Self {
+        let Self { case, stage, line, place } = self;
+        Self { case, stage, line, place: place.moved_to(2) }
+    }
+
+    /// The cache knows the answer: it costs nothing, and the exit clears it like any other.
+    pub(crate) fn recall(self, draft: Draft) -> Turn<Answered> {
+        let Self { case, stage: Grounded { passages }, line, place } = self;
+        Turn { case, stage: Answered { passages, hold: Hold::of_nothing(), draft }, line, place: place.moved_to(4) }
     }
 
     /// A search ends with its passages: it needs no money and no model.
     pub(crate) fn clear_hits(self) -> Turn<Cleared> {
         let Self { case, stage: Grounded { passages }, line, place } = self;
-        Turn { case, stage: Cleared { reply: Reply::Hits(passages) }, line, place: place.moved_to(3) }
+        Turn { case, stage: Cleared { reply: Reply::Hits(passages) }, line, place: place.moved_to(4) }
     }
 }
 
@@ -403,7 +301,7 @@ impl Turn<Funded> {
     #[must_use]
     pub fn answer(self, draft: Draft) -> Turn<Answered> {
         let Self { case, stage: Funded { passages, hold }, line, place } = self;
-        Turn { case, stage: Answered { passages, hold, draft }, line, place: place.moved_to(3) }
+        Turn { case, stage: Answered { passages, hold, draft }, line, place: place.moved_to(4) }
     }
 }
 
@@ -435,9 +333,10 @@ impl Turn<Answered> {
 
     /// Settles the hold and ends the turn with a refusal: the provider was paid, the asker gets nothing.
     pub(crate) fn settle_and_refuse(self, used: Sum, rejection: Rejection) {
-        let Self { case, stage: Answered { hold, .. }, line, .. } = self;
+        let Self { mut case, stage: Answered { hold, .. }, line, .. } = self;
         hold.settle(used);
         case.sideways.refused(&case, &rejection);
+        case.tell_waiting(|| Err(rejection.clone()));
         line.reject(rejection);
     }
 }
@@ -445,7 +344,8 @@ impl Turn<Answered> {
 impl Turn<Cleared> {
     /// Answers. The one way an answer leaves the house.
     pub fn reply(self) {
-        let Turn { stage: Cleared { reply }, line, .. } = self;
-        let _gone = line.last.send(Ok(reply));
+        let Turn { mut case, stage: Cleared { reply }, line, .. } = self;
+        case.tell_waiting(|| Ok(Given::of_record(reply.clone())));
+        line.answer(reply);
     }
 }

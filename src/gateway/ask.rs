@@ -1,7 +1,7 @@
 //! `POST /v1/ask`: a question, answered whole or in events.
 use super::errors::Failure;
 use super::frame::Facts;
-use super::reply::{Stamp, of_another_kind, stamped, whole};
+use super::reply::{of_another_kind, stamped, whole};
 use super::stream::{AskEvents, respond};
 use super::{body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -64,24 +64,19 @@ pub(super) fn checked_scope(domain: Option<&str>, usecase: Option<&str>, top_k: 
 pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
     let handle = edge.door.ask(knock::claim(&request)).await?;
-    let idempotency_key = knock::idempotency_key(&request)?;
+    let wishes = knock::wishes(&request)?;
     let asked: AskBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let streamed = asked.stream.unwrap_or(false);
     let matter = Matter::Ask(asked.question()?);
     let (line, awaiting) = if streamed { ReplyLine::streaming() } else { ReplyLine::whole() };
     rates::watch(&request, &awaiting);
-    handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    handle.ask(matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let facts = Facts::of(&request);
     if streamed {
         return respond(&edge, awaiting, AskEvents { request_id: facts.request_id, spoke: false }).await;
     }
     let replied = whole(&edge, awaiting).await?;
     let Reply::Answer(answer) = &replied.reply else { return Err(of_another_kind()) };
-    let stamp = Stamp {
-        cost: answer.usage.cost,
-        policy_version: &answer.policy_version,
-        model: &answer.model,
-        upstream_us: replied.upstream_us,
-    };
+    let stamp = replied.stamp(&answer.usage, &answer.policy_version, &answer.model);
     Ok(stamped(&facts, &stamp).content_type("application/json").body(super::errors::json_bytes(answer)))
 }

@@ -6,6 +6,8 @@ use actix_web::{HttpRequest, web};
 use bailiwick_control::registry::messages::Claim;
 use bailiwick_kernel::limits::NAME_CHARS_MAX;
 use bailiwick_kernel::outcome::Code;
+use bailiwick_tenant::question::CacheControl;
+use bailiwick_tenant::supervisor::messages::Wishes;
 use secrecy::SecretString;
 
 /// Names the tenant for the platform operator, whose key belongs to none.
@@ -58,6 +60,12 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, F
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {
         Failure::invalid(format!("reading Idempotency-Key: send 1 to {NAME_CHARS_MAX} visible ASCII characters"))
     })
+}
+
+/// What a request wants beside its answer: to be the same as an earlier one, or as fresh as can be.
+pub(super) fn wishes(request: &HttpRequest) -> Result<Wishes, Failure> {
+    let cache_control = text(request.headers(), header::CACHE_CONTROL.as_str()).map(CacheControl::parse);
+    Ok(Wishes { idempotency_key: idempotency_key(request)?, cache_control: cache_control.unwrap_or_default() })
 }
 
 /// True where a text may serve as an idempotency key.

@@ -2,7 +2,7 @@
 use super::errors::{Failure, json_bytes};
 use super::frame::Facts;
 use super::openai_shape::{Asked, GroundedChunks, Head, PassedChunks, completion, embeddings_asked, model_list, read};
-use super::reply::{Stamp, of_another_kind, ok, stamped, whole};
+use super::reply::{Replied, of_another_kind, ok, stamped, whole};
 use super::stream::respond;
 use super::{body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -16,43 +16,37 @@ use serde_json::{Map, Value};
 pub(super) async fn chat(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
     let handle = edge.door.ask(knock::claim(&request)).await?;
-    let idempotency_key = knock::idempotency_key(&request)?;
+    let wishes = knock::wishes(&request)?;
     let body: Map<String, Value> = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let asked = read(body)?;
     let (line, awaiting) = if asked.style.stream { ReplyLine::streaming() } else { ReplyLine::whole() };
     rates::watch(&request, &awaiting);
     let grounded = matches!(asked.matter, Matter::Ask(_));
-    handle.ask(asked.matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    handle.ask(asked.matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let head = Head { created_s: edge.clock.now_unix_ms() / 1_000, include_usage: asked.style.include_usage };
     match (asked.style.stream, grounded) {
         (true, true) => respond(&edge, awaiting, GroundedChunks::new(head)).await,
         (true, false) => respond(&edge, awaiting, PassedChunks::new(head)).await,
         (false, _) => {
             let replied = whole(&edge, awaiting).await?;
-            shaped(&Facts::of(&request), &replied.reply, replied.upstream_us, &head)
+            shaped(&Facts::of(&request), &replied)
         }
     }
 }
 
-fn shaped(facts: &Facts, reply: &Reply, upstream_us: Option<u64>, head: &Head) -> Result<HttpResponse, Failure> {
-    match reply {
+fn shaped(facts: &Facts, replied: &Replied) -> Result<HttpResponse, Failure> {
+    match &replied.reply {
         Reply::Answer(answer) => {
-            let stamp = Stamp {
-                cost: answer.usage.cost,
-                policy_version: &answer.policy_version,
-                model: &answer.model,
-                upstream_us,
-            };
-            Ok(stamped(facts, &stamp).content_type("application/json").body(json_bytes(&completion(answer, head))))
+            let stamp = replied.stamp(&answer.usage, &answer.policy_version, &answer.model);
+            Ok(stamped(facts, &stamp).content_type("application/json").body(json_bytes(&completion(answer))))
         }
-        Reply::Completion(passed) => Ok(relayed(facts, passed, upstream_us)),
+        Reply::Completion(passed) => Ok(relayed(facts, passed, replied)),
         Reply::Hits(_) => Err(of_another_kind()),
     }
 }
 
-fn relayed(facts: &Facts, passed: &Completion, upstream_us: Option<u64>) -> HttpResponse {
-    let stamp =
-        Stamp { cost: passed.usage.cost, policy_version: &passed.policy_version, model: &passed.model, upstream_us };
+fn relayed(facts: &Facts, passed: &Completion, replied: &Replied) -> HttpResponse {
+    let stamp = replied.stamp(&passed.usage, &passed.policy_version, &passed.model);
     stamped(facts, &stamp).content_type("application/json").body(json_bytes(&passed.body))
 }
 
@@ -60,15 +54,15 @@ fn relayed(facts: &Facts, passed: &Completion, upstream_us: Option<u64>) -> Http
 pub(super) async fn embeddings(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
     let handle = edge.door.ask(knock::claim(&request)).await?;
-    let idempotency_key = knock::idempotency_key(&request)?;
+    let wishes = knock::wishes(&request)?;
     let body: Map<String, Value> = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let Asked { matter, .. } = embeddings_asked(body)?;
     let (line, awaiting) = ReplyLine::whole();
     rates::watch(&request, &awaiting);
-    handle.ask(matter, idempotency_key, Some(edge.settings.ask_deadline_ms), line);
+    handle.ask(matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Completion(passed) = &replied.reply else { return Err(of_another_kind()) };
-    Ok(relayed(&Facts::of(&request), passed, replied.upstream_us))
+    Ok(relayed(&Facts::of(&request), passed, &replied))
 }
 
 /// `GET /v1/models`.

@@ -2,6 +2,7 @@
 use super::ask::{checked_scope, checked_text};
 use super::errors::Failure;
 use super::stream::{Events, event};
+use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::schema::{GovernanceRules, RouterFile};
 use bailiwick_tenant::question::{Answer, Chat, Completion, Frame, Matter, Question, Reply, Usage};
@@ -184,11 +185,13 @@ fn own_fields(answer: &Answer) -> Value {
 }
 
 /// A grounded answer as a chat completion.
-pub(super) fn completion(answer: &Answer, head: &Head) -> Value {
+pub(super) fn completion(answer: &Answer) -> Value {
+    // the question's own time, so that a repeated call is told the same to the byte
+    let created_s = QueryId::parse(&answer.query_id).and_then(QueryId::unix_ms).unwrap_or_default() / 1_000;
     json!({
         "id": format!("chatcmpl-{}", answer.query_id),
         "object": "chat.completion",
-        "created": head.created_s,
+        "created": created_s,
         "model": GROUNDED_MODEL,
         "choices": [{
             "index": 0,

@@ -99,6 +99,9 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Operation {
     for name in path_parameters(route.path) {
         operation = operation.parameter(path_parameter(name));
     }
+    for (name, does) in route.heeds {
+        operation = operation.parameter(header_parameter(name, does));
+    }
     if let Some(right) = route.right {
         operation = operation
             .description(Some(format!("Needs the right `{}`.", format!("{right:?}").to_lowercase())))
@@ -156,6 +159,16 @@ fn path_parameter(name: &str) -> Parameter {
         .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
+        .schema(Some(text))
+        .build()
+}
+
+fn header_parameter(name: &str, does: &str) -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .description(Some(does))
         .schema(Some(text))
         .build()
 }

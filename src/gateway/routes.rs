@@ -42,6 +42,8 @@ pub struct Route {
     pub(super) takes: Option<Shape>,
     /// Body given.
     pub(super) gives: Option<Shape>,
+    /// Headers heeded beside those of every route, each with what it does.
+    pub(super) heeds: &'static [(&'static str, &'static str)],
     /// Status where all went well.
     pub(super) status: u16,
     mount: fn(actix_web::Route) -> actix_web::Route,
@@ -65,6 +67,11 @@ impl Route {
         self
     }
 
+    const fn heeds(mut self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        self.heeds = headers;
+        self
+    }
+
     const fn answers(mut self, status: u16) -> Self {
         self.status = status;
         self
@@ -78,8 +85,22 @@ const fn route(
     summary: &'static str,
     mount: Mount,
 ) -> Route {
-    Route { method, path, right, summary, takes: None, gives: None, status: 200, mount }
+    Route { method, path, right, summary, takes: None, gives: None, heeds: &[], status: 200, mount }
 }
+
+/// What a call whose answer may be told again heeds.
+const TOLD_AGAIN: &[(&str, &str)] = &[
+    (
+        "Idempotency-Key",
+        "1 to 256 visible ASCII characters. The same key and body within 24 hours give the same answer and are charged \
+         once; the repeat carries `x-bailiwick-idempotent-replay: true` and a cost of 0. Another body is a `conflict`.",
+    ),
+    (
+        "Cache-Control",
+        "`no-cache` has the answer made anew and remembered, `no-store` made anew and forgotten. Where the tenant has a \
+         cache, `x-bailiwick-cache` says `hit`, `miss` or `bypass`; a hit costs 0.",
+    ),
+];
 
 /// A free JSON object.
 type Object = Map<String, Value>;
@@ -88,6 +109,7 @@ type Object = Map<String, Value>;
 pub const ROUTES: &[Route] = &[
     route("POST", "/v1/ask", Some(Ask), "Answer a question from the tenant's documents", |r| r.to(ask::ask))
         .takes::<AskBody>()
+        .heeds(TOLD_AGAIN)
         .gives::<Answer>(200),
     route("GET", "/v1/session", Some(Ask), "Ask over a WebSocket", |r| r.to(session::open)).answers(101),
     route("POST", "/v1/search", Some(Ask), "Search the tenant's documents", |r| r.to(search::search))
@@ -122,9 +144,11 @@ pub const ROUTES: &[Route] = &[
         |r| r.to(openai::chat),
     )
     .takes::<Object>()
+    .heeds(TOLD_AGAIN)
     .gives::<Object>(200),
     route("POST", "/v1/embeddings", Some(Ask), "OpenAI embeddings", |r| r.to(openai::embeddings))
         .takes::<Object>()
+        .heeds(TOLD_AGAIN)
         .gives::<Object>(200),
     route("GET", "/v1/models", Some(Observe), "Models this tenant may name", |r| r.to(openai::models))
         .gives::<ModelList>(200),

@@ -5,6 +5,7 @@ use super::{ask, body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_kernel::limits::JSON_BYTES_MAX;
 use bailiwick_tenant::question::{Matter, Passage, Reply, Search};
+use bailiwick_tenant::supervisor::messages::Wishes;
 use bailiwick_tenant::turn::ReplyLine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ pub(super) async fn search(request: HttpRequest, payload: web::Payload) -> Resul
     let wanted: SearchBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let (line, awaiting) = ReplyLine::whole();
     rates::watch(&request, &awaiting);
-    handle.ask(Matter::Search(wanted.search()?), None, Some(edge.settings.ask_deadline_ms), line);
+    handle.ask(Matter::Search(wanted.search()?), Wishes::default(), Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Hits(hits) = &replied.reply else { return Err(of_another_kind()) };
     Ok(ok(&SearchAnswer { hits }))

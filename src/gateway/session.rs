@@ -14,6 +14,7 @@ use bailiwick_control::registry::messages::Claim;
 use bailiwick_kernel::limits::{SESSION_ASKS_MAX, SESSION_FRAME_BYTES_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_tenant::question::{Frame, Matter, Question, Reply};
+use bailiwick_tenant::supervisor::messages::Wishes;
 use bailiwick_tenant::turn::{Awaiting, ReplyLine};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -180,18 +181,16 @@ impl Conversation {
 
     async fn take(&mut self, text: &str) -> Result<(), Closed> {
         match read(text) {
-            Ok(ClientFrame::Ask { id, question, idempotency_key }) => {
-                match self.ask(&id, question, idempotency_key).await {
-                    Ok(()) => Ok(()),
-                    Err(failure) => say(&mut self.session, self.caller.error(Some(&id), &failure)).await,
-                }
-            }
+            Ok(ClientFrame::Ask { id, question, wishes }) => match self.ask(&id, question, wishes).await {
+                Ok(()) => Ok(()),
+                Err(failure) => say(&mut self.session, self.caller.error(Some(&id), &failure)).await,
+            },
             Ok(ClientFrame::Cancel { id }) => self.cancel(&id).await,
             Err((id, failure)) => say(&mut self.session, self.caller.error(id.as_deref(), &failure)).await,
         }
     }
 
-    async fn ask(&mut self, id: &str, question: Question, idempotency_key: Option<String>) -> Result<(), Failure> {
+    async fn ask(&mut self, id: &str, question: Question, wishes: Wishes) -> Result<(), Failure> {
         self.running.retain(|_, ask| !ask.is_finished());
         if self.caller.edge.is_draining() {
             return Err(Rejection::retry_after(
@@ -214,7 +213,7 @@ impl Conversation {
         }
         let handle = self.caller.handle().await?;
         let (line, awaiting) = ReplyLine::streaming();
-        handle.ask(Matter::Ask(question), idempotency_key, Some(self.caller.edge.settings.ask_deadline_ms), line);
+        handle.ask(Matter::Ask(question), wishes, Some(self.caller.edge.settings.ask_deadline_ms), line);
         let relay =
             Relay { caller: Rc::clone(&self.caller), session: self.session.clone(), id: id.to_owned(), spoke: false };
         let task = self.asks.spawn_local(relay.run(awaiting));
@@ -247,12 +246,13 @@ impl Relay {
             match tokio::time::timeout(patience, awaiting.frames.recv()).await {
                 Ok(Some(frame)) => self.tell(frame).await?,
                 Ok(None) => break,
-                Err(_elapsed) => return self.end(Err(Rejection::lost())).await,
+                Err(_elapsed) => return self.end(Err(Rejection::lost()), false).await,
             }
         }
-        let outcome =
-            tokio::time::timeout(patience, awaiting.reply()).await.unwrap_or_else(|_elapsed| Err(Rejection::lost()));
-        self.end(outcome).await
+        let outcome = tokio::time::timeout(patience, awaiting.reply_mut())
+            .await
+            .unwrap_or_else(|_elapsed| Err(Rejection::lost()));
+        self.end(outcome, awaiting.is_repeat()).await
     }
 
     async fn tell(&mut self, frame: Frame) -> Result<(), Closed> {
@@ -267,14 +267,14 @@ impl Relay {
         say(&mut self.session, text).await
     }
 
-    async fn end(&mut self, outcome: Outcome<Reply>) -> Result<(), Closed> {
+    async fn end(&mut self, outcome: Outcome<Reply>, idempotent_replay: bool) -> Result<(), Closed> {
         let failure: Failure = match outcome {
             Ok(Reply::Answer(answer)) => {
                 if !self.spoke {
                     self.tell(Frame::Citations(answer.citations.clone())).await?;
                     self.tell(Frame::Delta(answer.answer.clone())).await?;
                 }
-                let done = ServerFrame::Done { id: &self.id, answer: &answer }.text();
+                let done = ServerFrame::Done { id: &self.id, answer: &answer, idempotent_replay }.text();
                 return say(&mut self.session, done).await;
             }
             Ok(_) => super::reply::of_another_kind(),

@@ -3,7 +3,8 @@ use super::ask::AskBody;
 use super::body;
 use super::errors::Failure;
 use bailiwick_kernel::limits::NAME_CHARS_MAX;
-use bailiwick_tenant::question::{Answer, Citation, Question};
+use bailiwick_tenant::question::{Answer, CacheControl, Citation, Question};
+use bailiwick_tenant::supervisor::messages::Wishes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -16,8 +17,8 @@ pub(super) enum ClientFrame {
         id: String,
         /// The question.
         question: Question,
-        /// As the header of the same name on `/v1/ask`.
-        idempotency_key: Option<String>,
+        /// As the headers of the same names on `/v1/ask`.
+        wishes: Wishes,
     },
     /// Ends the question of this id.
     Cancel {
@@ -60,8 +61,13 @@ fn asked(id: String, mut frame: Map<String, Value>) -> Result<ClientFrame, Failu
             return Err(Failure::invalid(detail));
         }
     };
+    let cache_control = match frame.remove("cache_control") {
+        None | Some(Value::Null) => CacheControl::Default,
+        Some(Value::String(directives)) => CacheControl::parse(&directives),
+        Some(_) => return Err(Failure::invalid("reading cache_control: send a text such as `no-cache`")),
+    };
     let asked: AskBody = body::from_value(Value::Object(frame))?;
-    Ok(ClientFrame::Ask { id, question: asked.question()?, idempotency_key })
+    Ok(ClientFrame::Ask { id, question: asked.question()?, wishes: Wishes { idempotency_key, cache_control } })
 }
 
 /// A frame of ours.
@@ -94,6 +100,9 @@ pub(super) enum ServerFrame<'a> {
         /// The answer.
         #[serde(flatten)]
         answer: &'a Answer,
+        /// True where it was given before, to the first question under the same `idempotency_key`.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        idempotent_replay: bool,
     },
     /// The question was cancelled. Nothing follows for this id.
     #[serde(rename = "done")]

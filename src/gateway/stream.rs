@@ -1,6 +1,7 @@
 //! Server-sent events: frames of a turn in, events out, one at a time, as fast as the client reads and no faster.
 use super::edge::Edge;
 use super::errors::{Failure, json_bytes};
+use super::reply::origin;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
@@ -109,8 +110,10 @@ pub(super) async fn respond<E: Events>(
     if let Next::End(Err(rejection)) = first {
         return Err(rejection.into());
     }
+    let mut response = HttpResponse::Ok();
+    origin(&mut response, awaiting.is_repeat(), awaiting.cache());
     let open = Open { awaiting, events, pending: Some(first), patience, silent: Duration::ZERO, ended: false };
-    Ok(HttpResponse::Ok()
+    Ok(response
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"))

@@ -1,6 +1,7 @@
 //! A model server that misbehaves on command, and a house whose tenant asks it.
 use super::{Ended, House, copy_tenants};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,8 @@ pub enum Mood {
     Hangs,
     /// The first words, then the rest when it is told to go on.
     Pauses,
+    /// A good answer, when it is told to go on.
+    Waits,
 }
 
 /// The words a good answer ends with.
@@ -28,6 +31,7 @@ pub struct Upstream {
     pub port: u16,
     mood: Arc<Mutex<Mood>>,
     go_on: Arc<Notify>,
+    served: Arc<AtomicU64>,
 }
 
 impl Upstream {
@@ -36,17 +40,23 @@ impl Upstream {
         let port = listener.local_addr().unwrap().port();
         let mood = Arc::new(Mutex::new(Mood::Good));
         let go_on = Arc::new(Notify::new());
-        let shared = (Arc::clone(&mood), Arc::clone(&go_on));
+        let served = Arc::new(AtomicU64::new(0));
+        let shared = (Arc::clone(&mood), Arc::clone(&go_on), Arc::clone(&served));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&shared.0), Arc::clone(&shared.1)));
+                tokio::spawn(serve(socket, Arc::clone(&shared.0), Arc::clone(&shared.1), Arc::clone(&shared.2)));
             }
         });
-        Self { port, mood, go_on }
+        Self { port, mood, go_on, served }
     }
 
     pub fn be(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    /// Requests that came so far.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::SeqCst)
     }
 
     /// Ends one pause.
@@ -56,10 +66,14 @@ impl Upstream {
 }
 
 /// Answers one request a connection.
-async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>) {
+async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>, served: Arc<AtomicU64>) {
     let Some(request) = read(&mut socket).await else { return };
+    served.fetch_add(1, Ordering::SeqCst);
     let streamed = request["stream"] == true;
     let mood = *mood.lock().unwrap();
+    if mood == Mood::Waits {
+        go_on.notified().await;
+    }
     let answer = match mood {
         Mood::Hangs => {
             let _gone = socket.read(&mut [0; 64]).await;
@@ -76,12 +90,13 @@ async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>
             let good = whole(200, "application/json", &completion().to_string());
             good[..good.len() / 2].to_owned()
         }
-        Mood::Good | Mood::Pauses if streamed => {
+        _ if request.get("input").is_some() => whole(200, "application/json", &embeddings().to_string()),
+        Mood::Good | Mood::Waits | Mood::Pauses if streamed => {
             let mut chunks = chunks();
             chunks.push("[DONE]".to_owned());
             events(&chunks)
         }
-        Mood::Good | Mood::Pauses => whole(200, "application/json", &completion().to_string()),
+        Mood::Good | Mood::Waits | Mood::Pauses => whole(200, "application/json", &completion().to_string()),
     };
     let pause_at = if mood == Mood::Pauses { answer.match_indices("data: ").nth(2).map_or(0, |(at, _)| at) } else { 0 };
     let (start, rest) = answer.split_at(pause_at);
@@ -122,6 +137,11 @@ fn completion() -> Value {
     json!({"id": "u", "object": "chat.completion", "created": 1, "model": "fake-model",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": WORDS}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}})
+}
+
+fn embeddings() -> Value {
+    json!({"object": "list", "model": "fake-model", "usage": {"prompt_tokens": 100, "total_tokens": 100},
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.1, -1.0e-7, 0.333_333_333_333_333_3]}]})
 }
 
 fn chunks() -> Vec<String> {

@@ -46,6 +46,7 @@ pub fn figures(event: &Event) -> Vec<Figure> {
             figures.extend(fallback.then(|| count("bailiwick_fallbacks_total", label, 1)));
             figures
         }
+        Event::Repeated { kind } => vec![count("bailiwick_repeats_total", Some(("kind", kind)), 1)],
         Event::Refused { code } => vec![count("bailiwick_refusals_total", Some(("code", code.as_str())), 1)],
         Event::Rebuilt { room, .. } => vec![count("bailiwick_restarts_total", Some(("room", room)), 1)],
         Event::Quarantined => vec![count("bailiwick_quarantines_total", None, 1)],
@@ -69,7 +70,7 @@ impl Faults {
                 let restarts = self.by_tenant.get(&happened.tenant).map_or(0, |(restarts, _)| *restarts);
                 self.by_tenant.insert(happened.tenant, (restarts, "the restart budget is used up".to_owned()));
             }
-            Event::Answered { .. } | Event::Refused { .. } => {}
+            Event::Answered { .. } | Event::Repeated { .. } | Event::Refused { .. } => {}
         }
     }
 

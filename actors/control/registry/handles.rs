@@ -22,7 +22,7 @@ use bailiwick_tenant::retrieval::messages::{
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{
     Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadLineage, ReadPolicy,
-    ReadSpend, RoomView,
+    ReadSpend, RoomView, Wishes,
 };
 use bailiwick_tenant::turn::ReplyLine;
 use std::sync::Arc;
@@ -77,8 +77,8 @@ pub struct AskHandle {
 
 impl AskHandle {
     /// Sends a question in. The reply comes on the line; where the mailbox is full or dead, so does the refusal.
-    pub fn ask(&self, matter: Matter, idempotency_key: Option<String>, deadline_ms: Option<u64>, line: ReplyLine) {
-        let message = Admit { matter, principal: self.seal.principal.clone(), idempotency_key, deadline_ms, line };
+    pub fn ask(&self, matter: Matter, wishes: Wishes, deadline_ms: Option<u64>, line: ReplyLine) {
+        let message = Admit { matter, principal: self.seal.principal.clone(), wishes, deadline_ms, line };
         if let Err((message, undelivered)) = offer(&self.admit, message) {
             message.line.reject(undelivered.into());
         }

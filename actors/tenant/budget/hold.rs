@@ -52,6 +52,11 @@ impl Hold {
         Self { number, amount, candidates, prompt_tokens, home: Some(home) }
     }
 
+    /// A hold of nothing, for an answer that was paid for before: it names no candidate and has nowhere to return to.
+    pub(crate) fn of_nothing() -> Self {
+        Self { number: 0, amount: NanoUsd::ZERO, candidates: Vec::new(), prompt_tokens: 0, home: None }
+    }
+
     /// What is held.
     #[must_use]
     pub fn amount(&self) -> NanoUsd {

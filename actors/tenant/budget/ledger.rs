@@ -179,6 +179,8 @@ impl Ledger {
             | Entry::Refused { .. }
             | Entry::FeedbackGiven(_)
             | Entry::ChargeAttributed(_)
+            | Entry::ReplyKept(_)
+            | Entry::ReplyContinued { .. }
             | Entry::PolicyAdopted { .. } => {}
         }
     }

@@ -163,6 +163,8 @@ impl Tenant {
             admitted_unix_ms: 0,
             deadline_unix_ms: u64::MAX,
             idempotency_key: None,
+            cache_control: Default::default(),
+            remember_as: None,
             permit: None,
             sideways: Sideways::unheard(),
         };

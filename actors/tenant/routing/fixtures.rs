@@ -148,6 +148,8 @@ pub(super) fn funded(
         admitted_unix_ms: NOW,
         deadline_unix_ms: NOW + 60_000,
         idempotency_key: None,
+        cache_control: Default::default(),
+        remember_as: None,
         permit: None,
         sideways: Sideways::unheard(),
     };

@@ -183,6 +183,7 @@ async fn streamed(
     let forbidden = turn.case.policy.output_forbidden.clone();
     let relay = match turn.case.matter {
         Matter::Ask(_) => Relay::of_words(turn.sink(), &turn.stage.passages, forbidden),
+        _ if turn.case.is_told_again() => Relay::of_chunks(turn.sink(), forbidden).assembling(),
         _ => Relay::of_chunks(turn.sink(), forbidden),
     };
     let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
@@ -274,6 +275,12 @@ async fn land(
         Some(reported) => reported,
         None => reckon(turn, &said.content, &tally).await,
     };
+    let content = match (said.content, tally.assembly) {
+        (DraftContent::Completion(last_chunk), Some(assembly)) => {
+            DraftContent::Completion(assembly.completion(last_chunk))
+        }
+        (content, _) => content,
+    };
     Landing::Billed(Box::new(Draft {
         prompt_tokens: said.prompt_tokens.unwrap_or(turn.stage.hold.prompt_tokens),
         completion_tokens,
@@ -284,7 +291,7 @@ async fn land(
             fallback: candidate.fallback,
         },
         cut_short: said.cut_short || hung_up,
-        content: cleaned(said.content, turn.stage.passages.len()),
+        content: cleaned(content, turn.stage.passages.len()),
         rejection,
     }))
 }

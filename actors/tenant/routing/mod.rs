@@ -4,6 +4,7 @@
 //! Never: storage; a provider or model the hold does not name.
 //! Invariants: every call was held for; what was used is reported also when the asker hangs up.
 pub mod actor;
+mod assembly;
 pub mod clients;
 mod flight;
 pub mod markers;

@@ -1,5 +1,6 @@
 //! Between a provider's words and the asker: markers that resolve to nothing are taken out, forbidden words stop the
 //! stream, and everything is counted, so that a stream that ends badly is settled all the same.
+use super::assembly::Assembly;
 use super::markers::{self, MarkerFilter};
 use super::output::{self, WITHHELD_CHARS, Watch};
 use crate::question::{Citation, Frame, Passage};
@@ -29,6 +30,8 @@ pub(super) struct Tally {
     pub(super) shown: bool,
     /// How it ended.
     pub(super) end: End,
+    /// The completion told, where it is wanted whole as well.
+    pub(super) assembly: Option<Assembly>,
 }
 
 /// One stream's relay.
@@ -78,6 +81,12 @@ impl Relay {
         }
     }
 
+    /// Puts a passed-through stream together beside relaying it.
+    pub(super) fn assembling(mut self) -> Self {
+        self.tally.assembly = Some(Assembly::default());
+        self
+    }
+
     /// Relays until the provider ends, the asker is gone or the policy forbids.
     pub(super) async fn run(mut self, mut frames: mpsc::Receiver<Frame>) -> Tally {
         let sink = self.sink.clone();
@@ -125,6 +134,9 @@ impl Relay {
                 }
                 if forbidden {
                     return Err(Stop::Forbidden);
+                }
+                if let Some(assembly) = &mut self.tally.assembly {
+                    assembly.hear(&chunk);
                 }
                 let chars = self.tally.heard.get(from..).map_or(0, |words| words.chars().count());
                 self.withhold(Frame::Chunk(chunk), chars).await

@@ -4,10 +4,15 @@ use super::doors::Doors;
 use super::latency::Latencies;
 use super::messages::{Admit, AdoptPolicy, Close, Event, Happened};
 use super::opening::{Opened, on_derived, open};
+use super::places::Permit;
+use super::repeats::keyed::Keyed;
+use super::repeats::rules::Repeats;
+use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
 use super::rules::{Phase, Restarts, Verdict};
 use super::sideways::Sideways;
 use crate::budget::messages::{AdoptBudget, CloseBudget};
+use crate::cache::messages::AdoptCache;
 use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
@@ -80,6 +85,8 @@ pub struct Supervisor {
     admission: Admission,
     /// Members that are counted by name will be looked through.
     sweeping: bool,
+    /// Calls in flight under an `Idempotency-Key`.
+    pub(super) repeats: Repeats<Waiter>,
     /// Policies to be adopted, in the order they came.
     adopting: VecDeque<AdoptPolicy>,
     pub(super) whereabouts: Arc<Whereabouts>,
@@ -113,6 +120,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         mourned: 0,
         admission: Admission::new(&parts.policy),
         sweeping: false,
+        repeats: Repeats::default(),
         adopting: VecDeque::new(),
         whereabouts: Arc::default(),
         sideways,
@@ -212,17 +220,24 @@ impl Supervisor {
         }
     }
 
-    fn start_turn(&mut self, admit: Admit) {
-        let Admit { matter, principal, idempotency_key, deadline_ms, line } = admit;
+    fn start_turn(&mut self, mut admit: Admit, ctx: &mut Context<Self>) {
         let now_ns = self.now_ns();
-        let serveable = self.phase.admits().and_then(|()| is_serveable(&matter));
-        let permit = match serveable.and_then(|()| self.admission.admit(&matter, &principal, &line, now_ns)) {
-            Ok(permit) => permit,
-            Err(rejection) => {
+        let serveable = self.phase.admits().and_then(|()| is_serveable(&admit.matter));
+        let admitted =
+            serveable.and_then(|()| self.admission.admit(&admit.matter, &admit.principal, &admit.line, now_ns));
+        match (admitted, admit.wishes.idempotency_key.take()) {
+            (Ok(permit), Some(key)) => self.admit_keyed(key, admit, permit, ctx),
+            (Ok(permit), None) => self.set_out(admit, permit, None),
+            (Err(rejection), _) => {
                 self.sideways.tell(Event::Refused { code: rejection.code });
-                return line.reject(rejection);
+                admit.line.reject(rejection);
             }
-        };
+        }
+    }
+
+    /// Sends an admitted turn on its way. The phase may have changed since it was admitted, but not the rooms' being there.
+    pub(super) fn set_out(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>) {
+        let Admit { matter, principal, wishes, deadline_ms, line } = admit;
         let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
@@ -235,13 +250,15 @@ impl Supervisor {
             admitted_unix_ms: now,
             deadline_unix_ms: now.saturating_add(deadline_ms),
             idempotency_key,
+            cache_control: wishes.cache_control,
+            remember_as: None,
             permit: Some(permit),
             sideways: self.sideways.clone(),
         };
         let turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
         if passes_through {
             let empty: Arc<[crate::question::Passage]> = Arc::from([]);
-            if let Err((turn, undelivered)) = offer(&rooms.budget.clone().recipient(), turn.ground(empty)) {
+            if let Err((turn, undelivered)) = offer(&rooms.cache.clone().recipient(), turn.ground(empty)) {
                 turn.refuse(undelivered.into());
             }
         } else if let Err((turn, undelivered)) = offer(&rooms.retrieval.clone().recipient(), turn) {
@@ -302,6 +319,7 @@ impl Supervisor {
         let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else {
             return reply.answer(Err(Rejection::lost()));
         };
+        post_certain(&rooms.cache, AdoptCache(Arc::clone(&policy)));
         post_certain(&rooms.budget, AdoptBudget(Arc::clone(&policy)));
         post_certain(&rooms.retrieval, AdoptRules(Arc::clone(&policy)));
         let now_ns = self.now_ns();
@@ -356,7 +374,7 @@ impl Handler<Admit> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) {
-        self.start_turn(admit);
+        self.start_turn(admit, ctx);
         self.sweep_later(ctx);
     }
 }

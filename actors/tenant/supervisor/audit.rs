@@ -100,7 +100,8 @@ impl Handler<ReadFigures> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, read: ReadFigures, _: &mut Self::Context) {
-        let (Some(opened), Some(Rooms { retrieval, budget, routing: _ })) = (&self.opened, &self.rooms) else {
+        let (Some(opened), Some(Rooms { retrieval, cache: _, budget, routing: _ })) = (&self.opened, &self.rooms)
+        else {
             return read.reply.answer(Err(Rejection::lost()));
         };
         let (budget_slot, budget_awaited) = ReplySlot::pair();

@@ -2,10 +2,14 @@
 use super::actor::{RebuildRooms, Supervisor};
 use super::exit::{self, Charge};
 use super::messages::Event;
+use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
 use crate::budget::accounts::Sum;
 use crate::budget::messages::BookLate;
-use crate::turn::{Answered, Grounded, Turn};
+use crate::cache::messages::Remember;
+use crate::cache::rules::{Key, is_fit};
+use crate::entry::Entry;
+use crate::turn::{Answered, Case, Draft, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
@@ -24,6 +28,26 @@ fn charge_of(turn: &Turn<Answered>) -> Charge {
     Charge { amount, held: hold.amount() }
 }
 
+impl Supervisor {
+    /// What the cache is told once the answer is durable, and where it is.
+    fn remember(&self, key: Option<Key>, draft: &Draft) -> Option<(Recipient<Remember>, Remember)> {
+        let (key, rooms) = key.filter(|_| is_fit(draft)).zip(self.rooms.as_ref())?;
+        Some((rooms.cache.clone().recipient(), Remember { key, draft: draft.clone() }))
+    }
+}
+
+/// The entries of an answer, and behind them those that keep it for its `Idempotency-Key`, where it came under one.
+fn with_kept(case: &mut Case, ending: Ending<'_>, mut answer: Vec<Entry>) -> Vec<Entry> {
+    let Some(keyed) = &mut case.idempotency_key else { return answer };
+    let query_id = case.query_id.to_string();
+    if let Some(rejection) = keeping::told_instead(&query_id, ending) {
+        keyed.note(|| Err(rejection));
+    }
+    let kept = keeping::entries(keyed, &query_id, ending, answer.len());
+    answer.extend(kept);
+    answer
+}
+
 impl Handler<Turn<Answered>> for Supervisor {
     type Result = ();
 
@@ -32,7 +56,8 @@ impl Handler<Turn<Answered>> for Supervisor {
         let now = self.parts.clock.now_unix_ms();
         let charge = charge_of(&turn);
         let draft = turn.take_draft();
-        let tokens = (draft.prompt_tokens, draft.completion_tokens);
+        let remember = self.remember(turn.case.remember_as, &draft);
+        let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let event = Event::Answered {
             kind: kind_of(&turn.case.matter),
@@ -42,7 +67,9 @@ impl Handler<Turn<Answered>> for Supervisor {
             fallback: clearance.record.model.fallback,
             tokens,
         };
-        let append = opened.belongings.journal.append(&exit::entries(clearance.record, clearance.attribution));
+        let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
+        let entries = with_kept(&mut turn.case, ending, exit::entries(clearance.record, clearance.attribution));
+        let append = opened.belongings.journal.append(&entries);
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;
@@ -75,6 +102,9 @@ impl Handler<Turn<Answered>> for Supervisor {
             }
             match verdict {
                 Ok(mut reply) => {
+                    if let Some((cache, remember)) = remember {
+                        let _forgotten = bailiwick_kernel::mail::offer(&cache, remember); // derived: busy is no harm
+                    }
                     exit::stamp(&mut reply, appended.first.0, &appended.first_hash);
                     turn.settle_and_clear(used, reply).reply();
                 }

@@ -68,15 +68,28 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
     let verdict = if let Some(rejection) = rejection {
         Err(rejection)
     } else if is_forbidden {
-        Err(Rejection::new(
-            Code::PolicyDenied,
-            "the answer contains what this tenant's output policy forbids and was withheld",
-        ))
+        Err(withheld())
     } else {
         Ok(reply(case, words, body, model, usage))
     };
     let attribution = attribution(case, &record);
     Clearance { record, attribution, verdict }
+}
+
+/// The refusal of an answer the output policy forbids.
+#[must_use]
+pub fn withheld() -> Rejection {
+    Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld")
+}
+
+/// The words of a reply, for the output policy.
+#[must_use]
+pub fn words_of(reply: &Reply) -> String {
+    match reply {
+        Reply::Answer(answer) => answer.answer.clone(),
+        Reply::Completion(completion) => completion_text(&completion.body),
+        Reply::Hits(_) => String::new(),
+    }
 }
 
 fn ground(
@@ -163,7 +176,7 @@ fn record(
         user_id: case.principal.user_id.clone(),
         admitted_unix_ms: case.admitted_unix_ms,
         cleared_unix_ms: now_unix_ms,
-        idempotency_key: case.idempotency_key.clone(),
+        idempotency_key: case.idempotency_key.as_ref().map(|keyed| keyed.key.clone()),
         cut_short,
     }
 }
@@ -235,14 +248,7 @@ fn completion_text(body: &serde_json::Value) -> String {
 /// append. The first carries the charge; what it belongs to stands right behind it.
 #[must_use]
 pub fn entries(mut record: AnswerRecorded, attribution: Option<ChargeAttributed>) -> Vec<Entry> {
-    let mut rest = std::mem::take(&mut record.answer);
-    let mut parts = Vec::new();
-    while rest.len() > ANSWER_PART_BYTES_MAX {
-        let cut = (0..=ANSWER_PART_BYTES_MAX).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(0);
-        let tail = rest.split_off(cut);
-        parts.push(std::mem::replace(&mut rest, tail));
-    }
-    parts.push(rest);
+    let parts = parts(std::mem::take(&mut record.answer), ANSWER_PART_BYTES_MAX);
     let mut cited = std::mem::take(&mut record.cited).into_iter().peekable();
     record.cited = portion(&mut cited, CITED_BYTES_MAX);
     let mut parts = parts.into_iter();
@@ -261,6 +267,19 @@ pub fn entries(mut record: AnswerRecorded, attribution: Option<ChargeAttributed>
     }
     entries.insert(0, Entry::AnswerRecorded(Box::new(record)));
     entries
+}
+
+/// Cuts a text, between characters, into parts of at most so many bytes; one part where it is short or empty.
+#[must_use]
+pub fn parts(text: String, bytes_max: usize) -> Vec<String> {
+    let mut rest = text;
+    let mut parts = Vec::new();
+    while rest.len() > bytes_max {
+        let tail = rest.split_off(rest.floor_char_boundary(bytes_max));
+        parts.push(std::mem::replace(&mut rest, tail));
+    }
+    parts.push(rest);
+    parts
 }
 
 /// Chunks up to a number of bytes, and always one where there is one.

@@ -3,6 +3,7 @@
 use super::actor::{Supervisor, SupervisorParts, launch};
 use super::doors::Doors;
 use super::messages::*;
+use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
 use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::entry::Entry;
@@ -32,7 +33,10 @@ use tokio::sync::{Semaphore, watch};
 /// 9 October 2025, in the middle of a day and of a month.
 pub(crate) const NOW: u64 = 1_760_000_000_000;
 /// What one metered answer costs: 100 prompt tokens at 3 and 10 answer tokens at 5 nano-dollars.
-pub(super) const UNIT_NANO_USD: u64 = 350;
+pub(crate) const UNIT_NANO_USD: u64 = 350;
+
+/// Words the metered provider panics at, once its gate is open.
+pub(crate) const FALLS_OVER: &str = "fall over";
 
 /// The files of a sample tenant.
 pub(crate) fn texts(name: &str) -> FileTexts {
@@ -56,12 +60,18 @@ pub(crate) fn edit(texts: &mut FileTexts, file: &str, from: &str, to: &str) {
 }
 
 /// The metered provider answers first; the embedded one stands behind it.
-pub(super) fn metered(texts: &mut FileTexts) {
+pub(crate) fn metered(texts: &mut FileTexts) {
     edit(texts, "router.yaml", "provider: extractive\n    model: sentences", "provider: meter\n    model: metered");
 }
 
+/// The tenant remembers answers for a minute.
+pub(crate) fn caching(texts: &mut FileTexts) {
+    metered(texts);
+    texts.get_mut("router.yaml").unwrap().push_str("\ncache:\n  exact:\n    ttl_s: 60\n    max_bytes: 1048576\n");
+}
+
 /// A provider that costs money, counts its calls, and answers when its gate is open.
-pub(super) struct Meter {
+pub(crate) struct Meter {
     calls: watch::Sender<u64>,
     gate: Arc<Semaphore>,
 }
@@ -72,16 +82,16 @@ impl Meter {
     }
 
     /// Lets so many answers out.
-    pub(super) fn release(&self, answers: usize) {
+    pub(crate) fn release(&self, answers: usize) {
         self.gate.add_permits(answers);
     }
 
-    pub(super) fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         *self.calls.borrow()
     }
 
     /// Waits until the provider has been called so often.
-    pub(super) async fn called(&self, times: u64) {
+    pub(crate) async fn called(&self, times: u64) {
         self.calls.subscribe().wait_for(|calls| *calls >= times).await.unwrap();
     }
 
@@ -110,6 +120,13 @@ impl Provider for Meter {
     }
 
     fn chat(&self, call: PassedCall) -> ProviderFuture<Said> {
+        if call.body["messages"][0]["content"] == FALLS_OVER {
+            let said = self.say(DraftContent::Abstained { reason: String::new() });
+            return Box::pin(async move {
+                said.await?;
+                panic!("{PROVOKED}");
+            });
+        }
         let words = serde_json::json!({"choices": [{"message": {"content": call.body["messages"][0]["content"]}}]});
         self.say(DraftContent::Completion(words))
     }
@@ -138,10 +155,10 @@ impl Handler<Happened> for Ear {
 }
 
 /// One data folder with everything tenants share.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     _folder: tempfile::TempDir,
     vault: Vault,
-    pub(super) meter: Arc<Meter>,
+    pub(crate) meter: Arc<Meter>,
     clients: Arc<Clients>,
     catalog: Arc<Catalog>,
     pools: Pools,
@@ -150,10 +167,10 @@ pub(super) struct Stage {
 }
 
 /// One tenant as the registry holds it.
-pub(super) struct Tenant {
-    pub(super) address: Addr<Supervisor>,
-    pub(super) doors: Doors,
-    pub(super) clock: Arc<ManualClock>,
+pub(crate) struct Tenant {
+    pub(crate) address: Addr<Supervisor>,
+    pub(crate) doors: Doors,
+    pub(crate) clock: Arc<ManualClock>,
     belongings: Belongings,
 }
 
@@ -163,7 +180,7 @@ pub(super) fn cipher(number: u128) -> Cipher {
 }
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         hush_provoked_panics();
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::open(folder.path()).unwrap();
@@ -202,7 +219,7 @@ impl Stage {
     }
 
     /// Starts a tenant, anew where it ran before.
-    pub(super) fn start(&self, number: u128, policy: &Arc<PolicySnapshot>) -> Tenant {
+    pub(crate) fn start(&self, number: u128, policy: &Arc<PolicySnapshot>) -> Tenant {
         let clock = ManualClock::at(NOW);
         let belongings = self.vault.belongings(cipher(number)).unwrap();
         let address = launch(SupervisorParts {
@@ -221,33 +238,53 @@ impl Stage {
         Tenant { doors: Doors::of(&address), address, clock, belongings }
     }
 
-    pub(super) fn heard(&self, event: impl Fn(&Event) -> bool) -> usize {
+    pub(crate) fn heard(&self, event: impl Fn(&Event) -> bool) -> usize {
         self.heard.0.borrow().iter().filter(|heard| event(heard)).count()
     }
 
     /// Waits until so many of these events were heard.
-    pub(super) async fn has_heard(&self, what: &str, times: usize, event: impl Fn(&Event) -> bool) {
+    pub(crate) async fn has_heard(&self, what: &str, times: usize, event: impl Fn(&Event) -> bool) {
         let mut heard = self.heard.0.subscribe();
         let waiting = heard.wait_for(|heard| heard.iter().filter(|heard| event(heard)).count() >= times);
         drop(in_time(what, waiting).await.unwrap());
     }
 }
 
-pub(super) fn principal() -> Principal {
+/// Belongings of a tenant on a vault of its own.
+pub(crate) fn belongings_of(number: u128) -> (tempfile::TempDir, Belongings) {
+    let folder = tempfile::tempdir().unwrap();
+    let belongings = Vault::open(folder.path()).unwrap().belongings(cipher(number)).unwrap();
+    (folder, belongings)
+}
+
+/// An address nobody listens at, for what is tried without rooms.
+pub(crate) fn nobody() -> Recipient<CallEnded> {
+    struct Nobody;
+    impl Actor for Nobody {
+        type Context = Context<Self>;
+    }
+    impl Handler<CallEnded> for Nobody {
+        type Result = ();
+        fn handle(&mut self, _: CallEnded, _: &mut Self::Context) {}
+    }
+    Nobody.start().recipient()
+}
+
+pub(crate) fn principal() -> Principal {
     Principal { key_id: "key".into(), user_id: None, role: None }
 }
 
-pub(super) fn question(text: &str) -> Matter {
+pub(crate) fn question(text: &str) -> Matter {
     Matter::Ask(Question { text: text.into(), ..Question::default() })
 }
 
 /// A completion of the metered model.
-pub(super) fn chat(words: &str) -> Matter {
+pub(crate) fn chat(words: &str) -> Matter {
     let body = serde_json::json!({"model": "metered", "messages": [{"role": "user", "content": words}]});
     Matter::Chat(Box::new(Chat { model: "metered".into(), body, max_tokens: Some(50) }))
 }
 
-pub(super) fn document(id: &str, text: &str) -> NewDocument {
+pub(crate) fn document(id: &str, text: &str) -> NewDocument {
     NewDocument {
         id: Some(id.into()),
         title: Some(format!("Title of {id}")),
@@ -263,23 +300,48 @@ pub(super) fn document(id: &str, text: &str) -> NewDocument {
 
 impl Tenant {
     /// Knocks; the message stands in the mailbox when this returns.
-    pub(super) fn knock(&self, matter: Matter) -> Awaiting {
-        let (line, awaiting) = ReplyLine::whole();
-        let admit = Admit { matter, principal: principal(), idempotency_key: None, deadline_ms: None, line };
+    pub(crate) fn knock(&self, matter: Matter) -> Awaiting {
+        self.knock_as(principal(), None, matter, ReplyLine::whole())
+    }
+
+    /// As [`Tenant::knock`], under an `Idempotency-Key`.
+    pub(crate) fn knock_again(&self, key: &str, matter: Matter) -> Awaiting {
+        self.knock_as(principal(), Some(key), matter, ReplyLine::whole())
+    }
+
+    pub(crate) fn knock_as(
+        &self,
+        principal: Principal,
+        key: Option<&str>,
+        matter: Matter,
+        (line, awaiting): (ReplyLine, Awaiting),
+    ) -> Awaiting {
+        let wishes = Wishes { idempotency_key: key.map(str::to_owned), ..Wishes::default() };
+        self.knock_with(principal, wishes, matter, (line, awaiting))
+    }
+
+    pub(crate) fn knock_with(
+        &self,
+        principal: Principal,
+        wishes: Wishes,
+        matter: Matter,
+        (line, awaiting): (ReplyLine, Awaiting),
+    ) -> Awaiting {
+        let admit = Admit { matter, principal, wishes, deadline_ms: None, line };
         if let Err((admit, undelivered)) = offer(&self.doors.admit, admit) {
             admit.line.reject(undelivered.into());
         }
         awaiting
     }
 
-    pub(super) async fn ask(&self, text: &str) -> Outcome<Answer> {
+    pub(crate) async fn ask(&self, text: &str) -> Outcome<Answer> {
         match self.knock(question(text)).reply().await? {
             Reply::Answer(answer) => Ok(*answer),
             other => panic!("not an answer: {other:?}"),
         }
     }
 
-    pub(super) async fn told<M, T>(&self, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
+    pub(crate) async fn told<M, T>(&self, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
     where
         M: Message<Result = ()> + Send + 'static,
         Supervisor: Handler<M>,
@@ -289,12 +351,12 @@ impl Tenant {
         awaited.outcome().await
     }
 
-    pub(super) async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
+    pub(crate) async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
         self.told(|reply| IngestDocuments { documents, principal: principal(), reply }).await
     }
 
     /// Takes documents in and waits until the last one can be found.
-    pub(super) async fn with_documents(self, documents: Vec<NewDocument>) -> Self {
+    pub(crate) async fn with_documents(self, documents: Vec<NewDocument>) -> Self {
         let count = u64::try_from(documents.len()).unwrap();
         self.ingest(documents).await.unwrap();
         eventually("the documents are found", async || {
@@ -306,29 +368,34 @@ impl Tenant {
         self
     }
 
-    pub(super) async fn figures(&self) -> Outcome<Figures> {
+    pub(crate) async fn figures(&self) -> Outcome<Figures> {
         self.told(|reply| ReadFigures { reply }).await
     }
 
-    pub(super) async fn view(&self) -> RoomView {
+    pub(crate) async fn view(&self) -> RoomView {
         self.told(|reply| Inspect { reply }).await.unwrap().swap_remove(0)
     }
 
-    pub(super) async fn adopt(&self, policy: &Arc<PolicySnapshot>) -> Outcome<String> {
+    pub(crate) async fn adopt(&self, policy: &Arc<PolicySnapshot>) -> Outcome<String> {
         self.told(|reply| AdoptPolicy { policy: Arc::clone(policy), reply }).await
     }
 
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         self.told(|reply| Close { reply }).await.unwrap();
     }
 
     /// Makes a room panic; false where no room stands at the moment.
-    pub(super) async fn provoke(&self, room: &'static str) -> bool {
+    pub(crate) async fn provoke(&self, room: &'static str) -> bool {
         self.address.send(Provoke(room)).await.unwrap()
     }
 
+    /// Takes the journal from under the tenant: what it appends from now on is stale, until its rooms are rebuilt.
+    pub(crate) fn usurp(&self) {
+        self.belongings.reacquire().unwrap();
+    }
+
     /// Every entry of the journal so far.
-    pub(super) fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
         self.belongings.journal.replay(Position(0), |_, _, entry: Entry| entries.push(entry)).unwrap();
         entries
@@ -351,15 +418,16 @@ fn hush_provoked_panics() {
 /// Makes a room of the present incarnation panic.
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
-pub(super) struct Provoke(pub(super) &'static str);
+pub(crate) struct Provoke(pub(super) &'static str);
 
 impl Handler<Provoke> for Supervisor {
     type Result = bool;
 
     fn handle(&mut self, Provoke(room): Provoke, _: &mut Self::Context) -> bool {
-        let Some(Rooms { retrieval, budget, routing }) = &self.rooms else { return false };
+        let Some(Rooms { retrieval, cache, budget, routing }) = &self.rooms else { return false };
         match room {
             "retrieval" => post_certain(retrieval, PanicRoom),
+            "cache" => post_certain(cache, PanicRoom),
             "budget" => post_certain(budget, PanicRoom),
             _ => post_certain(routing, PanicRoom),
         }
@@ -368,7 +436,7 @@ impl Handler<Provoke> for Supervisor {
 }
 
 /// Waits until something holds that other threads bring about.
-pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
             tokio::task::yield_now().await;
@@ -378,7 +446,7 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 }
 
 /// Waits for what must come, and gives up with its name long after it should have.
-pub(super) async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
     waited.unwrap_or_else(|_elapsed| panic!("waited in vain until {what}"))
 }

@@ -24,6 +24,8 @@ pub struct Fold {
     /// What each account spent, by quarter of an hour. Saved beside, a value for each account.
     #[serde(skip)]
     pub accounts: Accounts,
+    /// Replies kept for their `Idempotency-Key` so far.
+    pub kept: u64,
 }
 
 impl Default for Fold {
@@ -33,6 +35,7 @@ impl Default for Fold {
             ledger: Ledger::default(),
             counts: Counts::default(),
             policy: None,
+            kept: 0,
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -49,6 +52,9 @@ impl Fold {
         count(&mut self.counts, entry);
         if let Entry::PolicyAdopted { version, digest, .. } = entry {
             self.policy = Some((version.clone(), digest.clone()));
+        }
+        if let Entry::ReplyKept(_) = entry {
+            self.kept = self.kept.saturating_add(1);
         }
     }
 }

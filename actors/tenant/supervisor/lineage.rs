@@ -1,14 +1,22 @@
 //! Where answers stand in the journal: a derived shelf, advanced only by replaying the journal itself, so that it
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
+use super::exit;
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
+use super::repeats::index::{Index, Place};
+use super::repeats::keeping;
+use super::repeats::name::Name;
 use crate::budget::accounts::{Account, Accounts, History};
+use crate::digest::MatterDigest;
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
+use crate::question::Reply;
 use crate::spend::rows::{Spend, SpendDay};
+use crate::turn::Given;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
-use bailiwick_kernel::limits::{ACCOUNTS_MAX, COST_DAYS_MAX};
+use bailiwick_kernel::limits::{ACCOUNTS_MAX, COST_DAYS_MAX, REPEATS_KEPT_MAX};
+use bailiwick_kernel::outcome::Outcome;
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
 use serde::Serialize;
 use std::sync::Arc;
@@ -26,6 +34,22 @@ pub(super) enum DerivedError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Shelf(#[from] ShelfError),
+    #[error("reading a kept reply: the records at position {} are not those of one; restore the journal from a backup", .0.0)]
+    NotKept(Position),
+}
+
+/// What the journal keeps under the name of a call.
+#[derive(Debug)]
+pub(super) enum Search {
+    /// Nothing: the call runs.
+    Nothing,
+    /// What a call for this matter ended with.
+    Kept(MatterDigest, Outcome<Given>),
+    /// Nothing, and nothing more can be kept for a while.
+    Full {
+        /// Until the oldest kept reply is forgotten.
+        for_ms: u64,
+    },
 }
 
 /// A value of the derived shelf, written as what it holds.
@@ -55,6 +79,7 @@ fn saved(shelf: &Shelf) -> Result<Option<Fold>, ShelfError> {
 pub(super) struct Derived {
     journal: Journal,
     shelf: Shelf,
+    kept: Index,
     fold: Fold,
 }
 
@@ -70,7 +95,9 @@ impl Derived {
                 Fold::default()
             }
         };
-        let mut derived = Self { journal: belongings.journal.clone(), shelf, fold };
+        // on the same tree: each one costs memory for every tenant that is awake
+        let kept = Index::new(shelf.clone(), REPEATS_KEPT_MAX);
+        let mut derived = Self { journal: belongings.journal.clone(), shelf, kept, fold };
         derived.catch_up()?;
         Ok(derived)
     }
@@ -78,16 +105,26 @@ impl Derived {
     /// Folds the journal's tail in and saves the result.
     pub(super) fn catch_up(&mut self) -> Result<&Fold, DerivedError> {
         let before = self.fold.next;
-        let mut puts = Vec::new();
+        let (mut puts, mut kept, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         // a copy, so that a failure on the way leaves nothing folded whose places were not written
         let mut fold = self.fold.clone();
         self.journal.replay(before, |position, _hash, entry: Entry| {
+            match &entry {
+                Entry::ReplyKept(reply) => {
+                    let place = Place { number: fold.kept, position, at_unix_ms: reply.at_unix_ms };
+                    kept.push((Name::of(&reply.key_id, &reply.idempotency_key), place));
+                }
+                Entry::DocumentRemoved { id, .. } => removed.push((id.clone(), position)),
+                _ => {}
+            }
             fold.apply(position, &entry);
             if let Some(query) = query_of(&entry) {
                 puts.push((key_of(query, Some(position)), Put::Stand(())));
             }
         })?;
         if fold.next != before {
+            kept.into_iter().try_for_each(|(name, place)| self.kept.keep(name, place))?;
+            removed.iter().try_for_each(|(id, position)| self.kept.removed(id, *position))?;
             let (was, is) = (self.fold.spend.days(), fold.spend.days());
             let is_changed =
                 |day: &u64, rows: &Arc<SpendDay>| !was.get(day).is_some_and(|before| Arc::ptr_eq(before, rows));
@@ -104,6 +141,40 @@ impl Derived {
             self.fold = fold;
         }
         Ok(&self.fold)
+    }
+
+    /// What is kept under the name of a call. `ahead` calls in flight, this one included, may be kept before it.
+    pub(super) fn kept(&mut self, name: &Name, ahead: u64, now_unix_ms: u64) -> Result<Search, DerivedError> {
+        let next = self.catch_up()?.kept.saturating_add(ahead.saturating_sub(1));
+        let Some(place) = self.kept.find(name, now_unix_ms)? else {
+            let full = self.kept.full_for_ms(next, now_unix_ms)?;
+            return Ok(full.map_or(Search::Nothing, |for_ms| Search::Full { for_ms }));
+        };
+        let not_kept = || DerivedError::NotKept(place.position);
+        let Some((_, Entry::ReplyKept(first))) = self.journal.entry::<Entry>(place.position)? else {
+            return Err(not_kept());
+        };
+        let answer = Position(place.position.0.saturating_sub(u64::from(first.answer_records)));
+        let further = usize::try_from(first.parts).unwrap_or(usize::MAX).saturating_sub(1);
+        let continued = if further == 0 { Vec::new() } else { self.journal.portion(place.position.next(), further)? };
+        let kept = keeping::read(*first, continued.into_iter().map(|(_, _, entry)| entry)).ok_or_else(not_kept)?;
+        let outcome = match kept.outcome {
+            Ok(reply) => self.given_at(answer, reply)?,
+            Err(rejection) => Err(rejection),
+        };
+        Ok(Search::Kept(kept.matter, outcome))
+    }
+
+    /// A kept reply with its receipt, unless it quotes what is gone.
+    fn given_at(&self, answer: Position, mut reply: Reply) -> Result<Outcome<Given>, DerivedError> {
+        for document_id in keeping::quoted(&reply) {
+            if self.kept.is_removed_since(document_id, answer)? {
+                return Ok(Err(keeping::quotes_removed()));
+            }
+        }
+        let (head, _) = self.journal.entry::<Entry>(answer)?.ok_or(DerivedError::NotKept(answer))?;
+        exit::stamp(&mut reply, answer.0, &head);
+        Ok(Ok(Given::of_record(reply)))
     }
 
     /// Everything the journal holds about one question.

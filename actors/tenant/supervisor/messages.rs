@@ -2,7 +2,7 @@
 use crate::budget::breaker::BreakerState;
 use crate::budget::ledger::Books;
 use crate::entry::{AnswerRecorded, FeedbackGiven};
-use crate::question::Matter;
+use crate::question::{CacheControl, Matter};
 use crate::retrieval::messages::CorpusFigures;
 use crate::spend::view::{SpendQuery, SpendView};
 use crate::turn::ReplyLine;
@@ -23,12 +23,21 @@ pub struct Admit {
     pub matter: Matter,
     /// Who asks.
     pub principal: Principal,
-    /// `Idempotency-Key`, where one was sent.
-    pub idempotency_key: Option<String>,
+    /// How it is asked.
+    pub wishes: Wishes,
     /// Milliseconds until the asker stops waiting; the house's default where absent.
     pub deadline_ms: Option<u64>,
     /// Where the reply goes.
     pub line: ReplyLine,
+}
+
+/// What an asker wants beside the answer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wishes {
+    /// `Idempotency-Key`, where one was sent.
+    pub idempotency_key: Option<String>,
+    /// What the answer cache may do.
+    pub cache_control: CacheControl,
 }
 
 /// Right `Feedback`: a judgement of an answer.
@@ -329,6 +338,11 @@ pub enum Event {
         fallback: bool,
         /// Tokens of prompt and answer.
         tokens: (u64, u64),
+    },
+    /// A call was told what the first one under its `Idempotency-Key` was told; nothing was charged.
+    Repeated {
+        /// `ask`, `chat` or `embed`.
+        kind: &'static str,
     },
     /// A turn was refused or failed.
     Refused {

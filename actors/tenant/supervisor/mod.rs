@@ -25,6 +25,7 @@ mod panic_tests;
 pub mod places;
 #[cfg(test)]
 mod places_tests;
+pub mod repeats;
 mod rooms;
 pub mod rules;
 #[cfg(test)]

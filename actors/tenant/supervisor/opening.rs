@@ -7,7 +7,8 @@ use bailiwick_kernel::journal::JournalError;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// A tenant ready for its rooms.
 #[derive(Clone, Debug)]
@@ -17,16 +18,15 @@ pub(super) struct Opened {
     pub(super) derived: Arc<Mutex<Derived>>,
 }
 
-/// Runs one job on derived state off the arbiter.
+/// Runs one job on derived state off the arbiter. Jobs of one tenant wait for each other here, not on the threads they
+/// share with every other tenant.
 pub(super) async fn on_derived<T: Send + 'static>(
     derived: Arc<Mutex<Derived>>,
     job: impl FnOnce(&mut Derived) -> Result<T, DerivedError> + Send + 'static,
 ) -> Result<T, String> {
-    let done = tokio::task::spawn_blocking(move || {
-        // a panic inside a job leaves a fold that is at worst behind, and the journal makes it current
-        let mut derived = derived.lock().unwrap_or_else(PoisonError::into_inner);
-        job(&mut derived).map_err(|error| error.to_string())
-    });
+    let mut derived = derived.lock_owned().await;
+    // a panic inside a job leaves a fold that is at worst behind, and the journal makes it current
+    let done = tokio::task::spawn_blocking(move || job(&mut derived).map_err(|error| error.to_string()));
     done.await.map_err(|_panicked| "reading derived state panicked".to_owned())?
 }
 

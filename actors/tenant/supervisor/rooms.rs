@@ -3,6 +3,8 @@
 use super::actor::{Supervisor, SupervisorParts};
 use super::opening::Opened;
 use crate::budget::{BudgetParts, BudgetRoom};
+use crate::cache::CacheRoom;
+use crate::cache::messages::CacheParts;
 use crate::retrieval::{RetrievalParts, RetrievalRoom};
 use crate::routing::RoutingRoom;
 use crate::routing::messages::RoutingParts;
@@ -13,12 +15,13 @@ use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
 
 /// The names on the door plates, as the live tree shows them.
-pub(super) const KINDS: [&str; 3] = ["retrieval", "budget", "routing"];
+pub(super) const KINDS: [&str; 4] = ["retrieval", "cache", "budget", "routing"];
 
 /// The rooms of one incarnation.
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) retrieval: Addr<RetrievalRoom>,
+    pub(super) cache: Addr<CacheRoom>,
     pub(super) budget: Addr<BudgetRoom>,
     pub(super) routing: Addr<RoutingRoom>,
 }
@@ -49,24 +52,32 @@ impl Rooms {
             next: routing.clone().recipient(),
             obituary: obituary("budget"),
         });
+        let cache = CacheRoom::start(CacheParts {
+            policy: Arc::clone(policy),
+            clock: Arc::clone(&parts.clock),
+            next: budget.clone().recipient(),
+            exit: supervisor.clone().recipient(),
+            obituary: obituary("cache"),
+        });
         let retrieval = RetrievalRoom::start(RetrievalParts {
             belongings: opened.belongings.clone(),
             policy: Arc::clone(policy),
             clock: Arc::clone(&parts.clock),
             sandbox: parts.sandbox.clone(),
             pools: parts.pools.clone(),
-            next: budget.clone().recipient(),
+            next: cache.clone().recipient(),
             search_exit: supervisor.clone().recipient(),
             obituary: obituary("retrieval"),
         });
-        Self { retrieval, budget, routing }
+        Self { retrieval, cache, budget, routing }
     }
 
     /// Tells every room to stop; each posts its obituary when it is gone.
     pub(super) fn stop(&self, tenant: TenantKey) {
-        let Self { retrieval, budget, routing } = self;
+        let Self { retrieval, cache, budget, routing } = self;
         tracing::debug!(%tenant, "stopping the rooms");
         bailiwick_kernel::mail::post_certain(retrieval, StopRoom);
+        bailiwick_kernel::mail::post_certain(cache, StopRoom);
         bailiwick_kernel::mail::post_certain(budget, StopRoom);
         bailiwick_kernel::mail::post_certain(routing, StopRoom);
     }
@@ -87,14 +98,14 @@ macro_rules! stoppable {
         }
     )*};
 }
-stoppable!(RetrievalRoom, BudgetRoom, RoutingRoom);
+stoppable!(RetrievalRoom, CacheRoom, BudgetRoom, RoutingRoom);
 
 #[cfg(test)]
 pub(crate) use panics::{PROVOKED, PanicRoom};
 
 #[cfg(test)]
 mod panics {
-    use super::{BudgetRoom, RetrievalRoom, RoutingRoom};
+    use super::{BudgetRoom, CacheRoom, RetrievalRoom, RoutingRoom};
     use actix::prelude::*;
 
     /// What the panic says.
@@ -115,5 +126,5 @@ mod panics {
             }
         )*};
     }
-    panicking!(RetrievalRoom, BudgetRoom, RoutingRoom);
+    panicking!(RetrievalRoom, CacheRoom, BudgetRoom, RoutingRoom);
 }

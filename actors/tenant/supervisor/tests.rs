@@ -70,6 +70,8 @@ fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
         admitted_unix_ms: NOW,
         deadline_unix_ms: NOW + 1_000,
         idempotency_key: None,
+        cache_control: Default::default(),
+        remember_as: None,
         permit: None,
         sideways: Sideways::unheard(),
     }

@@ -1,10 +1,11 @@
 use super::{answer, citation};
 use crate::gateway::openai_shape::{
-    GROUNDED_MODEL, Head, Style, annotations, completion, embeddings_asked, model_list, read,
+    GROUNDED_MODEL, Style, annotations, completion, embeddings_asked, model_list, read,
 };
+use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::schema::{GovernanceRules, RouterFile};
-use bailiwick_tenant::question::Matter;
+use bailiwick_tenant::question::{Answer, Matter};
 use serde_json::{Map, Value, json};
 
 fn object(value: Value) -> Map<String, Value> {
@@ -122,12 +123,13 @@ fn citations_stand_where_their_markers_stand_counted_in_characters() {
 
 #[test]
 fn a_grounded_answer_reads_as_a_completion() {
-    let head = Head { created_s: 12, include_usage: false };
-    let body = completion(&answer("Thirty days [1].", vec![citation("[1]")]), &head);
+    let asked = QueryId::fresh(12_345, [7; 10]).to_string();
+    let body = completion(&Answer { query_id: asked.clone(), ..answer("Thirty days [1].", vec![citation("[1]")]) });
     assert_eq!(body["object"], "chat.completion");
     assert_eq!(
         (&body["id"], &body["created"], &body["model"]),
-        (&json!("chatcmpl-q1"), &json!(12), &json!("bailiwick"))
+        (&json!(format!("chatcmpl-{asked}")), &json!(12), &json!("bailiwick")),
+        "created when the question was asked, however often it is told"
     );
     let choice = &body["choices"][0];
     assert_eq!((&choice["finish_reason"], &choice["message"]["role"]), (&json!("stop"), &json!("assistant")));

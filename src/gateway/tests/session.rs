@@ -2,15 +2,20 @@ use super::{answer, citation};
 use crate::gateway::errors::Failure;
 use crate::gateway::session_frames::{ClientFrame, ServerFrame, error_text, read};
 use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_tenant::question::CacheControl;
+use bailiwick_tenant::supervisor::messages::Wishes;
 use serde_json::{Value, json};
 
 #[test]
 fn frames_of_the_client_are_read() {
-    let asked = read(r#"{"type":"ask","id":"1","question":" what? ","top_k":2,"idempotency_key":"k"}"#).unwrap();
-    let ClientFrame::Ask { id, question, idempotency_key } = asked else { panic!("asks") };
+    let asked = read(
+        r#"{"type":"ask","id":"1","question":" what? ","top_k":2,"idempotency_key":"k","cache_control":"no-cache"}"#,
+    )
+    .unwrap();
+    let ClientFrame::Ask { id, question, wishes } = asked else { panic!("asks") };
     assert_eq!(
-        (id.as_str(), question.text.as_str(), question.top_k, idempotency_key.as_deref()),
-        ("1", "what?", Some(2), Some("k"))
+        (id.as_str(), question.text.as_str(), question.top_k, wishes),
+        ("1", "what?", Some(2), Wishes { idempotency_key: Some("k".into()), cache_control: CacheControl::NoCache })
     );
     assert_eq!(read(r#"{"type":"cancel","id":"1"}"#).unwrap(), ClientFrame::Cancel { id: "1".into() });
 }
@@ -54,11 +59,14 @@ fn frames_of_ours_have_the_contracts_names() {
     let cited = [citation("[1]")];
     assert_eq!(value(&ServerFrame::Citations { id: "1", citations: &cited })["citations"][0]["chunk_id"], "d1#0");
     let answer = answer("Thirty days.", vec![]);
-    let done = value(&ServerFrame::Done { id: "1", answer: &answer });
+    let done = value(&ServerFrame::Done { id: "1", answer: &answer, idempotent_replay: false });
     let mut expected = serde_json::to_value(&answer).unwrap();
     expected["type"] = json!("done");
     expected["id"] = json!("1");
     assert_eq!(done, expected, "done carries what the JSON route answers");
+    let again = value(&ServerFrame::Done { id: "1", answer: &answer, idempotent_replay: true });
+    expected["idempotent_replay"] = json!(true);
+    assert_eq!(again, expected);
 }
 
 #[test]
