@@ -44,7 +44,6 @@ impl Reserved {
     }
 
     /// Hands the claim over to whoever books what is kept: it ends when the bytes are counted as kept.
-    #[must_use]
     pub fn into_claim(mut self) -> Claim {
         std::mem::take(&mut self.claim)
     }
