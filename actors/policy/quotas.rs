@@ -63,12 +63,10 @@ pub struct LevelLimit {
     pub max_storage_gb: Option<f64>,
 }
 
-impl LevelLimit {
-    /// True where the limit holds for this member of its level.
-    #[must_use]
-    pub fn names(&self, member: &str) -> bool {
-        self.name == EVERY_MEMBER || self.name == member
-    }
+/// True where a limit of this name holds for this member of its level.
+#[must_use]
+pub fn names(name: &str, member: &str) -> bool {
+    name == EVERY_MEMBER || name == member
 }
 
 /// Whole bytes of a number of gigabytes; no number and a negative one are none, which refuses.

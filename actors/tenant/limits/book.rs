@@ -4,7 +4,7 @@ use super::scope::Scope;
 use super::sheet::Figure;
 use bailiwick_kernel::limits::COUNTED_MEMBERS_MAX;
 use bailiwick_policy::levels::Level;
-use bailiwick_policy::quotas::EVERY_MEMBER;
+use bailiwick_policy::quotas::{EVERY_MEMBER, names};
 use std::collections::HashMap;
 
 /// One limit as written.
@@ -87,7 +87,7 @@ impl Limit {
     fn member<'a>(&self, scope: &Scope<'a>) -> Option<&'a str> {
         let Some(level) = self.spec.level else { return Some("") };
         let member = scope.member(level);
-        (*self.spec.name == *EVERY_MEMBER || *self.spec.name == *member).then_some(member)
+        names(&self.spec.name, member).then_some(member)
     }
 
     /// A member without a cell is whole.

@@ -6,7 +6,7 @@
 use crate::entry::DocumentAccepted;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::levels::Level;
-use bailiwick_policy::quotas::{LevelLimit, Quotas, bytes_of_gb};
+use bailiwick_policy::quotas::{LevelLimit, Quotas, bytes_of_gb, names};
 use std::collections::BTreeMap;
 
 /// Whose bytes are counted.
@@ -67,7 +67,7 @@ impl Ceilings {
             Holder::Domain(name) => (Level::Domain, name),
             Holder::Usecase(name) => (Level::Usecase, name),
         };
-        let here = self.limits.iter().filter(|limit| limit.level == level && limit.names(name));
+        let here = self.limits.iter().filter(|limit| limit.level == level && names(&limit.name, name));
         here.filter_map(|limit| limit.max_storage_gb).map(bytes_of_gb).min()
     }
 }

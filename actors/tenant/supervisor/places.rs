@@ -2,7 +2,7 @@
 use crate::limits::scope::Scope;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::levels::Level;
-use bailiwick_policy::quotas::{EVERY_MEMBER, LevelLimit, Quotas};
+use bailiwick_policy::quotas::{LevelLimit, Quotas, names};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,8 +120,7 @@ impl Places {
         }
         for (level, name, most) in &self.ceilings.limits {
             let member = scope.member(*level);
-            let holds = **name == *EVERY_MEMBER || **name == *member;
-            if holds && taken.at(*level, member) >= *most {
+            if names(name, member) && taken.at(*level, member) >= *most {
                 let detail = format!(
                     "{most} requests of {level} {member:?} are in flight already, its limit max_concurrent_requests; try again shortly"
                 );
