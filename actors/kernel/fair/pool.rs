@@ -1,0 +1,234 @@
+//! The shell of the fair pool: holds the rules behind a lock, reads the clock, wakes who is served.
+use super::rules::{Fair, Granted, Limits, Refused, Ticket};
+use crate::ids::TenantKey;
+use crate::outcome::{Code, Outcome, Rejection};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Longest a slice of work should keep its slot; checked by [`Slot::renew`], so that work in small pieces is cut there.
+pub const SLICE: Duration = Duration::from_millis(2);
+
+/// Slots of one kind of work, shared by all tenants of a node. Costs are nanoseconds a slot is kept.
+#[derive(Clone, Debug)]
+pub struct FairPool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    kind: &'static str,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    rules: Fair<TenantKey>,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Slot>>,
+}
+
+impl State {
+    /// Grants every free slot somebody waits for.
+    fn grant_all(&mut self) -> Vec<(oneshot::Sender<Slot>, Granted<TenantKey>)> {
+        let mut served = Vec::new();
+        while let Some(granted) = self.rules.grant() {
+            match self.waiting.remove(&granted.ticket()) {
+                Some(waiter) => served.push((waiter, granted)),
+                None => self.rules.give_back(granted, 0),
+            }
+        }
+        served
+    }
+}
+
+impl FairPool {
+    /// A pool for one kind of work, whose name stands in messages and metrics.
+    #[must_use]
+    pub fn new(kind: &'static str, limits: Limits) -> Self {
+        let state = State { rules: Fair::new(limits), waiting: BTreeMap::new() };
+        Self(Arc::new(Shared { kind, state: Mutex::new(state) }))
+    }
+
+    /// The lane of one tenant. It costs nothing while it is not used.
+    #[must_use]
+    pub fn lane(&self, tenant: TenantKey, weight: NonZeroU32) -> Lane {
+        Lane { pool: Arc::clone(&self.0), tenant, weight }
+    }
+
+    /// The kind of work.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.0.kind
+    }
+
+    /// How near to its derived bound the gap between two waiting lanes has come at any grant, in millionths: at most a
+    /// million (invariant FAIR1).
+    #[must_use]
+    pub fn widest_gap_ppm(&self) -> u64 {
+        self.0.lock().rules.widest_gap_ppm()
+    }
+
+    /// Slots in use.
+    #[must_use]
+    pub fn in_service(&self) -> usize {
+        self.0.lock().rules.in_service()
+    }
+}
+
+impl Shared {
+    /// The rules are whole at every point where a panic could reach: they contain none.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(self: &Arc<Self>, granted: Granted<TenantKey>, cost: u64) {
+        let served = {
+            let mut state = self.lock();
+            state.rules.give_back(granted, cost);
+            state.grant_all()
+        };
+        self.hand_out(served);
+    }
+
+    /// Outside the lock: whoever has gone meanwhile gives the slot back here, without a slot's own `Drop` in between.
+    fn hand_out(self: &Arc<Self>, mut served: Vec<(oneshot::Sender<Slot>, Granted<TenantKey>)>) {
+        while let Some((waiter, granted)) = served.pop() {
+            let slot = Slot { pool: Arc::clone(self), granted: Some(granted), began: None };
+            let Err(mut unwanted) = waiter.send(slot) else { continue };
+            if let Some(granted) = unwanted.granted.take() {
+                let mut state = self.lock();
+                state.rules.give_back(granted, 0);
+                served.extend(state.grant_all());
+            }
+        }
+    }
+}
+
+/// The way of one tenant to a pool's slots: bound to the tenant, so that nobody can use another's share.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    pool: Arc<Shared>,
+    tenant: TenantKey,
+    weight: NonZeroU32,
+}
+
+impl Lane {
+    /// Waits for a slot. Dropping the future leaves the queue; a slot granted meanwhile goes to the next.
+    ///
+    /// # Errors
+    /// `overloaded` at once, with the time to come back after, where the lane's queue is full or its wait is expected
+    /// to be longer than `patience`; and when `patience` is over.
+    pub async fn enter(&self, patience: Duration) -> Outcome<Slot> {
+        let mut waiting = self.queue(patience)?;
+        match tokio::time::timeout(patience, &mut waiting.slot).await {
+            Ok(Ok(mut slot)) => {
+                slot.began = Some(Instant::now());
+                Ok(slot)
+            }
+            Ok(Err(_gone)) => Err(Rejection::lost()),
+            Err(_elapsed) => {
+                Err(self.overloaded("no slot came free in time; send less at once", nanoseconds(patience)))
+            }
+        }
+    }
+
+    fn queue(&self, patience: Duration) -> Outcome<Waiting<'_>> {
+        let (waiter, slot) = oneshot::channel();
+        let (ticket, served) = {
+            let mut state = self.pool.lock();
+            let ticket = state
+                .rules
+                .arrive(self.tenant, self.weight, nanoseconds(patience))
+                .map_err(|refused| self.refuse(refused, patience))?;
+            state.waiting.insert(ticket, waiter);
+            (ticket, state.grant_all())
+        };
+        self.pool.hand_out(served);
+        Ok(Waiting { lane: self, ticket, slot })
+    }
+
+    fn refuse(&self, refused: Refused, patience: Duration) -> Rejection {
+        match refused {
+            Refused::QueueFull { next_place } => {
+                self.overloaded("this tenant's queue is full; send less at once", next_place)
+            }
+            Refused::TooLate { expected } => {
+                let too_long = expected.saturating_sub(nanoseconds(patience));
+                self.overloaded("this tenant's queue would not be served in time; send less at once", too_long)
+            }
+            Refused::TooManyLanes => self.overloaded("the node serves too much at once; try again shortly", 0),
+        }
+    }
+
+    fn overloaded(&self, wrong: &str, after_ns: u64) -> Rejection {
+        let after_ms = (after_ns / NANOSECONDS_PER_MS).clamp(RETRY_MS_MIN, RETRY_MS_MAX);
+        Rejection::retry_after(Code::Overloaded, format!("waiting for {}: {wrong}", self.pool.kind), after_ms)
+    }
+}
+
+const NANOSECONDS_PER_MS: u64 = 1_000_000;
+/// Sooner than this nobody is told to come back.
+const RETRY_MS_MIN: u64 = 100;
+/// Later than this nobody is told to come back: an expectation so far ahead is a guess.
+const RETRY_MS_MAX: u64 = 60_000;
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A place in the queue, left by its own `Drop`.
+struct Waiting<'a> {
+    lane: &'a Lane,
+    ticket: Ticket,
+    slot: oneshot::Receiver<Slot>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.lane.pool.lock();
+        if state.waiting.remove(&self.ticket).is_some() {
+            state.rules.leave(self.lane.tenant, self.ticket);
+        }
+    }
+}
+
+/// A slot in use. Its `Drop`, in a panic too, gives it back and charges the time it was kept.
+#[derive(Debug)]
+pub struct Slot {
+    pool: Arc<Shared>,
+    granted: Option<Granted<TenantKey>>,
+    /// When its work began; a slot nobody came for costs nothing.
+    began: Option<Instant>,
+}
+
+impl Slot {
+    /// For work in small pieces, between two of them: true where it may go on in this slot, because its slice is not
+    /// over or because its lane is the next to be served in any case. Otherwise the slot is given back here, and the
+    /// rest of the work has to enter the lane anew.
+    #[must_use]
+    pub fn renew(&mut self) -> bool {
+        let Some(began) = self.began else { return self.granted.is_some() };
+        let kept = began.elapsed();
+        if kept < SLICE {
+            return self.granted.is_some();
+        }
+        let Some(granted) = self.granted.take() else { return false };
+        let served = {
+            let mut state = self.pool.lock();
+            self.granted = state.rules.renew(granted, nanoseconds(kept));
+            state.grant_all()
+        };
+        self.pool.hand_out(served);
+        self.began = self.granted.is_some().then(Instant::now);
+        self.granted.is_some()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(granted) = self.granted.take() {
+            let cost = self.began.map_or(0, |began| nanoseconds(began.elapsed()));
+            self.pool.give_back(granted, cost);
+        }
+    }
+}
