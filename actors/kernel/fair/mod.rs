@@ -9,7 +9,13 @@ pub mod pool;
 pub mod rules;
 
 #[cfg(test)]
+mod neighbour_tests;
+#[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
+mod pool_tests;
+#[cfg(test)]
 mod tests;
 
-pub use pool::{FairPool, Lane, Slot};
+pub use pool::{FairPool, Lane, Place, Slot};
 pub use rules::{Gap, Limits};

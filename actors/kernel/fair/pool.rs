@@ -119,20 +119,13 @@ impl Lane {
     /// `overloaded` at once, with the time to come back after, where the lane's queue is full or its wait is expected
     /// to be longer than `patience`; and when `patience` is over.
     pub async fn enter(&self, patience: Duration) -> Outcome<Slot> {
-        let mut waiting = self.queue(patience)?;
-        match tokio::time::timeout(patience, &mut waiting.slot).await {
-            Ok(Ok(mut slot)) => {
-                slot.began = Some(Instant::now());
-                Ok(slot)
-            }
-            Ok(Err(_gone)) => Err(Rejection::lost()),
-            Err(_elapsed) => {
-                Err(self.overloaded("no slot came free in time; send less at once", nanoseconds(patience)))
-            }
-        }
+        let place = self.queue(patience)?;
+        tokio::time::timeout(patience, place.slot()).await.unwrap_or_else(|_elapsed| {
+            Err(self.overloaded("no slot came free in time; send less at once", nanoseconds(patience)))
+        })
     }
 
-    fn queue(&self, patience: Duration) -> Outcome<Waiting<'_>> {
+    fn queue(&self, patience: Duration) -> Outcome<Place> {
         let (waiter, slot) = oneshot::channel();
         let (ticket, served) = {
             let mut state = self.pool.lock();
@@ -144,7 +137,7 @@ impl Lane {
             (ticket, state.grant_all())
         };
         self.pool.hand_out(served);
-        Ok(Waiting { lane: self, ticket, slot })
+        Ok(Place { pool: Arc::clone(&self.pool), tenant: self.tenant, ticket, slot })
     }
 
     fn refuse(&self, refused: Refused, patience: Duration) -> Rejection {
@@ -176,18 +169,32 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A place in the queue, left by its own `Drop`.
-struct Waiting<'a> {
-    lane: &'a Lane,
+/// A place in a lane's queue, left by its own `Drop`.
+#[derive(Debug)]
+pub struct Place {
+    pool: Arc<Shared>,
+    tenant: TenantKey,
     ticket: Ticket,
     slot: oneshot::Receiver<Slot>,
 }
 
-impl Drop for Waiting<'_> {
+impl Place {
+    /// Waits until it is this place's turn.
+    ///
+    /// # Errors
+    /// [`Rejection::lost`] where the pool is gone.
+    pub async fn slot(mut self) -> Outcome<Slot> {
+        let mut slot = (&mut self.slot).await.map_err(|_gone| Rejection::lost())?;
+        slot.began = Some(Instant::now());
+        Ok(slot)
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.lane.pool.lock();
+        let mut state = self.pool.lock();
         if state.waiting.remove(&self.ticket).is_some() {
-            state.rules.leave(self.lane.tenant, self.ticket);
+            state.rules.leave(self.tenant, self.ticket);
         }
     }
 }
@@ -202,25 +209,36 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// For work in small pieces, between two of them: true where it may go on in this slot, because its slice is not
-    /// over or because its lane is the next to be served in any case. Otherwise the slot is given back here, and the
-    /// rest of the work has to enter the lane anew.
-    #[must_use]
-    pub fn renew(&mut self) -> bool {
-        let Some(began) = self.began else { return self.granted.is_some() };
+    /// For work in small pieces, between two of them: goes on in this slot where its slice is not over, or where its
+    /// lane is the next to be served in any case.
+    ///
+    /// # Errors
+    /// Otherwise the place in which the rest of the work waits for the next slot; this one has been given back.
+    pub fn renew(mut self) -> Result<Self, Place> {
+        let (Some(began), Some(granted)) = (self.began, self.granted.take()) else { return Ok(self) };
         let kept = began.elapsed();
         if kept < SLICE {
-            return self.granted.is_some();
+            self.granted = Some(granted);
+            return Ok(self);
         }
-        let Some(granted) = self.granted.take() else { return false };
-        let served = {
+        let tenant = granted.key();
+        let (waiter, slot) = oneshot::channel();
+        let (renewed, served) = {
             let mut state = self.pool.lock();
-            self.granted = state.rules.renew(granted, nanoseconds(kept));
-            state.grant_all()
+            let renewed = state.rules.renew(granted, nanoseconds(kept));
+            if let Err(ticket) = &renewed {
+                state.waiting.insert(*ticket, waiter);
+            }
+            (renewed, state.grant_all())
         };
         self.pool.hand_out(served);
-        self.began = self.granted.is_some().then(Instant::now);
-        self.granted.is_some()
+        match renewed {
+            Ok(granted) => {
+                (self.granted, self.began) = (Some(granted), Some(Instant::now()));
+                Ok(self)
+            }
+            Err(ticket) => Err(Place { pool: Arc::clone(&self.pool), tenant, ticket, slot }),
+        }
     }
 }
 

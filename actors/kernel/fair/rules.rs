@@ -232,17 +232,18 @@ impl<K: Copy + Ord> Fair<K> {
         self.clear_up(key);
     }
 
-    /// A slice ends and its work would go on with another one: in the same slot where the lane would be the next to be
-    /// served in any case. Otherwise the slot has come back, and the work has to wait like all others.
-    pub fn renew(&mut self, granted: Granted<K>, cost: u64) -> Option<Granted<K>> {
+    /// A slice ends and its work would go on with another one: in the same slot where the lane is the next to be served
+    /// in any case.
+    ///
+    /// # Errors
+    /// Otherwise the slot has come back, and the work waits first in its lane, beyond what the lane's queue holds:
+    /// what was begun is not refused.
+    pub fn renew(&mut self, granted: Granted<K>, cost: u64) -> Result<Granted<K>, Ticket> {
         let Granted { key, ticket, weight, .. } = granted;
         self.correct(granted, cost);
         self.wait(key, weight, |waiting| waiting.push_front(ticket));
-        if self.backlogged.first().is_some_and(|(_, _, first)| *first == key) {
-            return self.grant();
-        }
-        self.leave(key, ticket);
-        None
+        let is_next = self.backlogged.first().is_some_and(|(_, _, first)| *first == key);
+        is_next.then(|| self.grant()).flatten().ok_or(ticket)
     }
 
     /// Somebody no longer waits. Says whether they still did.
