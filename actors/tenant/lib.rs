@@ -7,4 +7,5 @@ pub mod question;
 pub mod retrieval;
 pub mod routing;
 pub mod supervisor;
+pub mod tiers;
 pub mod turn;

@@ -17,7 +17,7 @@ pub struct FairPool(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    kind: &'static str,
+    kind: String,
     state: Mutex<State>,
 }
 
@@ -44,9 +44,9 @@ impl State {
 impl FairPool {
     /// A pool for one kind of work, whose name stands in messages and metrics.
     #[must_use]
-    pub fn new(kind: &'static str, limits: Limits) -> Self {
+    pub fn new(kind: impl Into<String>, limits: Limits) -> Self {
         let state = State { rules: Fair::new(limits), waiting: BTreeMap::new() };
-        Self(Arc::new(Shared { kind, state: Mutex::new(state) }))
+        Self(Arc::new(Shared { kind: kind.into(), state: Mutex::new(state) }))
     }
 
     /// The lane of one tenant. It costs nothing while it is not used.
@@ -57,8 +57,8 @@ impl FairPool {
 
     /// The kind of work.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
-        self.0.kind
+    pub fn kind(&self) -> &str {
+        &self.0.kind
     }
 
     /// How near to its derived bound the gap between two waiting lanes has come at any grant, in millionths: at most a

@@ -4,7 +4,7 @@ use super::engine::{Batch, Former, Ready};
 use super::indexer::Work;
 use super::messages::{DocumentState, Ingested, NewDocument};
 use super::parse::Sandbox;
-use super::pools::off_the_arbiter;
+use super::pools::{PATIENCE, PROMISED, off_the_arbiter};
 use super::prepare::{Failed, Occasion, Preparation, Prepared, prepare};
 use super::rules::{Decision, Held, decide, fits_quota, may_remove, request_size};
 use super::truth::{Truth, TruthError};
@@ -87,7 +87,7 @@ impl Desk {
         let ready = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
-            let prepared = prepare(&self.sandbox, &self.corpus.pools, documents, &occasion, &truth).await?;
+            let prepared = prepare(&self.sandbox, self.corpus.parsers(), documents, &occasion, &truth).await?;
             Ok::<_, Rejection>((truth, prepared))
         };
         let (truth, prepared) = match ready.await {
@@ -102,7 +102,7 @@ impl Desk {
         let policy = self.corpus.policy.load_full();
         let deciding = Arc::clone(&truth);
         let decided =
-            off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared)).await;
+            off_the_arbiter(self.corpus.parsers(), PATIENCE, move || decide_all(&deciding, &policy, prepared)).await;
         let decided = match decided.and_then(|decided| Ok(decided?)) {
             Ok(decided) => decided,
             Err(rejection) => {
@@ -149,7 +149,8 @@ impl Desk {
         last: Position,
     ) -> Afterwards {
         let truth = Arc::clone(truth);
-        let batch = off_the_arbiter(&self.corpus.pools.parsers, move || {
+        // what is durable is taken over, however busy the node is
+        let batch = off_the_arbiter(self.corpus.parsers(), PROMISED, move || {
             let after = truth.mark().changed;
             truth.take_over(ready.iter().map(|ready| ready.held.clone()).collect(), &removed, last)?;
             Ok::<_, TruthError>(Batch { after, next: last.next().0, ready, removed })

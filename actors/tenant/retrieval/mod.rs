@@ -31,4 +31,4 @@ mod test_house;
 mod tests;
 
 pub use actor::{RetrievalParts, RetrievalRoom};
-pub use pools::Pools;
+pub use pools::{Lanes, Pools};

@@ -3,12 +3,13 @@
 use super::chunk::{Piece, chunk};
 use super::messages::{Content, NewDocument};
 use super::parse::{ParseError, Parsed, Sandbox, detect};
-use super::pools::{Pools, off_the_arbiter};
+use super::pools::{PATIENCE, in_slices};
 use super::rules::{Intake, Verdict, cut_title, intake, judge, sha256_hex};
 use super::truth::Truth;
 use crate::entry::{DocumentAccepted, Entry};
 use bailiwick_kernel::codec;
 use bailiwick_kernel::fabric::Blob;
+use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::limits::RECORD_BYTES_MAX;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -69,10 +70,10 @@ pub type Preparation = Vec<Result<(Prepared, Blob), Failed>>;
 /// Parses, cuts, judges and seals the documents of one request.
 ///
 /// # Errors
-/// [`Rejection::lost`] where the work was dropped; what is wrong with one document stands in its place.
+/// [`Rejection::lost`] where the work was dropped, `overloaded` where its turn did not come; what is wrong with one document stands in its place.
 pub async fn prepare(
     sandbox: &Sandbox,
-    pools: &Pools,
+    lane: &Lane,
     documents: Vec<NewDocument>,
     occasion: &Occasion,
     truth: &Arc<Truth>,
@@ -83,9 +84,7 @@ pub async fn prepare(
     let second = read.split_off(read.len().div_ceil(PARALLEL));
     let half = |half: Vec<Result<Read, Failed>>| {
         let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
-        off_the_arbiter(&pools.parsers, move || {
-            half.into_iter().map(|read| finish(read?, &occasion, &truth)).collect::<Preparation>()
-        })
+        in_slices(lane, PATIENCE, half, move |read| finish(read?, &occasion, &truth))
     };
     let (first, second) = tokio::join!(half(read), half(second));
     let mut all = first?;
