@@ -22,10 +22,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tokio::sync::Semaphore;
 
-/// Hostile documents parsed at once on one node.
-const PARSERS_MAX: usize = 2;
 /// The hidden command that parses one hostile document.
 const PARSE_CHILD: &str = "parse-child";
 
@@ -99,7 +96,7 @@ impl Shared {
         let clients = Arc::new(Clients::open(&catalog.snapshot())?);
         let program = std::env::current_exe()
             .context("finding this program's own file, which parses documents in child processes")?;
-        let sandbox = Sandbox::new(program, vec![PARSE_CHILD.to_owned()], Arc::new(Semaphore::new(PARSERS_MAX)));
+        let sandbox = Sandbox::new(program, vec![PARSE_CHILD.to_owned()]);
         if catalog.snapshot().providers.values().any(|provider| !provider.prices.is_empty()) {
             // token tables load in a quarter of a second; no first question should pay for that
             std::thread::Builder::new()

@@ -91,6 +91,12 @@ impl Corpus {
         self.lanes.parsers.of(self.policy.load().tenant.plan)
     }
 
+    /// Where its files wait to be read.
+    #[must_use]
+    pub fn readers(&self) -> &Lane {
+        self.lanes.readers.of(self.policy.load().tenant.plan)
+    }
+
     /// The folder of the search index.
     #[must_use]
     pub fn index_folder(&self) -> PathBuf {

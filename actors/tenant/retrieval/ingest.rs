@@ -87,7 +87,7 @@ impl Desk {
         let ready = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
-            let prepared = prepare(&self.sandbox, self.corpus.parsers(), documents, &occasion, &truth).await?;
+            let prepared = prepare(&self.sandbox, &self.corpus, documents, &occasion, &truth).await?;
             Ok::<_, Rejection>((truth, prepared))
         };
         let (truth, prepared) = match ready.await {

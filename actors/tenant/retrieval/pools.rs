@@ -13,18 +13,24 @@ use tokio::sync::Semaphore;
 pub const WRITERS_MAX: usize = 8;
 /// What a search or a slice of parsing is reckoned to take before anything is known about a tenant's, in nanoseconds.
 const SLICE_NS: u64 = 2_000_000;
+/// Files read at once on one node, in child processes or not: each may take as much memory as a parser may.
+pub const READERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+/// What reading a file is reckoned to take before anything is known about a tenant's, in nanoseconds.
+const FILE_NS: u64 = 200_000_000;
 /// How long a read or an upload waits for its turn before it is refused.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How long work waits that has been promised: as long as it takes.
 pub const PROMISED: Duration = Duration::MAX;
 
 /// The slots of one node. Every tier has queues and slots of its own for each kind of work, as many as the node has
-/// processors: a crowd in one tier does not wait in another's queue, and a tier that is alone has the whole node.
+/// processors: a crowd in one tier does not wait in another's queue, and a tier that is alone has the whole node. The
+/// readers of files are few, because of their memory, and all tiers share them by weight.
 #[derive(Clone, Debug)]
 pub struct Pools {
     writers: Arc<Semaphore>,
     searches: Tiers<FairPool>,
     parsers: Tiers<FairPool>,
+    readers: FairPool,
 }
 
 /// The ways of one tenant to the slots of its node.
@@ -34,8 +40,10 @@ pub struct Lanes {
     pub writers: Arc<Semaphore>,
     /// One slot per running search or read.
     pub searches: Tiers<Lane>,
-    /// One slot per portion of documents being parsed, cut and kept.
+    /// One slot per portion of documents being cut, judged and kept.
     pub parsers: Tiers<Lane>,
+    /// One slot per file being read.
+    pub readers: Tiers<Lane>,
 }
 
 impl Pools {
@@ -45,19 +53,25 @@ impl Pools {
         let slots = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let limits = Limits { slots, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost: SLICE_NS };
         let tiers = |kind: &str| Tiers::each(|_plan| FairPool::new(kind, limits));
-        Self { writers, searches: tiers("search"), parsers: tiers("parse") }
+        let readers = Limits { slots: READERS_MAX, slice_cost: FILE_NS, ..limits };
+        Self { writers, searches: tiers("search"), parsers: tiers("parse"), readers: FairPool::new("read", readers) }
     }
 
     /// The lanes of one tenant.
     #[must_use]
     pub fn lanes(&self, tenant: TenantKey) -> Lanes {
         let lanes = |pools: &Tiers<FairPool>| Tiers::each(|plan| pools.of(plan).lane(tenant, weight(plan)));
-        Lanes { writers: Arc::clone(&self.writers), searches: lanes(&self.searches), parsers: lanes(&self.parsers) }
+        Lanes {
+            writers: Arc::clone(&self.writers),
+            searches: lanes(&self.searches),
+            parsers: lanes(&self.parsers),
+            readers: Tiers::each(|plan| self.readers.lane(tenant, weight(plan))),
+        }
     }
 
     /// All pools that are shared fairly.
     pub fn fair(&self) -> impl Iterator<Item = &FairPool> {
-        self.searches.iter().chain(self.parsers.iter())
+        self.searches.iter().chain(self.parsers.iter()).chain([&self.readers])
     }
 }
 

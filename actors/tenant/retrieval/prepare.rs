@@ -1,6 +1,7 @@
 //! New documents to records, sealed bodies, pieces and verdicts, before anything is kept. Each document stands or falls
 //! alone.
 use super::chunk::{Piece, chunk};
+use super::corpus::Corpus;
 use super::messages::{Content, NewDocument};
 use super::parse::{ParseError, Parsed, Sandbox, detect};
 use super::pools::{PATIENCE, in_slices};
@@ -73,18 +74,18 @@ pub type Preparation = Vec<Result<(Prepared, Blob), Failed>>;
 /// [`Rejection::lost`] where the work was dropped, `overloaded` where its turn did not come; what is wrong with one document stands in its place.
 pub async fn prepare(
     sandbox: &Sandbox,
-    lane: &Lane,
+    corpus: &Corpus,
     documents: Vec<NewDocument>,
     occasion: &Occasion,
     truth: &Arc<Truth>,
 ) -> Outcome<Preparation> {
-    let read = documents.into_iter().map(|document| read(sandbox, document, &occasion.policy));
+    let read = documents.into_iter().map(|document| read(sandbox, corpus.readers(), document, &occasion.policy));
     let mut read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
     // Two halves: one request uses as many threads as parse at once, and keeps its order.
     let second = read.split_off(read.len().div_ceil(PARALLEL));
     let half = |half: Vec<Result<Read, Failed>>| {
         let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
-        in_slices(lane, PATIENCE, half, move |read| finish(read?, &occasion, &truth))
+        in_slices(corpus.parsers(), PATIENCE, half, move |read| finish(read?, &occasion, &truth))
     };
     let (first, second) = tokio::join!(half(read), half(second));
     let mut all = first?;
@@ -105,7 +106,12 @@ enum Readable {
     Parsed(Parsed),
 }
 
-async fn read(sandbox: &Sandbox, document: NewDocument, policy: &PolicySnapshot) -> Result<Read, Failed> {
+async fn read(
+    sandbox: &Sandbox,
+    readers: &Lane,
+    document: NewDocument,
+    policy: &PolicySnapshot,
+) -> Result<Read, Failed> {
     let named = |rejection| Failed {
         id: document.id.clone().unwrap_or_default(),
         title: document.title.clone().unwrap_or_default(),
@@ -116,7 +122,10 @@ async fn read(sandbox: &Sandbox, document: NewDocument, policy: &PolicySnapshot)
         Content::Text(text) => Readable::Text(text),
         Content::File { name, bytes } => {
             let parsed = match detect(&name, &bytes) {
-                Ok(format) => sandbox.parse(format, bytes).await,
+                Ok(format) => {
+                    let slot = readers.enter(PATIENCE).await.map_err(|rejection| failed(&intake, rejection))?;
+                    sandbox.parse(slot, format, bytes).await
+                }
                 Err(error) => Err(error),
             };
             Readable::Parsed(parsed.map_err(|error| unreadable(&intake, &error))?)

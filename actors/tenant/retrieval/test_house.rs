@@ -24,7 +24,7 @@ use bailiwick_policy::guard::Guard;
 use bailiwick_policy::schema::SecurityRules;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 pub(super) const DAY_MS: u64 = 86_400_000;
 
@@ -113,7 +113,7 @@ impl House {
             belongings: belongings.clone(),
             policy: Arc::clone(&policy),
             clock: self.clock.clone(),
-            sandbox: Sandbox::new("/nonexistent".into(), vec![], Arc::new(Semaphore::new(2))),
+            sandbox: Sandbox::new("/nonexistent".into(), vec![]),
             lanes: self.lanes(),
             next: neighbour.clone().recipient(),
             search_exit: neighbour.clone().recipient(),
