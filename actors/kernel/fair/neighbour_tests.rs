@@ -64,6 +64,7 @@ impl Queue for FirstCome {
 /// Jobs in slices, by the rules.
 struct Shared {
     fair: Fair<usize>,
+    patience_us: u64,
     /// By lane, in the order of the lane's queue.
     waiting: Vec<(Ticket, Job)>,
     running: [Option<(Granted<usize>, Job)>; SLOTS],
@@ -72,9 +73,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn new() -> Self {
+    fn new(patience_us: u64) -> Self {
         let fair = Fair::new(Limits { queue_max: QUEUE_MAX, ..limits(SLOTS, SLICE_US) });
-        Self { fair, waiting: Vec::new(), running: [const { None }; SLOTS], renewed: VecDeque::new() }
+        Self { fair, patience_us, waiting: Vec::new(), running: [const { None }; SLOTS], renewed: VecDeque::new() }
     }
 
     fn run(&mut self, slot: usize, granted: Granted<usize>, job: Job) -> (usize, u64) {
@@ -86,7 +87,7 @@ impl Shared {
 
 impl Queue for Shared {
     fn take(&mut self, job: Job) -> bool {
-        let ticket = self.fair.arrive(job.tenant, weight(1), PATIENCE_US);
+        let ticket = self.fair.arrive(job.tenant, weight(1), self.patience_us);
         if let Ok(ticket) = ticket {
             self.waiting.push((ticket, job));
         }
@@ -173,16 +174,22 @@ impl Stream {
     }
 }
 
+struct Done {
+    ended_us: u64,
+    took_us: u64,
+    size_us: u64,
+}
+
 #[derive(Default)]
 struct Seen {
-    victim_us: Vec<u64>,
+    victim_done: Vec<Done>,
     victim_refused: usize,
     aggressor_served_us: u64,
 }
 
 impl Seen {
     fn percentile(&self, percent: usize) -> u64 {
-        let mut all = self.victim_us.clone();
+        let mut all: Vec<u64> = self.victim_done.iter().map(|done| done.took_us).collect();
         all.sort_unstable();
         all[(all.len() - 1) * percent / 100]
     }
@@ -205,7 +212,8 @@ fn run(queue: &mut dyn Queue, streams: Vec<Stream>, until_us: u64) -> Seen {
         if what < SLOTS {
             if let Some(job) = queue.end(what) {
                 if job.tenant == VICTIM {
-                    seen.victim_us.push(now_us - job.intended_us);
+                    let (took_us, size_us) = (now_us - job.intended_us, job.size_us);
+                    seen.victim_done.push(Done { ended_us: now_us, took_us, size_us });
                 } else {
                     seen.aggressor_served_us += job.size_us;
                 }
@@ -262,7 +270,7 @@ fn verdict(queue: impl Fn() -> Box<dyn Queue>, load_percent: u64, sizes: Sizes) 
 }
 
 fn by_the_rules() -> Box<dyn Queue> {
-    Box::new(Shared::new())
+    Box::new(Shared::new(PATIENCE_US))
 }
 
 fn first_come() -> Box<dyn Queue> {
@@ -292,4 +300,29 @@ fn serving_who_comes_first_breaks_every_promise() {
             assert!(verdict.refused > 0 && verdict.with_us > 5 * verdict.alone_us, "{verdict:?}");
         }
     }
+}
+
+/// One tenant sends so much, in percent of what the node can do. Gives, for each part of the time, the share of the
+/// slots' time that went to jobs which ended within their patience.
+fn in_time_percent(load_percent: u64, parts: usize) -> Vec<u64> {
+    const PART_US: u64 = 60_000_000;
+    const IN_TIME_US: u64 = 250_000;
+    let mut queue = Shared::new(IN_TIME_US);
+    let pause_us = Sizes::Mixed.mean_us() * 100 / (load_percent * SLOTS as u64);
+    let stream = Stream { tenant: VICTIM, pause_us, sizes: Sizes::Mixed, random: Random::seeded(9) };
+    let seen = run(&mut queue, vec![stream], PART_US * parts as u64);
+    let mut useful = vec![0; parts];
+    for job in seen.victim_done.iter().filter(|job| job.took_us <= IN_TIME_US) {
+        useful[(job.ended_us / PART_US) as usize] += job.size_us;
+    }
+    useful.into_iter().map(|useful_us| useful_us * 100 / (PART_US * SLOTS as u64)).collect()
+}
+
+#[test]
+fn overload_is_shed_at_the_front_and_what_is_taken_in_ends_in_time_for_as_long_as_it_lasts() {
+    let peak = [70, 90, 100, 120].into_iter().map(|load| in_time_percent(load, 1)[0]).max().unwrap();
+    let parts = in_time_percent(300, 10);
+    assert!(parts.iter().all(|part| part * 100 >= peak * 90), "{parts:?} of a peak of {peak}");
+    let (first, last) = (parts[0], parts[9]);
+    assert!(first.abs_diff(last) * 100 <= first * 5, "nothing drifts: {parts:?}");
 }

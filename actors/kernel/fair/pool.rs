@@ -117,7 +117,7 @@ impl Lane {
     ///
     /// # Errors
     /// `overloaded` at once, with the time to come back after, where the lane's queue is full or its wait is expected
-    /// to be longer than `patience`; and when `patience` is over.
+    /// to take more than half of `patience`; and when `patience` is over.
     pub async fn enter(&self, patience: Duration) -> Outcome<Slot> {
         let place = self.queue(patience)?;
         tokio::time::timeout(patience, place.slot()).await.unwrap_or_else(|_elapsed| {
@@ -132,7 +132,7 @@ impl Lane {
             let ticket = state
                 .rules
                 .arrive(self.tenant, self.weight, nanoseconds(patience))
-                .map_err(|refused| self.refuse(refused, patience))?;
+                .map_err(|refused| self.refuse(refused))?;
             state.waiting.insert(ticket, waiter);
             (ticket, state.grant_all())
         };
@@ -140,13 +140,12 @@ impl Lane {
         Ok(Place { pool: Arc::clone(&self.pool), tenant: self.tenant, ticket, slot })
     }
 
-    fn refuse(&self, refused: Refused, patience: Duration) -> Rejection {
+    fn refuse(&self, refused: Refused) -> Rejection {
         match refused {
             Refused::QueueFull { next_place } => {
                 self.overloaded("this tenant's queue is full; send less at once", next_place)
             }
-            Refused::TooLate { expected } => {
-                let too_long = expected.saturating_sub(nanoseconds(patience));
+            Refused::TooLate { too_long } => {
                 self.overloaded("this tenant's queue would not be served in time; send less at once", too_long)
             }
             Refused::TooManyLanes => self.overloaded("the node serves too much at once; try again shortly", 0),

@@ -25,6 +25,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 const SCALE: u128 = 1 << 20;
 /// How far a lane's estimate follows its latest slice: one eighth.
 const ESTIMATE_SHIFT: u32 = 3;
+/// The part of their patience that may be expected to pass in the queue is one of so many. An expectation is a mean: a
+/// queue let grow to the whole of it would serve every other one too late, and all that work would be in vain.
+const PATIENCE_PARTS: u64 = 2;
 
 /// The fixed sizes of one pool.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +55,8 @@ pub struct Granted<K> {
     ticket: Ticket,
     weight: NonZeroU32,
     reserved: u128,
+    /// What the slices before have cost.
+    spent: u64,
 }
 
 impl<K: Copy> Granted<K> {
@@ -102,11 +107,18 @@ pub enum Refused {
     },
     /// The lane's own queue would not be served in time.
     TooLate {
-        /// The wait that is expected.
-        expected: u64,
+        /// After about this much the expected wait is short enough.
+        too_long: u64,
     },
     /// As many lanes are waiting or served as the pool takes.
     TooManyLanes,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    ticket: Ticket,
+    /// What its slices so far have cost.
+    spent: u64,
 }
 
 #[derive(Debug)]
@@ -118,10 +130,12 @@ struct LaneState {
     base: u128,
     /// The number of the grant that served it last.
     last_grant: u64,
-    waiting: VecDeque<Ticket>,
+    waiting: VecDeque<Waiting>,
     in_service: usize,
     /// What its next slice is reckoned to cost.
     estimate: u64,
+    /// What one that waits is reckoned to cost with all its slices.
+    whole_estimate: u64,
 }
 
 impl LaneState {
@@ -184,15 +198,16 @@ impl<K: Copy + Ord> Fair<K> {
             return Err(Refused::QueueFull { next_place: self.expected_wait(key, weight, 1) });
         }
         let expected = self.expected_wait(key, weight, waiting.saturating_add(1));
-        if expected > patience {
-            return Err(Refused::TooLate { expected });
+        let most = patience / PATIENCE_PARTS;
+        if expected > most {
+            return Err(Refused::TooLate { too_long: expected.saturating_sub(most) });
         }
         if !self.lanes.contains_key(&key) {
             self.make_room()?;
         }
         let ticket = Ticket(self.tickets);
         self.tickets = self.tickets.saturating_add(1);
-        self.wait(key, weight, |waiting| waiting.push_back(ticket));
+        self.wait(key, weight, |waiting| waiting.push_back(Waiting { ticket, spent: 0 }));
         Ok(ticket)
     }
 
@@ -205,7 +220,7 @@ impl<K: Copy + Ord> Fair<K> {
         let (lowest, _, key) = *self.backlogged.first()?;
         self.note_gap();
         let lane = self.lanes.get_mut(&key)?;
-        let ticket = lane.waiting.pop_front()?;
+        let Waiting { ticket, spent } = lane.waiting.pop_front()?;
         self.backlogged.pop_first();
         let reserved = weighted(lane.estimate, lane.weight);
         self.grants = self.grants.saturating_add(1);
@@ -222,13 +237,16 @@ impl<K: Copy + Ord> Fair<K> {
         self.level = lowest;
         self.slice_max = self.slice_max.max(reserved);
         self.forgive();
-        Some(Granted { key, ticket, weight, reserved })
+        Some(Granted { key, ticket, weight, reserved, spent })
     }
 
     /// A slot comes back, and its slice has cost so much.
     pub fn give_back(&mut self, granted: Granted<K>, cost: u64) {
-        let key = granted.key;
+        let (key, whole) = (granted.key, granted.spent.saturating_add(cost));
         self.correct(granted, cost);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.whole_estimate = followed(lane.whole_estimate, whole);
+        }
         self.clear_up(key);
     }
 
@@ -239,9 +257,10 @@ impl<K: Copy + Ord> Fair<K> {
     /// Otherwise the slot has come back, and the work waits first in its lane, beyond what the lane's queue holds:
     /// what was begun is not refused.
     pub fn renew(&mut self, granted: Granted<K>, cost: u64) -> Result<Granted<K>, Ticket> {
-        let Granted { key, ticket, weight, .. } = granted;
+        let Granted { key, ticket, weight, spent, .. } = granted;
         self.correct(granted, cost);
-        self.wait(key, weight, |waiting| waiting.push_front(ticket));
+        let place = Waiting { ticket, spent: spent.saturating_add(cost) };
+        self.wait(key, weight, |waiting| waiting.push_front(place));
         let is_next = self.backlogged.first().is_some_and(|(_, _, first)| *first == key);
         is_next.then(|| self.grant()).flatten().ok_or(ticket)
     }
@@ -249,7 +268,7 @@ impl<K: Copy + Ord> Fair<K> {
     /// Somebody no longer waits. Says whether they still did.
     pub fn leave(&mut self, key: K, ticket: Ticket) -> bool {
         let Some(lane) = self.lanes.get_mut(&key) else { return false };
-        let Some(place) = lane.waiting.iter().position(|waiting| *waiting == ticket) else { return false };
+        let Some(place) = lane.waiting.iter().position(|waiting| waiting.ticket == ticket) else { return false };
         lane.waiting.remove(place);
         if lane.waiting.is_empty() {
             self.backlogged.remove(&(lane.counter, lane.last_grant, key));
@@ -295,7 +314,7 @@ impl<K: Copy + Ord> Fair<K> {
         }
         let lane = self.lanes.get(&key);
         let (estimate, weight) =
-            lane.map_or((self.limits.slice_cost, weight.get()), |lane| (lane.estimate, lane.weight.get()));
+            lane.map_or((self.limits.slice_cost, weight.get()), |lane| (lane.whole_estimate, lane.weight.get()));
         let joins = lane.is_none_or(|lane| lane.waiting.is_empty());
         let competing = self.backlogged_weight.saturating_add(if joins { u64::from(weight) } else { 0 });
         let work = u128::from(estimate).saturating_mul(u128::try_from(nth).unwrap_or(u128::MAX));
@@ -314,7 +333,7 @@ impl<K: Copy + Ord> Fair<K> {
     }
 
     /// Queues; a lane that begins to wait is lifted to the level of the latest grant: no credit for having been idle.
-    fn wait(&mut self, key: K, weight: NonZeroU32, queue: impl FnOnce(&mut VecDeque<Ticket>)) {
+    fn wait(&mut self, key: K, weight: NonZeroU32, queue: impl FnOnce(&mut VecDeque<Waiting>)) {
         let (level, estimate) = (self.level, self.limits.slice_cost);
         let lane = self.lanes.entry(key).or_insert_with(|| LaneState {
             weight,
@@ -324,6 +343,7 @@ impl<K: Copy + Ord> Fair<K> {
             waiting: VecDeque::new(),
             in_service: 0,
             estimate,
+            whole_estimate: estimate,
         });
         if lane.waiting.is_empty() {
             self.indebted.remove(&(lane.counter, key));
@@ -348,12 +368,7 @@ impl<K: Copy + Ord> Fair<K> {
         let corrected = lane.counter.saturating_add(charge).saturating_sub(reserved);
         lane.counter = corrected.max(lane.base);
         lane.in_service = lane.in_service.saturating_sub(1);
-        let towards = cost.abs_diff(lane.estimate) >> ESTIMATE_SHIFT;
-        lane.estimate = if cost > lane.estimate {
-            lane.estimate.saturating_add(towards)
-        } else {
-            lane.estimate.saturating_sub(towards)
-        };
+        lane.estimate = followed(lane.estimate, cost);
         if waits {
             self.backlogged.insert((lane.counter, lane.last_grant, key));
         }
@@ -388,6 +403,12 @@ impl<K: Copy + Ord> Fair<K> {
         debug_assert!(gap.holds(), "{}: {gap:?}", FAIR1.promise);
         self.widest_gap_ppm = self.widest_gap_ppm.max(gap.ratio_ppm());
     }
+}
+
+/// An estimate after another cost.
+fn followed(estimate: u64, cost: u64) -> u64 {
+    let towards = cost.abs_diff(estimate) >> ESTIMATE_SHIFT;
+    if cost > estimate { estimate.saturating_add(towards) } else { estimate.saturating_sub(towards) }
 }
 
 /// A cost as it counts for a lane of this weight.

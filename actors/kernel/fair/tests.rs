@@ -393,13 +393,14 @@ fn a_lane_is_refused_for_its_own_queue_only() {
     }
     // 64 wait, and alone the lane has both slots: the next place is free after half a slice
     assert_eq!(fair.arrive(aggressor, weight(1), ANY_WAIT), Err(Refused::QueueFull { next_place: 500 }));
-    // the victim is one of two that wait, on two slots: it expects one slice of its own
-    assert_eq!(fair.arrive(victim, weight(1), 999), Err(Refused::TooLate { expected: 1_000 }));
-    assert!(fair.arrive(victim, weight(1), 1_000).is_ok());
-    assert_eq!(fair.arrive(victim, weight(1), 1_999), Err(Refused::TooLate { expected: 2_000 }));
+    // the victim is one of two that wait, on two slots: it expects one slice of its own,
+    // and that may be half of its patience
+    assert_eq!(fair.arrive(victim, weight(1), 1_998), Err(Refused::TooLate { too_long: 1 }));
+    assert!(fair.arrive(victim, weight(1), 2_000).is_ok());
+    assert_eq!(fair.arrive(victim, weight(1), 3_000), Err(Refused::TooLate { too_long: 500 }));
     // with four times the weight of each of the two others
-    assert_eq!(fair.arrive(third, weight(4), 749), Err(Refused::TooLate { expected: 750 }));
-    assert!(fair.arrive(third, weight(4), 750).is_ok());
+    assert_eq!(fair.arrive(third, weight(4), 1_498), Err(Refused::TooLate { too_long: 1 }));
+    assert!(fair.arrive(third, weight(4), 1_500).is_ok());
 }
 
 #[test]
@@ -415,8 +416,10 @@ fn an_expectation_follows_the_lanes_own_costs_only() {
     let _running = fair.grant().unwrap();
     fair.arrive(0, weight(1), ANY_WAIT).unwrap();
     // one of two that wait, at a cost of its own that nothing is known about
-    assert_eq!(fair.arrive(1, weight(1), 0), Err(Refused::TooLate { expected: 2_000 }));
-    let Err(Refused::TooLate { expected }) = fair.arrive(0, weight(1), 0) else { panic!("it would have to wait") };
+    assert_eq!(fair.arrive(1, weight(1), 0), Err(Refused::TooLate { too_long: 2_000 }));
+    let Err(Refused::TooLate { too_long: expected }) = fair.arrive(0, weight(1), 0) else {
+        panic!("it would have to wait")
+    };
     assert!((1_900_000..=2_000_000).contains(&expected), "{expected}");
 }
 

@@ -22,6 +22,8 @@ mod view;
 mod words;
 
 #[cfg(test)]
+mod pool_tests;
+#[cfg(test)]
 mod rebuild_tests;
 #[cfg(test)]
 mod room_tests;

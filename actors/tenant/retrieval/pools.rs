@@ -118,12 +118,18 @@ pub async fn in_slices<I: Send + 'static, T: Send + 'static>(
     mut work: impl FnMut(I) -> T + Send + 'static,
 ) -> Outcome<Vec<T>> {
     let mut done = Vec::with_capacity(items.len());
+    if items.is_empty() {
+        return Ok(done);
+    }
     let mut items = items.into_iter();
     let mut slot = lane.enter(patience).await?;
     loop {
         let slice = tokio::task::spawn_blocking(move || {
             while let Some(item) = items.next() {
                 done.push(work(item));
+                if items.as_slice().is_empty() {
+                    break;
+                }
                 slot = match slot.renew() {
                     Ok(slot) => slot,
                     Err(place) => return (done, Some((place, items, work))),

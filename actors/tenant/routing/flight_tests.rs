@@ -373,7 +373,7 @@ async fn a_full_provider_is_waited_for_until_the_deadline_only() {
     let _all = join_all((0..4).map(|_| neighbour.enter(Duration::from_secs(60)))).await;
     let house = house(clients);
     // a call is expected to take a second: the first cannot come to its turn, the other one waits for it in vain
-    for (patience_ms, retry_after_ms) in [(20, 230), (300, 300)] {
+    for (patience_ms, retry_after_ms) in [(20, 240), (600, 600)] {
         let Funding { mut turn, asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
         turn.case.deadline_unix_ms = NOW + patience_ms;
         send(&house, turn);
