@@ -32,8 +32,8 @@ const TOP_K: usize = 10;
 const CONNECTIONS: usize = 16;
 /// Requests of the aggressor that are sent and not answered: a client has an end, too.
 const OUTSTANDING_MAX: usize = 256;
-/// Uploads of the largest request the doors take, one after another on each.
-const UPLOAD_CONNECTIONS: usize = 8;
+/// Uploads of the largest request the doors take, one after another on each: as many as one tenant may have under way.
+const UPLOAD_CONNECTIONS: usize = 4;
 const DOCUMENTS_PER_UPLOAD: usize = 1_000;
 /// Names the work of a child process of this program.
 const CHILD: &str = "BAILIWICK_NEIGHBOUR";

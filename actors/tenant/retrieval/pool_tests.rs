@@ -73,7 +73,7 @@ async fn work_that_panics_gives_its_slot_back() {
     let pools = Pools::default();
     let lane = uploads(&pools, 1, Plan::Free);
     let panics = || std::panic::resume_unwind(Box::new("provoked by a test"));
-    let lost = off_the_arbiter(&lane, PATIENCE, panics).await.map(|()| ()).unwrap_err();
+    let lost = off_the_arbiter::<()>(&lane, PATIENCE, panics).await.unwrap_err();
     assert_eq!(lost.code, Code::Lost);
     let lost =
         in_slices(&lane, PATIENCE, vec![1, 2], move |_item: i32| panics()).await.map(|_: Vec<()>| ()).unwrap_err();
