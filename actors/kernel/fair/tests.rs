@@ -266,9 +266,9 @@ fn fifty_weighted_lanes_get_their_shares() {
     let mut fair = Fair::new(limits(2, 1_000));
     let weights: Vec<u32> = (0..TENANTS).map(|tenant| [1, 2, 4][tenant % 3]).collect();
     let mut served = [0_u64; TENANTS];
-    for lane in 0..TENANTS {
+    for (lane, share) in weights.iter().enumerate() {
         for _ in 0..3 {
-            fair.arrive(lane, weight(weights[lane]), ANY_WAIT).unwrap();
+            fair.arrive(lane, weight(*share), ANY_WAIT).unwrap();
         }
     }
     let mut running: Vec<Granted<usize>> = Vec::new();
@@ -279,7 +279,7 @@ fn fifty_weighted_lanes_get_their_shares() {
         let granted = running.swap_remove(random.below(running.len() as u64) as usize);
         let lane = granted.key();
         // slices of some tenants are ten times those of others, and no tenant's are alike
-        let cost = (1 + random.below(if lane % 2 == 0 { 2_000 } else { 200 })).min(2_000);
+        let cost = (1 + random.below(if lane.is_multiple_of(2) { 2_000 } else { 200 })).min(2_000);
         served[lane] += cost;
         fair.arrive(lane, weight(weights[lane]), ANY_WAIT).unwrap();
         fair.give_back(granted, cost);
