@@ -9,6 +9,7 @@ use bailiwick_control::model_catalog::ModelCatalog;
 use bailiwick_control::plane::{self, Closing, Parts};
 use bailiwick_control::registry::housing::Housing;
 use bailiwick_kernel::clock::{SharedClock, SystemClock};
+use bailiwick_kernel::fair::FairPool;
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_tenant::retrieval::Pools;
 use bailiwick_tenant::retrieval::parse::Sandbox;
@@ -17,13 +18,11 @@ use bailiwick_tenant::routing::tokens;
 use bailiwick_tenant::supervisor::messages::Happened;
 use bailiwick_tenant::supervisor::{self, SupervisorParts};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tokio::sync::Semaphore;
 
-/// Hostile documents parsed at once on one node.
-const PARSERS_MAX: usize = 2;
 /// The hidden command that parses one hostile document.
 const PARSE_CHILD: &str = "parse-child";
 
@@ -55,6 +54,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let arbiters: Vec<Arbiter> = (0..config.workers()).map(|_| Arbiter::new()).collect();
     let handles = arbiters.iter().map(Arbiter::handle).collect();
     let shared = Shared::open(config, Arc::clone(&clock))?;
+    let (pools, clients) = (shared.pools.clone(), Arc::clone(&shared.clients));
     let (house_vault, house_keys) = (vault.clone(), keys.clone());
     let housing = move |happened: Recipient<Happened>| -> Arc<dyn Housing> {
         Arc::new(House::new(house_vault, house_keys, handles, shared.furnish(happened)))
@@ -72,8 +72,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         tracing::debug!(?first, "the tenants' folders have been read");
     }
     let draining = Arc::new(AtomicBool::new(false));
-    let edge =
-        Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(move || metrics.render()));
+    let figures = move || {
+        publish_fairness(pools.fair().chain(clients.fair()));
+        metrics.render()
+    };
+    let edge = Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(figures));
     Ok(Running { edge, draining, closing: control.closing, vault, arbiters })
 }
 
@@ -93,7 +96,7 @@ impl Shared {
         let clients = Arc::new(Clients::open(&catalog.snapshot())?);
         let program = std::env::current_exe()
             .context("finding this program's own file, which parses documents in child processes")?;
-        let sandbox = Sandbox::new(program, vec![PARSE_CHILD.to_owned()], Arc::new(Semaphore::new(PARSERS_MAX)));
+        let sandbox = Sandbox::new(program, vec![PARSE_CHILD.to_owned()]);
         if catalog.snapshot().providers.values().any(|provider| !provider.prices.is_empty()) {
             // token tables load in a quarter of a second; no first question should pay for that
             std::thread::Builder::new()
@@ -121,6 +124,19 @@ impl Shared {
                 ask_deadline_ms: self.settings.ask_deadline_ms,
             })
         })
+    }
+}
+
+/// The widest gap of every kind of work, of all its tiers, beside its bound: at most 1 (invariant FAIR1).
+fn publish_fairness<'a>(pools: impl Iterator<Item = &'a FairPool>) {
+    let mut widest: BTreeMap<&str, u64> = BTreeMap::new();
+    for pool in pools {
+        let ppm = widest.entry(pool.kind()).or_default();
+        *ppm = pool.widest_gap_ppm().max(*ppm);
+    }
+    for (kind, ppm) in widest {
+        let ratio = u32::try_from(ppm).map_or(f64::INFINITY, f64::from) / 1_000_000.0;
+        metrics::gauge!("bailiwick_fairness_gap_ratio", "pool" => kind.to_owned()).set(ratio);
     }
 }
 

@@ -416,6 +416,11 @@ async fn what_the_house_says_of_itself() {
             "{line}"
         );
     }
+    for pool in ["search", "parse", "provider extractive"] {
+        let series = format!("bailiwick_fairness_gap_ratio{{pool=\"{pool}\"}} ");
+        let gap = metrics.lines().find_map(|line| line.strip_prefix(&series)).expect(pool);
+        assert!((0.0..=1.0).contains(&gap.parse::<f64>().unwrap()), "{pool}: {gap}");
+    }
     for name in ["acme-corp", "beta-inc", "default"] {
         assert!(!metrics.contains(name), "{name}:\n{metrics}");
     }

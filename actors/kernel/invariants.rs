@@ -22,6 +22,11 @@ pub const POL1: Invariant = Invariant { id: "POL1", promise: "only a cleared tur
 /// An index serves only under the guard it was judged by.
 pub const IDX1: Invariant =
     Invariant { id: "IDX1", promise: "every searchable chunk was admitted by the guard in force" };
+/// A neighbour's demand does not change anybody's share.
+pub const FAIR1: Invariant = Invariant {
+    id: "FAIR1",
+    promise: "weighted service of any two waiting lanes of a pool stays within the derived bound",
+};
 
 /// A rate admits no more than it says, at any level.
 pub const LIM1: Invariant = Invariant {
@@ -33,4 +38,4 @@ pub const STO1: Invariant =
     Invariant { id: "STO1", promise: "kept + reserved <= ceiling, at every level; at rest nothing is reserved" };
 
 /// All of them, for the documentation and the tests that walk the catalogue.
-pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, LIM1, STO1];
+pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1];

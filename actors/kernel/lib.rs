@@ -6,6 +6,7 @@ pub mod cipher;
 pub mod clock;
 pub mod codec;
 pub mod fabric;
+pub mod fair;
 pub mod ids;
 pub mod invariants;
 pub mod journal;

@@ -12,4 +12,5 @@ pub mod retrieval;
 pub mod routing;
 pub mod spend;
 pub mod supervisor;
+pub mod tiers;
 pub mod turn;

@@ -7,7 +7,7 @@ use super::messages::{
     RemoveDocument, ShowDocument,
 };
 use super::parse::Sandbox;
-use super::pools::{Pools, off_the_arbiter};
+use super::pools::{Lanes, in_slot};
 use super::prepare::Occasion;
 use super::rules::{LIST_MAX, Wanted, wanted};
 use super::view::view;
@@ -22,6 +22,7 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Ingest requests of one tenant under way at once; each may hold a body in memory.
@@ -37,8 +38,8 @@ pub struct RetrievalParts {
     pub clock: SharedClock,
     /// Reads files, hostile formats in child processes.
     pub sandbox: Sandbox,
-    /// Permits of the node.
-    pub pools: Pools,
+    /// The tenant's ways to the slots of the node.
+    pub lanes: Lanes,
     /// Where questions go with their passages: budget.
     pub next: Recipient<Turn<Grounded>>,
     /// Where searches go with their hits: the supervisor's exit.
@@ -74,7 +75,7 @@ impl RetrievalRoom {
 
     pub(super) fn furnish(parts: RetrievalParts) -> Self {
         let (queue, work) = mpsc::channel(indexer::WORK_MAX);
-        let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.pools));
+        let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.lanes));
         Self {
             desk: Desk { corpus, sandbox: parts.sandbox, queue },
             clock: parts.clock,
@@ -146,10 +147,11 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             return forward(next, turn.ground(Arc::from([])));
         };
         let (desk, next) = (self.desk.clone(), next.clone());
+        let patience = turn.case.deadline_unix_ms.saturating_sub(self.clock.now_unix_ms());
+        let patience = Duration::from_millis(patience);
         actix::spawn(async move {
             let _until_done = permit;
-            let guard = turn.case.policy.guard.fingerprint.clone();
-            match find(&desk, &guard, wanted).await {
+            match find(&desk, &turn.case.policy, patience, wanted).await {
                 Ok(passages) => forward(&next, turn.ground(passages.into())),
                 Err(rejection) => turn.refuse(rejection),
             }
@@ -163,7 +165,8 @@ fn forward(next: &Recipient<Turn<Grounded>>, turn: Turn<Grounded>) {
     }
 }
 
-async fn find(desk: &Desk, guard: &str, wanted: Wanted) -> Outcome<Vec<Passage>> {
+async fn find(desk: &Desk, policy: &PolicySnapshot, patience: Duration, wanted: Wanted) -> Outcome<Vec<Passage>> {
+    let guard = policy.guard.fingerprint.as_str();
     let served = match desk.corpus.served(guard) {
         Err(NotServed::Asleep) => {
             desk.ask_index(Work::Wake).await?;
@@ -175,7 +178,8 @@ async fn find(desk: &Desk, guard: &str, wanted: Wanted) -> Outcome<Vec<Passage>>
         let detail = "searching: the policy is being changed and the index is being judged anew; try again shortly";
         Rejection::retry_after(Code::Conflict, detail, 250)
     })?;
-    match off_the_arbiter(&desk.corpus.pools.searches, move || served.search(&wanted)).await {
+    let slot = desk.corpus.lanes.searches.of(policy.tenant.plan).enter(patience).await?;
+    match in_slot(slot, move || served.search(&wanted)).await {
         Ok(Ok(passages)) => Ok(passages),
         Ok(Err(error)) => mend(desk, error.into()).await,
         Err(panicked) => mend(desk, panicked).await,

@@ -1,11 +1,12 @@
 //! What the tasks of one room share: the tenant's belongings, the policy in force, and the view that is served.
 use super::chunk::chunk;
 use super::index::{IndexError, Stamp, View};
-use super::pools::{Pools, off_the_arbiter};
+use super::pools::{Lanes, PATIENCE, off_the_arbiter};
 use super::rules::{Held, Wanted, judge};
 use super::truth::{Truth, TruthError};
 use crate::question::Passage;
 use arc_swap::ArcSwap;
+use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
@@ -43,8 +44,8 @@ pub enum NotServed {
 pub struct Corpus {
     /// What the tenant owns.
     pub belongings: Belongings,
-    /// Permits of the node.
-    pub pools: Pools,
+    /// Its ways to the slots of the node.
+    pub lanes: Lanes,
     /// The policy documents are judged under.
     pub policy: ArcSwap<PolicySnapshot>,
     /// Held from the decision about a document until the index has been told: changes reach journal, shelf and index
@@ -59,10 +60,10 @@ pub struct Corpus {
 impl Corpus {
     /// A corpus that has opened nothing yet.
     #[must_use]
-    pub fn new(belongings: Belongings, policy: Arc<PolicySnapshot>, pools: Pools) -> Self {
+    pub fn new(belongings: Belongings, policy: Arc<PolicySnapshot>, lanes: Lanes) -> Self {
         Self {
             belongings,
-            pools,
+            lanes,
             policy: ArcSwap::new(policy),
             gate: Arc::new(Mutex::new(())),
             truth: OnceCell::new(),
@@ -78,6 +79,24 @@ impl Corpus {
         self.belongings.journal.tenant()
     }
 
+    /// Where its searches and reads wait for a slot.
+    #[must_use]
+    pub fn searches(&self) -> &Lane {
+        self.lanes.searches.of(self.policy.load().tenant.plan)
+    }
+
+    /// Where its uploads wait for a slot.
+    #[must_use]
+    pub fn parsers(&self) -> &Lane {
+        self.lanes.parsers.of(self.policy.load().tenant.plan)
+    }
+
+    /// Where its files wait to be read.
+    #[must_use]
+    pub fn readers(&self) -> &Lane {
+        self.lanes.readers.of(self.policy.load().tenant.plan)
+    }
+
     /// The folder of the search index.
     #[must_use]
     pub fn index_folder(&self) -> PathBuf {
@@ -91,7 +110,7 @@ impl Corpus {
     pub async fn truth(self: &Arc<Self>) -> Outcome<Arc<Truth>> {
         let opened = self.truth.get_or_try_init(|| async {
             let corpus = Arc::clone(self);
-            let opened = off_the_arbiter(&self.pools.searches, move || {
+            let opened = off_the_arbiter(self.searches(), PATIENCE, move || {
                 let policy = corpus.policy.load_full();
                 let judge = |accepted: &crate::entry::DocumentAccepted, text: &str| {
                     let pieces = chunk(text, &accepted.page_starts);
@@ -113,7 +132,7 @@ impl Corpus {
         read: impl FnOnce(&Truth) -> Result<T, TruthError> + Send + 'static,
     ) -> Outcome<T> {
         let truth = self.truth().await?;
-        Ok(off_the_arbiter(&self.pools.searches, move || read(&truth)).await??)
+        Ok(off_the_arbiter(self.searches(), PATIENCE, move || read(&truth)).await??)
     }
 
     /// The view of a guard.

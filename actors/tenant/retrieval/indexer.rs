@@ -148,7 +148,7 @@ impl Indexer {
 
     async fn right_to_write(&mut self) {
         if self.permit.is_none() {
-            self.permit = Arc::clone(&self.corpus.pools.writers).acquire_owned().await.ok();
+            self.permit = Arc::clone(&self.corpus.lanes.writers).acquire_owned().await.ok();
         }
         self.wrote = Instant::now();
     }
@@ -241,7 +241,7 @@ impl Indexer {
         if self.uncommitted.is_some() {
             drop(self.commit().await);
             // Others wait for a writer: give way after every commit.
-            if self.corpus.pools.writers.available_permits() > 0 {
+            if self.corpus.lanes.writers.available_permits() > 0 {
                 return;
             }
         }

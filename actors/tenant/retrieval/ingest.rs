@@ -4,7 +4,7 @@ use super::engine::{Batch, Former, Ready};
 use super::indexer::Work;
 use super::messages::{DocumentState, Ingested, NewDocument};
 use super::parse::Sandbox;
-use super::pools::off_the_arbiter;
+use super::pools::{PATIENCE, PROMISED, off_the_arbiter};
 use super::prepare::{Failed, Occasion, Preparation, Prepared, prepare};
 use super::reserve::{Arrivals, Reserved, arrive};
 use super::rules::{Decision, Held, decide, may_remove, request_size};
@@ -92,7 +92,7 @@ impl Desk {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
             let (arrivals, reserved) = self.arrive(&truth, documents, &occasion.policy).await?;
-            let prepared = prepare(&self.sandbox, &self.corpus.pools, arrivals, &occasion, &truth).await?;
+            let prepared = prepare(&self.sandbox, &self.corpus, arrivals, &occasion, &truth).await?;
             Ok::<_, Rejection>((truth, prepared, reserved))
         };
         let (truth, prepared, reserved) = match ready.await {
@@ -106,9 +106,10 @@ impl Desk {
         let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
         let policy = self.corpus.policy.load_full();
         let deciding = Arc::clone(&truth);
-        let decided =
-            off_the_arbiter(&self.corpus.pools.parsers, move || decide_all(&deciding, &policy, prepared, reserved))
-                .await;
+        let decided = off_the_arbiter(self.corpus.parsers(), PATIENCE, move || {
+            decide_all(&deciding, &policy, prepared, reserved)
+        })
+        .await;
         let decided = match decided.and_then(|decided| Ok(decided?)) {
             Ok(decided) => decided,
             Err(rejection) => {
@@ -134,10 +135,10 @@ impl Desk {
         if ceilings.reach_below_the_tenant() && !truth.with_storage(|storage| storage.counts_levels()) {
             let _nothing_changes = Arc::clone(&self.corpus.gate).lock_owned().await;
             let counting = Arc::clone(truth);
-            off_the_arbiter(&self.corpus.pools.parsers, move || counting.count_levels()).await??;
+            off_the_arbiter(self.corpus.parsers(), PATIENCE, move || counting.count_levels()).await??;
         }
         let (truth, policy) = (Arc::clone(truth), Arc::clone(policy));
-        let arrived = off_the_arbiter(&self.corpus.pools.parsers, move || arrive(&truth, documents, &policy));
+        let arrived = off_the_arbiter(self.corpus.parsers(), PATIENCE, move || arrive(&truth, documents, &policy));
         Ok(arrived.await??)
     }
 
@@ -174,7 +175,8 @@ impl Desk {
         claim: Claim,
     ) -> Afterwards {
         let truth = Arc::clone(truth);
-        let batch = off_the_arbiter(&self.corpus.pools.parsers, move || {
+        // what is durable is taken over, however busy the node is
+        let batch = off_the_arbiter(self.corpus.parsers(), PROMISED, move || {
             let after = truth.mark().changed;
             truth.take_over(ready.iter().map(|ready| ready.held.clone()).collect(), &removed, last, claim)?;
             Ok::<_, TruthError>(Batch { after, next: last.next().0, ready, removed })

@@ -23,6 +23,8 @@ mod view;
 mod words;
 
 #[cfg(test)]
+mod pool_tests;
+#[cfg(test)]
 mod rebuild_tests;
 #[cfg(test)]
 mod room_tests;
@@ -34,4 +36,4 @@ mod test_house;
 mod tests;
 
 pub use actor::{RetrievalParts, RetrievalRoom};
-pub use pools::Pools;
+pub use pools::{Lanes, Pools};

@@ -1,35 +1,77 @@
-//! Blocking work leaves the arbiter through here, bounded for the whole node.
+//! Blocking work leaves the arbiter through here, bounded for the whole node and shared fairly between its tenants.
+use crate::tiers::{Tiers, weight};
+use bailiwick_kernel::fair::{FairPool, Lane, Limits, Slot};
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
 use bailiwick_kernel::outcome::{Outcome, Rejection};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Writers open at once on one node; each costs threads and memory (design §7).
 pub const WRITERS_MAX: usize = 8;
-/// Searches running at once on one node.
-const SEARCHES_MAX: usize = 32;
-/// Documents parsed and cut at once on one node.
-const PARSERS_MAX: usize = 2;
+/// What a search or a slice of parsing is reckoned to take before anything is known about a tenant's, in nanoseconds.
+const SLICE_NS: u64 = 2_000_000;
+/// Files read at once on one node, in child processes or not: each may take as much memory as a parser may.
+pub const READERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+/// What reading a file is reckoned to take before anything is known about a tenant's, in nanoseconds.
+const FILE_NS: u64 = 200_000_000;
+/// How long a read or an upload waits for its turn before it is refused.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long work waits that has been promised: as long as it takes.
+pub const PROMISED: Duration = Duration::MAX;
 
-/// Permits shared by the retrieval rooms of a node.
+/// The slots of one node. Every tier has queues and slots of its own for each kind of work, as many as the node has
+/// processors: a crowd in one tier does not wait in another's queue, and a tier that is alone has the whole node. The
+/// readers of files are few, because of their memory, and all tiers share them by weight.
 #[derive(Clone, Debug)]
 pub struct Pools {
-    /// One per open index writer.
+    writers: Arc<Semaphore>,
+    searches: Tiers<FairPool>,
+    parsers: Tiers<FairPool>,
+    readers: FairPool,
+}
+
+/// The ways of one tenant to the slots of its node.
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    /// One permit per open index writer.
     pub writers: Arc<Semaphore>,
-    /// One per running search or read.
-    pub searches: Arc<Semaphore>,
-    /// One per portion of documents being parsed.
-    pub parsers: Arc<Semaphore>,
+    /// One slot per running search or read.
+    pub searches: Tiers<Lane>,
+    /// One slot per portion of documents being cut, judged and kept.
+    pub parsers: Tiers<Lane>,
+    /// One slot per file being read.
+    pub readers: Tiers<Lane>,
 }
 
 impl Pools {
-    /// The permits of one node, with its own bound on writers. Made once, at boot.
+    /// The slots of one node, with its own bound on writers. Made once, at boot.
     #[must_use]
     pub fn new(writers: Arc<Semaphore>) -> Self {
-        Self {
-            writers,
-            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
-            parsers: Arc::new(Semaphore::new(PARSERS_MAX)),
+        let slots = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let limits = Limits { slots, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost: SLICE_NS };
+        let tiers = |kind: &str| Tiers::each(|_plan| FairPool::new(kind, limits));
+        let readers = Limits { slots: READERS_MAX, slice_cost: FILE_NS, ..limits };
+        Self { writers, searches: tiers("search"), parsers: tiers("parse"), readers: FairPool::new("read", readers) }
+    }
+
+    /// The lanes of one tenant.
+    #[must_use]
+    pub fn lanes(&self, tenant: TenantKey) -> Lanes {
+        let lanes = |pools: &Tiers<FairPool>| Tiers::each(|plan| pools.of(plan).lane(tenant, weight(plan)));
+        Lanes {
+            writers: Arc::clone(&self.writers),
+            searches: lanes(&self.searches),
+            parsers: lanes(&self.parsers),
+            readers: Tiers::each(|plan| self.readers.lane(tenant, weight(plan))),
         }
+    }
+
+    /// All pools that are shared fairly.
+    pub fn fair(&self) -> impl Iterator<Item = &FairPool> {
+        self.searches.iter().chain(self.parsers.iter()).chain([&self.readers])
     }
 }
 
@@ -39,19 +81,65 @@ impl Default for Pools {
     }
 }
 
-/// Runs blocking work on a thread that may block, as soon as a permit is free. The one place that decides where the
-/// room's searches, reads and writes run.
+/// Runs blocking work on a thread that may block, as soon as its lane has a slot. With [`in_slot`] and [`in_slices`]
+/// the one place that decides where the room's searches, reads and writes run.
 ///
 /// # Errors
-/// [`Rejection::lost`] where the work panicked.
+/// `overloaded` where the lane's turn does not come within `patience`; [`Rejection::lost`] where the work panicked.
 pub async fn off_the_arbiter<T: Send + 'static>(
-    permits: &Arc<Semaphore>,
+    lane: &Lane,
+    patience: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Outcome<T> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(|_closed| Rejection::lost())?;
+    in_slot(lane.enter(patience).await?, work).await
+}
+
+/// Runs blocking work in a slot.
+///
+/// # Errors
+/// [`Rejection::lost`] where it panicked.
+pub async fn in_slot<T: Send + 'static>(slot: Slot, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
     let done = tokio::task::spawn_blocking(move || {
-        let _until_done = permit;
+        let _until_done = slot;
         work()
     });
     done.await.map_err(|_panicked| Rejection::lost())
+}
+
+/// Runs blocking work item by item, in order, and lets the others of its pool in between where they have had less:
+/// much work keeps no slot.
+///
+/// # Errors
+/// As [`off_the_arbiter`].
+pub async fn in_slices<I: Send + 'static, T: Send + 'static>(
+    lane: &Lane,
+    patience: Duration,
+    items: Vec<I>,
+    mut work: impl FnMut(I) -> T + Send + 'static,
+) -> Outcome<Vec<T>> {
+    let mut done = Vec::with_capacity(items.len());
+    if items.is_empty() {
+        return Ok(done);
+    }
+    let mut items = items.into_iter();
+    let mut slot = lane.enter(patience).await?;
+    loop {
+        let slice = tokio::task::spawn_blocking(move || {
+            while let Some(item) = items.next() {
+                done.push(work(item));
+                if items.as_slice().is_empty() {
+                    break;
+                }
+                slot = match slot.renew() {
+                    Ok(slot) => slot,
+                    Err(place) => return (done, Some((place, items, work))),
+                };
+            }
+            (done, None)
+        });
+        let (so_far, rest) = slice.await.map_err(|_panicked| Rejection::lost())?;
+        let Some((place, left, again)) = rest else { return Ok(so_far) };
+        (done, items, work) = (so_far, left, again);
+        slot = place.slot().await?;
+    }
 }

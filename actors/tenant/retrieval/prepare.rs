@@ -1,15 +1,17 @@
 //! New documents to records, sealed bodies, pieces and verdicts, before anything is kept. Each document stands or falls
 //! alone.
 use super::chunk::{Piece, chunk};
+use super::corpus::Corpus;
 use super::messages::Content;
 use super::parse::{ParseError, Parsed, Sandbox, detect};
-use super::pools::{Pools, off_the_arbiter};
+use super::pools::{PATIENCE, in_slices};
 use super::reserve::{Arrivals, Arrived};
 use super::rules::{Intake, Verdict, cut_title, judge, sha256_hex};
 use super::truth::Truth;
 use crate::entry::{DocumentAccepted, Entry};
 use bailiwick_kernel::codec;
 use bailiwick_kernel::fabric::Blob;
+use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::limits::RECORD_BYTES_MAX;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -79,23 +81,21 @@ pub type Preparation = Vec<Result<(Prepared, Blob), Failed>>;
 /// Parses, cuts, judges and seals the documents of one request.
 ///
 /// # Errors
-/// [`Rejection::lost`] where the work was dropped; what is wrong with one document stands in its place.
+/// [`Rejection::lost`] where the work was dropped, `overloaded` where its turn did not come; what is wrong with one document stands in its place.
 pub async fn prepare(
     sandbox: &Sandbox,
-    pools: &Pools,
+    corpus: &Corpus,
     arrivals: Arrivals,
     occasion: &Occasion,
     truth: &Arc<Truth>,
 ) -> Outcome<Preparation> {
-    let read = arrivals.into_iter().map(|arrived| read(sandbox, arrived));
+    let read = arrivals.into_iter().map(|arrived| read(sandbox, corpus.readers(), arrived));
     let mut read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
     // Two halves: one request uses as many threads as parse at once, and keeps its order.
     let second = read.split_off(read.len().div_ceil(PARALLEL));
     let half = |half: Vec<Result<Read, Failed>>| {
         let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
-        off_the_arbiter(&pools.parsers, move || {
-            half.into_iter().map(|read| finish(read?, &occasion, &truth)).collect::<Preparation>()
-        })
+        in_slices(corpus.parsers(), PATIENCE, half, move |read| finish(read?, &occasion, &truth))
     };
     let (first, second) = tokio::join!(half(read), half(second));
     let mut all = first?;
@@ -116,13 +116,16 @@ enum Readable {
     Parsed(Parsed),
 }
 
-async fn read(sandbox: &Sandbox, arrived: Result<Arrived, Failed>) -> Result<Read, Failed> {
+async fn read(sandbox: &Sandbox, readers: &Lane, arrived: Result<Arrived, Failed>) -> Result<Read, Failed> {
     let Arrived { intake, document } = arrived?;
     let content = match document.content {
         Content::Text(text) => Readable::Text(text),
         Content::File { name, bytes } => {
             let parsed = match detect(&name, &bytes) {
-                Ok(format) => sandbox.parse(format, bytes).await,
+                Ok(format) => {
+                    let slot = readers.enter(PATIENCE).await.map_err(|rejection| Failed::of(&intake, rejection))?;
+                    sandbox.parse(slot, format, bytes).await
+                }
                 Err(error) => Err(error),
             };
             Readable::Parsed(parsed.map_err(|error| unreadable(&intake, &error))?)

@@ -2,7 +2,7 @@ use super::chunk::chunk;
 use super::corpus::Corpus;
 use super::engine::{Batch, Engine, Former, Ready};
 use super::indexer::{WORK_MAX, Work};
-use super::pools::{Pools, WRITERS_MAX};
+use super::pools::WRITERS_MAX;
 use super::rules::Wanted;
 use super::test_house::{House, ids, named, policy};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ async fn who_waits_for_the_folder_keeps_no_writer_from_its_owner() {
     while tenant.desk.queue.capacity() < WORK_MAX {
         tokio::task::yield_now().await;
     }
-    let every_writer = corpus.pools.writers.acquire_many(u32::try_from(WRITERS_MAX).unwrap());
+    let every_writer = corpus.lanes.writers.acquire_many(u32::try_from(WRITERS_MAX).unwrap());
     let every_writer = timeout(Duration::from_secs(30), every_writer).await.expect("a waiting rebuild holds a writer");
     drop((every_writer.unwrap(), owner));
 
@@ -45,7 +45,7 @@ async fn a_document_that_a_catch_up_found_on_its_way_stands_in_the_index_once() 
     house.restart();
 
     let policy = Arc::new(policy());
-    let corpus = Arc::new(Corpus::new(house.belongings(), Arc::clone(&policy), Pools::default()));
+    let corpus = Arc::new(Corpus::new(house.belongings(), Arc::clone(&policy), house.lanes()));
     let truth = corpus.truth().await.unwrap();
     let mut engine = Engine::new(Arc::clone(&corpus), Arc::clone(&truth));
     engine.start_over().unwrap();

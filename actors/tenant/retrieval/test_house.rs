@@ -4,7 +4,7 @@ use super::indexer::Work;
 use super::ingest::Desk;
 use super::messages::*;
 use super::parse::Sandbox;
-use super::pools::Pools;
+use super::pools::{Lanes, Pools};
 use super::tests::{security, text};
 use crate::entry::Entry;
 use crate::question::{Matter, Passage, Search};
@@ -24,7 +24,7 @@ use bailiwick_policy::guard::Guard;
 use bailiwick_policy::schema::SecurityRules;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 pub(super) const DAY_MS: u64 = 86_400_000;
 
@@ -100,6 +100,11 @@ impl House {
         self.vault.as_ref().unwrap().belongings(cipher()).unwrap()
     }
 
+    /// The tenant's lanes, on a node of its own.
+    pub(super) fn lanes(&self) -> Lanes {
+        Pools::default().lanes(cipher().tenant())
+    }
+
     pub(super) fn tenant(&self, policy: Arc<PolicySnapshot>) -> Tenant {
         let (caught, found) = mpsc::unbounded_channel();
         let neighbour = Neighbour(caught).start();
@@ -108,8 +113,8 @@ impl House {
             belongings: belongings.clone(),
             policy: Arc::clone(&policy),
             clock: self.clock.clone(),
-            sandbox: Sandbox::new("/nonexistent".into(), vec![], Arc::new(Semaphore::new(2))),
-            pools: Pools::default(),
+            sandbox: Sandbox::new("/nonexistent".into(), vec![]),
+            lanes: self.lanes(),
             next: neighbour.clone().recipient(),
             search_exit: neighbour.clone().recipient(),
             obituary: Obituary::new("retrieval", 1, neighbour.recipient()),

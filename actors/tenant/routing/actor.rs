@@ -1,5 +1,5 @@
 //! The shell of the routing room: one task for each turn, so that a slow provider holds up nobody.
-use super::clients::Clients;
+use super::clients::{Clients, ProviderLanes};
 use super::flight;
 use super::messages::RoutingParts;
 use super::rules::HealthBook;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// What the turns under way share.
 pub(super) struct Desk {
     pub(super) clients: Arc<Clients>,
+    pub(super) lanes: ProviderLanes,
     pub(super) exit: Recipient<Turn<Answered>>,
     pub(super) clock: SharedClock,
     pub(super) book: RefCell<HealthBook>,
@@ -32,8 +33,8 @@ impl RoutingRoom {
     /// A room of the given parts.
     #[must_use]
     pub fn new(parts: RoutingParts) -> Self {
-        let RoutingParts { clients, exit, clock, obituary } = parts;
-        let desk = Desk { clients, exit, clock, book: RefCell::default(), under_way: Cell::new(0) };
+        let RoutingParts { clients, lanes, exit, clock, obituary } = parts;
+        let desk = Desk { clients, lanes, exit, clock, book: RefCell::default(), under_way: Cell::new(0) };
         Self { desk: Rc::new(desk), _obituary: obituary }
     }
 }

@@ -2,20 +2,29 @@
 use super::pace::Pace;
 use super::providers::{ALL, Provider, ProviderError};
 use crate::catalog::{Catalog, EXTRACTIVE, ProviderEntry};
+use crate::tiers::{Tiers, weight};
+use bailiwick_kernel::fair::{FairPool, Lane, Limits};
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
+use bailiwick_policy::schema::Plan;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// Calls in flight of the embedded provider where the catalogue does not list it: it uses this machine's processors.
 const EMBEDDED_CONCURRENCY: usize = 16;
 const EMBEDDED_TIMEOUT_MS: u64 = 30_000;
+/// What a call is reckoned to take before anything is known about a tenant's, in nanoseconds: over the network, and on
+/// this machine.
+const CALL_NS: u64 = 1_000_000_000;
+const EMBEDDED_CALL_NS: u64 = 5_000_000;
 
 /// One provider, ready to be called.
 pub struct Client {
     /// The provider.
     pub provider: Arc<dyn Provider>,
-    /// A place for each call in flight, over all tenants.
-    pub places: Arc<Semaphore>,
+    /// A place for each call in flight, shared by all tenants.
+    pub places: FairPool,
     /// How fast it may be called, over all tenants.
     pub pace: Pace,
     /// Its entry in the catalogue.
@@ -56,15 +65,47 @@ impl Clients {
         self.0.get(provider)
     }
 
+    /// One tenant's ways to the places of all providers.
+    #[must_use]
+    pub fn lanes(&self, tenant: TenantKey) -> ProviderLanes {
+        let lanes = |client: &Client| Tiers::each(|plan| client.places.lane(tenant, weight(plan)));
+        ProviderLanes(self.0.iter().map(|(name, client)| (name.clone(), lanes(client))).collect())
+    }
+
+    /// The places of all providers.
+    pub fn fair(&self) -> impl Iterator<Item = &FairPool> {
+        self.0.values().map(|client| &client.places)
+    }
+
     /// Adds a provider that stands in no table.
     #[cfg(test)]
     pub(crate) fn with(mut self, entry: ProviderEntry, provider: Arc<dyn Provider>) -> Self {
-        let places = Arc::new(Semaphore::new(entry.concurrency));
         let pace = Pace::per_minute(entry.requests_per_minute);
-        let client = Client { provider, places, pace, entry: Arc::new(entry) };
+        let client = Client { provider, places: places(&entry), pace, entry: Arc::new(entry) };
         self.0.insert(client.entry.name.clone(), client);
         self
     }
+}
+
+/// One tenant's ways to the places of all providers, by name.
+#[derive(Clone, Debug)]
+pub struct ProviderLanes(BTreeMap<String, Tiers<Lane>>);
+
+impl ProviderLanes {
+    /// The way to a provider, or `None` where there is none of that name.
+    #[must_use]
+    pub fn get(&self, provider: &str, plan: Plan) -> Option<&Lane> {
+        self.0.get(provider).map(|lanes| lanes.of(plan))
+    }
+}
+
+/// The provider decides how many calls it takes, so that all plans share its places, by weight. What is shared is time
+/// at the provider: a call costs as long as it keeps its place.
+fn places(entry: &ProviderEntry) -> FairPool {
+    let slots = NonZeroUsize::new(entry.concurrency).unwrap_or(NonZeroUsize::MIN);
+    let slice_cost = if entry.kind == EXTRACTIVE { EMBEDDED_CALL_NS } else { CALL_NS };
+    let limits = Limits { slots, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost };
+    FairPool::new(format!("provider {}", entry.name), limits)
 }
 
 fn open_one(entry: &Arc<ProviderEntry>) -> Result<Client, ProviderError> {
@@ -77,9 +118,8 @@ fn open_one(entry: &Arc<ProviderEntry>) -> Result<Client, ProviderError> {
             known.join(", ")
         )));
     };
-    let places = Arc::new(Semaphore::new(entry.concurrency.clamp(1, Semaphore::MAX_PERMITS)));
     let pace = Pace::per_minute(entry.requests_per_minute);
-    Ok(Client { provider: open(entry)?, places, pace, entry: Arc::clone(entry) })
+    Ok(Client { provider: open(entry)?, places: places(entry), pace, entry: Arc::clone(entry) })
 }
 
 fn embedded_entry() -> ProviderEntry {

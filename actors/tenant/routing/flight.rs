@@ -16,7 +16,7 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::Route;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tokio::sync::{SemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 /// How an attempt ended.
 enum Landing {
@@ -24,8 +24,8 @@ enum Landing {
     Billed(Box<Draft>),
     /// Nothing was shown and nothing billed for certain: somebody else may try.
     Failed(ProviderError),
-    /// No place at the provider until the deadline.
-    Crowded,
+    /// No place at the provider within the time of the request.
+    Crowded(Rejection),
     /// The provider may not be called before the deadline, only after so many milliseconds: somebody else may be.
     Paced(u64),
 }
@@ -51,10 +51,7 @@ pub(super) async fn fly(desk: &Desk, turn: Turn<Funded>) {
                 }
                 Landing::Failed(error) => news_of(error),
                 Landing::Paced(wait_ms) => News::Paced { wait_ms },
-                Landing::Crowded => {
-                    let detail = "calling a model: the provider had no free place within the time of this request; try again shortly";
-                    return turn.refuse(Rejection::retry_after(Code::Overloaded, detail, 1_000));
-                }
+                Landing::Crowded(rejection) => return turn.refuse(rejection),
             },
         };
     }
@@ -125,20 +122,19 @@ fn region<'a>(client: &'a Client, turn: &'a Turn<Funded>) -> &'a str {
 }
 
 async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u64) -> Landing {
-    let Some((candidate, client)) = turn
-        .stage
-        .hold
-        .candidates
-        .get(choice)
-        .and_then(|candidate| Some((candidate, desk.clients.get(&candidate.route.provider)?)))
-    else {
+    let plan = turn.case.policy.tenant.plan;
+    let Some((candidate, client, lane)) = turn.stage.hold.candidates.get(choice).and_then(|candidate| {
+        let provider = &candidate.route.provider;
+        Some((candidate, desk.clients.get(provider)?, desk.lanes.get(provider, plan)?))
+    }) else {
         return Landing::Failed(ProviderError::Lasting("the candidate is not set up on this node".into()));
     };
     if let Err(TooFast(wait)) = client.pace.cell(Duration::from_millis(remaining_ms(desk, turn))).await {
         return Landing::Paced(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX));
     }
-    let Some(_place) = place(desk, turn, client).await else {
-        return Landing::Crowded;
+    let _place = match lane.enter(Duration::from_millis(remaining_ms(desk, turn))).await {
+        Ok(place) => place,
+        Err(crowded) => return Landing::Crowded(crowded),
     };
     // the wait for a place has used up some of it
     let limit_ms = timeout_ms.min(remaining_ms(desk, turn));
@@ -155,14 +151,6 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
 
 fn remaining_ms(desk: &Desk, turn: &Turn<Funded>) -> u64 {
     turn.case.deadline_unix_ms.saturating_sub(desk.clock.now_unix_ms())
-}
-
-async fn place<'a>(desk: &Desk, turn: &Turn<Funded>, client: &'a Client) -> Option<SemaphorePermit<'a>> {
-    if let Ok(place) = client.places.try_acquire() {
-        return Some(place);
-    }
-    let patience = Duration::from_millis(remaining_ms(desk, turn));
-    tokio::time::timeout(patience, client.places.acquire()).await.ok()?.ok()
 }
 
 async fn within(limit_ms: u64, candidate: &Candidate, call: ProviderFuture<Said>) -> Result<Said, ProviderError> {

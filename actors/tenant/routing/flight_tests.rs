@@ -10,11 +10,16 @@ use crate::question::{Chat, Frame, Matter};
 use crate::turn::{Awaiting, DraftContent, FrameSink, Funded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
+use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::obituary::{Died, Obituary};
 use bailiwick_kernel::outcome::Code;
+use bailiwick_policy::schema::Plan;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 struct House {
@@ -23,10 +28,16 @@ struct House {
     _died: mpsc::UnboundedReceiver<Died>,
 }
 
+#[expect(clippy::disallowed_methods, reason = "test")]
+fn tenant(number: u128) -> TenantKey {
+    TenantKey::mint(uuid::Uuid::from_u128(number))
+}
+
 fn house(clients: Clients) -> House {
     let (exit, answered): Exit = collector();
     let (to, died) = collector::<Died>();
     let parts = RoutingParts {
+        lanes: clients.lanes(tenant(1)),
         clients: Arc::new(clients),
         exit,
         clock: ManualClock::at(NOW),
@@ -384,13 +395,34 @@ async fn a_tenant_has_no_more_calls_under_way_than_its_quota() {
 #[actix::test]
 async fn a_full_provider_is_waited_for_until_the_deadline_only() {
     let clients = Clients::default().with(scripted("primary"), Scripted::new(|_sink| Box::pin(std::future::pending())));
-    let places = Arc::clone(&clients.get("primary").unwrap().places);
-    let _all = places.acquire_many(4).await.unwrap();
+    let neighbour = clients.lanes(tenant(2));
+    let neighbour = neighbour.get("primary", Plan::Free).unwrap();
+    let _all = join_all((0..4).map(|_| neighbour.enter(Duration::from_secs(60)))).await;
     let house = house(clients);
-    let Funding { mut turn, asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
-    turn.case.deadline_unix_ms = NOW + 20;
-    send(&house, turn);
-    assert_eq!(asker.reply().await.unwrap_err().code, Code::Overloaded);
+    // a call is expected to take a second: the first cannot come to its turn, the other one waits for it in vain
+    for (patience_ms, retry_after_ms) in [(20, 240), (600, 600)] {
+        let Funding { mut turn, asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
+        turn.case.deadline_unix_ms = NOW + patience_ms;
+        send(&house, turn);
+        let refused = asker.reply().await.unwrap_err();
+        assert_eq!((refused.code, refused.retry_after_ms), (Code::Overloaded, Some(retry_after_ms)));
+    }
+}
+
+#[actix::test]
+async fn a_place_at_a_provider_goes_to_the_tenant_that_has_had_the_least_of_it() {
+    let clients = Clients::default().with(scripted("primary"), Scripted::new(|_sink| Box::pin(std::future::pending())));
+    let (neighbour, quiet) = (clients.lanes(tenant(2)), clients.lanes(tenant(3)));
+    let (neighbour, quiet) = (neighbour.get("primary", Plan::Free).unwrap(), quiet.get("primary", Plan::Free).unwrap());
+    let patience = Duration::from_secs(60);
+    let mut all = join_all((0..4).map(|_| neighbour.enter(patience))).await;
+    let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(neighbour.enter(patience))).collect();
+    assert!(waiting.iter_mut().all(|entering| entering.as_mut().now_or_never().is_none()));
+    let mut first = Box::pin(quiet.enter(patience));
+    assert!(first.as_mut().now_or_never().is_none());
+    drop(all.pop());
+    assert!(first.now_or_never().is_some_and(|place| place.is_ok()), "before ten that came earlier");
+    assert!(waiting.iter_mut().any(|entering| entering.as_mut().now_or_never().is_some()), "and then one of them");
 }
 
 #[actix::test]

@@ -1,5 +1,5 @@
 //! What the routing room is given. It takes `Turn<Funded>` and sends `Turn<Answered>`; it has no messages of its own.
-use crate::routing::clients::Clients;
+use crate::routing::clients::{Clients, ProviderLanes};
 use crate::turn::{Answered, Turn};
 use actix::Recipient;
 use bailiwick_kernel::clock::SharedClock;
@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub struct RoutingParts {
     /// The clients of all providers, shared by all tenants.
     pub clients: Arc<Clients>,
+    /// The tenant's ways to their places.
+    pub lanes: ProviderLanes,
     /// Where answered turns go: the supervisor's exit.
     pub exit: Recipient<Turn<Answered>>,
     /// The time.

@@ -64,7 +64,7 @@ pub struct SupervisorParts {
     pub clock: SharedClock,
     /// Where hostile formats are parsed.
     pub sandbox: Sandbox,
-    /// Permits of writers, searches and parsers, shared by all tenants.
+    /// Slots of writers, searches and parsers, shared by all tenants.
     pub pools: Pools,
     /// The control plane's ear.
     pub happened: Recipient<Happened>,

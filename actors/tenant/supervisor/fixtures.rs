@@ -230,7 +230,7 @@ impl Stage {
             clients: Arc::clone(&self.clients),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),
-            sandbox: Sandbox::new("/nonexistent".into(), vec![], Arc::new(Semaphore::new(2))),
+            sandbox: Sandbox::new("/nonexistent".into(), vec![]),
             pools: self.pools.clone(),
             happened: self.ear.clone().recipient(),
             ask_deadline_ms: 3_600_000,

@@ -38,6 +38,7 @@ impl Rooms {
         let obituary = |room| Obituary::new(room, incarnation, supervisor.clone().recipient());
         let routing = RoutingRoom::start(RoutingParts {
             clients: Arc::clone(&parts.clients),
+            lanes: parts.clients.lanes(opened.belongings.cipher.tenant()),
             exit: supervisor.clone().recipient(),
             clock: Arc::clone(&parts.clock),
             obituary: obituary("routing"),
@@ -64,7 +65,7 @@ impl Rooms {
             policy: Arc::clone(policy),
             clock: Arc::clone(&parts.clock),
             sandbox: parts.sandbox.clone(),
-            pools: parts.pools.clone(),
+            lanes: parts.pools.lanes(opened.belongings.cipher.tenant()),
             next: cache.clone().recipient(),
             search_exit: supervisor.clone().recipient(),
             obituary: obituary("retrieval"),

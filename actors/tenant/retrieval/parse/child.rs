@@ -4,39 +4,36 @@
 //! The bytes go in on standard input; the answer comes back on standard output as JSON, followed by its length and a
 //! mark. The frame stands at the end because libraries may print before it.
 use super::{Format, ParseError, Parsed, read};
+use bailiwick_kernel::fair::Slot;
 use bailiwick_kernel::limits;
 use bytes::Bytes;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
 
 const MARK: [u8; 8] = *b"bwparse1";
 /// `SIGXCPU` on every Linux architecture but MIPS and SPARC: the processor limit was reached.
 const SIGNAL_CPU_LIMIT: i32 = 24;
 
-/// Reads documents, hostile formats in child processes; as many at a time as it has permits.
+/// Reads documents, hostile formats in child processes; each in a slot the caller has waited for.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     /// The program to start: the running binary itself.
     pub(super) program: PathBuf,
     /// Its arguments; the format's label follows as the last.
     pub(super) arguments: Vec<String>,
-    /// Documents read at the same time.
-    pub(super) permits: Arc<Semaphore>,
     pub(super) timeout: Duration,
 }
 
 impl Sandbox {
     /// A sandbox that starts `program arguments… LABEL`, which must call [`run_child`].
     #[must_use]
-    pub fn new(program: PathBuf, arguments: Vec<String>, permits: Arc<Semaphore>) -> Self {
-        Self { program, arguments, permits, timeout: Duration::from_millis(limits::PARSE_MS_MAX) }
+    pub fn new(program: PathBuf, arguments: Vec<String>) -> Self {
+        Self { program, arguments, timeout: Duration::from_millis(limits::PARSE_MS_MAX) }
     }
 
     /// The same sandbox with another wall-clock limit per document.
@@ -45,23 +42,22 @@ impl Sandbox {
         Self { timeout, ..self }
     }
 
-    /// Reads one document. Waits for a permit first; the time limit counts from the start of the reading.
+    /// Reads one document. The slot is given back when nothing of the reading is left, whatever became of the caller.
     ///
     /// # Errors
     /// [`ParseError`], always about this document alone.
-    pub async fn parse(&self, format: Format, bytes: Bytes) -> Result<Parsed, ParseError> {
+    pub async fn parse(&self, slot: Slot, format: Format, bytes: Bytes) -> Result<Parsed, ParseError> {
         if bytes.len() > limits::DOCUMENT_BYTES_MAX {
             return Err(too_many_bytes());
         }
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_closed| unavailable("it is shutting down"))?;
         if format.is_sandboxed() {
+            let _until_done = slot;
             return self.parse_in_child(format, bytes).await;
         }
-        // The permit goes along: a caller that gives up must not let one more in while this one still runs. A panic
+        // The slot goes along: a caller that gives up must not let one more in while this one still runs. A panic
         // ends in the join error.
         let reading = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _until_done = slot;
             read(format, &bytes)
         });
         reading.await.unwrap_or(Err(ParseError::Crashed))
@@ -86,7 +82,7 @@ impl Sandbox {
             Ok(Ok(_died)) => Err(ParseError::Crashed),
             Ok(Err(error)) => Err(unavailable(error)),
             Err(_elapsed) => {
-                // Reaped here, before the permit returns; an error means it is gone already.
+                // Reaped here, before the slot is given back; an error means it is gone already.
                 drop(child.kill().await);
                 Err(timed_out)
             }

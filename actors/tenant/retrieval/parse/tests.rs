@@ -1,14 +1,18 @@
 //! Real documents, broken ones and hostile ones; the child process is this very test binary, started again.
 use super::*;
 use crate::retrieval::chunk::chunk;
+use crate::retrieval::pools::{Pools, READERS_MAX};
+use bailiwick_kernel::fair::{Lane, Slot};
+use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::ARCHIVE_ENTRIES_MAX;
+use bailiwick_policy::schema::Plan;
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use proptest::prelude::*;
 use std::io::{Cursor, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use zip::write::SimpleFileOptions;
 
 const THREE_PAGES: &[u8] = include_bytes!("fixtures/three_pages.pdf");
@@ -286,11 +290,21 @@ fn sandbox(role: Role) -> Sandbox {
     let own_name = format!("{}::child_entry", module_path!().split_once("::").unwrap().1);
     let arguments = [own_name.as_str(), "--exact", "--nocapture", "--skip", &role.carrier(), "--skip"];
     let arguments = arguments.into_iter().map(str::to_owned).collect();
-    Sandbox::new(std::env::current_exe().unwrap(), arguments, Arc::new(Semaphore::new(2)))
+    Sandbox::new(std::env::current_exe().unwrap(), arguments)
+}
+
+#[expect(clippy::disallowed_methods, reason = "test")]
+fn readers() -> Lane {
+    let tenant = TenantKey::mint(uuid::Uuid::from_u128(1));
+    Pools::default().lanes(tenant).readers.of(Plan::Free).clone()
+}
+
+async fn slot(readers: &Lane) -> Slot {
+    readers.enter(Duration::from_secs(60)).await.unwrap()
 }
 
 async fn read_by(role: Role, format: Format, bytes: &[u8]) -> Result<Parsed, ParseError> {
-    sandbox(role).parse(format, Bytes::copy_from_slice(bytes)).await
+    sandbox(role).parse(slot(&readers()).await, format, Bytes::copy_from_slice(bytes)).await
 }
 
 #[tokio::test]
@@ -351,20 +365,20 @@ async fn a_child_that_needs_too_much_memory_dies_alone() {
 }
 
 #[tokio::test]
-async fn a_child_that_does_not_finish_is_killed_and_its_permit_returns() {
-    let permits = Arc::new(Semaphore::new(1));
-    let own = sandbox(Role::Spin);
-    let slow = Sandbox { permits: Arc::clone(&permits), ..own }.with_timeout(Duration::from_millis(50));
-    let outcome = slow.parse(Format::Pdf, Bytes::from_static(THREE_PAGES)).await;
+async fn a_child_that_does_not_finish_is_killed_and_its_slot_comes_back() {
+    let slow = sandbox(Role::Spin).with_timeout(Duration::from_millis(50));
+    let readers = readers();
+    let _every_other = join_all((1..READERS_MAX.get()).map(|_| slot(&readers))).await;
+    let outcome = slow.parse(slot(&readers).await, Format::Pdf, Bytes::from_static(THREE_PAGES)).await;
     assert_eq!(outcome, Err(ParseError::TimedOut { limit_ms: 50 }));
-    assert_eq!(permits.available_permits(), 1);
+    assert!(readers.enter(Duration::ZERO).now_or_never().is_some_and(|slot| slot.is_ok()), "the last slot is free");
     let outcome = read_by(Role::SpinWithoutTime, Format::Pdf, THREE_PAGES).await;
     assert!(matches!(outcome, Err(ParseError::TimedOut { .. })), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn a_program_that_cannot_be_started_is_not_the_documents_fault() {
-    let absent = Sandbox::new("/nonexistent/program".into(), Vec::new(), Arc::new(Semaphore::new(1)));
-    let outcome = absent.parse(Format::Pdf, Bytes::from_static(THREE_PAGES)).await;
+    let absent = Sandbox::new("/nonexistent/program".into(), Vec::new());
+    let outcome = absent.parse(slot(&readers()).await, Format::Pdf, Bytes::from_static(THREE_PAGES)).await;
     assert!(matches!(outcome, Err(ParseError::Unavailable { .. })), "{outcome:?}");
 }

@@ -1,0 +1,82 @@
+//! Work in slices on a node with one free slot: in order, whole, and never in the way of who has had less.
+use super::pools::{PATIENCE, Pools, in_slices, off_the_arbiter};
+use bailiwick_kernel::fair::Lane;
+use bailiwick_kernel::fair::pool::SLICE;
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::outcome::Code;
+use bailiwick_policy::schema::Plan;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+#[expect(clippy::disallowed_methods, reason = "test")]
+fn tenant(number: u128) -> TenantKey {
+    TenantKey::mint(uuid::Uuid::from_u128(number))
+}
+
+fn uploads(pools: &Pools, number: u128, plan: Plan) -> Lane {
+    pools.lanes(tenant(number)).parsers.of(plan).clone()
+}
+
+#[tokio::test]
+async fn a_long_upload_lets_another_tenant_in_after_its_slice_and_is_whole_all_the_same() {
+    let pools = Pools::default();
+    let (long, short) = (uploads(&pools, 1, Plan::Pro), uploads(&pools, 2, Plan::Pro));
+    let slots = std::thread::available_parallelism().unwrap().get();
+    let other = uploads(&pools, 3, Plan::Pro);
+    let _all_but_one = join_all((1..slots).map(|_| other.enter(PATIENCE))).await;
+
+    let done = Arc::new(AtomicUsize::new(0));
+    let (begin, begun) = mpsc::channel::<()>();
+    let counter = Arc::clone(&done);
+    let upload = tokio::spawn(async move {
+        in_slices(&long, PATIENCE, (0..20).collect(), move |item: usize| {
+            if item == 0 {
+                begun.recv().unwrap();
+            }
+            let began = Instant::now();
+            while began.elapsed() < SLICE {
+                std::hint::spin_loop();
+            }
+            counter.fetch_add(1, Ordering::SeqCst);
+            item
+        })
+        .await
+    });
+    // the first piece is under way and waits for the other tenant to have come
+    while pools.fair().map(|pool| pool.in_service()).sum::<usize>() < slots {
+        tokio::task::yield_now().await;
+    }
+    let mut entering = Box::pin(short.enter(PATIENCE));
+    assert!(entering.as_mut().now_or_never().is_none(), "every slot is in use");
+    begin.send(()).unwrap();
+    let slot = entering.await.unwrap();
+    assert_eq!(done.load(Ordering::SeqCst), 1, "after one slice");
+    drop(slot);
+    assert_eq!(upload.await.unwrap().unwrap(), (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn tiers_do_not_wait_for_each_other() {
+    let pools = Pools::default();
+    let crowd = uploads(&pools, 1, Plan::Free);
+    let slots = std::thread::available_parallelism().unwrap().get();
+    let _all = join_all((0..slots).map(|_| crowd.enter(PATIENCE))).await;
+    assert!(crowd.enter(PATIENCE).now_or_never().is_none(), "the tier is full");
+    assert!(uploads(&pools, 2, Plan::Enterprise).enter(PATIENCE).now_or_never().is_some_and(|slot| slot.is_ok()));
+}
+
+#[tokio::test]
+async fn work_that_panics_gives_its_slot_back() {
+    let pools = Pools::default();
+    let lane = uploads(&pools, 1, Plan::Free);
+    let panics = || std::panic::resume_unwind(Box::new("provoked by a test"));
+    let lost = off_the_arbiter::<()>(&lane, PATIENCE, panics).await.unwrap_err();
+    assert_eq!(lost.code, Code::Lost);
+    let lost =
+        in_slices(&lane, PATIENCE, vec![1, 2], move |_item: i32| panics()).await.map(|_: Vec<()>| ()).unwrap_err();
+    assert_eq!(lost.code, Code::Lost);
+    assert_eq!(pools.fair().map(|pool| pool.in_service()).sum::<usize>(), 0);
+}

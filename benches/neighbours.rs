@@ -1,0 +1,349 @@
+//! A quiet tenant beside a noisy one of the same plan, through the real doors: the victim searches at an even pace,
+//! alone, beside its neighbour, and alone again, all in one run; its latencies count from when each search was due.
+//!
+//! `cargo bench --bench neighbours` ; `BAILIWICK_PHASE_SECONDS=30` for longer phases.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a measuring program: it stops at the first surprise"
+)]
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+use support::House;
+
+const VICTIM: &str = "default";
+const AGGRESSOR: &str = "beta-inc";
+const DOCUMENTS: usize = 4_000;
+const BATCH: usize = 500;
+const TOP_K: usize = 10;
+/// Connections that show what the node can do.
+const CONNECTIONS: usize = 16;
+/// Requests of the aggressor that are sent and not answered: a client has an end, too.
+const OUTSTANDING_MAX: usize = 256;
+/// Uploads of the largest request the doors take, one after another on each: as many as one tenant may have under way.
+const UPLOAD_CONNECTIONS: usize = 4;
+const DOCUMENTS_PER_UPLOAD: usize = 1_000;
+/// Names the work of a child process of this program.
+const CHILD: &str = "BAILIWICK_NEIGHBOUR";
+
+/// The same made-up words on every machine.
+struct Words(u64);
+
+impl Words {
+    fn word(&mut self) -> String {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let uniform = (self.0 % 1_000_000) as f64 / 1_000_000.0;
+        let rank = 20_000_f64.powf(uniform) as u64;
+        format!("w{}x", rank * 7_919 % 20_011)
+    }
+
+    fn text(&mut self, words: usize) -> String {
+        (0..words).map(|_| self.word()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn upload(words: &mut Words, name: &str, documents: usize, length: usize) -> String {
+    let document =
+        |at: usize| json!({"id": format!("{name}-{at}"), "title": words.text(8), "text": words.text(length)});
+    json!({"documents": (0..documents).map(document).collect::<Vec<Value>>()}).to_string()
+}
+
+fn searches() -> Vec<String> {
+    let mut words = Words(0x2545_F491_4F6C_DD1D);
+    (0..300).map(|_| json!({"query": words.text(8), "top_k": TOP_K}).to_string()).collect()
+}
+
+async fn post(http: &Client, url: &str, key: &str, body: String) -> u16 {
+    let request = http.post(url).bearer_auth(key).header("content-type", "application/json").body(body);
+    let Ok(answer) = request.send().await else { return 0 };
+    let status = answer.status().as_u16();
+    if answer.bytes().await.is_err() { 0 } else { status }
+}
+
+fn client() -> Client {
+    Client::builder().tcp_nodelay(true).build().unwrap()
+}
+
+// --- the aggressor: a process of its own -------------------------------------------------------------------------
+
+/// What a child is told, and what it tells in the end.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Orders {
+    url: String,
+    key: String,
+    seconds: u64,
+    /// Searches a second, or none: then it uploads as much as it can.
+    per_second: Option<f64>,
+}
+
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+struct Report {
+    served: u64,
+    refused: u64,
+    per_second: f64,
+}
+
+#[derive(Default)]
+struct Counts {
+    served: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counts {
+    fn count(&self, is_served: bool, amount: u64) {
+        let counter = if is_served { &self.served } else { &self.refused };
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+}
+
+async fn child(orders: Orders) {
+    let counts = Arc::new(Counts::default());
+    let began = Instant::now();
+    let until = began + Duration::from_secs(orders.seconds);
+    match orders.per_second {
+        Some(per_second) => flood(&orders, per_second, until, &counts).await,
+        None => pile_up(&orders, until, &counts).await,
+    }
+    let (served, refused) = (counts.served.load(Ordering::Relaxed), counts.refused.load(Ordering::Relaxed));
+    let per_second = served as f64 / began.elapsed().as_secs_f64();
+    println!("{}", serde_json::to_string(&Report { served, refused, per_second }).unwrap());
+}
+
+/// Sends at its own pace, whatever comes back.
+async fn flood(orders: &Orders, per_second: f64, until: Instant, counts: &Arc<Counts>) {
+    let (http, bodies, room) = (client(), searches(), Arc::new(Semaphore::new(OUTSTANDING_MAX)));
+    let url = format!("{}/v1/search", orders.url);
+    let (began, mut sent) = (Instant::now(), 0_usize);
+    while Instant::now() < until {
+        let due = (began.elapsed().as_secs_f64() * per_second) as usize;
+        while sent < due {
+            sent += 1;
+            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            let (http, url, key, body) =
+                (http.clone(), url.clone(), orders.key.clone(), bodies[sent % bodies.len()].clone());
+            let counts = Arc::clone(counts);
+            tokio::spawn(async move {
+                counts.count(post(&http, &url, &key, body).await == 200, 1);
+                drop(place);
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Nothing but the largest requests, always the same documents with other words in them.
+async fn pile_up(orders: &Orders, until: Instant, counts: &Arc<Counts>) {
+    let uploads = (0..UPLOAD_CONNECTIONS).map(|connection| {
+        let (http, url, key) = (client(), format!("{}/v1/documents", orders.url), orders.key.clone());
+        let counts = Arc::clone(counts);
+        tokio::spawn(async move {
+            let mut words = Words(connection as u64 + 1);
+            let bodies: Vec<String> =
+                (0..2).map(|_| upload(&mut words, &format!("c{connection}"), DOCUMENTS_PER_UPLOAD, 60)).collect();
+            for body in bodies.iter().cycle() {
+                if Instant::now() >= until {
+                    return;
+                }
+                let is_served = post(&http, &url, &key, body.clone()).await == 201;
+                counts.count(is_served, DOCUMENTS_PER_UPLOAD as u64);
+            }
+        })
+    });
+    for upload in uploads.collect::<Vec<_>>() {
+        upload.await.unwrap();
+    }
+}
+
+/// A client has a machine of its own: on this one it runs when nobody else would.
+fn start_child(orders: &Orders) -> Child {
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(std::env::current_exe().unwrap());
+    command.env(CHILD, serde_json::to_string(orders).unwrap()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+async fn report(child: Child) -> Report {
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+// --- the victim ---------------------------------------------------------------------------------------------------
+
+struct Felt {
+    micros: Vec<u64>,
+    refused: usize,
+}
+
+impl Felt {
+    fn percentile(&self, percent: usize) -> u64 {
+        self.micros[(self.micros.len() - 1) * percent / 100]
+    }
+}
+
+async fn victim(house: &House, key: &str, per_second: f64, seconds: u64) -> Felt {
+    let (bodies, url) = (searches(), format!("{}/v1/search", house.url));
+    let began = tokio::time::Instant::now();
+    let all = (0..(per_second * seconds as f64) as usize).map(|number| {
+        let due = began + Duration::from_secs_f64(number as f64 / per_second);
+        let (http, url, key, body) =
+            (house.http.clone(), url.clone(), key.to_owned(), bodies[number % bodies.len()].clone());
+        tokio::spawn(async move {
+            tokio::time::sleep_until(due).await;
+            let status = post(&http, &url, &key, body).await;
+            (status, due.elapsed())
+        })
+    });
+    let mut felt = Felt { micros: Vec::new(), refused: 0 };
+    for one in all.collect::<Vec<_>>() {
+        let (status, took) = one.await.unwrap();
+        felt.refused += usize::from(status != 200);
+        felt.micros.push(took.as_micros() as u64);
+    }
+    felt.micros.sort_unstable();
+    felt
+}
+
+// --- the house ----------------------------------------------------------------------------------------------------
+
+/// Both tenants with the same plan, and with quotas that are not what is measured.
+fn house(folder: &Path) -> House {
+    let tenants = support::copy_tenants(folder);
+    for (name, plan) in [(VICTIM, "plan: free"), (AGGRESSOR, "plan: pro")] {
+        let record = tenants.join(name).join("tenant.yaml");
+        let text = std::fs::read_to_string(&record).unwrap();
+        assert!(text.contains(plan), "{name} has another plan");
+        let text = text
+            .replace(plan, "plan: pro")
+            .replace("max_requests_per_hour: 100000", "max_requests_per_hour: 100000000");
+        std::fs::write(&record, text).unwrap();
+    }
+    House::start_on(folder, None)
+}
+
+async fn fill(house: &House, key: &str) {
+    let mut words = Words(7);
+    for batch in 0..DOCUMENTS / BATCH {
+        let body = upload(&mut words, &format!("d{batch}"), BATCH, 200);
+        assert_eq!(post(&house.http, &format!("{}/v1/documents", house.url), key, body).await, 201);
+    }
+    for batch in (0..DOCUMENTS / BATCH).rev() {
+        house.indexed(key, &format!("d{batch}-0")).await;
+    }
+}
+
+/// Searches a second where every connection has one under way.
+async fn capacity(house: &House, key: &str, seconds: u64) -> f64 {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let workers = (0..CONNECTIONS).map(|first| {
+        let (http, url, key) = (house.http.clone(), format!("{}/v1/search", house.url), key.to_owned());
+        tokio::spawn(async move {
+            let mut served = 0_u64;
+            for body in searches().iter().cycle().skip(first * 17) {
+                if Instant::now() >= until {
+                    break;
+                }
+                assert_eq!(post(&http, &url, &key, body.clone()).await, 200);
+                served += 1;
+            }
+            served
+        })
+    });
+    let mut served = 0;
+    for worker in workers.collect::<Vec<_>>() {
+        served += worker.await.unwrap();
+    }
+    served as f64 / seconds as f64
+}
+
+/// The searches a second a tenant gets through: the node's, from which the loads are reckoned.
+struct Scene<'a> {
+    house: &'a House,
+    victim: &'a str,
+    aggressor: &'a str,
+    capacity: f64,
+    seconds: u64,
+}
+
+impl Scene<'_> {
+    fn orders(&self, per_second: Option<f64>) -> Orders {
+        Orders { url: self.house.url.clone(), key: self.aggressor.to_owned(), seconds: self.seconds + 2, per_second }
+    }
+
+    /// Alone, with, alone.
+    async fn play(&self, load: f64, floods: bool) {
+        let rate = self.capacity * load;
+        let noise = floods.then_some(rate * 100.0);
+        let before = victim(self.house, self.victim, rate, self.seconds).await;
+        let by_itself = report(start_child(&self.orders(noise))).await;
+        let noisy = start_child(&self.orders(noise));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let with = victim(self.house, self.victim, rate, self.seconds).await;
+        let beside = report(noisy).await;
+        let after = victim(self.house, self.victim, rate, self.seconds).await;
+        let alone_p99 = (before.percentile(99) + after.percentile(99)) as f64 / 2.0;
+        let alone_p50 = (before.percentile(50) + after.percentile(50)) as f64 / 2.0;
+        let name = if floods { "100 times the rate" } else { "largest uploads only" };
+        println!("victim at {:.0} % of capacity ({rate:.0}/s) beside {name}", load * 100.0);
+        for (when, felt) in [("alone", &before), ("with", &with), ("alone", &after)] {
+            println!(
+                "  {when:<6} p50 {:>7} us   p99 {:>7} us   refused {} of {}",
+                felt.percentile(50),
+                felt.percentile(99),
+                felt.refused,
+                felt.micros.len()
+            );
+        }
+        println!(
+            "  with / alone  p50 {:.2}   p99 {:.2}",
+            with.percentile(50) as f64 / alone_p50,
+            with.percentile(99) as f64 / alone_p99
+        );
+        for (when, told) in [("by itself", by_itself), ("beside the victim", beside)] {
+            println!("  aggressor {when:<18} {:>8.0}/s served   {} refused", told.per_second, told.refused);
+        }
+    }
+}
+
+async fn measure() {
+    let seconds = std::env::var("BAILIWICK_PHASE_SECONDS").map_or(10, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let house = house(folder.path());
+    let (victim, aggressor) = (house.key(VICTIM, "owner").await, house.key(AGGRESSOR, "owner").await);
+    for key in [&victim, &aggressor] {
+        fill(&house, key).await;
+    }
+    let capacity = capacity(&house, &aggressor, seconds).await;
+    println!("capacity {capacity:.0} searches/s over {CONNECTIONS} connections");
+    let scene = Scene { house: &house, victim: &victim, aggressor: &aggressor, capacity, seconds };
+    for load in [0.10, 0.02] {
+        for floods in [true, false] {
+            scene.play(load, floods).await;
+        }
+    }
+    let metrics = house.raw(Method::GET, "/metrics", "", &[], None).await.text().await.unwrap();
+    for line in metrics.lines().filter(|line| line.starts_with("bailiwick_fairness_gap_ratio")) {
+        println!("{line}");
+    }
+    house.terminate();
+}
+
+#[tokio::main]
+async fn main() {
+    match std::env::var(CHILD) {
+        Ok(orders) => child(serde_json::from_str(&orders).unwrap()).await,
+        Err(_) => measure().await,
+    }
+}
