@@ -3,6 +3,7 @@ use super::clients::{Clients, ProviderLanes};
 use super::flight;
 use super::messages::RoutingParts;
 use super::rules::HealthBook;
+use super::standing::Standings;
 use crate::turn::{Answered, Funded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
@@ -20,6 +21,7 @@ pub(super) struct Desk {
     pub(super) exit: Recipient<Turn<Answered>>,
     pub(super) clock: SharedClock,
     pub(super) book: RefCell<HealthBook>,
+    pub(super) standings: RefCell<Standings>,
     under_way: Cell<u32>,
 }
 
@@ -34,7 +36,15 @@ impl RoutingRoom {
     #[must_use]
     pub fn new(parts: RoutingParts) -> Self {
         let RoutingParts { clients, lanes, exit, clock, obituary } = parts;
-        let desk = Desk { clients, lanes, exit, clock, book: RefCell::default(), under_way: Cell::new(0) };
+        let desk = Desk {
+            clients,
+            lanes,
+            exit,
+            clock,
+            book: RefCell::default(),
+            standings: RefCell::default(),
+            under_way: Cell::new(0),
+        };
         Self { desk: Rc::new(desk), _obituary: obituary }
     }
 }

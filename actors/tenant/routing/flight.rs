@@ -6,12 +6,14 @@ use super::pace::TooFast;
 use super::providers::{GroundedCall, PassedCall, ProviderError, ProviderFuture, Said};
 use super::relay::{End, Relay, Tally};
 use super::rules::{self, Choice, Course, News, Step};
+use super::standing::{Called, ModelKey};
 use super::tokens;
 use crate::budget::hold::Candidate;
 use crate::question::{Chat, Matter, ModelUsed};
 use crate::turn::{Draft, DraftContent, FrameSink, Funded, Turn};
 use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::mail;
+use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::Route;
 use serde_json::{Value, json};
@@ -31,7 +33,8 @@ enum Landing {
 }
 
 /// Takes a turn to its end: answered, settled with a rejection, or refused.
-pub(super) async fn fly(desk: &Desk, turn: Turn<Funded>) {
+pub(super) async fn fly(desk: &Desk, mut turn: Turn<Funded>) {
+    put_in_order(desk, &mut turn);
     let mut course = Course::new(choices(desk, &turn), turn.case.deadline_unix_ms);
     let mut news = News::Departed;
     loop {
@@ -55,6 +58,38 @@ pub(super) async fn fly(desk: &Desk, turn: Turn<Funded>) {
             },
         };
     }
+}
+
+/// The candidates in the order their standing gives them; each is held for, whichever goes first.
+fn put_in_order(desk: &Desk, turn: &mut Turn<Funded>) {
+    let candidates = &mut turn.stage.hold.candidates;
+    if candidates.len() < 2 {
+        return;
+    }
+    let models: Vec<ModelKey> = candidates.iter().map(model_key).collect();
+    let now_unix_ms = desk.clock.now_unix_ms();
+    let order = desk.standings.borrow_mut().order(&models, &turn.case.policy.router.sla, now_unix_ms);
+    *candidates = order.into_iter().filter_map(|index| candidates.get(index).cloned()).collect();
+}
+
+fn model_key(candidate: &Candidate) -> ModelKey {
+    let Route { provider, model, .. } = &candidate.route;
+    ModelKey { provider: provider.clone(), model: model.clone() }
+}
+
+/// Notes how a call went, for the order of those to come.
+fn note_standing(desk: &Desk, candidate: &Candidate, landing: &Landing, latency: Duration) {
+    let (failed, cost) = match landing {
+        Landing::Billed(draft) => {
+            let cost = candidate.price.of(draft.prompt_tokens, draft.completion_tokens);
+            (draft.rejection.as_ref().is_some_and(|rejection| rejection.code == Code::UpstreamFailed), cost)
+        }
+        Landing::Failed(ProviderError::Passing(_) | ProviderError::Busy { .. }) => (true, NanoUsd::ZERO),
+        // a request no provider takes says nothing about the provider
+        Landing::Failed(_) | Landing::Crowded(_) | Landing::Paced(_) => return,
+    };
+    let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+    desk.standings.borrow_mut().note(model_key(candidate), Called { latency_ms, failed, cost });
 }
 
 fn note_health(desk: &Desk, draft: &Draft) {
@@ -146,7 +181,10 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
         (Some(within(limit_ms, candidate, call).await), Tally::default())
     };
     turn.note_upstream_us(u64::try_from(called.elapsed().as_micros()).unwrap_or(u64::MAX));
-    land(turn, candidate, client, outcome, tally).await
+    let latency = called.elapsed();
+    let landing = land(turn, candidate, client, outcome, tally).await;
+    note_standing(desk, candidate, &landing, latency);
+    landing
 }
 
 fn remaining_ms(desk: &Desk, turn: &Turn<Funded>) -> u64 {
