@@ -172,8 +172,8 @@ async fn a_hit_needs_no_money() {
     stage.meter.release(10);
     let poor = policy("default", |texts| {
         caching(texts);
-        edit(texts, "router.yaml", "daily_limit_usd: 1000", "daily_limit_usd: 0.0000021");
-        edit(texts, "router.yaml", "monthly_limit_usd: 31000", "monthly_limit_usd: 0.000031");
+        edit(texts, "router.yaml", "daily_limit_usd: 1000", "daily_limit_usd: 0.0000004");
+        edit(texts, "router.yaml", "monthly_limit_usd: 31000", "monthly_limit_usd: 0.000004");
     });
     let tenant = stage.start(1, &poor);
     assert_eq!(state_of(&tenant, chat("hello")).await, Some(CacheState::Miss));

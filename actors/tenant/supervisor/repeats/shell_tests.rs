@@ -169,9 +169,9 @@ async fn a_repeat_needs_no_money_and_counts_as_a_request() {
     stage.meter.release(10);
     let poor = policy("default", |texts| {
         metered(texts);
-        // one call's worst case of the frame's tokens and 50 answer tokens fits, two do not
-        edit(texts, "router.yaml", "daily_limit_usd: 1000", "daily_limit_usd: 0.0000021");
-        edit(texts, "router.yaml", "monthly_limit_usd: 31000", "monthly_limit_usd: 0.000031");
+        // what one call is charged fits, and not even a short answer beside it
+        edit(texts, "router.yaml", "daily_limit_usd: 1000", "daily_limit_usd: 0.0000004");
+        edit(texts, "router.yaml", "monthly_limit_usd: 31000", "monthly_limit_usd: 0.000004");
         edit(texts, "tenant.yaml", "max_requests_per_hour: 100000", "max_requests_per_hour: 6");
     });
     let tenant = stage.start(1, &poor);
