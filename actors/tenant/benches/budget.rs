@@ -64,7 +64,7 @@ fn call(number: u64, prompt_tokens: u64) -> Call {
         query_id: format!("q{number}"),
         spender: Spender { domain: some("hr"), usecase: some("leave"), user: some("ann"), key: some("k1") },
         admitted_unix_ms: NOW,
-        candidates: vec![Candidate { route, price, fallback: false, answers: 1 }],
+        candidates: vec![Candidate { route, price, fallback: false, answers: 1, is_cut: false }],
         fallback: None,
         is_grounded: false,
         prompt_tokens,
@@ -110,7 +110,7 @@ async fn pair(balance: &Mutex<Balance>, journal: &Journal, number: u64) {
     }
     let cost = NanoUsd(500_000);
     journal.append(&[record(number, cost)]).await.unwrap();
-    balance.lock().unwrap().returned(made.number, Ended::Settled(Sum { money: cost, tokens: 200 }), NOW);
+    balance.lock().unwrap().returned(made.number, Ended::Settled(Sum { money: cost, tokens: 200 }), NanoUsd::ZERO, NOW);
 }
 
 async fn pairs(holds: &str) {
@@ -209,7 +209,7 @@ fn hot() {
         let held = Instant::now();
         took.push(held - began);
         rule.push(held - counted);
-        balance.returned(made.number, Ended::Settled(Sum { money: NanoUsd(500_000), tokens: 200 }), NOW);
+        balance.returned(made.number, Ended::Settled(Sum { money: NanoUsd(500_000), tokens: 200 }), NanoUsd::ZERO, NOW);
     }
     let [p50, _, p99] = percentiles(&mut took);
     let [rule_p50, _, rule_p99] = percentiles(&mut rule);
@@ -239,7 +239,10 @@ fn serial_syncs() {
         file.write_all(&[7; 200]).unwrap();
         file.sync_data().unwrap();
     }
-    println!("disk     {:.0} writes/s, each synced before the next", f64::from(SYNCS) / started.elapsed().as_secs_f64());
+    println!(
+        "disk     {:.0} writes/s, each synced before the next",
+        f64::from(SYNCS) / started.elapsed().as_secs_f64()
+    );
 }
 
 fn main() {

@@ -16,6 +16,8 @@ pub struct Candidate {
     pub fallback: bool,
     /// Answers asked for at once (`n` of a chat completion): each may use all its tokens.
     pub answers: u32,
+    /// Its answer is shorter than the caller and the router allow, because no more could be paid.
+    pub is_cut: bool,
 }
 
 /// Money held for one turn.
@@ -27,6 +29,8 @@ pub struct Hold {
     pub candidates: Vec<Candidate>,
     /// Tokens of the prompt as counted for the hold.
     pub prompt_tokens: u64,
+    /// What calls may have cost of which nobody knows whether they were billed.
+    unsure: NanoUsd,
     home: Option<Recipient<Returned>>,
 }
 
@@ -38,6 +42,8 @@ pub struct Returned {
     pub number: u64,
     /// How it ended.
     pub ended: Ended,
+    /// What calls may have cost beside, of which nobody knows whether they were billed.
+    pub unsure: NanoUsd,
 }
 
 impl Hold {
@@ -49,12 +55,19 @@ impl Hold {
         prompt_tokens: u64,
         home: Recipient<Returned>,
     ) -> Self {
-        Self { number, amount, candidates, prompt_tokens, home: Some(home) }
+        Self { number, amount, candidates, prompt_tokens, unsure: NanoUsd::ZERO, home: Some(home) }
     }
 
     /// A hold of nothing, for an answer that was paid for before: it names no candidate and has nowhere to return to.
     pub(crate) fn of_nothing() -> Self {
-        Self { number: 0, amount: NanoUsd::ZERO, candidates: Vec::new(), prompt_tokens: 0, home: None }
+        Self {
+            number: 0,
+            amount: NanoUsd::ZERO,
+            candidates: Vec::new(),
+            prompt_tokens: 0,
+            unsure: NanoUsd::ZERO,
+            home: None,
+        }
     }
 
     /// What is held.
@@ -66,6 +79,21 @@ impl Hold {
     /// Ends the hold with what was really used, once that is durable.
     pub(crate) fn settle(mut self, used: Sum) {
         self.go_home(Ended::Settled(used));
+    }
+
+    /// A call may have been billed, and nothing came of it: so much of the hold may be gone.
+    pub(crate) fn note_unsure(&mut self, amount: NanoUsd) {
+        self.unsure = self.unsure.saturating_add(amount);
+    }
+
+    /// True where the hold still covers so much.
+    pub(crate) fn covers(&self, amount: NanoUsd) -> bool {
+        self.unsure.saturating_add(amount) <= self.amount
+    }
+
+    /// What calls may have cost of which nobody knows whether they were billed.
+    pub(crate) fn unsure(&self) -> NanoUsd {
+        self.unsure
     }
 
     /// Ends the turn's use of the money without giving it back: it may have been spent, and no record says so. It
@@ -81,7 +109,10 @@ impl Hold {
 
     fn go_home(&mut self, ended: Ended) {
         if let Some(home) = self.home.take() {
-            bailiwick_kernel::mail::post_certain_to(&home, Returned { number: self.number, ended });
+            bailiwick_kernel::mail::post_certain_to(
+                &home,
+                Returned { number: self.number, ended, unsure: self.unsure },
+            );
         }
     }
 }
@@ -89,7 +120,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.home = None; // nobody knows whether the call that panicked was billed: the money stays held
+            return self.go_home(Ended::Unknown); // nobody knows whether the call that panicked was billed
         }
         self.go_home(Ended::Unused);
     }

@@ -56,7 +56,9 @@ impl Handler<Turn<Answered>> for Supervisor {
         let now = self.parts.clock.now_unix_ms();
         let charge = charge_of(&turn);
         let draft = turn.take_draft();
-        let remember = self.remember(turn.case.remember_as, &draft);
+        // an answer cut to the last money of a window is nobody else's answer
+        let is_cut = turn.stage.hold.candidates.iter().any(|candidate| candidate.is_cut);
+        let remember = self.remember(turn.case.remember_as.filter(|_| !is_cut), &draft);
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let event = Event::Answered {
@@ -74,13 +76,14 @@ impl Handler<Turn<Answered>> for Supervisor {
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;
         // the hold of an earlier incarnation cannot tell this one's budget what was charged
-        let late = self
-            .rooms
-            .as_ref()
-            .map(|rooms| &rooms.budget)
-            .filter(|budget| !turn.stage.hold.is_of(&(*budget).clone().recipient()));
+        let late =
+            self.rooms.as_ref().map(|rooms| &rooms.budget).filter(|budget| {
+                charge.amount > NanoUsd::ZERO && !turn.stage.hold.is_of(&(*budget).clone().recipient())
+            });
         let late = late.cloned();
         let (spender, admitted_unix_ms) = (turn.case.spender(), turn.case.admitted_unix_ms);
+        let (query_id, unsure) = (turn.case.query_id.to_string(), turn.stage.hold.unsure());
+        let overrun = charge.amount.saturating_sub(charge.held);
         let used = Sum { money: charge.amount, tokens: tokens.0.saturating_add(tokens.1) };
         actix::spawn(async move {
             let appended = match append.await {
@@ -98,7 +101,10 @@ impl Handler<Turn<Answered>> for Supervisor {
             });
             sideways.tell(event);
             if let Some(budget) = late {
-                bailiwick_kernel::mail::post_certain(&budget, BookLate { spender, used, admitted_unix_ms });
+                bailiwick_kernel::mail::post_certain(
+                    &budget,
+                    BookLate { query_id, spender, used, overrun, unsure, admitted_unix_ms },
+                );
             }
             match verdict {
                 Ok(mut reply) => {
