@@ -22,3 +22,4 @@ pub mod waiting;
 pub mod windows;
 
 pub use actor::{BudgetParts, BudgetRoom};
+pub(crate) use till::is_full;

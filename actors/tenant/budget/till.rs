@@ -190,7 +190,7 @@ impl BudgetRoom {
 }
 
 /// True where an append was turned away before it was taken: nothing stands in the journal.
-pub(super) fn is_full(error: &JournalError) -> bool {
+pub(crate) fn is_full(error: &JournalError) -> bool {
     matches!(error, JournalError::Append(AppendError::Full(_)))
 }
 

@@ -2,6 +2,7 @@
 use super::admission::{Admission, SWEEP, is_serveable};
 use super::doors::Doors;
 use super::latency::Latencies;
+use super::lineage::Derived;
 use super::messages::{Admit, AdoptPolicy, Close, Event, Happened};
 use super::opening::{Opened, on_derived, open};
 use super::places::Permit;
@@ -78,6 +79,8 @@ pub struct Supervisor {
     pub(super) policy: Arc<PolicySnapshot>,
     pub(super) phase: Phase,
     pub(super) opened: Option<Opened>,
+    /// Derived state, the same for all incarnations: jobs of an earlier one may still be at it.
+    derived: Option<Arc<tokio::sync::Mutex<Derived>>>,
     pub(super) rooms: Option<Rooms>,
     pub(super) incarnation: u64,
     /// Rooms of the incarnation that has ended whose obituaries are still to come.
@@ -115,6 +118,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         policy: Arc::clone(&parts.policy),
         phase: Phase::Opening,
         opened: None,
+        derived: None,
         rooms: None,
         incarnation: 0,
         mourned: 0,
@@ -151,16 +155,20 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
-        self.open_rooms(false, ctx);
+        self.open_rooms(ctx);
     }
 }
 
 impl Supervisor {
     /// Opens the journal off the arbiter, then builds the conveyor. The mailbox waits meanwhile: what was knocked
     /// for is served, not refused.
-    fn open_rooms(&mut self, anew: bool, ctx: &mut Context<Self>) {
-        let opening =
-            open(self.parts.belongings.clone(), anew, Arc::clone(&self.policy), Arc::clone(&self.parts.clock));
+    fn open_rooms(&mut self, ctx: &mut Context<Self>) {
+        let opening = open(
+            self.parts.belongings.clone(),
+            self.derived.clone(),
+            Arc::clone(&self.policy),
+            Arc::clone(&self.parts.clock),
+        );
         ctx.wait(opening.into_actor(self).map(|opened, supervisor, ctx| supervisor.build_rooms(opened, ctx)));
     }
 
@@ -170,6 +178,7 @@ impl Supervisor {
                 self.incarnation = self.incarnation.saturating_add(1);
                 self.rooms = Some(Rooms::build(&self.parts, &opened, &self.policy, self.incarnation, &ctx.address()));
                 self.recording.store(Some(Arc::new(opened.belongings.journal.clone())));
+                self.derived = Some(Arc::clone(&opened.derived));
                 self.opened = Some(opened);
                 self.phase = Phase::Serving;
             }
@@ -203,7 +212,7 @@ impl Supervisor {
 
     fn rebuild_when_mourned(&mut self, ctx: &mut Context<Self>) {
         if self.mourned == 0 && self.phase == Phase::Rebuilding {
-            self.open_rooms(true, ctx);
+            self.open_rooms(ctx);
         }
     }
 

@@ -5,14 +5,23 @@ use super::messages::Event;
 use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
 use crate::budget::accounts::Sum;
+use crate::budget::is_full;
 use crate::budget::messages::BookLate;
 use crate::cache::messages::Remember;
 use crate::cache::rules::{Key, is_fit};
 use crate::entry::Entry;
 use crate::turn::{Answered, Case, Draft, Grounded, Turn};
 use actix::prelude::*;
+use bailiwick_kernel::fabric::Appended;
+use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
+use std::time::Duration;
+
+/// How long a full queue of appends is left alone …
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+/// … and how often it is tried before the answer is given up.
+const FULL_TRIES_MAX: u32 = 500;
 
 /// The charge of a draft: the price the hold was reckoned with, times what was used.
 fn charge_of(turn: &Turn<Answered>) -> Charge {
@@ -48,6 +57,27 @@ fn with_kept(case: &mut Case, ending: Ending<'_>, mut answer: Vec<Entry>) -> Vec
     answer
 }
 
+/// Appends what a provider was paid for. A queue that is full is waited for: nothing of it was taken, and an answer that
+/// is paid for is not thrown away for a neighbour's burst. The append is queued at once, so that its place is that of this
+/// call.
+fn append_patiently(
+    journal: Journal,
+    entries: Vec<Entry>,
+) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static {
+    let first = journal.append(&entries);
+    async move {
+        let mut appended = first.await;
+        for _ in 0..FULL_TRIES_MAX {
+            if !appended.as_ref().is_err_and(is_full) {
+                break;
+            }
+            tokio::time::sleep(FULL_PAUSE).await;
+            appended = journal.append(&entries).await;
+        }
+        appended
+    }
+}
+
 impl Handler<Turn<Answered>> for Supervisor {
     type Result = ();
 
@@ -71,7 +101,7 @@ impl Handler<Turn<Answered>> for Supervisor {
         };
         let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
         let entries = with_kept(&mut turn.case, ending, exit::entries(clearance.record, clearance.attribution));
-        let append = opened.belongings.journal.append(&entries);
+        let append = append_patiently(opened.belongings.journal.clone(), entries);
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;

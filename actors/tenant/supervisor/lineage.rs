@@ -121,6 +121,11 @@ impl Derived {
         Ok(derived)
     }
 
+    /// Reads the journal of another incarnation from now on.
+    pub(super) fn follow(&mut self, journal: Journal) {
+        self.journal = journal;
+    }
+
     /// Folds the journal's tail in and saves the result.
     pub(super) fn catch_up(&mut self) -> Result<&Fold, DerivedError> {
         let before = self.fold.next;

@@ -30,21 +30,27 @@ pub(super) async fn on_derived<T: Send + 'static>(
     done.await.map_err(|_panicked| "reading derived state panicked".to_owned())?
 }
 
-/// Opens: folds the journal, books the escrow a crash left open, records the policy where it is another one.
+/// Opens, for the first time or, with the derived state of the incarnation before, anew: folds the journal, books the escrow a crash left open, records the policy where it is another one.
 pub(super) async fn open(
     belongings: Belongings,
-    anew: bool,
+    former: Option<Arc<Mutex<Derived>>>,
     policy: Arc<PolicySnapshot>,
     clock: SharedClock,
 ) -> Result<Opened, String> {
-    let opening = tokio::task::spawn_blocking(move || {
-        let belongings = if anew { belongings.reacquire().map_err(|error| error.to_string())? } else { belongings };
-        let derived = Derived::open(&belongings).map_err(|error| error.to_string())?;
-        Ok::<_, String>((belongings, derived))
+    let opening = tokio::task::spawn_blocking(move || match former {
+        Some(former) => Ok::<_, String>((belongings.reacquire().map_err(|error| error.to_string())?, former)),
+        None => {
+            let derived = Derived::open(&belongings).map_err(|error| error.to_string())?;
+            Ok((belongings, Arc::new(Mutex::new(derived))))
+        }
     });
     let (belongings, derived) = opening.await.map_err(|_panicked| "opening the journal panicked".to_owned())??;
-    let derived = Arc::new(Mutex::new(derived));
-    let before = on_derived(Arc::clone(&derived), |derived| Ok(derived.catch_up()?.clone())).await?;
+    let journal = belongings.journal.clone();
+    let before = on_derived(Arc::clone(&derived), |derived| {
+        derived.follow(journal);
+        Ok(derived.catch_up()?.clone())
+    })
+    .await?;
     let entries = owed(&before, &policy, clock.now_unix_ms());
     if !entries.is_empty() {
         belongings.journal.append(&entries).await.map_err(|error: JournalError| error.to_string())?;

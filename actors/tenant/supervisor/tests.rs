@@ -4,7 +4,9 @@ use super::fixtures::{NOW, edit, policy, principal, question};
 use super::fold::Fold;
 use super::rules::{Phase, Restarts, Verdict};
 use super::sideways::Sideways;
-use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, LineageChunk};
+use crate::budget::accounts::Spender;
+use crate::budget::ledger::Open;
+use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, HoldClosed, HoldTaken, LineageChunk};
 use crate::question::{Matter, ModelUsed, Passage, Question, Reply, Usage};
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::codec;
@@ -17,6 +19,7 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const CHARGE: Charge = Charge { amount: NanoUsd(70), held: NanoUsd(100) };
@@ -413,7 +416,15 @@ fn entry() -> impl Strategy<Value = Entry> {
         1 => at.clone().prop_map(|at_unix_ms| Entry::Refused { query_id: String::new(), code: "c".into(), detail: "d".into(), at_unix_ms, by: "k".into() }),
         1 => (amount.clone(), at.clone()).prop_map(|(block, at_unix_ms)| Entry::EscrowTaken { block, at_unix_ms }),
         1 => at.clone().prop_map(|at_unix_ms| Entry::EscrowReturned { at_unix_ms }),
-        1 => (amount, at.clone()).prop_map(|(amount, at_unix_ms)| Entry::Unreconciled { amount, at_unix_ms }),
+        1 => (amount.clone(), at.clone()).prop_map(|(amount, at_unix_ms)| Entry::Unreconciled { amount, at_unix_ms }),
+        1 => (amount.clone(), at.clone(), 0..4).prop_map(|(amount, admitted_unix_ms, call)| {
+            let (query_id, spender) = (format!("q-{call}"), Spender::default());
+            Entry::HoldTaken(Box::new(HoldTaken { query_id, amount, spender, admitted_unix_ms }))
+        }),
+        1 => (amount, at.clone(), 0..4).prop_map(|(unreconciled, at_unix_ms, call)| {
+            let (query_id, spender) = (format!("q-{call}"), Spender::default());
+            Entry::HoldClosed(Box::new(HoldClosed { query_id, unreconciled, spender, admitted_unix_ms: at_unix_ms, at_unix_ms }))
+        }),
         1 => (0_u8..4, at).prop_map(|(version, at_unix_ms)| Entry::PolicyAdopted { version: version.to_string(), digest: "d".into(), at_unix_ms }),
     ]
 }
@@ -432,12 +443,21 @@ proptest! {
         let cut = at.index(entries.len() + 1);
         let before = folded(Fold::default(), &entries[..cut], 0);
         let saved: Fold = codec::decode(&codec::encode(&before).unwrap()).unwrap();
-        let checkpoint = Fold { spend: before.spend, accounts: before.accounts, ..saved }; // saved beside it
+        let mut checkpoint = Fold { spend: before.spend, accounts: before.accounts, ..saved }; // saved beside it, as is
+        let open: Vec<Open> = codec::decode(&codec::encode(&before.ledger.open()).unwrap()).unwrap(); // what has not ended
+        checkpoint.ledger.restore(open);
         prop_assert_eq!(folded(checkpoint, &entries, cut), whole.clone());
         let spent: u64 = whole.ledger.by_month.values().map(|amount| amount.0).sum();
+        let mut held = BTreeMap::new();
         let booked: u64 = entries.iter().map(|entry| match entry {
             Entry::AnswerRecorded(answer) => answer.usage.cost.0,
             Entry::Unreconciled { amount, .. } => amount.0,
+            Entry::HoldTaken(hold) => {
+                held.insert(hold.query_id.clone(), hold.amount.0);
+                0
+            }
+            // no more than was held
+            Entry::HoldClosed(hold) => held.remove(&hold.query_id).map_or(hold.unreconciled.0, |most| most.min(hold.unreconciled.0)),
             _ => 0,
         }).sum();
         prop_assert_eq!(spent, booked, "every charge is booked once");
