@@ -2,6 +2,7 @@
 //! when nothing comes any more.
 use super::corpus::Corpus;
 use super::engine::{Batch, Engine, EngineError, Step};
+use super::pools::Threads;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use std::sync::Arc;
@@ -124,16 +125,27 @@ impl Indexer {
         let _gone = done.send(outcome);
     }
 
-    /// Runs one step of the engine where it may block.
+    /// Runs one step of the engine that writes. A writer has threads of its own, which have the priority of the thread
+    /// that opened it.
     async fn step<T: Send + 'static>(
         &mut self,
+        step: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let threads = self.corpus.background();
+        self.step_on(&threads, step).await
+    }
+
+    /// Runs one step of the engine where it may block.
+    async fn step_on<T: Send + 'static>(
+        &mut self,
+        threads: &Threads,
         step: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, Trouble> {
         let mut engine = match self.engine.take() {
             Some(engine) => engine,
             None => Engine::new(Arc::clone(&self.corpus), self.corpus.truth().await.map_err(Trouble::Rejected)?),
         };
-        let done = tokio::task::spawn_blocking(move || {
+        let done = threads.run(move || {
             let outcome = step(&mut engine);
             (engine, outcome)
         });
@@ -154,7 +166,8 @@ impl Indexer {
     }
 
     async fn in_step(&mut self) -> Outcome<()> {
-        let opened = match self.step(Engine::open).await {
+        // somebody may be waiting for an answer
+        let opened = match self.step_on(&Threads::Answering, Engine::open).await {
             Ok(Step::Fresh) => return Ok(()),
             Ok(Step::Behind) => {
                 self.right_to_write().await;

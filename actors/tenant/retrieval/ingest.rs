@@ -1,21 +1,21 @@
 //! Documents in and out: decided under the gate, appended as one unit, answered when durable, then told to the index.
 use super::corpus::Corpus;
+use super::deciding::{Decided, Deciding, answers};
 use super::engine::{Batch, Former, Ready};
 use super::indexer::Work;
-use super::messages::{DocumentState, Ingested, NewDocument};
+use super::messages::{Ingested, NewDocument};
 use super::parse::Sandbox;
-use super::pools::{PATIENCE, PROMISED, off_the_arbiter};
-use super::prepare::{Failed, Occasion, Preparation, Prepared, prepare};
-use super::reserve::{Arrivals, Reserved, arrive};
-use super::rules::{Decision, Held, decide, may_remove, request_size};
+use super::pools::{PATIENCE, PROMISED, Threads, fold_in_slices, in_slices, off_the_arbiter};
+use super::prepare::{Occasion, Preparation, Prepared, prepare};
+use super::reserve::{Arrivals, Arriving, Reserved};
+use super::rules::{Held, may_remove, request_size};
 use super::truth::{Truth, TruthError};
 use crate::entry::Entry;
-use crate::limits::storage::{Ceilings, Claim, Footprint};
+use crate::limits::storage::{Ceilings, Claim};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,24 +44,6 @@ impl Afterwards {
     fn of(error: &TruthError) -> Self {
         if error.ends_the_incarnation() { Self::End } else { Self::GoOn }
     }
-}
-
-/// What is decided about a request's documents, in its order.
-struct Decided {
-    /// The answer, with places for the positions that are not known before the append.
-    answers: Vec<Answer>,
-    /// Documents to be kept, and whether an earlier version of each stands somewhere.
-    keep: Vec<(Prepared, Former)>,
-    /// What they add, reserved.
-    reserved: Reserved,
-}
-
-enum Answer {
-    Final(Ingested),
-    /// The n-th of the documents to be kept.
-    Kept(usize),
-    /// The same as the n-th.
-    SameAs(usize),
 }
 
 impl Desk {
@@ -104,13 +86,7 @@ impl Desk {
         };
         // Held until the index has been told: changes reach it in the journal's order.
         let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
-        let policy = self.corpus.policy.load_full();
-        let deciding = Arc::clone(&truth);
-        let decided = off_the_arbiter(self.corpus.parsers(), PATIENCE, move || {
-            decide_all(&deciding, &policy, prepared, reserved)
-        })
-        .await;
-        let decided = match decided.and_then(|decided| Ok(decided?)) {
+        let decided = match self.decide(&truth, prepared, reserved).await {
             Ok(decided) => decided,
             Err(rejection) => {
                 reply.answer(Err(rejection));
@@ -137,16 +113,27 @@ impl Desk {
             let counting = Arc::clone(truth);
             off_the_arbiter(self.corpus.parsers(), PATIENCE, move || counting.count_levels()).await??;
         }
-        let (truth, policy) = (Arc::clone(truth), Arc::clone(policy));
-        let arrived = off_the_arbiter(self.corpus.parsers(), PATIENCE, move || arrive(&truth, documents, &policy));
-        Ok(arrived.await??)
+        let arriving = Arriving::new(Arc::clone(truth), Arc::clone(policy));
+        let lane = self.corpus.parsers();
+        let arrived = fold_in_slices(&Threads::Answering, lane, PATIENCE, arriving, documents, Arriving::next).await?;
+        Ok(arrived.end()?)
+    }
+
+    /// Decides about the documents and stores the bodies of those to be kept. Under the gate.
+    async fn decide(&self, truth: &Arc<Truth>, prepared: Preparation, reserved: Reserved) -> Outcome<Decided> {
+        let (threads, lane) = (Threads::Answering, self.corpus.parsers());
+        let deciding = Deciding::new(Arc::clone(truth), self.corpus.policy.load_full(), reserved);
+        let deciding = fold_in_slices(&threads, lane, PATIENCE, deciding, prepared, Deciding::next).await?;
+        let mut decided = deciding.end()?;
+        let (putting, bodies) = (Arc::clone(truth), in_chunks(std::mem::take(&mut decided.bodies)));
+        let put = in_slices(&threads, lane, PATIENCE, bodies, move |bodies| putting.put_bodies(bodies)).await?;
+        put.into_iter().collect::<Result<(), TruthError>>()?;
+        Ok(decided)
     }
 
     async fn keep(&self, truth: &Arc<Truth>, decided: Decided, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
-        let Decided { answers: places, keep, reserved } = decided;
-        let entries: Vec<Entry> =
-            keep.iter().map(|(prepared, _former)| Entry::DocumentAccepted(prepared.accepted.clone())).collect();
-        let appended = match truth.journal().append(&entries).await.map_err(TruthError::from) {
+        let Decided { answers: places, keep, records, reserved, .. } = decided;
+        let appended = match truth.journal().append_records(records).await.map_err(TruthError::from) {
             Ok(appended) => appended,
             Err(error) => {
                 let afterwards = Afterwards::of(&error);
@@ -154,7 +141,6 @@ impl Desk {
                 return afterwards;
             }
         };
-        drop(entries);
         let first = appended.first.0;
         let answered = answers(places, &keep, first);
         let ready: Vec<Ready> =
@@ -165,7 +151,7 @@ impl Desk {
         afterwards
     }
 
-    /// Takes an append over into the shelf and tells the index.
+    /// Takes an append over into the shelf, a portion at a time, and tells the index.
     async fn take_over(
         &self,
         truth: &Arc<Truth>,
@@ -174,15 +160,18 @@ impl Desk {
         last: Position,
         claim: Claim,
     ) -> Afterwards {
-        let truth = Arc::clone(truth);
+        let after = truth.mark().changed;
+        let (taking, lane) = (Arc::clone(truth), self.corpus.parsers());
+        let work = move |taken: Portion| {
+            let Portion { held, removed, last, claim } = taken;
+            taking.take_over(held, &removed, last, claim)
+        };
+        let portions = in_portions(&ready, removed.clone(), last, claim);
         // what is durable is taken over, however busy the node is
-        let batch = off_the_arbiter(self.corpus.parsers(), PROMISED, move || {
-            let after = truth.mark().changed;
-            truth.take_over(ready.iter().map(|ready| ready.held.clone()).collect(), &removed, last, claim)?;
-            Ok::<_, TruthError>(Batch { after, next: last.next().0, ready, removed })
-        });
-        match batch.await {
-            Ok(Ok(batch)) => {
+        let taken = in_slices(&Threads::Answering, lane, PROMISED, portions, work).await;
+        match taken.map(|taken| taken.into_iter().collect::<Result<(), TruthError>>()) {
+            Ok(Ok(())) => {
+                let batch = Batch { after, next: last.next().0, ready, removed };
                 // A closed queue belongs to a room that is going: its successor reads the journal.
                 let _gone = self.queue.send(Work::Take(Box::new(batch))).await;
                 Afterwards::GoOn
@@ -234,118 +223,42 @@ pub fn no_such_document() -> Rejection {
     Rejection::new(Code::NotFound, "no such document")
 }
 
+/// Documents taken over at once, and bodies stored at once: what a slice may come to.
+const PORTION: usize = 64;
+
+/// What of an append is taken over at once.
+struct Portion {
+    held: Vec<Held>,
+    removed: Vec<String>,
+    /// Its last record.
+    last: Position,
+    claim: Claim,
+}
+
+/// An append in portions, each as if it had been an append of its own. The claim goes with the last one.
+fn in_portions(ready: &[Ready], removed: Vec<String>, last: Position, claim: Claim) -> Vec<Portion> {
+    let mut portions: Vec<Portion> = ready
+        .chunks(PORTION)
+        .map(|portion| Portion {
+            held: portion.iter().map(|ready| ready.held.clone()).collect(),
+            removed: Vec::new(),
+            last: portion.last().map_or(last, |ready| Position(ready.held.seq)),
+            claim: Claim::default(),
+        })
+        .collect();
+    portions.push(Portion { held: Vec::new(), removed, last, claim });
+    portions
+}
+
+fn in_chunks<T>(items: Vec<T>) -> Vec<Vec<T>> {
+    let (mut items, mut chunks) = (items.into_iter(), Vec::new());
+    while !items.as_slice().is_empty() {
+        chunks.push(items.by_ref().take(PORTION).collect());
+    }
+    chunks
+}
+
 fn ready(prepared: Prepared, former: Former, seq: u64) -> Ready {
     let Prepared { accepted, pieces, verdict, admitted } = prepared;
     Ready { held: Held { accepted, seq, verdict }, pieces, admitted, former }
-}
-
-/// Decides about every document in turn and stores the bodies of those to be kept. Blocking; under the gate.
-fn decide_all(
-    truth: &Truth,
-    policy: &PolicySnapshot,
-    preparation: Preparation,
-    mut reserved: Reserved,
-) -> Result<Decided, TruthError> {
-    // what was reserved at arrival is in hand; what the documents come to is known only here, under the gate
-    reserved.recount();
-    let ceilings = Ceilings::of(&policy.tenant.quotas);
-    if ceilings.reach_below_the_tenant() {
-        truth.count_levels()?;
-    }
-    let mut answered = Vec::with_capacity(preparation.len());
-    let mut keep: Vec<(Prepared, Former)> = Vec::with_capacity(preparation.len());
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let mut bodies = Vec::with_capacity(preparation.len());
-    for document in preparation {
-        let (mut prepared, body) = match document {
-            Ok(prepared) => prepared,
-            Err(failed) => {
-                answered.push(Answer::Final(not_taken(failed)));
-                continue;
-            }
-        };
-        let id = prepared.accepted.id.clone();
-        let earlier =
-            places.get(&id).and_then(|place| keep.get(*place).map(|(earlier, _)| (*place, &earlier.accepted)));
-        let former = if earlier.is_some() { None } else { truth.get(&id)? };
-        if let Some((place, earlier)) =
-            earlier.filter(|(_, earlier)| decide(Some((earlier, 0)), &prepared.accepted) != Decision::Take)
-        {
-            debug_assert_eq!(earlier.id, id, "a place belongs to its id");
-            answered.push(Answer::SameAs(place));
-            continue;
-        }
-        if let Some(held) = &former
-            && let Decision::Unchanged { seq } = decide(Some((&held.accepted, held.seq)), &prepared.accepted)
-        {
-            answered.push(Answer::Final(unchanged(held, seq)));
-            continue;
-        }
-        let stands = if earlier.is_some() || former.is_some() { Former::Possible } else { Former::Absent };
-        let before = earlier.map(|(_, earlier)| earlier).or(former.as_ref().map(|held| &held.accepted));
-        let before = before.map(Footprint::from);
-        if let Err(rejection) = reserved.add(before.as_ref(), &Footprint::from(&prepared.accepted), &ceilings) {
-            let failed = Failed { id, title: prepared.accepted.title, rejection };
-            answered.push(Answer::Final(not_taken(failed)));
-            continue;
-        }
-        if prepared.verdict.guard != policy.guard.fingerprint {
-            prepared.judge(policy);
-        }
-        bodies.push(body);
-        places.insert(id, keep.len());
-        answered.push(Answer::Kept(keep.len()));
-        keep.push((prepared, stands));
-    }
-    reserved.trim();
-    truth.put_bodies(bodies)?;
-    Ok(Decided { answers: answered, keep, reserved })
-}
-
-fn not_taken(failed: Failed) -> Ingested {
-    let Failed { id, title, rejection } = failed;
-    Ingested {
-        id,
-        title,
-        chunks: 0,
-        seq: 0,
-        state: DocumentState::Failed,
-        error: Some(rejection.detail),
-        code: Some(rejection.code),
-    }
-}
-
-fn unchanged(held: &Held, seq: u64) -> Ingested {
-    Ingested {
-        id: held.accepted.id.clone(),
-        title: held.accepted.title.clone(),
-        chunks: held.accepted.chunks,
-        seq,
-        state: DocumentState::Unchanged,
-        error: held.verdict.reason.clone(),
-        code: None,
-    }
-}
-
-fn answers(places: Vec<Answer>, kept: &[(Prepared, Former)], first: u64) -> Vec<Ingested> {
-    let kept = |place: usize, state: Option<DocumentState>| {
-        let (prepared, _former) = kept.get(place)?;
-        let quarantined =
-            if prepared.verdict.admitted == 0 { DocumentState::Quarantined } else { DocumentState::Accepted };
-        Some(Ingested {
-            id: prepared.accepted.id.clone(),
-            title: prepared.accepted.title.clone(),
-            chunks: prepared.accepted.chunks,
-            seq: first.saturating_add(u64::try_from(place).unwrap_or(u64::MAX)),
-            state: state.unwrap_or(quarantined),
-            error: prepared.verdict.reason.clone(),
-            code: None,
-        })
-    };
-    let answer = |place| match place {
-        Answer::Final(ingested) => Some(ingested),
-        Answer::Kept(place) => kept(place, None),
-        Answer::SameAs(place) => kept(place, Some(DocumentState::Unchanged)),
-    };
-    places.into_iter().filter_map(answer).collect()
 }

@@ -17,7 +17,9 @@ use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
 use crate::retrieval::Pools;
-use crate::retrieval::messages::{AdoptRules, IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
+use crate::retrieval::messages::{
+    AdmitUpload, AdoptRules, IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument,
+};
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
 use crate::turn::{Case, Turn, Whereabouts};
@@ -389,7 +391,7 @@ macro_rules! forwarded {
         }
     )*};
 }
-forwarded!(IngestDocuments, ListDocuments, ShowDocument, RemoveDocument);
+forwarded!(AdmitUpload, IngestDocuments, ListDocuments, ShowDocument, RemoveDocument);
 
 impl Handler<AdoptPolicy> for Supervisor {
     type Result = ();
