@@ -206,8 +206,10 @@ impl Handler<IngestDocuments> for RetrievalRoom {
             by: principal.key_id,
         };
         Self::change(ctx, async move {
-            let afterwards = desk.ingest(documents, occasion, reply).await;
+            let (outcome, afterwards) = desk.ingest(documents, occasion).await;
+            // before the answer: whoever sends the next one after it finds a place
             drop(permit);
+            reply.answer(outcome);
             if uploads.are_over() {
                 desk.rest();
             }

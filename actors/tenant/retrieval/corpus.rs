@@ -1,7 +1,7 @@
 //! What the tasks of one room share: the tenant's belongings, the policy in force, and the view that is served.
 use super::chunk::chunk;
 use super::index::{IndexError, Stamp, View};
-use super::pools::{Lanes, PATIENCE, Threads, off_the_arbiter};
+use super::pools::{Lanes, PATIENCE, off_the_arbiter};
 use super::rules::{Held, Wanted, judge};
 use super::truth::{Truth, TruthError};
 use crate::question::Passage;
@@ -95,12 +95,6 @@ impl Corpus {
     #[must_use]
     pub fn readers(&self) -> &Lane {
         self.lanes.readers.of(self.policy.load().tenant.plan)
-    }
-
-    /// The threads for what only computes.
-    #[must_use]
-    pub fn background(&self) -> Threads {
-        Threads::Background(self.lanes.background.clone())
     }
 
     /// The folder of the search index.

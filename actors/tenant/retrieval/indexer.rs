@@ -2,7 +2,6 @@
 //! when nothing comes any more.
 use super::corpus::Corpus;
 use super::engine::{Batch, Engine, EngineError, Step};
-use super::pools::Threads;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use std::sync::Arc;
@@ -131,31 +130,37 @@ impl Indexer {
         &mut self,
         step: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, Trouble> {
-        let threads = self.corpus.background();
-        self.step_on(&threads, step).await
-    }
-
-    /// Runs one step of the engine where it may block.
-    async fn step_on<T: Send + 'static>(
-        &mut self,
-        threads: &Threads,
-        step: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
-    ) -> Result<T, Trouble> {
-        let mut engine = match self.engine.take() {
-            Some(engine) => engine,
-            None => Engine::new(Arc::clone(&self.corpus), self.corpus.truth().await.map_err(Trouble::Rejected)?),
-        };
-        let done = threads.run(move || {
+        let mut engine = self.engine().await?;
+        let done = self.corpus.lanes.computing.run(move || {
             let outcome = step(&mut engine);
             (engine, outcome)
         });
-        match done.await {
-            Ok((engine, outcome)) => {
-                self.engine = Some(engine);
-                outcome.map_err(Trouble::Engine)
-            }
-            Err(_panicked) => Err(Trouble::Panicked),
-        }
+        let done = done.await;
+        self.keep(done)
+    }
+
+    /// Opens the engine, for which an answer may be waiting.
+    async fn open(&mut self) -> Result<Step, Trouble> {
+        let mut engine = self.engine().await?;
+        let done = tokio::task::spawn_blocking(move || {
+            let outcome = engine.open();
+            (engine, outcome)
+        });
+        let done = done.await;
+        self.keep(done)
+    }
+
+    async fn engine(&mut self) -> Result<Engine, Trouble> {
+        Ok(match self.engine.take() {
+            Some(engine) => engine,
+            None => Engine::new(Arc::clone(&self.corpus), self.corpus.truth().await.map_err(Trouble::Rejected)?),
+        })
+    }
+
+    fn keep<T, E>(&mut self, done: Result<(Engine, Result<T, EngineError>), E>) -> Result<T, Trouble> {
+        let (engine, outcome) = done.map_err(|_panicked| Trouble::Panicked)?;
+        self.engine = Some(engine);
+        outcome.map_err(Trouble::Engine)
     }
 
     async fn right_to_write(&mut self) {
@@ -166,8 +171,7 @@ impl Indexer {
     }
 
     async fn in_step(&mut self) -> Outcome<()> {
-        // somebody may be waiting for an answer
-        let opened = match self.step_on(&Threads::Answering, Engine::open).await {
+        let opened = match self.open().await {
             Ok(Step::Fresh) => return Ok(()),
             Ok(Step::Behind) => {
                 self.right_to_write().await;

@@ -5,7 +5,7 @@ use super::engine::{Batch, Former, Ready};
 use super::indexer::Work;
 use super::messages::{Ingested, NewDocument};
 use super::parse::Sandbox;
-use super::pools::{PATIENCE, PROMISED, Threads, fold_in_slices, in_slices, off_the_arbiter};
+use super::pools::{PATIENCE, PROMISED, fold_in_slices, in_one_slice, in_slices};
 use super::prepare::{Occasion, Preparation, Prepared, prepare};
 use super::reserve::{Arrivals, Arriving, Reserved};
 use super::rules::{Held, may_remove, request_size};
@@ -63,13 +63,12 @@ impl Desk {
         let _full = self.queue.try_send(Work::Rest);
     }
 
-    /// Takes documents in and answers when they are durable.
+    /// Takes documents in; they are durable when this resolves.
     pub async fn ingest(
         &self,
         documents: Vec<NewDocument>,
         occasion: Occasion,
-        reply: ReplySlot<Vec<Ingested>>,
-    ) -> Afterwards {
+    ) -> (Outcome<Vec<Ingested>>, Afterwards) {
         let ready = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
@@ -79,25 +78,18 @@ impl Desk {
         };
         let (truth, prepared, reserved) = match ready.await {
             Ok(ready) => ready,
-            Err(rejection) => {
-                reply.answer(Err(rejection));
-                return Afterwards::GoOn;
-            }
+            Err(rejection) => return (Err(rejection), Afterwards::GoOn),
         };
         // Held until the index has been told: changes reach it in the journal's order.
         let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
         let decided = match self.decide(&truth, prepared, reserved).await {
             Ok(decided) => decided,
-            Err(rejection) => {
-                reply.answer(Err(rejection));
-                return Afterwards::GoOn;
-            }
+            Err(rejection) => return (Err(rejection), Afterwards::GoOn),
         };
         if decided.keep.is_empty() {
-            reply.answer(Ok(answers(decided.answers, &[], 0)));
-            return Afterwards::GoOn;
+            return (Ok(answers(decided.answers, &[], 0)), Afterwards::GoOn);
         }
-        self.keep(&truth, decided, reply).await
+        self.keep(&truth, decided).await
     }
 
     /// Reserves the bytes of a request's documents before anything else is done for them.
@@ -111,74 +103,70 @@ impl Desk {
         if ceilings.reach_below_the_tenant() && !truth.with_storage(|storage| storage.counts_levels()) {
             let _nothing_changes = Arc::clone(&self.corpus.gate).lock_owned().await;
             let counting = Arc::clone(truth);
-            off_the_arbiter(self.corpus.parsers(), PATIENCE, move || counting.count_levels()).await??;
+            in_one_slice(&self.corpus.lanes.writing, self.corpus.parsers(), PATIENCE, move || counting.count_levels())
+                .await??;
         }
         let arriving = Arriving::new(Arc::clone(truth), Arc::clone(policy));
         let lane = self.corpus.parsers();
-        let arrived = fold_in_slices(&Threads::Answering, lane, PATIENCE, arriving, documents, Arriving::next).await?;
+        let arrived =
+            fold_in_slices(&self.corpus.lanes.writing, lane, PATIENCE, arriving, documents, Arriving::next).await?;
         Ok(arrived.end()?)
     }
 
     /// Decides about the documents and stores the bodies of those to be kept. Under the gate.
     async fn decide(&self, truth: &Arc<Truth>, prepared: Preparation, reserved: Reserved) -> Outcome<Decided> {
-        let (threads, lane) = (Threads::Answering, self.corpus.parsers());
+        let (threads, lane) = (&self.corpus.lanes.writing, self.corpus.parsers());
         let deciding = Deciding::new(Arc::clone(truth), self.corpus.policy.load_full(), reserved);
-        let deciding = fold_in_slices(&threads, lane, PATIENCE, deciding, prepared, Deciding::next).await?;
+        let deciding = fold_in_slices(threads, lane, PATIENCE, deciding, prepared, Deciding::next).await?;
         let mut decided = deciding.end()?;
         let (putting, bodies) = (Arc::clone(truth), in_chunks(std::mem::take(&mut decided.bodies)));
-        let put = in_slices(&threads, lane, PATIENCE, bodies, move |bodies| putting.put_bodies(bodies)).await?;
+        let put = in_slices(threads, lane, PATIENCE, bodies, move |bodies| putting.put_bodies(bodies)).await?;
         put.into_iter().collect::<Result<(), TruthError>>()?;
         Ok(decided)
     }
 
-    async fn keep(&self, truth: &Arc<Truth>, decided: Decided, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
+    async fn keep(&self, truth: &Arc<Truth>, decided: Decided) -> (Outcome<Vec<Ingested>>, Afterwards) {
         let Decided { answers: places, keep, records, reserved, .. } = decided;
         let appended = match truth.journal().append_records(records).await.map_err(TruthError::from) {
             Ok(appended) => appended,
             Err(error) => {
                 let afterwards = Afterwards::of(&error);
-                reply.answer(Err(error.into()));
-                return afterwards;
+                return (Err(error.into()), afterwards);
             }
         };
-        let first = appended.first.0;
-        let answered = answers(places, &keep, first);
-        let ready: Vec<Ready> =
-            (first..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
-        let afterwards = self.take_over(truth, ready, Vec::new(), appended.last, reserved.into_claim()).await;
-        // after the shelf, so that who was answered can read what was taken; durable it is in any case
-        reply.answer(Ok(answered));
-        afterwards
+        let answered = move |keep: &[(Prepared, Former)]| answers(places, keep, appended.first.0);
+        let change = Change { keep, removed: Vec::new(), first: appended.first, claim: reserved.into_claim() };
+        // after the shelf, so that who is answered can read what was taken; durable it is in any case
+        match self.take_over(truth, change, appended.last, answered).await {
+            Some(answers) => (Ok(answers), Afterwards::GoOn),
+            None => (Err(Rejection::lost()), Afterwards::End),
+        }
     }
 
-    /// Takes an append over into the shelf, a portion at a time, and tells the index.
-    async fn take_over(
+    /// Takes an append over into the shelf, a portion at a time, and tells the index; gives what is then to be said.
+    /// Nothing where that failed: the journal is ahead of the shelf, and the next incarnation folds it again.
+    async fn take_over<T: Send + 'static>(
         &self,
         truth: &Arc<Truth>,
-        ready: Vec<Ready>,
-        removed: Vec<String>,
+        change: Change,
         last: Position,
-        claim: Claim,
-    ) -> Afterwards {
+        said: impl FnOnce(&[(Prepared, Former)]) -> T + Send + 'static,
+    ) -> Option<T> {
         let after = truth.mark().changed;
-        let (taking, lane) = (Arc::clone(truth), self.corpus.parsers());
-        let work = move |taken: Portion| {
-            let Portion { held, removed, last, claim } = taken;
-            taking.take_over(held, &removed, last, claim)
-        };
-        let portions = in_portions(&ready, removed.clone(), last, claim);
+        let steps = change.steps();
+        let taking = Taking { truth: Arc::clone(truth), change, last, trouble: None };
         // what is durable is taken over, however busy the node is
-        let taken = in_slices(&Threads::Answering, lane, PROMISED, portions, work).await;
-        match taken.map(|taken| taken.into_iter().collect::<Result<(), TruthError>>()) {
-            Ok(Ok(())) => {
-                let batch = Batch { after, next: last.next().0, ready, removed };
-                // A closed queue belongs to a room that is going: its successor reads the journal.
-                let _gone = self.queue.send(Work::Take(Box::new(batch))).await;
-                Afterwards::GoOn
-            }
-            // The journal is ahead of the shelf: the next incarnation folds it again.
-            Ok(Err(_)) | Err(_) => Afterwards::End,
-        }
+        let (lanes, lane) = (&self.corpus.lanes, self.corpus.parsers());
+        let taken = fold_in_slices(&lanes.writing, lane, PROMISED, taking, steps, Taking::next).await;
+        let Ok(Taking { change, trouble: None, .. }) = taken else { return None };
+        let ended = in_one_slice(&lanes.computing, lane, PROMISED, move || {
+            let said = said(&change.keep);
+            (said, Box::new(change.into_batch(after, last)))
+        });
+        let (said, batch) = ended.await.ok()?;
+        // A closed queue belongs to a room that is going: its successor reads the journal.
+        let _gone = self.queue.send(Work::Take(batch)).await;
+        Some(said)
     }
 
     /// Removes a document; answers when it can no longer be found.
@@ -210,10 +198,11 @@ impl Desk {
                 return afterwards;
             }
         };
-        let afterwards = self.take_over(&truth, Vec::new(), vec![id], appended.last, Claim::default()).await;
+        let change = Change { keep: Vec::new(), removed: vec![id], first: appended.first, claim: Claim::default() };
+        let taken = self.take_over(&truth, change, appended.last, |_kept| ()).await;
         drop(gate);
         reply.answer(self.ask_index(Work::Settle).await);
-        afterwards
+        taken.map_or(Afterwards::End, |()| Afterwards::GoOn)
     }
 }
 
@@ -226,28 +215,76 @@ pub fn no_such_document() -> Rejection {
 /// Documents taken over at once, and bodies stored at once: what a slice may come to.
 const PORTION: usize = 64;
 
-/// What of an append is taken over at once.
-struct Portion {
-    held: Vec<Held>,
+/// What an append says, on its way into the shelf and the index.
+struct Change {
+    keep: Vec<(Prepared, Former)>,
     removed: Vec<String>,
-    /// Its last record.
-    last: Position,
+    /// Where the first document kept stands in the journal; the others follow it.
+    first: Position,
     claim: Claim,
 }
 
-/// An append in portions, each as if it had been an append of its own. The claim goes with the last one.
-fn in_portions(ready: &[Ready], removed: Vec<String>, last: Position, claim: Claim) -> Vec<Portion> {
-    let mut portions: Vec<Portion> = ready
-        .chunks(PORTION)
-        .map(|portion| Portion {
-            held: portion.iter().map(|ready| ready.held.clone()).collect(),
-            removed: Vec::new(),
-            last: portion.last().map_or(last, |ready| Position(ready.held.seq)),
-            claim: Claim::default(),
-        })
-        .collect();
-    portions.push(Portion { held: Vec::new(), removed, last, claim });
-    portions
+/// One step of taking a change over.
+enum Step {
+    /// These of the documents kept.
+    Keep(std::ops::Range<usize>),
+    /// What was removed; and nothing stays reserved.
+    End,
+}
+
+impl Change {
+    fn steps(&self) -> Vec<Step> {
+        let documents = self.keep.len();
+        let portions = (0..documents).step_by(PORTION);
+        portions.map(|from| Step::Keep(from..(from + PORTION).min(documents))).chain([Step::End]).collect()
+    }
+
+    fn seq(&self, place: usize) -> u64 {
+        self.first.0.saturating_add(u64::try_from(place).unwrap_or(u64::MAX))
+    }
+
+    fn into_batch(self, after: u64, last: Position) -> Batch {
+        let Self { keep, removed, first, .. } = self;
+        let ready = (first.0..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
+        Batch { after, next: last.next().0, ready, removed }
+    }
+}
+
+/// A change being taken over. Each portion of it stands in the shelf as if it had been an append of its own.
+struct Taking {
+    truth: Arc<Truth>,
+    change: Change,
+    last: Position,
+    trouble: Option<TruthError>,
+}
+
+impl Taking {
+    fn next(&mut self, step: Step) {
+        if self.trouble.is_none() {
+            self.trouble = self.take(step).err();
+        }
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), TruthError> {
+        let range = match step {
+            Step::Keep(range) => range,
+            Step::End => {
+                let Change { removed, claim, .. } = &mut self.change;
+                self.truth.take_over(Vec::new(), removed, self.last, claim)?;
+                self.truth.with_storage(|storage| storage.release(claim));
+                return Ok(());
+            }
+        };
+        let last = Position(self.change.seq(range.end.saturating_sub(1)));
+        let portion = self.change.keep.get(range.clone()).unwrap_or_default().iter().zip(range);
+        let held = portion.map(|((prepared, _former), place)| Held {
+            accepted: prepared.accepted.clone(),
+            seq: self.change.seq(place),
+            verdict: prepared.verdict.clone(),
+        });
+        let held = held.collect();
+        self.truth.take_over(held, &[], last, &mut self.change.claim)
+    }
 }
 
 fn in_chunks<T>(items: Vec<T>) -> Vec<Vec<T>> {

@@ -1,6 +1,6 @@
 //! Blocking work leaves the arbiter through here, bounded for the whole node and shared fairly between its tenants.
 use crate::tiers::{Tiers, weight};
-use bailiwick_kernel::background::Background;
+use bailiwick_kernel::background::{Background, Yielding};
 use bailiwick_kernel::fair::{FairPool, Lane, Limits, Slot};
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
@@ -32,7 +32,8 @@ pub struct Pools {
     searches: Tiers<FairPool>,
     parsers: Tiers<FairPool>,
     readers: FairPool,
-    background: Background,
+    writing: Background,
+    computing: Background,
 }
 
 /// The ways of one tenant to the slots of its node.
@@ -46,8 +47,10 @@ pub struct Lanes {
     pub parsers: Tiers<Lane>,
     /// One slot per file being read.
     pub readers: Tiers<Lane>,
-    /// Where work runs that must not be felt.
-    pub background: Background,
+    /// The threads that write into the store for uploads.
+    pub writing: Background,
+    /// The threads that compute for uploads and write the index.
+    pub computing: Background,
 }
 
 impl Pools {
@@ -63,7 +66,8 @@ impl Pools {
             searches: tiers("search"),
             parsers: tiers("parse"),
             readers: FairPool::new("read", readers),
-            background: Background::new(),
+            writing: Background::new(Yielding::Some),
+            computing: Background::new(Yielding::Most),
         }
     }
 
@@ -76,7 +80,8 @@ impl Pools {
             searches: lanes(&self.searches),
             parsers: lanes(&self.parsers),
             readers: Tiers::each(|plan| self.readers.lane(tenant, weight(plan))),
-            background: self.background.clone(),
+            writing: self.writing.clone(),
+            computing: self.computing.clone(),
         }
     }
 
@@ -92,30 +97,8 @@ impl Default for Pools {
     }
 }
 
-/// The threads a piece of work runs on.
-#[derive(Clone, Debug)]
-pub enum Threads {
-    /// Those that answer. What holds locks others wait for runs here: in the node's store, in the shelves.
-    Answering,
-    /// Those that give way to the others: what only computes.
-    Background(Background),
-}
-
-impl Threads {
-    /// Runs blocking work.
-    ///
-    /// # Errors
-    /// [`Rejection::lost`] where it panicked.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
-        match self {
-            Self::Answering => tokio::task::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost()),
-            Self::Background(threads) => threads.run(work).await,
-        }
-    }
-}
-
-/// Runs blocking work on a thread that may block, as soon as its lane has a slot. With [`in_slot`] and [`in_slices`]
-/// the one place that decides where the room's searches, reads and writes run.
+/// Runs blocking work on a thread that answers, as soon as its lane has a slot. With [`in_slot`], [`in_one_slice`] and
+/// [`in_slices`] the one place that decides where the room's searches, reads and writes run.
 ///
 /// # Errors
 /// `overloaded` where the lane's turn does not come within `patience`; [`Rejection::lost`] where the work panicked.
@@ -127,16 +110,34 @@ pub async fn off_the_arbiter<T: Send + 'static>(
     in_slot(lane.enter(patience).await?, work).await
 }
 
-/// Runs blocking work in a slot.
+/// Runs blocking work in a slot, on a thread that answers.
 ///
 /// # Errors
 /// [`Rejection::lost`] where it panicked.
 pub async fn in_slot<T: Send + 'static>(slot: Slot, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    let done = tokio::task::spawn_blocking(move || {
+        let _until_done = slot;
+        work()
+    });
+    done.await.map_err(|_panicked| Rejection::lost())
+}
+
+/// Runs blocking work on a thread that gives way, as soon as its lane has a slot.
+///
+/// # Errors
+/// As [`off_the_arbiter`].
+pub async fn in_one_slice<T: Send + 'static>(
+    threads: &Background,
+    lane: &Lane,
+    patience: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Outcome<T> {
+    let slot = lane.enter(patience).await?;
     let in_its_slot = move || {
         let _until_done = slot;
         work()
     };
-    Threads::Answering.run(in_its_slot).await
+    threads.run(in_its_slot).await
 }
 
 /// Runs blocking work item by item, in order, and gives what came of each.
@@ -144,7 +145,7 @@ pub async fn in_slot<T: Send + 'static>(slot: Slot, work: impl FnOnce() -> T + S
 /// # Errors
 /// As [`fold_in_slices`].
 pub async fn in_slices<I: Send + 'static, T: Send + 'static>(
-    threads: &Threads,
+    threads: &Background,
     lane: &Lane,
     patience: Duration,
     items: Vec<I>,
@@ -160,7 +161,7 @@ pub async fn in_slices<I: Send + 'static, T: Send + 'static>(
 /// # Errors
 /// As [`off_the_arbiter`].
 pub async fn fold_in_slices<S: Send + 'static, I: Send + 'static>(
-    threads: &Threads,
+    threads: &Background,
     lane: &Lane,
     patience: Duration,
     mut state: S,

@@ -107,7 +107,7 @@ pub async fn prepare(
     let half = |half: Vec<Result<Read, Failed>>| {
         let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
         let work = move |read: Result<Read, Failed>| finish(read?, &occasion, &truth);
-        async move { in_slices(&corpus.background(), corpus.parsers(), PATIENCE, half, work).await }
+        async move { in_slices(&corpus.lanes.computing, corpus.parsers(), PATIENCE, half, work).await }
     };
     let (first, second) = tokio::join!(half(read), half(second));
     let mut all = first?;

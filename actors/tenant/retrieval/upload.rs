@@ -1,6 +1,7 @@
 //! The place of one upload: taken before its body is read, so that what a tenant has no room for costs nobody anything.
 use super::corpus::Corpus;
-use super::pools::{PATIENCE, Threads, in_slices};
+use super::pools::{PATIENCE, in_slices};
+use bailiwick_kernel::background::Background;
 use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ impl Uploads {
             );
             Rejection::retry_after(Code::Overloaded, detail, RETRY_MS)
         })?;
-        Ok(UploadPermit { _place: place, lane: corpus.parsers().clone(), threads: corpus.background() })
+        Ok(UploadPermit { _place: place, lane: corpus.parsers().clone(), threads: corpus.lanes.computing.clone() })
     }
 
     /// True where no upload is under way.
@@ -48,7 +49,7 @@ impl Uploads {
 pub struct UploadPermit {
     _place: OwnedSemaphorePermit,
     lane: Lane,
-    threads: Threads,
+    threads: Background,
 }
 
 impl UploadPermit {
