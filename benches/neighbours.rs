@@ -170,16 +170,8 @@ async fn pile_up(orders: &Orders, until: Instant, counts: &Arc<Counts>) {
 
 /// A client has a machine of its own: on this one it runs when nobody else would.
 fn start_child(orders: &Orders) -> Child {
-    let mut command = if std::env::var_os("BW_CHRT").is_some() {
-        let mut command = Command::new("chrt");
-        command.args(["--idle", "0"]);
-        command
-    } else {
-        let mut command = Command::new("nice");
-        command.args(["-n", "19"]);
-        command
-    };
-    command.arg(std::env::current_exe().unwrap());
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(std::env::current_exe().unwrap());
     command.env(CHILD, serde_json::to_string(orders).unwrap()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
@@ -337,7 +329,7 @@ async fn measure() {
     println!("capacity {capacity:.0} searches/s over {CONNECTIONS} connections");
     let scene = Scene { house: &house, victim: &victim, aggressor: &aggressor, capacity, seconds };
     for load in [0.10, 0.02] {
-        for floods in if std::env::var_os("BW_UPLOADS").is_some() { vec![false] } else { vec![true, false] } {
+        for floods in [true, false] {
             scene.play(load, floods).await;
         }
     }

@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
+use futures_util::FutureExt;
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -13,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 mod support;
 use support::scene::{JSON, Scene};
 use support::until;
-use support::wire::{connect, head, talk};
+use support::wire::{Raw, connect, drain, head};
 
 const OTHER_TENANT: &str = "beta-inc";
 const PLACES: usize = 4;
@@ -29,16 +30,19 @@ async fn a_tenant_without_a_free_place_is_told_before_it_sends_a_body_and_its_ne
     let other = scene.house.key(OTHER_TENANT, "owner").await;
     let announced = head("POST", "/v1/documents", &scene.key, &[JSON, "content-length: 1000"]);
     let mut under_way = Vec::new();
-    for _ in 0..PLACES {
+    for _ in 0..=PLACES {
         let mut socket = connect(&scene.house).await;
         socket.write_all(announced.as_bytes()).await.unwrap();
         under_way.push(socket);
     }
-    until("every place is taken", async || (upload(&scene, &scene.key).await == 503).then_some(())).await;
-
-    let refused = talk(&scene.house, announced.as_bytes()).await.expect("an answer to a head alone");
+    let at = until("one more than there are places is answered", async || {
+        under_way.iter().position(|socket| socket.peek(&mut [0]).now_or_never().is_some())
+    });
+    let mut refused = under_way.swap_remove(at.await);
+    let refused = Raw::parse(&drain(&mut refused).await).expect("an answer to a head alone");
     assert_eq!(refused.problem(), (503, "overloaded".to_owned()));
     assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+    assert_eq!(upload(&scene, &scene.key).await, 503, "the other places stay taken");
     assert_eq!(upload(&scene, &other).await, 201, "a neighbour has places of its own");
 
     drop(under_way);
