@@ -35,6 +35,16 @@ pub struct Journal {
     next_at_opening: Position,
 }
 
+/// An entry, sealed for the journal it will be appended to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record(Vec<u8>);
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Record({} bytes)", self.0.len())
+    }
+}
+
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Journal({}, epoch {})", self.cipher.tenant(), self.epoch.0)
@@ -78,21 +88,34 @@ impl Journal {
         &self,
         entries: &[T],
     ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static + use<T> {
-        let queued = self.seal(entries).map(|sealed| self.fabric.append(self.tenant(), self.epoch, sealed));
-        async move { Ok(queued?.await?) }
+        let sealed: Result<Vec<Record>, JournalError> = entries.iter().map(|entry| self.record(entry)).collect();
+        let queued = sealed.map(|records| self.append_records(records));
+        async move { queued?.await }
     }
 
-    fn seal<T: Serialize>(&self, entries: &[T]) -> Result<Vec<Vec<u8>>, JournalError> {
-        entries
-            .iter()
-            .map(|entry| {
-                let plain = codec::encode(entry)?;
-                if plain.len() > RECORD_BYTES_MAX {
-                    return Err(AppendError::TooLarge { bytes: plain.len(), max: RECORD_BYTES_MAX }.into());
-                }
-                Ok(self.cipher.seal(Purpose::Record, b"", &plain)?)
-            })
-            .collect()
+    /// Seals an entry, to be appended with [`Journal::append_records`]: the part of an append that only computes.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`]; [`JournalError::Codec`], [`JournalError::Cipher`].
+    pub fn record<T: Serialize>(&self, entry: &T) -> Result<Record, JournalError> {
+        let plain = codec::encode(entry)?;
+        if plain.len() > RECORD_BYTES_MAX {
+            return Err(AppendError::TooLarge { bytes: plain.len(), max: RECORD_BYTES_MAX }.into());
+        }
+        Ok(Record(self.cipher.seal(Purpose::Record, b"", &plain)?))
+    }
+
+    /// As [`Journal::append`], with entries this journal has sealed.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_records(
+        &self,
+        records: Vec<Record>,
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send + 'static + use<> {
+        let sealed = records.into_iter().map(|Record(sealed)| sealed).collect();
+        let queued = self.fabric.append(self.tenant(), self.epoch, sealed);
+        async move { Ok(queued.await?) }
     }
 
     /// Reads entries from a position on, in order, up to the present end. Blocking.

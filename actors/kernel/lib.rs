@@ -2,6 +2,7 @@
 //!
 //! The kernel knows no room, no policy and no protocol. Nothing here names a tenant: a tenant is an opaque
 //! [`ids::TenantKey`] that opens nothing by itself.
+pub mod background;
 pub mod cipher;
 pub mod clock;
 pub mod codec;

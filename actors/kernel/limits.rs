@@ -70,6 +70,8 @@ pub const APPEND_QUEUE_BYTES_MAX: usize = 128 << 20;
 pub const APPEND_GROUP_MAX: usize = 1_024;
 /// Bytes after which a group is committed without looking for more.
 pub const APPEND_GROUP_BYTES_MAX: usize = 8 << 20;
+/// Bytes of one tenant in one such group beyond its first append: what else it sends waits for the next one.
+pub const APPEND_GROUP_TENANT_BYTES_MAX: usize = 256 << 10;
 /// Bytes of payloads after which one read of a journal ends early.
 pub const READ_BYTES_MAX: usize = 8 << 20;
 /// Messages waiting before one room.

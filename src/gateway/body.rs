@@ -6,6 +6,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -106,18 +107,23 @@ where
     if body.is_empty() { Ok(T::default()) } else { parse(&body) }
 }
 
-/// Reads a JSON object.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+/// Reads the JSON object a body is.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
+    parse_named("the body", body)
+}
+
+/// Reads a JSON object; `what` names it in errors.
+pub(super) fn parse_named<'a, T: Deserialize<'a>>(what: &str, body: &'a [u8]) -> Result<T, Failure> {
     let text = std::str::from_utf8(body).map_err(|error| {
-        Failure::invalid(format!("reading the body: not valid UTF-8 after byte {}; send UTF-8", error.valid_up_to()))
+        Failure::invalid(format!("reading {what}: not valid UTF-8 after byte {}; send UTF-8", error.valid_up_to()))
     })?;
     match text.trim_ascii_start().bytes().next() {
-        None => return Err(Failure::invalid("reading the body: it is empty; send a JSON object")),
+        None => return Err(Failure::invalid(format!("reading {what}: it is empty; send a JSON object"))),
         // serde would take an array for a struct, field by field; nobody means that
         Some(b'{') => {}
-        Some(_) => return Err(Failure::invalid("reading the body: send a JSON object")),
+        Some(_) => return Err(Failure::invalid(format!("reading {what}: send a JSON object"))),
     }
-    serde_json::from_str(text).map_err(|error| unreadable("the body", &error.to_string()))
+    serde_json::from_str(text).map_err(|error| unreadable(what, &error.to_string()))
 }
 
 /// A JSON value that is already parsed as the given type.

@@ -1,14 +1,16 @@
 //! `/v1/documents`: take in, list, show, remove.
 use super::errors::Failure;
 use super::reply::{json, ok};
-use super::upload::{self, Parcel};
+use super::upload::{self, Arrived, Parcel};
 use super::{body, knock};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use bailiwick_control::registry::handles::{AuditHandle, IngestHandle};
+use bailiwick_control::registry::handles::AuditHandle;
+use bailiwick_control::registry::upload::Upload;
 use bailiwick_kernel::limits::{NAME_CHARS_MAX, PAGE_ITEMS_MAX};
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_tenant::retrieval::messages::{DocumentState, DocumentView, Ingested};
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -64,12 +66,27 @@ pub(super) async fn add(request: HttpRequest, payload: web::Payload) -> Result<H
             1_000,
         )
     })?;
-    let parcels = upload::read(&request, payload, edge.settings.upload_timeout()).await?;
-    let documents = take(&handle, parcels).await?;
+    // asked before the body is read: what the tenant has no room for is neither read nor parsed
+    let upload = handle.upload().await?;
+    let arrived = upload::arrive(&request, payload, edge.settings.upload_timeout()).await?;
+    let parcels = unpack(&upload, arrived).await?;
+    let documents = take(upload, parcels).await?;
     answer(documents)
 }
 
-async fn take(handle: &IngestHandle, parcels: Vec<Parcel>) -> Result<Vec<Ingested>, Failure> {
+/// Parses what arrived in the tenant's own share of the node, document by document.
+async fn unpack(upload: &Upload, arrived: Arrived) -> Result<Vec<Parcel>, Failure> {
+    let body = match arrived {
+        Arrived::Form(parcels) => return Ok(parcels),
+        Arrived::Json(body) => body,
+    };
+    let cut: Result<Vec<Vec<_>>, Failure> =
+        upload.in_slices(vec![body], |body| upload::cut(&body)).await?.into_iter().collect();
+    let documents: Vec<(usize, Bytes)> = cut?.into_iter().flatten().enumerate().collect();
+    upload.in_slices(documents, |(at, document)| upload::parcel_at(at, &document)).await?.into_iter().collect()
+}
+
+async fn take(upload: Upload, parcels: Vec<Parcel>) -> Result<Vec<Ingested>, Failure> {
     let (mut refused, mut new) = (Vec::with_capacity(parcels.len()), Vec::with_capacity(parcels.len()));
     for parcel in parcels {
         match parcel {
@@ -80,7 +97,7 @@ async fn take(handle: &IngestHandle, parcels: Vec<Parcel>) -> Result<Vec<Ingeste
             Parcel::Refused(ingested) => refused.push(Some(ingested)),
         }
     }
-    let taken = if new.is_empty() { Vec::new() } else { handle.ingest(new).await? };
+    let taken = if new.is_empty() { Vec::new() } else { upload.ingest(new).await? };
     Ok(in_order(refused, taken))
 }
 

@@ -9,10 +9,11 @@ use bailiwick_kernel::limits::{
     SOURCE_CHARS_MAX, TITLE_CHARS_MAX,
 };
 use bailiwick_tenant::retrieval::messages::{Content, DocumentState, Ingested, NewDocument};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// Bytes of one text field of a multipart body.
@@ -22,9 +23,10 @@ const FIELDS: &str = "expected one of `domain`, `usecase`, `source`, `region`, `
 /// Documents given as text.
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
-pub struct DocumentsBody {
+#[schemars(rename = "DocumentsBody")]
+pub struct DocumentsBody<Document = DocumentBody> {
     /// The documents; each stands or falls alone.
-    pub documents: Vec<DocumentBody>,
+    pub documents: Vec<Document>,
 }
 
 /// One document given as text.
@@ -82,21 +84,41 @@ impl Parcel {
     }
 }
 
-/// Reads the documents of a request in either form.
-pub(super) async fn read(
+/// What a request carried, in either form.
+#[derive(Debug)]
+pub(super) enum Arrived {
+    /// A JSON body, not looked at yet.
+    Json(Bytes),
+    /// A multipart body; its files are parsed by the tenant.
+    Form(Vec<Parcel>),
+}
+
+/// Receives the body of a request.
+pub(super) async fn arrive(
     request: &HttpRequest,
     payload: web::Payload,
     timeout: Duration,
-) -> Result<Vec<Parcel>, Failure> {
+) -> Result<Arrived, Failure> {
     let media_type = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if media_type.trim_start().to_ascii_lowercase().starts_with("multipart/") {
-        return tokio::time::timeout(timeout, multipart(request, payload))
+        let parcels = tokio::time::timeout(timeout, multipart(request, payload))
             .await
             .unwrap_or_else(|_elapsed| Err(body::too_slow()));
+        return Ok(Arrived::Form(parcels?));
     }
-    let sent: DocumentsBody = body::json(request, payload, BODY_BYTES_MAX, timeout).await?;
-    counted(sent.documents.len())?;
-    Ok(sent.documents.into_iter().map(parcel_of).collect())
+    Ok(Arrived::Json(body::bytes(request, payload, BODY_BYTES_MAX, timeout).await?))
+}
+
+/// Cuts a JSON body into its documents, which are still text.
+pub(super) fn cut(body: &Bytes) -> Result<Vec<Bytes>, Failure> {
+    let DocumentsBody::<&RawValue> { documents } = body::parse(body)?;
+    counted(documents.len())?;
+    Ok(documents.into_iter().map(|document| body.slice_ref(document.get().as_bytes())).collect())
+}
+
+/// One document of a JSON body, by its place in the list. What is no document at all refuses the request.
+pub(super) fn parcel_at(at: usize, document: &[u8]) -> Result<Parcel, Failure> {
+    Ok(parcel_of(body::parse_named(&format!("documents[{at}]"), document)?))
 }
 
 fn counted(documents: usize) -> Result<(), Failure> {
@@ -215,7 +237,7 @@ impl Shared {
 struct File {
     name: String,
     /// `None` where the file was larger than a document may be.
-    bytes: Option<bytes::Bytes>,
+    bytes: Option<Bytes>,
 }
 
 async fn multipart(request: &HttpRequest, payload: web::Payload) -> Result<Vec<Parcel>, Failure> {
@@ -280,7 +302,7 @@ async fn text_field(shared: &mut Shared, part: &mut Field, room: &mut usize) -> 
 
 /// Reads one part to its end. Above its limit the rest is read past and `None` comes back, so that the parts after it
 /// still count; above the limit of the whole body everything ends.
-async fn collect(part: &mut Field, bytes_max: usize, room: &mut usize) -> Result<Option<bytes::Bytes>, Failure> {
+async fn collect(part: &mut Field, bytes_max: usize, room: &mut usize) -> Result<Option<Bytes>, Failure> {
     let (mut bytes, mut fits) = (BytesMut::new(), true);
     while let Some(chunk) = part.next().await {
         let chunk = chunk.map_err(|error| broken(&error))?;

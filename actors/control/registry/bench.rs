@@ -20,7 +20,9 @@ use bailiwick_kernel::shelf::Vault;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
-use bailiwick_tenant::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use bailiwick_tenant::retrieval::messages::{
+    AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
+};
 use bailiwick_tenant::spend::calendar::{DAY_MS, month_of_day};
 use bailiwick_tenant::spend::forecast::{Past, forecast};
 use bailiwick_tenant::spend::rows::Spent;
@@ -60,6 +62,7 @@ macro_rules! drops {
 }
 drops!(
     Admit,
+    AdmitUpload,
     IngestDocuments,
     RemoveDocument,
     ListDocuments,
@@ -183,6 +186,7 @@ pub(crate) fn probe_doors(address: String, policy: Arc<PolicySnapshot>, silent: 
 fn doors(probe: &Addr<Probe>) -> Doors {
     Doors {
         admit: probe.clone().recipient(),
+        admit_upload: probe.clone().recipient(),
         ingest: probe.clone().recipient(),
         remove: probe.clone().recipient(),
         list: probe.clone().recipient(),

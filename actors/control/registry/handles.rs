@@ -6,6 +6,7 @@ use super::messages::{
     Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, TenantChanges, TenantFilters,
     TenantView, Wanted,
 };
+use super::upload::Upload;
 use crate::cost::messages::{CostReport, FleetCosts};
 use crate::cost::rules::of_tenant;
 use actix::{Message, Recipient};
@@ -18,7 +19,7 @@ use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
-    DocumentView, IngestDocuments, Ingested, ListDocuments, NewDocument, RemoveDocument, ShowDocument,
+    AdmitUpload, DocumentView, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{
@@ -37,7 +38,7 @@ pub(super) struct Seal {
     pub(super) lease_until_unix_ms: u64,
 }
 
-async fn call<M, T>(to: &Recipient<M>, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
+pub(super) async fn call<M, T>(to: &Recipient<M>, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
 where
     M: Message<Result = ()> + Send + 'static,
 {
@@ -90,18 +91,19 @@ impl AskHandle {
 #[derive(Debug)]
 pub struct IngestHandle {
     pub(super) seal: Seal,
+    pub(super) admit_upload: Recipient<AdmitUpload>,
     pub(super) ingest: Recipient<IngestDocuments>,
     pub(super) remove: Recipient<RemoveDocument>,
 }
 
 impl IngestHandle {
-    /// Takes documents in; durable when answered.
+    /// Takes a place for one upload; to be asked before its body is read.
     ///
     /// # Errors
-    /// The tenant's refusal; single documents fail inside the answer.
-    pub async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
-        let principal = self.seal.principal.clone();
-        call(&self.ingest, |reply| IngestDocuments { documents, principal, reply }).await
+    /// `overloaded` where the tenant has as many under way as it may; the tenant's refusal.
+    pub async fn upload(&self) -> Outcome<Upload> {
+        let permit = call(&self.admit_upload, |reply| AdmitUpload { reply }).await?;
+        Ok(Upload { permit, principal: self.seal.principal.clone(), ingest: self.ingest.clone() })
     }
 
     /// Removes one document.

@@ -46,9 +46,12 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
     let seal = seal(admission, generation);
     match wanted {
         Wanted::Ask(slot) => slot.answer(Ok(AskHandle { seal, admit: doors.admit.clone() })),
-        Wanted::Ingest(slot) => {
-            slot.answer(Ok(IngestHandle { seal, ingest: doors.ingest.clone(), remove: doors.remove.clone() }))
-        }
+        Wanted::Ingest(slot) => slot.answer(Ok(IngestHandle {
+            seal,
+            admit_upload: doors.admit_upload.clone(),
+            ingest: doors.ingest.clone(),
+            remove: doors.remove.clone(),
+        })),
         Wanted::Feedback(slot) => slot.answer(Ok(FeedbackHandle { seal, feedback: doors.feedback.clone() })),
         Wanted::Audit(slot) => slot.answer(Ok(AuditHandle {
             seal,

@@ -33,6 +33,7 @@ pub mod rules;
 mod shell_tests;
 #[cfg(test)]
 mod tests;
+pub mod upload;
 pub mod views;
 
 use actix::{Addr, AsyncContext, Context};

@@ -6,7 +6,7 @@ use super::memory::MemoryStore;
 use super::record::{Frame, FrameFault};
 use super::store::{SledStore, Store, StoreFailure};
 use super::*;
-use crate::limits::{APPEND_QUEUE_MAX, STORE_KEY_BYTES_MAX, STORE_VALUE_BYTES_MAX};
+use crate::limits::{APPEND_GROUP_TENANT_BYTES_MAX, APPEND_QUEUE_MAX, STORE_KEY_BYTES_MAX, STORE_VALUE_BYTES_MAX};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -65,6 +65,37 @@ fn what_waits_during_a_sync_is_committed_by_the_next_one() {
     }
     assert_eq!(store.syncs() - before, 2);
     assert_eq!(payloads(&fabric, tenant(0)).len(), 11);
+}
+
+#[test]
+fn a_tenant_with_much_to_append_delays_nobody_by_more_than_its_share_and_keeps_its_order() {
+    let store = MemoryStore::default();
+    let (fabric, _folder) = embedded(&store, APPEND_QUEUE_MAX);
+    let [much, little] = [tenant(1), tenant(2)];
+    let (much_epoch, little_epoch) = (fabric.acquire(much).unwrap().epoch, fabric.acquire(little).unwrap().epoch);
+    let (began, let_go) = hold_syncs(&store);
+    let first = fabric.append(little, little_epoch, vec![b"first".to_vec()]);
+    began_within_reason(&began);
+    let large = |mark: u8| vec![vec![mark; 32 << 10]; APPEND_GROUP_TENANT_BYTES_MAX / (32 << 10)];
+    let [one, two] = [1, 2].map(|mark| fabric.append(much, much_epoch, large(mark)));
+    let three = fabric.append(much, much_epoch, vec![vec![3]]);
+    let beside = fabric.append(little, little_epoch, vec![b"beside".to_vec()]);
+    let before = store.syncs();
+    let_go.send(()).unwrap();
+    wait(first).unwrap();
+    began_within_reason(&began);
+    let written = store.written_and_synced().0;
+    let_go.send(()).unwrap();
+    wait(beside).unwrap();
+    began_within_reason(&began);
+    assert_eq!(store.syncs() - before, 2, "the neighbour is answered by the sync after the first one");
+    assert!(store.written_and_synced().0 > written, "what was too much is written after that");
+    drop(let_go);
+    for append in [one, two, three] {
+        wait(append).unwrap();
+    }
+    let marks: Vec<u8> = payloads(&fabric, much).iter().map(|payload| payload[0]).collect();
+    assert!(marks.is_sorted() && marks.last() == Some(&3), "{marks:?}");
 }
 
 #[test]

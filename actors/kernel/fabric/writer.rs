@@ -6,7 +6,10 @@ use super::seats::{Seat, Standing};
 use super::store::{Store, StoreFailure};
 use super::{AppendError, Appended, record};
 use crate::ids::{Epoch, TenantKey};
-use crate::limits::{APPEND_BYTES_MAX, APPEND_GROUP_BYTES_MAX, APPEND_GROUP_MAX, APPEND_QUEUE_BYTES_MAX};
+use crate::limits::{
+    APPEND_BYTES_MAX, APPEND_GROUP_BYTES_MAX, APPEND_GROUP_MAX, APPEND_GROUP_TENANT_BYTES_MAX, APPEND_QUEUE_BYTES_MAX,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -144,11 +147,35 @@ struct Written {
     answer: oneshot::Sender<Answer>,
 }
 
+/// What is committed together.
 #[derive(Default)]
 struct Group {
     written: Vec<Written>,
     syncs: Vec<SyncSender<Result<(), StoreFailure>>>,
     bytes: usize,
+    /// What each tenant has in it, and whose further appends wait for the next group.
+    shares: BTreeMap<TenantKey, Share>,
+}
+
+/// A tenant's share of one group. Everybody in a group waits until all of it is written and synced, so nobody may fill
+/// it alone.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    bytes: usize,
+    /// One of its appends waits for the next group: those after it do, too, to keep their order.
+    is_over: bool,
+}
+
+impl Share {
+    /// Takes an append in, or says that it has to wait. The first one is taken whatever its size.
+    fn take(&mut self, bytes: usize) -> bool {
+        let so_far = self.bytes.saturating_add(bytes);
+        self.is_over |= self.bytes > 0 && so_far > APPEND_GROUP_TENANT_BYTES_MAX;
+        if !self.is_over {
+            self.bytes = so_far;
+        }
+        !self.is_over
+    }
 }
 
 impl Group {
@@ -158,16 +185,21 @@ impl Group {
             || self.bytes >= APPEND_GROUP_BYTES_MAX
     }
 
-    fn take(&mut self, job: Job, waiting: &Waiting) {
+    fn take(&mut self, job: Job, later: &mut Vec<Append>, waiting: &Waiting) {
         match job {
             Job::Sync(answer) => self.syncs.push(answer),
-            Job::Append(append) => {
-                let bytes = append.bytes();
-                self.bytes = self.bytes.saturating_add(bytes);
-                self.write(append);
-                waiting.leave(bytes);
-            }
+            Job::Append(append) => self.take_append(append, later, waiting),
         }
+    }
+
+    fn take_append(&mut self, append: Append, later: &mut Vec<Append>, waiting: &Waiting) {
+        let bytes = append.bytes();
+        if !self.shares.entry(append.tenant).or_default().take(bytes) {
+            return later.push(append);
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.write(append);
+        waiting.leave(bytes);
     }
 
     fn write(&mut self, append: Append) {
@@ -176,6 +208,11 @@ impl Group {
             Ok(appended) => self.written.push(Written { seat, epoch, appended, answer }),
             Err(error) => answer_if_awaited(answer, Err(error)),
         }
+    }
+
+    /// True where nothing was offered to it.
+    fn is_empty(&self) -> bool {
+        self.shares.is_empty() && self.syncs.is_empty()
     }
 
     fn commit(self, store: &dyn Store) {
@@ -209,12 +246,24 @@ fn answer_if_awaited(to: oneshot::Sender<Answer>, answer: Answer) {
 }
 
 fn write_until_closed(store: &dyn Store, jobs: &Receiver<Job>, waiting: &Waiting) {
-    while let Ok(first) = jobs.recv() {
+    let mut later: Vec<Append> = Vec::new();
+    loop {
         let mut group = Group::default();
-        group.take(first, waiting);
-        while !group.is_full() {
+        // who had to wait goes first, so that nobody waits for ever
+        for append in std::mem::take(&mut later) {
+            if group.is_full() {
+                later.push(append);
+            } else {
+                group.take_append(append, &mut later, waiting);
+            }
+        }
+        if group.is_empty() {
+            let Ok(first) = jobs.recv() else { break };
+            group.take(first, &mut later, waiting);
+        }
+        while !group.is_full() && later.len() < APPEND_GROUP_MAX {
             let Ok(job) = jobs.try_recv() else { break };
-            group.take(job, waiting);
+            group.take(job, &mut later, waiting);
         }
         group.commit(store);
     }

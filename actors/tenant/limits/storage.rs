@@ -180,6 +180,25 @@ impl Storage {
         self.claim_at_least(claim);
     }
 
+    /// A part of a request counts as kept: what is reserved for the request shrinks by what that part added, so that both
+    /// together stay what they were. To be called after [`Storage::keep`] and [`Storage::free`], in the same step.
+    pub fn redeem(&mut self, claim: &mut Claim, added: &[Footprint], freed: &[Footprint]) {
+        let mut net: BTreeMap<Holder, i128> = BTreeMap::new();
+        for (footprint, sign) in added.iter().map(|one| (one, 1)).chain(freed.iter().map(|one| (one, -1))) {
+            for holder in footprint.holders() {
+                let sum = net.entry(holder).or_default();
+                *sum = sum.saturating_add(i128::from(footprint.bytes).saturating_mul(sign));
+            }
+        }
+        for (holder, claimed) in &mut claim.claimed {
+            let left = positive(i128::from(*claimed).saturating_sub(sum_of(&net, holder)));
+            let reserved = self.reserved.entry(holder.clone()).or_default();
+            *reserved = reserved.saturating_sub(*claimed).saturating_add(left);
+            *claimed = left;
+        }
+        self.reserved.retain(|_holder, bytes| *bytes > 0);
+    }
+
     /// Gives back all that is reserved.
     pub fn release(&mut self, claim: &mut Claim) {
         for (holder, bytes) in std::mem::take(&mut claim.claimed) {

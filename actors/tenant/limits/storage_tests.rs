@@ -164,3 +164,28 @@ fn random_requests_never_pass_a_ceiling_and_leave_nothing_reserved() {
     anew.count_levels(documents.into_values());
     assert_eq!(storage, anew, "what is kept is what the documents come to, and nothing is reserved");
 }
+
+#[test]
+fn a_request_kept_in_parts_is_never_counted_twice_and_never_less() {
+    let limits = ceilings(1_000, &[(Level::Domain, "*", 800)]);
+    let (mut storage, mut claim) = (Storage::of_tenant(0), Claim::default());
+    let former = document(300, "hr", "general");
+    storage.count_levels([former.clone()].into_iter());
+    let parts = [document(200, "hr", "general"), document(100, "hr", "general"), document(400, "it", "general")];
+    for (part, former) in parts.iter().zip([Some(&former), None, None]) {
+        storage.reserve(&mut claim, former, part, &limits).unwrap();
+    }
+    let room_for = |storage: &Storage, bytes: u64, domain: &str| {
+        code(storage.clone().reserve(&mut Claim::default(), None, &document(bytes, domain, "general"), &limits))
+    };
+    for (part, freed) in parts.iter().zip([vec![former.clone()], vec![], vec![]]) {
+        storage.keep(part);
+        freed.iter().for_each(|former| storage.free(former));
+        storage.redeem(&mut claim, std::slice::from_ref(part), &freed);
+        assert_eq!(room_for(&storage, 300, "law"), None, "what is kept is not reserved any more");
+        assert_eq!(room_for(&storage, 301, "law"), Some(Code::QuotaExceeded), "what is not kept yet is");
+    }
+    storage.release(&mut claim);
+    assert_eq!(storage.reserved_bytes(), 0);
+    assert_eq!((room_for(&storage, 300, "it"), room_for(&storage, 301, "it")), (None, Some(Code::QuotaExceeded)));
+}

@@ -3,13 +3,14 @@ use super::corpus::{Corpus, NotServed};
 use super::indexer::{self, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
-    AdoptRules, CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate, Rejudge,
-    RemoveDocument, ShowDocument,
+    AdmitUpload, AdoptRules, CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate,
+    Rejudge, RemoveDocument, ShowDocument,
 };
 use super::parse::Sandbox;
 use super::pools::{Lanes, in_slot};
 use super::prepare::Occasion;
 use super::rules::{LIST_MAX, Wanted, wanted};
+use super::upload::Uploads;
 use super::view::view;
 use crate::question::{Matter, Passage};
 use crate::turn::{Admitted, Grounded, Turn};
@@ -24,9 +25,6 @@ use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-
-/// Ingest requests of one tenant under way at once; each may hold a body in memory.
-const INGESTS_MAX: usize = 4;
 
 /// What the room is given.
 pub struct RetrievalParts {
@@ -56,7 +54,7 @@ pub struct RetrievalRoom {
     search_exit: Recipient<Turn<Grounded>>,
     /// Tasks under way: what the mailbox bounds as messages, this bounds as tasks.
     tasks: Arc<Semaphore>,
-    ingests: Arc<Semaphore>,
+    uploads: Uploads,
     work: Option<mpsc::Receiver<Work>>,
     _obituary: Obituary,
 }
@@ -82,32 +80,26 @@ impl RetrievalRoom {
             next: parts.next,
             search_exit: parts.search_exit,
             tasks: Arc::new(Semaphore::new(MAILBOX_MAX)),
-            ingests: Arc::new(Semaphore::new(INGESTS_MAX)),
+            uploads: Uploads::new(),
             work: Some(work),
             _obituary: parts.obituary,
         }
     }
 
-    /// Notes a knock and, where a permit is left, lets it in.
-    fn knock(&self, permits: &Arc<Semaphore>) -> Outcome<OwnedSemaphorePermit> {
+    fn note_knock(&self) {
         self.desk.corpus.note_knock(self.clock.now_unix_ms());
-        Arc::clone(permits).try_acquire_owned().map_err(|_none_left| Undelivered::Full.into())
     }
 
+    /// Notes a knock and, where a permit is left, lets it in.
     fn let_in(&self) -> Outcome<OwnedSemaphorePermit> {
-        self.knock(&self.tasks)
+        self.note_knock();
+        Arc::clone(&self.tasks).try_acquire_owned().map_err(|_none_left| Undelivered::Full.into())
     }
 
     /// Runs a task that changes documents; ends the room where the task says so.
-    fn change(
-        &self,
-        ctx: &Context<Self>,
-        permit: OwnedSemaphorePermit,
-        task: impl Future<Output = Afterwards> + 'static,
-    ) {
+    fn change(ctx: &Context<Self>, task: impl Future<Output = Afterwards> + 'static) {
         let room = ctx.address();
         actix::spawn(async move {
-            let _until_done = permit;
             if task.await == Afterwards::End {
                 mail::post_certain(&room, End);
             }
@@ -192,26 +184,33 @@ async fn mend(desk: &Desk, found: Rejection) -> Outcome<Vec<Passage>> {
     Err(Rejection::retry_after(Code::Lost, format!("{}; the index was rebuilt, try again", found.detail), 100))
 }
 
+impl Handler<AdmitUpload> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, AdmitUpload { reply }: AdmitUpload, _ctx: &mut Context<Self>) {
+        self.note_knock();
+        reply.answer(self.uploads.admit(&self.desk.corpus));
+    }
+}
+
 impl Handler<IngestDocuments> for RetrievalRoom {
     type Result = ();
 
     fn handle(&mut self, request: IngestDocuments, ctx: &mut Context<Self>) {
-        let permit = match self.knock(&self.ingests) {
-            Ok(permit) => permit,
-            Err(rejection) => return request.reply.answer(Err(rejection)),
-        };
-        let IngestDocuments { documents, principal, reply } = request;
-        let desk = self.desk.clone();
+        self.note_knock();
+        let IngestDocuments { permit, documents, principal, reply } = request;
+        let (desk, uploads) = (self.desk.clone(), self.uploads.clone());
         let occasion = Occasion {
             policy: desk.corpus.policy.load_full(),
             now_unix_ms: self.clock.now_unix_ms(),
             by: principal.key_id,
         };
-        let ingests = Arc::clone(&self.ingests);
-        self.change(ctx, permit, async move {
-            let afterwards = desk.ingest(documents, occasion, reply).await;
-            let is_last = ingests.available_permits().saturating_add(1) == INGESTS_MAX;
-            if is_last {
+        Self::change(ctx, async move {
+            let (outcome, afterwards) = desk.ingest(documents, occasion).await;
+            // before the answer: whoever sends the next one after it finds a place
+            drop(permit);
+            reply.answer(outcome);
+            if uploads.are_over() {
                 desk.rest();
             }
             afterwards
@@ -229,7 +228,10 @@ impl Handler<RemoveDocument> for RetrievalRoom {
         };
         let RemoveDocument { id, principal, reply } = request;
         let (desk, now_unix_ms) = (self.desk.clone(), self.clock.now_unix_ms());
-        self.change(ctx, permit, async move { desk.remove(id, principal.key_id, now_unix_ms, reply).await });
+        Self::change(ctx, async move {
+            let _until_done = permit;
+            desk.remove(id, principal.key_id, now_unix_ms, reply).await
+        });
     }
 }
 

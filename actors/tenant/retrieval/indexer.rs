@@ -124,26 +124,43 @@ impl Indexer {
         let _gone = done.send(outcome);
     }
 
-    /// Runs one step of the engine where it may block.
+    /// Runs one step of the engine that writes. A writer has threads of its own, which have the priority of the thread
+    /// that opened it.
     async fn step<T: Send + 'static>(
         &mut self,
         step: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, Trouble> {
-        let mut engine = match self.engine.take() {
-            Some(engine) => engine,
-            None => Engine::new(Arc::clone(&self.corpus), self.corpus.truth().await.map_err(Trouble::Rejected)?),
-        };
-        let done = tokio::task::spawn_blocking(move || {
+        let mut engine = self.engine().await?;
+        let done = self.corpus.lanes.computing.run(move || {
             let outcome = step(&mut engine);
             (engine, outcome)
         });
-        match done.await {
-            Ok((engine, outcome)) => {
-                self.engine = Some(engine);
-                outcome.map_err(Trouble::Engine)
-            }
-            Err(_panicked) => Err(Trouble::Panicked),
-        }
+        let done = done.await;
+        self.keep(done)
+    }
+
+    /// Opens the engine, for which an answer may be waiting.
+    async fn open(&mut self) -> Result<Step, Trouble> {
+        let mut engine = self.engine().await?;
+        let done = tokio::task::spawn_blocking(move || {
+            let outcome = engine.open();
+            (engine, outcome)
+        });
+        let done = done.await;
+        self.keep(done)
+    }
+
+    async fn engine(&mut self) -> Result<Engine, Trouble> {
+        Ok(match self.engine.take() {
+            Some(engine) => engine,
+            None => Engine::new(Arc::clone(&self.corpus), self.corpus.truth().await.map_err(Trouble::Rejected)?),
+        })
+    }
+
+    fn keep<T, E>(&mut self, done: Result<(Engine, Result<T, EngineError>), E>) -> Result<T, Trouble> {
+        let (engine, outcome) = done.map_err(|_panicked| Trouble::Panicked)?;
+        self.engine = Some(engine);
+        outcome.map_err(Trouble::Engine)
     }
 
     async fn right_to_write(&mut self) {
@@ -154,7 +171,7 @@ impl Indexer {
     }
 
     async fn in_step(&mut self) -> Outcome<()> {
-        let opened = match self.step(Engine::open).await {
+        let opened = match self.open().await {
             Ok(Step::Fresh) => return Ok(()),
             Ok(Step::Behind) => {
                 self.right_to_write().await;

@@ -1,21 +1,21 @@
 //! Documents in and out: decided under the gate, appended as one unit, answered when durable, then told to the index.
 use super::corpus::Corpus;
+use super::deciding::{Decided, Deciding, answers};
 use super::engine::{Batch, Former, Ready};
 use super::indexer::Work;
-use super::messages::{DocumentState, Ingested, NewDocument};
+use super::messages::{Ingested, NewDocument};
 use super::parse::Sandbox;
-use super::pools::{PATIENCE, PROMISED, off_the_arbiter};
-use super::prepare::{Failed, Occasion, Preparation, Prepared, prepare};
-use super::reserve::{Arrivals, Reserved, arrive};
-use super::rules::{Decision, Held, decide, may_remove, request_size};
+use super::pools::{PATIENCE, PROMISED, fold_in_slices, in_one_slice, in_slices};
+use super::prepare::{Occasion, Preparation, Prepared, prepare};
+use super::reserve::{Arrivals, Arriving, Reserved};
+use super::rules::{Held, may_remove, request_size};
 use super::truth::{Truth, TruthError};
 use crate::entry::Entry;
-use crate::limits::storage::{Ceilings, Claim, Footprint};
+use crate::limits::storage::{Ceilings, Claim};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -46,24 +46,6 @@ impl Afterwards {
     }
 }
 
-/// What is decided about a request's documents, in its order.
-struct Decided {
-    /// The answer, with places for the positions that are not known before the append.
-    answers: Vec<Answer>,
-    /// Documents to be kept, and whether an earlier version of each stands somewhere.
-    keep: Vec<(Prepared, Former)>,
-    /// What they add, reserved.
-    reserved: Reserved,
-}
-
-enum Answer {
-    Final(Ingested),
-    /// The n-th of the documents to be kept.
-    Kept(usize),
-    /// The same as the n-th.
-    SameAs(usize),
-}
-
 impl Desk {
     /// Asks the index for something and waits until it is done.
     ///
@@ -81,13 +63,12 @@ impl Desk {
         let _full = self.queue.try_send(Work::Rest);
     }
 
-    /// Takes documents in and answers when they are durable.
+    /// Takes documents in; they are durable when this resolves.
     pub async fn ingest(
         &self,
         documents: Vec<NewDocument>,
         occasion: Occasion,
-        reply: ReplySlot<Vec<Ingested>>,
-    ) -> Afterwards {
+    ) -> (Outcome<Vec<Ingested>>, Afterwards) {
         let ready = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
@@ -97,31 +78,18 @@ impl Desk {
         };
         let (truth, prepared, reserved) = match ready.await {
             Ok(ready) => ready,
-            Err(rejection) => {
-                reply.answer(Err(rejection));
-                return Afterwards::GoOn;
-            }
+            Err(rejection) => return (Err(rejection), Afterwards::GoOn),
         };
         // Held until the index has been told: changes reach it in the journal's order.
         let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
-        let policy = self.corpus.policy.load_full();
-        let deciding = Arc::clone(&truth);
-        let decided = off_the_arbiter(self.corpus.parsers(), PATIENCE, move || {
-            decide_all(&deciding, &policy, prepared, reserved)
-        })
-        .await;
-        let decided = match decided.and_then(|decided| Ok(decided?)) {
+        let decided = match self.decide(&truth, prepared, reserved).await {
             Ok(decided) => decided,
-            Err(rejection) => {
-                reply.answer(Err(rejection));
-                return Afterwards::GoOn;
-            }
+            Err(rejection) => return (Err(rejection), Afterwards::GoOn),
         };
         if decided.keep.is_empty() {
-            reply.answer(Ok(answers(decided.answers, &[], 0)));
-            return Afterwards::GoOn;
+            return (Ok(answers(decided.answers, &[], 0)), Afterwards::GoOn);
         }
-        self.keep(&truth, decided, reply).await
+        self.keep(&truth, decided).await
     }
 
     /// Reserves the bytes of a request's documents before anything else is done for them.
@@ -135,61 +103,70 @@ impl Desk {
         if ceilings.reach_below_the_tenant() && !truth.with_storage(|storage| storage.counts_levels()) {
             let _nothing_changes = Arc::clone(&self.corpus.gate).lock_owned().await;
             let counting = Arc::clone(truth);
-            off_the_arbiter(self.corpus.parsers(), PATIENCE, move || counting.count_levels()).await??;
+            in_one_slice(&self.corpus.lanes.writing, self.corpus.parsers(), PATIENCE, move || counting.count_levels())
+                .await??;
         }
-        let (truth, policy) = (Arc::clone(truth), Arc::clone(policy));
-        let arrived = off_the_arbiter(self.corpus.parsers(), PATIENCE, move || arrive(&truth, documents, &policy));
-        Ok(arrived.await??)
+        let arriving = Arriving::new(Arc::clone(truth), Arc::clone(policy));
+        let lane = self.corpus.parsers();
+        let arrived =
+            fold_in_slices(&self.corpus.lanes.writing, lane, PATIENCE, arriving, documents, Arriving::next).await?;
+        Ok(arrived.end()?)
     }
 
-    async fn keep(&self, truth: &Arc<Truth>, decided: Decided, reply: ReplySlot<Vec<Ingested>>) -> Afterwards {
-        let Decided { answers: places, keep, reserved } = decided;
-        let entries: Vec<Entry> =
-            keep.iter().map(|(prepared, _former)| Entry::DocumentAccepted(prepared.accepted.clone())).collect();
-        let appended = match truth.journal().append(&entries).await.map_err(TruthError::from) {
+    /// Decides about the documents and stores the bodies of those to be kept. Under the gate.
+    async fn decide(&self, truth: &Arc<Truth>, prepared: Preparation, reserved: Reserved) -> Outcome<Decided> {
+        let (threads, lane) = (&self.corpus.lanes.writing, self.corpus.parsers());
+        let deciding = Deciding::new(Arc::clone(truth), self.corpus.policy.load_full(), reserved);
+        let deciding = fold_in_slices(threads, lane, PATIENCE, deciding, prepared, Deciding::next).await?;
+        let mut decided = deciding.end()?;
+        let (putting, bodies) = (Arc::clone(truth), in_chunks(std::mem::take(&mut decided.bodies)));
+        let put = in_slices(threads, lane, PATIENCE, bodies, move |bodies| putting.put_bodies(bodies)).await?;
+        put.into_iter().collect::<Result<(), TruthError>>()?;
+        Ok(decided)
+    }
+
+    async fn keep(&self, truth: &Arc<Truth>, decided: Decided) -> (Outcome<Vec<Ingested>>, Afterwards) {
+        let Decided { answers: places, keep, records, reserved, .. } = decided;
+        let appended = match truth.journal().append_records(records).await.map_err(TruthError::from) {
             Ok(appended) => appended,
             Err(error) => {
                 let afterwards = Afterwards::of(&error);
-                reply.answer(Err(error.into()));
-                return afterwards;
+                return (Err(error.into()), afterwards);
             }
         };
-        drop(entries);
-        let first = appended.first.0;
-        let answered = answers(places, &keep, first);
-        let ready: Vec<Ready> =
-            (first..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
-        let afterwards = self.take_over(truth, ready, Vec::new(), appended.last, reserved.into_claim()).await;
-        // after the shelf, so that who was answered can read what was taken; durable it is in any case
-        reply.answer(Ok(answered));
-        afterwards
+        let answered = move |keep: &[(Prepared, Former)]| answers(places, keep, appended.first.0);
+        let change = Change { keep, removed: Vec::new(), first: appended.first, claim: reserved.into_claim() };
+        // after the shelf, so that who is answered can read what was taken; durable it is in any case
+        match self.take_over(truth, change, appended.last, answered).await {
+            Some(answers) => (Ok(answers), Afterwards::GoOn),
+            None => (Err(Rejection::lost()), Afterwards::End),
+        }
     }
 
-    /// Takes an append over into the shelf and tells the index.
-    async fn take_over(
+    /// Takes an append over into the shelf, a portion at a time, and tells the index; gives what is then to be said.
+    /// Nothing where that failed: the journal is ahead of the shelf, and the next incarnation folds it again.
+    async fn take_over<T: Send + 'static>(
         &self,
         truth: &Arc<Truth>,
-        ready: Vec<Ready>,
-        removed: Vec<String>,
+        change: Change,
         last: Position,
-        claim: Claim,
-    ) -> Afterwards {
-        let truth = Arc::clone(truth);
+        said: impl FnOnce(&[(Prepared, Former)]) -> T + Send + 'static,
+    ) -> Option<T> {
+        let after = truth.mark().changed;
+        let steps = change.steps();
+        let taking = Taking { truth: Arc::clone(truth), change, last, trouble: None };
         // what is durable is taken over, however busy the node is
-        let batch = off_the_arbiter(self.corpus.parsers(), PROMISED, move || {
-            let after = truth.mark().changed;
-            truth.take_over(ready.iter().map(|ready| ready.held.clone()).collect(), &removed, last, claim)?;
-            Ok::<_, TruthError>(Batch { after, next: last.next().0, ready, removed })
+        let (lanes, lane) = (&self.corpus.lanes, self.corpus.parsers());
+        let taken = fold_in_slices(&lanes.writing, lane, PROMISED, taking, steps, Taking::next).await;
+        let Ok(Taking { change, trouble: None, .. }) = taken else { return None };
+        let ended = in_one_slice(&lanes.computing, lane, PROMISED, move || {
+            let said = said(&change.keep);
+            (said, Box::new(change.into_batch(after, last)))
         });
-        match batch.await {
-            Ok(Ok(batch)) => {
-                // A closed queue belongs to a room that is going: its successor reads the journal.
-                let _gone = self.queue.send(Work::Take(Box::new(batch))).await;
-                Afterwards::GoOn
-            }
-            // The journal is ahead of the shelf: the next incarnation folds it again.
-            Ok(Err(_)) | Err(_) => Afterwards::End,
-        }
+        let (said, batch) = ended.await.ok()?;
+        // A closed queue belongs to a room that is going: its successor reads the journal.
+        let _gone = self.queue.send(Work::Take(batch)).await;
+        Some(said)
     }
 
     /// Removes a document; answers when it can no longer be found.
@@ -221,10 +198,11 @@ impl Desk {
                 return afterwards;
             }
         };
-        let afterwards = self.take_over(&truth, Vec::new(), vec![id], appended.last, Claim::default()).await;
+        let change = Change { keep: Vec::new(), removed: vec![id], first: appended.first, claim: Claim::default() };
+        let taken = self.take_over(&truth, change, appended.last, |_kept| ()).await;
         drop(gate);
         reply.answer(self.ask_index(Work::Settle).await);
-        afterwards
+        taken.map_or(Afterwards::End, |()| Afterwards::GoOn)
     }
 }
 
@@ -234,118 +212,90 @@ pub fn no_such_document() -> Rejection {
     Rejection::new(Code::NotFound, "no such document")
 }
 
+/// Documents taken over at once, and bodies stored at once: what a slice may come to.
+const PORTION: usize = 64;
+
+/// What an append says, on its way into the shelf and the index.
+struct Change {
+    keep: Vec<(Prepared, Former)>,
+    removed: Vec<String>,
+    /// Where the first document kept stands in the journal; the others follow it.
+    first: Position,
+    claim: Claim,
+}
+
+/// One step of taking a change over.
+enum Step {
+    /// These of the documents kept.
+    Keep(std::ops::Range<usize>),
+    /// What was removed; and nothing stays reserved.
+    End,
+}
+
+impl Change {
+    fn steps(&self) -> Vec<Step> {
+        let documents = self.keep.len();
+        let portions = (0..documents).step_by(PORTION);
+        portions.map(|from| Step::Keep(from..(from + PORTION).min(documents))).chain([Step::End]).collect()
+    }
+
+    fn seq(&self, place: usize) -> u64 {
+        self.first.0.saturating_add(u64::try_from(place).unwrap_or(u64::MAX))
+    }
+
+    fn into_batch(self, after: u64, last: Position) -> Batch {
+        let Self { keep, removed, first, .. } = self;
+        let ready = (first.0..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
+        Batch { after, next: last.next().0, ready, removed }
+    }
+}
+
+/// A change being taken over. Each portion of it stands in the shelf as if it had been an append of its own.
+struct Taking {
+    truth: Arc<Truth>,
+    change: Change,
+    last: Position,
+    trouble: Option<TruthError>,
+}
+
+impl Taking {
+    fn next(&mut self, step: Step) {
+        if self.trouble.is_none() {
+            self.trouble = self.take(step).err();
+        }
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), TruthError> {
+        let range = match step {
+            Step::Keep(range) => range,
+            Step::End => {
+                let Change { removed, claim, .. } = &mut self.change;
+                self.truth.take_over(Vec::new(), removed, self.last, claim)?;
+                self.truth.with_storage(|storage| storage.release(claim));
+                return Ok(());
+            }
+        };
+        let last = Position(self.change.seq(range.end.saturating_sub(1)));
+        let portion = self.change.keep.get(range.clone()).unwrap_or_default().iter().zip(range);
+        let held = portion.map(|((prepared, _former), place)| Held {
+            accepted: prepared.accepted.clone(),
+            seq: self.change.seq(place),
+            verdict: prepared.verdict.clone(),
+        });
+        let held = held.collect();
+        self.truth.take_over(held, &[], last, &mut self.change.claim)
+    }
+}
+
+fn in_chunks<T>(items: Vec<T>) -> Vec<Vec<T>> {
+    let (mut items, mut chunks) = (items.into_iter(), Vec::new());
+    while !items.as_slice().is_empty() {
+        chunks.push(items.by_ref().take(PORTION).collect());
+    }
+    chunks
+}
+
 fn ready(prepared: Prepared, former: Former, seq: u64) -> Ready {
     let Prepared { accepted, pieces, verdict, admitted } = prepared;
     Ready { held: Held { accepted, seq, verdict }, pieces, admitted, former }
-}
-
-/// Decides about every document in turn and stores the bodies of those to be kept. Blocking; under the gate.
-fn decide_all(
-    truth: &Truth,
-    policy: &PolicySnapshot,
-    preparation: Preparation,
-    mut reserved: Reserved,
-) -> Result<Decided, TruthError> {
-    // what was reserved at arrival is in hand; what the documents come to is known only here, under the gate
-    reserved.recount();
-    let ceilings = Ceilings::of(&policy.tenant.quotas);
-    if ceilings.reach_below_the_tenant() {
-        truth.count_levels()?;
-    }
-    let mut answered = Vec::with_capacity(preparation.len());
-    let mut keep: Vec<(Prepared, Former)> = Vec::with_capacity(preparation.len());
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let mut bodies = Vec::with_capacity(preparation.len());
-    for document in preparation {
-        let (mut prepared, body) = match document {
-            Ok(prepared) => prepared,
-            Err(failed) => {
-                answered.push(Answer::Final(not_taken(failed)));
-                continue;
-            }
-        };
-        let id = prepared.accepted.id.clone();
-        let earlier =
-            places.get(&id).and_then(|place| keep.get(*place).map(|(earlier, _)| (*place, &earlier.accepted)));
-        let former = if earlier.is_some() { None } else { truth.get(&id)? };
-        if let Some((place, earlier)) =
-            earlier.filter(|(_, earlier)| decide(Some((earlier, 0)), &prepared.accepted) != Decision::Take)
-        {
-            debug_assert_eq!(earlier.id, id, "a place belongs to its id");
-            answered.push(Answer::SameAs(place));
-            continue;
-        }
-        if let Some(held) = &former
-            && let Decision::Unchanged { seq } = decide(Some((&held.accepted, held.seq)), &prepared.accepted)
-        {
-            answered.push(Answer::Final(unchanged(held, seq)));
-            continue;
-        }
-        let stands = if earlier.is_some() || former.is_some() { Former::Possible } else { Former::Absent };
-        let before = earlier.map(|(_, earlier)| earlier).or(former.as_ref().map(|held| &held.accepted));
-        let before = before.map(Footprint::from);
-        if let Err(rejection) = reserved.add(before.as_ref(), &Footprint::from(&prepared.accepted), &ceilings) {
-            let failed = Failed { id, title: prepared.accepted.title, rejection };
-            answered.push(Answer::Final(not_taken(failed)));
-            continue;
-        }
-        if prepared.verdict.guard != policy.guard.fingerprint {
-            prepared.judge(policy);
-        }
-        bodies.push(body);
-        places.insert(id, keep.len());
-        answered.push(Answer::Kept(keep.len()));
-        keep.push((prepared, stands));
-    }
-    reserved.trim();
-    truth.put_bodies(bodies)?;
-    Ok(Decided { answers: answered, keep, reserved })
-}
-
-fn not_taken(failed: Failed) -> Ingested {
-    let Failed { id, title, rejection } = failed;
-    Ingested {
-        id,
-        title,
-        chunks: 0,
-        seq: 0,
-        state: DocumentState::Failed,
-        error: Some(rejection.detail),
-        code: Some(rejection.code),
-    }
-}
-
-fn unchanged(held: &Held, seq: u64) -> Ingested {
-    Ingested {
-        id: held.accepted.id.clone(),
-        title: held.accepted.title.clone(),
-        chunks: held.accepted.chunks,
-        seq,
-        state: DocumentState::Unchanged,
-        error: held.verdict.reason.clone(),
-        code: None,
-    }
-}
-
-fn answers(places: Vec<Answer>, kept: &[(Prepared, Former)], first: u64) -> Vec<Ingested> {
-    let kept = |place: usize, state: Option<DocumentState>| {
-        let (prepared, _former) = kept.get(place)?;
-        let quarantined =
-            if prepared.verdict.admitted == 0 { DocumentState::Quarantined } else { DocumentState::Accepted };
-        Some(Ingested {
-            id: prepared.accepted.id.clone(),
-            title: prepared.accepted.title.clone(),
-            chunks: prepared.accepted.chunks,
-            seq: first.saturating_add(u64::try_from(place).unwrap_or(u64::MAX)),
-            state: state.unwrap_or(quarantined),
-            error: prepared.verdict.reason.clone(),
-            code: None,
-        })
-    };
-    let answer = |place| match place {
-        Answer::Final(ingested) => Some(ingested),
-        Answer::Kept(place) => kept(place, None),
-        Answer::SameAs(place) => kept(place, Some(DocumentState::Unchanged)),
-    };
-    places.into_iter().filter_map(answer).collect()
 }

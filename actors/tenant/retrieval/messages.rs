@@ -1,4 +1,5 @@
 //! What the retrieval room takes and gives. Plain data.
+use super::upload::UploadPermit;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::Code;
@@ -44,10 +45,20 @@ pub enum Content {
     },
 }
 
+/// Asks for a place for one upload, before its body is read.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdmitUpload {
+    /// Where the answer goes; `overloaded` where as many uploads as one tenant may have are under way.
+    pub reply: ReplySlot<UploadPermit>,
+}
+
 /// Takes documents in. Answers when they are durable; each document stands or falls alone.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct IngestDocuments {
+    /// The place of this upload.
+    pub permit: UploadPermit,
     /// The documents.
     pub documents: Vec<NewDocument>,
     /// Who brings them.

@@ -7,6 +7,7 @@ mod actor;
 pub mod chunk;
 mod compaction;
 mod corpus;
+mod deciding;
 mod engine;
 mod index;
 mod indexer;
@@ -19,6 +20,7 @@ mod reserve;
 mod rules;
 pub mod sealed_directory;
 mod truth;
+mod upload;
 mod view;
 mod words;
 
@@ -37,3 +39,4 @@ mod tests;
 
 pub use actor::{RetrievalParts, RetrievalRoom};
 pub use pools::{Lanes, Pools};
+pub use upload::UploadPermit;

@@ -1,5 +1,6 @@
 //! Work in slices on a node with one free slot: in order, whole, and never in the way of who has had less.
 use super::pools::{PATIENCE, Pools, in_slices, off_the_arbiter};
+use bailiwick_kernel::background::{Background, Yielding};
 use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::fair::pool::SLICE;
 use bailiwick_kernel::ids::TenantKey;
@@ -32,7 +33,7 @@ async fn a_long_upload_lets_another_tenant_in_after_its_slice_and_is_whole_all_t
     let (begin, begun) = mpsc::channel::<()>();
     let counter = Arc::clone(&done);
     let upload = tokio::spawn(async move {
-        in_slices(&long, PATIENCE, (0..20).collect(), move |item: usize| {
+        in_slices(&Background::new(Yielding::Most), &long, PATIENCE, (0..20).collect(), move |item: usize| {
             if item == 0 {
                 begun.recv().unwrap();
             }
@@ -75,8 +76,10 @@ async fn work_that_panics_gives_its_slot_back() {
     let panics = || std::panic::resume_unwind(Box::new("provoked by a test"));
     let lost = off_the_arbiter::<()>(&lane, PATIENCE, panics).await.unwrap_err();
     assert_eq!(lost.code, Code::Lost);
-    let lost =
-        in_slices(&lane, PATIENCE, vec![1, 2], move |_item: i32| panics()).await.map(|_: Vec<()>| ()).unwrap_err();
+    let lost = in_slices(&Background::new(Yielding::Most), &lane, PATIENCE, vec![1, 2], move |_item: i32| panics())
+        .await
+        .map(|_: Vec<()>| ())
+        .unwrap_err();
     assert_eq!(lost.code, Code::Lost);
     assert_eq!(pools.fair().map(|pool| pool.in_service()).sum::<usize>(), 0);
 }

@@ -1,5 +1,6 @@
 //! Blocking work leaves the arbiter through here, bounded for the whole node and shared fairly between its tenants.
 use crate::tiers::{Tiers, weight};
+use bailiwick_kernel::background::{Background, Yielding};
 use bailiwick_kernel::fair::{FairPool, Lane, Limits, Slot};
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
@@ -31,6 +32,8 @@ pub struct Pools {
     searches: Tiers<FairPool>,
     parsers: Tiers<FairPool>,
     readers: FairPool,
+    writing: Background,
+    computing: Background,
 }
 
 /// The ways of one tenant to the slots of its node.
@@ -44,6 +47,10 @@ pub struct Lanes {
     pub parsers: Tiers<Lane>,
     /// One slot per file being read.
     pub readers: Tiers<Lane>,
+    /// The threads that write into the store for uploads.
+    pub writing: Background,
+    /// The threads that compute for uploads and write the index.
+    pub computing: Background,
 }
 
 impl Pools {
@@ -54,7 +61,14 @@ impl Pools {
         let limits = Limits { slots, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost: SLICE_NS };
         let tiers = |kind: &str| Tiers::each(|_plan| FairPool::new(kind, limits));
         let readers = Limits { slots: READERS_MAX, slice_cost: FILE_NS, ..limits };
-        Self { writers, searches: tiers("search"), parsers: tiers("parse"), readers: FairPool::new("read", readers) }
+        Self {
+            writers,
+            searches: tiers("search"),
+            parsers: tiers("parse"),
+            readers: FairPool::new("read", readers),
+            writing: Background::new(Yielding::Some),
+            computing: Background::new(Yielding::Most),
+        }
     }
 
     /// The lanes of one tenant.
@@ -66,6 +80,8 @@ impl Pools {
             searches: lanes(&self.searches),
             parsers: lanes(&self.parsers),
             readers: Tiers::each(|plan| self.readers.lane(tenant, weight(plan))),
+            writing: self.writing.clone(),
+            computing: self.computing.clone(),
         }
     }
 
@@ -81,8 +97,8 @@ impl Default for Pools {
     }
 }
 
-/// Runs blocking work on a thread that may block, as soon as its lane has a slot. With [`in_slot`] and [`in_slices`]
-/// the one place that decides where the room's searches, reads and writes run.
+/// Runs blocking work on a thread that answers, as soon as its lane has a slot. With [`in_slot`], [`in_one_slice`] and
+/// [`in_slices`] the one place that decides where the room's searches, reads and writes run.
 ///
 /// # Errors
 /// `overloaded` where the lane's turn does not come within `patience`; [`Rejection::lost`] where the work panicked.
@@ -94,7 +110,7 @@ pub async fn off_the_arbiter<T: Send + 'static>(
     in_slot(lane.enter(patience).await?, work).await
 }
 
-/// Runs blocking work in a slot.
+/// Runs blocking work in a slot, on a thread that answers.
 ///
 /// # Errors
 /// [`Rejection::lost`] where it panicked.
@@ -106,40 +122,74 @@ pub async fn in_slot<T: Send + 'static>(slot: Slot, work: impl FnOnce() -> T + S
     done.await.map_err(|_panicked| Rejection::lost())
 }
 
-/// Runs blocking work item by item, in order, and lets the others of its pool in between where they have had less:
-/// much work keeps no slot.
+/// Runs blocking work on a thread that gives way, as soon as its lane has a slot.
 ///
 /// # Errors
 /// As [`off_the_arbiter`].
+pub async fn in_one_slice<T: Send + 'static>(
+    threads: &Background,
+    lane: &Lane,
+    patience: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Outcome<T> {
+    let slot = lane.enter(patience).await?;
+    let in_its_slot = move || {
+        let _until_done = slot;
+        work()
+    };
+    threads.run(in_its_slot).await
+}
+
+/// Runs blocking work item by item, in order, and gives what came of each.
+///
+/// # Errors
+/// As [`fold_in_slices`].
 pub async fn in_slices<I: Send + 'static, T: Send + 'static>(
+    threads: &Background,
     lane: &Lane,
     patience: Duration,
     items: Vec<I>,
     mut work: impl FnMut(I) -> T + Send + 'static,
 ) -> Outcome<Vec<T>> {
-    let mut done = Vec::with_capacity(items.len());
+    let done = Vec::with_capacity(items.len());
+    fold_in_slices(threads, lane, patience, done, items, move |done, item| done.push(work(item))).await
+}
+
+/// Runs blocking work item by item, in order, on one state, and lets the others of its pool in between where they have
+/// had less: much work keeps no slot.
+///
+/// # Errors
+/// As [`off_the_arbiter`].
+pub async fn fold_in_slices<S: Send + 'static, I: Send + 'static>(
+    threads: &Background,
+    lane: &Lane,
+    patience: Duration,
+    mut state: S,
+    items: Vec<I>,
+    mut work: impl FnMut(&mut S, I) + Send + 'static,
+) -> Outcome<S> {
     if items.is_empty() {
-        return Ok(done);
+        return Ok(state);
     }
     let mut items = items.into_iter();
     let mut slot = lane.enter(patience).await?;
     loop {
-        let slice = tokio::task::spawn_blocking(move || {
+        let slice = threads.run(move || {
             while let Some(item) = items.next() {
-                done.push(work(item));
+                work(&mut state, item);
                 if items.as_slice().is_empty() {
                     break;
                 }
                 slot = match slot.renew() {
                     Ok(slot) => slot,
-                    Err(place) => return (done, Some((place, items, work))),
+                    Err(place) => return (state, Some((place, items, work))),
                 };
             }
-            (done, None)
+            (state, None)
         });
-        let (so_far, rest) = slice.await.map_err(|_panicked| Rejection::lost())?;
+        let (so_far, rest) = slice.await?;
         let Some((place, left, again)) = rest else { return Ok(so_far) };
-        (done, items, work) = (so_far, left, again);
+        (state, items, work) = (so_far, left, again);
         slot = place.slot().await?;
     }
 }

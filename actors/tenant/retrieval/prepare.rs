@@ -7,12 +7,11 @@ use super::parse::{ParseError, Parsed, Sandbox, detect};
 use super::pools::{PATIENCE, in_slices};
 use super::reserve::{Arrivals, Arrived};
 use super::rules::{Intake, Verdict, cut_title, judge, sha256_hex};
-use super::truth::Truth;
+use super::truth::{Truth, TruthError};
 use crate::entry::{DocumentAccepted, Entry};
-use bailiwick_kernel::codec;
-use bailiwick_kernel::fabric::Blob;
+use bailiwick_kernel::fabric::{AppendError, Blob};
 use bailiwick_kernel::fair::Lane;
-use bailiwick_kernel::limits::RECORD_BYTES_MAX;
+use bailiwick_kernel::journal::{JournalError, Record};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 use futures_util::{StreamExt, stream};
@@ -26,7 +25,7 @@ const LINE_TITLE_CHARS_MAX: usize = 120;
 /// A document ready to be kept.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Prepared {
-    /// The entry to be appended, an [`Entry::DocumentAccepted`].
+    /// What the entry to be appended says.
     pub accepted: DocumentAccepted,
     /// Its chunks.
     pub pieces: Vec<Piece>,
@@ -42,6 +41,15 @@ impl Prepared {
         let chunks = self.pieces.iter().map(|piece| piece.text.as_str());
         (self.verdict, self.admitted) = judge(&policy.guard, &self.accepted.source, chunks);
     }
+}
+
+/// What is written of a document, sealed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sealed {
+    /// Its entry, an [`Entry::DocumentAccepted`].
+    pub record: Record,
+    /// Its text.
+    pub body: Blob,
 }
 
 /// What is the same for all documents of a request.
@@ -75,8 +83,11 @@ impl Failed {
     }
 }
 
-/// What becomes of each document, in the order of the request, with its text, sealed.
-pub type Preparation = Vec<Result<(Prepared, Blob), Failed>>;
+/// What becomes of a document.
+pub type Outlook = Result<(Prepared, Sealed), Failed>;
+
+/// What becomes of each document, in the order of the request.
+pub type Preparation = Vec<Outlook>;
 
 /// Parses, cuts, judges and seals the documents of one request.
 ///
@@ -95,7 +106,8 @@ pub async fn prepare(
     let second = read.split_off(read.len().div_ceil(PARALLEL));
     let half = |half: Vec<Result<Read, Failed>>| {
         let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
-        in_slices(corpus.parsers(), PATIENCE, half, move |read| finish(read?, &occasion, &truth))
+        let work = move |read: Result<Read, Failed>| finish(read?, &occasion, &truth);
+        async move { in_slices(&corpus.lanes.computing, corpus.parsers(), PATIENCE, half, work).await }
     };
     let (first, second) = tokio::join!(half(read), half(second));
     let mut all = first?;
@@ -144,7 +156,7 @@ fn unreadable(intake: &Intake, error: &ParseError) -> Failed {
 }
 
 /// The part that only computes.
-fn finish(read: Read, occasion: &Occasion, truth: &Truth) -> Result<(Prepared, Blob), Failed> {
+fn finish(read: Read, occasion: &Occasion, truth: &Truth) -> Outlook {
     let Read { intake, content, signature } = read;
     let parsed = match content {
         Readable::Text(text) => Parsed::from_text(text).map_err(|error| unreadable(&intake, &error))?,
@@ -176,23 +188,20 @@ fn finish(read: Read, occasion: &Occasion, truth: &Truth) -> Result<(Prepared, B
         at_unix_ms: occasion.now_unix_ms,
         by: occasion.by.clone(),
     };
-    check_record(&accepted).map_err(|rejection| Failed::of(&intake, rejection))?;
+    let record = record(truth, &accepted).map_err(|rejection| Failed::of(&intake, rejection))?;
     let body = truth.body(&accepted, &parsed.text).map_err(|error| Failed::of(&intake, error.into()))?;
-    Ok((Prepared { accepted, pieces, verdict, admitted }, body))
+    Ok((Prepared { accepted, pieces, verdict, admitted }, Sealed { record, body }))
 }
 
 /// One record that is too large would take the whole append with it.
-fn check_record(accepted: &DocumentAccepted) -> Outcome<()> {
-    let is_surely_small = accepted.page_starts.is_empty() && accepted.metadata_json.len() < RECORD_BYTES_MAX / 4;
-    if is_surely_small {
-        return Ok(());
-    }
-    match codec::encode(&Entry::DocumentAccepted(accepted.clone())) {
-        Ok(record) if record.len() <= RECORD_BYTES_MAX => Ok(()),
-        Ok(_) | Err(_) => {
-            Err(Rejection::new(Code::TooLarge, "taking a document: it has too many pages for one record; split it"))
+fn record(truth: &Truth, accepted: &DocumentAccepted) -> Outcome<Record> {
+    let sealed = truth.journal().record(&Entry::DocumentAccepted(accepted.clone()));
+    sealed.map_err(|error| match TruthError::from(error) {
+        TruthError::Journal(JournalError::Append(AppendError::TooLarge { .. }) | JournalError::Codec(_)) => {
+            Rejection::new(Code::TooLarge, "taking a document: it has too many pages for one record; split it")
         }
-    }
+        other => other.into(),
+    })
 }
 
 fn first_line(text: &str) -> String {

@@ -67,41 +67,64 @@ pub struct Arrived {
 /// What becomes of each document of a request at its arrival, in order.
 pub type Arrivals = Vec<Result<Arrived, Failed>>;
 
-/// Looks at the documents of a request and reserves their bytes, each on its own. Blocking.
-///
-/// # Errors
-/// [`TruthError`].
-pub fn arrive(
-    truth: &Arc<Truth>,
-    documents: Vec<NewDocument>,
-    policy: &PolicySnapshot,
-) -> Result<(Arrivals, Reserved), TruthError> {
-    let ceilings = Ceilings::of(&policy.tenant.quotas);
-    let mut reserved = Reserved::nothing(Arc::clone(truth));
-    let mut earlier: BTreeMap<String, Footprint> = BTreeMap::new();
-    let mut arrivals = Vec::with_capacity(documents.len());
-    for document in documents {
-        let intake = match intake(&document, &policy.sovereignty) {
+/// A request on its way in: its documents are looked at and their bytes reserved, each on its own.
+pub struct Arriving {
+    truth: Arc<Truth>,
+    policy: Arc<PolicySnapshot>,
+    ceilings: Ceilings,
+    reserved: Reserved,
+    /// What each id came to so far.
+    earlier: BTreeMap<String, Footprint>,
+    arrivals: Arrivals,
+    trouble: Option<TruthError>,
+}
+
+impl Arriving {
+    /// Nothing has arrived yet.
+    #[must_use]
+    pub fn new(truth: Arc<Truth>, policy: Arc<PolicySnapshot>) -> Self {
+        let ceilings = Ceilings::of(&policy.tenant.quotas);
+        let reserved = Reserved::nothing(Arc::clone(&truth));
+        Self { truth, policy, ceilings, reserved, earlier: BTreeMap::new(), arrivals: Vec::new(), trouble: None }
+    }
+
+    /// Looks at the next document, unless the shelf has failed before. Blocking.
+    pub fn next(&mut self, document: NewDocument) {
+        if self.trouble.is_none() {
+            self.trouble = self.arrive(document).err();
+        }
+    }
+
+    /// What has arrived, and what is reserved for it.
+    ///
+    /// # Errors
+    /// [`TruthError`] where the shelf failed on the way.
+    pub fn end(self) -> Result<(Arrivals, Reserved), TruthError> {
+        self.trouble.map_or(Ok((self.arrivals, self.reserved)), Err)
+    }
+
+    fn arrive(&mut self, document: NewDocument) -> Result<(), TruthError> {
+        let intake = match intake(&document, &self.policy.sovereignty) {
             Ok(intake) => intake,
             Err(rejection) => {
                 let (id, title) = (document.id.unwrap_or_default(), document.title.unwrap_or_default());
-                arrivals.push(Err(Failed { id, title, rejection }));
-                continue;
+                self.arrivals.push(Err(Failed { id, title, rejection }));
+                return Ok(());
             }
         };
         let footprint =
             Footprint { bytes: intake.bytes, domain: intake.domain.clone(), usecase: intake.usecase.clone() };
-        let former = match earlier.get(&intake.id) {
+        let former = match self.earlier.get(&intake.id) {
             Some(former) => Some(former.clone()),
-            None => truth.get(&intake.id)?.map(|held| Footprint::from(&held.accepted)),
+            None => self.truth.get(&intake.id)?.map(|held| Footprint::from(&held.accepted)),
         };
-        arrivals.push(match reserved.add(former.as_ref(), &footprint, &ceilings) {
+        self.arrivals.push(match self.reserved.add(former.as_ref(), &footprint, &self.ceilings) {
             Ok(()) => {
-                earlier.insert(intake.id.clone(), footprint);
+                self.earlier.insert(intake.id.clone(), footprint);
                 Ok(Arrived { intake, document })
             }
             Err(rejection) => Err(Failed::of(&intake, rejection)),
         });
+        Ok(())
     }
-    Ok((arrivals, reserved))
 }

@@ -1,6 +1,6 @@
 //! The storage quota on a real vault: uploads that run at the same time, fail, repeat themselves, are given up.
 use super::messages::*;
-use super::reserve::arrive;
+use super::reserve::Arriving;
 use super::test_house::{House, Tenant, named, policy};
 use super::tests::text;
 use bailiwick_kernel::outcome::Code;
@@ -103,7 +103,9 @@ async fn a_request_that_is_given_up_gives_its_reservation_back() {
     let house = House::new();
     let tenant = house.tenant(limited(DOCUMENT_BYTES, vec![]));
     let truth = tenant.desk.corpus.truth().await.unwrap();
-    let (_arrivals, reserved) = arrive(&truth, vec![named("d1", &words(1))], &tenant.policy).unwrap();
+    let mut arriving = Arriving::new(truth, Arc::clone(&tenant.policy));
+    arriving.next(named("d1", &words(1)));
+    let (_arrivals, reserved) = arriving.end().unwrap();
     assert_eq!(reserved_bytes(&tenant).await, 1_000);
     assert_eq!(codes(&upload(&tenant, vec![named("d2", "x")]).await), [Some(Code::QuotaExceeded)]);
     drop(reserved);

@@ -148,7 +148,8 @@ impl Tenant {
     }
 
     pub(super) async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
-        self.ask(|reply| IngestDocuments { documents, principal: principal(), reply }).await
+        let permit = self.ask(|reply| AdmitUpload { reply }).await?;
+        self.ask(|reply| IngestDocuments { permit, documents, principal: principal(), reply }).await
     }
 
     /// Everything answered so far can be found.

@@ -197,7 +197,7 @@ impl Truth {
                 None => gone.push(id),
             }
         }
-        self.apply(held, &gone, applied, changed, Claim::default())
+        self.apply(held, &gone, applied, changed, &mut Claim::default())
     }
 
     /// One document.
@@ -253,7 +253,7 @@ impl Truth {
     }
 
     /// Takes over what was appended: documents kept and removed, former bodies gone. `last` is the position of the
-    /// append's last record. What the claim reserved ends when the bytes count as kept, in one step.
+    /// append's last record. What the claim reserved for them ends when the bytes count as kept, in one step.
     ///
     /// # Errors
     /// [`TruthError`]; the next opening folds it again from the journal.
@@ -262,7 +262,7 @@ impl Truth {
         held: Vec<Held>,
         removed: &[String],
         last: Position,
-        claim: Claim,
+        claim: &mut Claim,
     ) -> Result<(), TruthError> {
         self.apply(held, removed, last.next().0, last.next().0, claim)
     }
@@ -283,7 +283,7 @@ impl Truth {
         removed: &[String],
         applied: u64,
         changed: u64,
-        mut claim: Claim,
+        claim: &mut Claim,
     ) -> Result<(), TruthError> {
         let mut mark = self.mark();
         mark.applied = applied;
@@ -320,7 +320,7 @@ impl Truth {
         books.mark = mark;
         freed.iter().for_each(|document| books.storage.free(document));
         added.iter().for_each(|document| books.storage.keep(document));
-        books.storage.release(&mut claim);
+        books.storage.redeem(claim, &added, &freed);
         drop(books);
         for body in bodies {
             self.journal.blob_delete(&body)?;

@@ -18,7 +18,9 @@ use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
 use crate::retrieval::Pools;
-use crate::retrieval::messages::{AdoptRules, IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument};
+use crate::retrieval::messages::{
+    AdmitUpload, AdoptRules, IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument,
+};
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
 use crate::turn::{Case, Turn, Whereabouts};
@@ -398,7 +400,7 @@ macro_rules! forwarded {
         }
     )*};
 }
-forwarded!(retrieval: IngestDocuments, ListDocuments, ShowDocument, RemoveDocument);
+forwarded!(retrieval: AdmitUpload, IngestDocuments, ListDocuments, ShowDocument, RemoveDocument);
 forwarded!(budget: Reconcile, ApproveSpending);
 
 impl Handler<AdoptPolicy> for Supervisor {

@@ -1,7 +1,7 @@
 //! The addresses of one incarnation of a tenant, one per message. Given to the registry and to nobody else.
 use super::actor::Supervisor;
 use crate::budget::messages::{ApproveSpending, Reconcile};
-use crate::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend,
 };
@@ -12,6 +12,8 @@ use actix::{Addr, Recipient};
 pub struct Doors {
     /// Right `Ask`.
     pub admit: Recipient<Admit>,
+    /// Right `Ingest`.
+    pub admit_upload: Recipient<AdmitUpload>,
     /// Right `Ingest`.
     pub ingest: Recipient<IngestDocuments>,
     /// Right `Ingest`.
@@ -48,6 +50,7 @@ impl Doors {
     pub(super) fn of(address: &Addr<Supervisor>) -> Self {
         Self {
             admit: address.clone().recipient(),
+            admit_upload: address.clone().recipient(),
             ingest: address.clone().recipient(),
             remove: address.clone().recipient(),
             list: address.clone().recipient(),

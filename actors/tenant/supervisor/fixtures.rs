@@ -352,7 +352,8 @@ impl Tenant {
     }
 
     pub(crate) async fn ingest(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
-        self.told(|reply| IngestDocuments { documents, principal: principal(), reply }).await
+        let permit = self.told(|reply| AdmitUpload { reply }).await?;
+        self.told(|reply| IngestDocuments { permit, documents, principal: principal(), reply }).await
     }
 
     /// Takes documents in and waits until the last one can be found.

@@ -1,5 +1,5 @@
 use crate::gateway::documents::{answer, in_order};
-use crate::gateway::upload::{DocumentsBody, Parcel, last_component, parcel_of, read};
+use crate::gateway::upload::{Arrived, DocumentsBody, Parcel, arrive, cut, last_component, parcel_at, parcel_of};
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest, web};
 use bailiwick_kernel::limits::{DOCUMENT_BYTES_MAX, DOCUMENTS_PER_REQUEST_MAX};
@@ -11,7 +11,11 @@ async fn sent(media_type: &str, body: Vec<u8>) -> Result<Vec<Parcel>, (u16, Stri
     let (request, mut payload) =
         TestRequest::post().insert_header(("content-type", media_type)).set_payload(body).to_http_parts();
     let payload = web::Payload::from_request(&request, &mut payload).await.unwrap();
-    let parcels = read(&request, payload, Duration::from_secs(20)).await;
+    let arrived = arrive(&request, payload, Duration::from_secs(20)).await;
+    let parcels = arrived.and_then(|arrived| match arrived {
+        Arrived::Form(parcels) => Ok(parcels),
+        Arrived::Json(body) => cut(&body)?.iter().enumerate().map(|(at, document)| parcel_at(at, document)).collect(),
+    });
     parcels.map_err(|failure| (failure.status().as_u16(), failure.to_string()))
 }
 

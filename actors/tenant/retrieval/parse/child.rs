@@ -4,6 +4,7 @@
 //! The bytes go in on standard input; the answer comes back on standard output as JSON, followed by its length and a
 //! mark. The frame stands at the end because libraries may print before it.
 use super::{Format, ParseError, Parsed, read};
+use bailiwick_kernel::background::Yielding;
 use bailiwick_kernel::fair::Slot;
 use bailiwick_kernel::limits;
 use bytes::Bytes;
@@ -157,6 +158,7 @@ pub(super) fn run_confined(
     stdin: impl Read,
     mut stdout: impl Write,
 ) -> ExitCode {
+    Yielding::Some.lower_this_thread();
     let outcome = match confinement.apply() {
         Ok(()) => read_all(stdin).and_then(|bytes| read(format, &bytes)),
         Err(error) => Err(unavailable(format!("its limits cannot be set: {error}"))),
