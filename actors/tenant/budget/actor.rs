@@ -1,19 +1,20 @@
 //! The shell of the budget room: counts tokens, calls one rule, makes what holds need durable, hands the turn on.
 use super::accounts::Accounts;
-use super::candidates::{candidates, fallback};
+use super::candidates::{candidates, embedding, fallback};
 use super::figures::figures;
-use super::hold::Returned;
+use super::hold::{Embedding, Returned};
 use super::ledger::Ledger;
 use super::messages::{AdoptBudget, ApproveSpending, BookLate, CloseBudget, ReadBudget, Reconcile};
 use super::rules::{Balance, Call};
 use super::till::Caller;
 use super::waiting::Line;
+use crate::cache::rules::semantic;
 use crate::catalog::{Catalog, Price};
 use crate::entry::{Entry, Reconciled, SpendingApproved};
 use crate::limits::rates::{Taken, TokenRates};
 use crate::question::{Matter, Passage};
 use crate::routing::tokens;
-use crate::turn::{Funded, Grounded, Turn};
+use crate::turn::{Case, Funded, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::journal::Journal;
@@ -168,6 +169,13 @@ fn wanted(matter: &Matter) -> Option<(&str, Option<u32>)> {
     }
 }
 
+/// The embedding of a question that the cache wants looked up.
+fn lookup(case: &Case, catalog: &Catalog, now_unix_ms: u64) -> Option<Embedding> {
+    let Matter::Ask(question) = &case.matter else { return None };
+    let rules = semantic(&case.policy).filter(|_| case.lookup.is_some())?;
+    embedding(rules, catalog, &question.text, now_unix_ms)
+}
+
 /// How many answers a call asks for at once.
 fn answers(matter: &Matter) -> u32 {
     let Matter::Chat(chat) = matter else { return 1 };
@@ -227,12 +235,14 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             query_id: turn.case.query_id.to_string(),
             spender: turn.case.spender(),
             admitted_unix_ms: turn.case.admitted_unix_ms,
+            embedding: lookup(&turn.case, &self.catalog, now),
             fallback: fallback(&policy.router, &self.catalog, now),
             is_grounded: matches!(turn.case.matter, Matter::Ask(_)),
             prompt_tokens: 0,
             candidates: found,
         };
-        let is_free = call.candidates.iter().all(|candidate| candidate.price == Price::default());
+        let mut prices = call.candidates.iter().map(|candidate| candidate.price);
+        let is_free = prices.all(|price| price == Price::default()) && call.embedding.is_none();
         let counts_tokens = self.balance.counts_tokens() || self.token_rates.are_limited();
         if is_free && !counts_tokens {
             return self.fund(Caller { turn, call }, ctx); // nothing costs anything: nothing to count

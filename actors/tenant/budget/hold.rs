@@ -3,7 +3,7 @@ use super::accounts::Sum;
 use super::rules::Ended;
 use actix::{Message, Recipient};
 use bailiwick_kernel::money::NanoUsd;
-use bailiwick_policy::schema::Route;
+use bailiwick_policy::schema::{EmbeddingRoute, Route};
 
 /// A model that this hold pays for.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,6 +18,31 @@ pub struct Candidate {
     pub answers: u32,
 }
 
+/// The embedding of a question, held for beside its answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Embedding {
+    /// Provider and model.
+    pub route: EmbeddingRoute,
+    /// Price the hold was reckoned with.
+    pub price: crate::catalog::Price,
+    /// Tokens of the question at worst.
+    pub tokens: u64,
+}
+
+impl Embedding {
+    /// What so many tokens come to.
+    #[must_use]
+    pub fn of(&self, tokens: u64) -> Sum {
+        Sum { money: self.price.of(tokens, 0), tokens }
+    }
+
+    /// What it may use at worst.
+    #[must_use]
+    pub fn worst(&self) -> Sum {
+        self.of(self.tokens)
+    }
+}
+
 /// Money held for one turn.
 #[derive(Debug)]
 pub struct Hold {
@@ -27,6 +52,8 @@ pub struct Hold {
     pub candidates: Vec<Candidate>,
     /// Tokens of the prompt as counted for the hold.
     pub prompt_tokens: u64,
+    embedding: Option<Embedding>,
+    embedded: Option<Sum>,
     home: Option<Recipient<Returned>>,
 }
 
@@ -49,18 +76,51 @@ impl Hold {
         prompt_tokens: u64,
         home: Recipient<Returned>,
     ) -> Self {
-        Self { number, amount, candidates, prompt_tokens, home: Some(home) }
+        Self { number, amount, candidates, prompt_tokens, embedding: None, embedded: None, home: Some(home) }
+    }
+
+    /// The same hold, its amount reckoned with an embedding as well.
+    pub(crate) fn with_embedding(mut self, embedding: Option<Embedding>) -> Self {
+        self.embedding = embedding;
+        self
     }
 
     /// A hold of nothing, for an answer that was paid for before: it names no candidate and has nowhere to return to.
     pub(crate) fn of_nothing() -> Self {
-        Self { number: 0, amount: NanoUsd::ZERO, candidates: Vec::new(), prompt_tokens: 0, home: None }
+        let (number, amount) = (0, NanoUsd::ZERO);
+        let (candidates, embedding, embedded) = (Vec::new(), None, None);
+        Self { number, amount, candidates, prompt_tokens: 0, embedding, embedded, home: None }
     }
 
     /// What is held.
     #[must_use]
     pub fn amount(&self) -> NanoUsd {
         self.amount
+    }
+
+    /// The embedding that may be called once, before the candidates; `None` where it is not held for or was called.
+    #[must_use]
+    pub fn embedding(&self) -> Option<&Embedding> {
+        self.embedding.as_ref().filter(|_| self.embedded.is_none())
+    }
+
+    /// Notes that the question was embedded, and how many tokens that took.
+    pub(crate) fn note_embedded(&mut self, tokens: u64) {
+        if let Some(embedding) = self.embedding() {
+            self.embedded = Some(embedding.of(tokens));
+        }
+    }
+
+    /// The embedding that was called, where it was.
+    #[must_use]
+    pub fn embedded_by(&self) -> Option<&Embedding> {
+        self.embedding.as_ref().filter(|_| self.embedded.is_some())
+    }
+
+    /// What the embedding took, where it was called.
+    #[must_use]
+    pub fn embedded(&self) -> Option<Sum> {
+        self.embedded
     }
 
     /// Ends the hold with what was really used, once that is durable.
@@ -88,8 +148,9 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.home = None; // nobody knows whether the call that panicked was billed: the money stays held
+        // nobody knows whether the call that panicked was billed, and an embedding that was called is: the money stays held
+        if std::thread::panicking() || self.embedded.is_some() {
+            self.home = None;
         }
         self.go_home(Ended::Unused);
     }

@@ -4,7 +4,7 @@ use super::accounts::{Accounts, Spender, Sum};
 use super::breaker::{Breaker, BreakerState, restrict, used_ppm};
 use super::candidates::{fits, shortest, shrunk, worst};
 use super::counters::{Bound, CounterKey, Counters};
-use super::hold::Candidate;
+use super::hold::{Candidate, Embedding};
 use super::ledger::Ledger;
 use crate::entry::{Entry, HoldClosed, HoldTaken, Reconciled};
 use bailiwick_kernel::money::NanoUsd;
@@ -56,6 +56,8 @@ pub struct Call {
     pub admitted_unix_ms: u64,
     /// What it may use, in order.
     pub candidates: Vec<Candidate>,
+    /// The embedding its question is looked up by, called before any of them.
+    pub embedding: Option<Embedding>,
     /// The router's fallback, for a breaker that downgrades.
     pub fallback: Option<Candidate>,
     /// True for a question from documents.
@@ -80,11 +82,21 @@ pub enum Weighed {
 pub struct Fit {
     /// What may be called, each within the sum.
     pub candidates: Vec<Candidate>,
+    /// What may be called before them; the sum is for both.
+    pub embedding: Option<Embedding>,
     sum: Sum,
     bounds: Vec<Bound>,
 }
 
 impl Fit {
+    /// The same with an embedding, where there is room for both. No question goes without its answer for want of money to
+    /// look it up.
+    fn beside(self, embedding: Option<Embedding>, room: Sum) -> Self {
+        let Some(embedding) = embedding else { return self };
+        let sum = self.sum.plus(embedding.worst());
+        if within(sum, room) { Self { embedding: Some(embedding), sum, ..self } } else { self }
+    }
+
     /// The most tokens it may use.
     #[must_use]
     pub fn tokens(&self) -> u64 {
@@ -206,8 +218,8 @@ impl Balance {
 
     /// Whether a call fits: in full, cut to what is left, later, or never. Nothing is held yet.
     pub fn weigh(&mut self, call: &Call, now_unix_ms: u64) -> Weighed {
-        let candidates = match self.restricted(call, now_unix_ms) {
-            Ok(candidates) => candidates,
+        let (candidates, embedding) = match self.restricted(call, now_unix_ms) {
+            Ok(allowed) => allowed,
             Err(rejection) => return Weighed::Refused(rejection),
         };
         let bounds = self.counters.bounds(&call.spender, call.admitted_unix_ms);
@@ -215,7 +227,7 @@ impl Balance {
         let (room, at_rest) = (tightest(Bound::room), tightest(Bound::room_at_rest));
         let whole: Vec<_> = candidates.iter().filter(|one| fits(one, call.prompt_tokens, room)).cloned().collect();
         if !whole.is_empty() {
-            return fit(whole, call.prompt_tokens, bounds);
+            return Weighed::Fits(fit(whole, call.prompt_tokens, bounds).beside(embedding, room));
         }
         let may_ever = candidates.iter().any(|one| fits(&shortest(one), call.prompt_tokens, at_rest));
         if !may_ever {
@@ -235,20 +247,22 @@ impl Balance {
         if cut.is_empty() {
             return Weighed::Refused(exceeded(&candidates, call, &bounds, now_unix_ms));
         }
-        fit(cut, call.prompt_tokens, bounds)
+        Weighed::Fits(fit(cut, call.prompt_tokens, bounds))
     }
 
-    fn restricted(&mut self, call: &Call, now_unix_ms: u64) -> Result<Vec<Candidate>, Rejection> {
+    /// What may be called: while the breaker acts, nothing that an answer can do without.
+    fn restricted(&mut self, call: &Call, now_unix_ms: u64) -> Result<(Vec<Candidate>, Option<Embedding>), Rejection> {
         let (state, used) = self.breaker(now_unix_ms);
         let Some(rule) = self.breaker_rule.as_ref().filter(|_| state == BreakerState::Open) else {
-            return Ok(call.candidates.clone());
+            return Ok((call.candidates.clone(), call.embedding.clone()));
         };
         let is_approved = now_unix_ms < self.ledger.approved_until_unix_ms;
         if rule.action == BreakerAction::RequireApproval && is_approved {
-            return Ok(call.candidates.clone());
+            return Ok((call.candidates.clone(), call.embedding.clone()));
         }
         let action = rule.action;
-        restrict(action, call.candidates.clone(), call.fallback.clone(), call.is_grounded, used).map_err(|rejection| {
+        let kept = restrict(action, call.candidates.clone(), call.fallback.clone(), call.is_grounded, used);
+        kept.map(|candidates| (candidates, None)).map_err(|rejection| {
             let ends = self.of_tenant(now_unix_ms).iter().map(|bound| bound.key.stretch.ends_unix_ms).min();
             Rejection { retry_after_ms: ends.map(|ends| ends.saturating_sub(now_unix_ms)), ..rejection }
         })
@@ -367,9 +381,9 @@ fn within(sum: Sum, room: Sum) -> bool {
 }
 
 /// Holds the dearest of what may be called; what does not fit was struck.
-fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>) -> Weighed {
+fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>) -> Fit {
     let sum = candidates.iter().map(|one| worst(one, prompt_tokens)).fold(Sum::default(), most);
-    Weighed::Fits(Fit { candidates, sum, bounds })
+    Fit { candidates, embedding: None, sum, bounds }
 }
 
 /// A refusal with the numbers that justify it: those of the ceiling that refuses for longest.

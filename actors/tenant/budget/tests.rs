@@ -60,6 +60,7 @@ fn call(candidates: Vec<Candidate>, prompt_tokens: u64) -> Call {
         spender: spender("ann"),
         admitted_unix_ms: NOW,
         candidates,
+        embedding: None,
         fallback: None,
         is_grounded: true,
         prompt_tokens,

@@ -150,6 +150,7 @@ pub(super) fn funded(
         idempotency_key: None,
         cache_control: Default::default(),
         remember_as: None,
+        lookup: None,
         permit: None,
         sideways: Sideways::unheard(),
     };

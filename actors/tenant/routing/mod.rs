@@ -7,6 +7,7 @@ pub mod actor;
 mod assembly;
 pub mod clients;
 mod flight;
+mod lookup;
 pub mod markers;
 pub mod messages;
 pub mod output;

@@ -252,6 +252,7 @@ impl Supervisor {
             idempotency_key,
             cache_control: wishes.cache_control,
             remember_as: None,
+            lookup: None,
             permit: Some(permit),
             sideways: self.sideways.clone(),
         };

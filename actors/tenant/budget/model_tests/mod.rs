@@ -3,8 +3,10 @@
 //! on the wall says; it shares no code with the rules but the types it is given.
 use super::accounts::{Accounts, Spender, Sum};
 use super::candidates::{OUTPUT_TOKENS_MIN, worst_case, worst_tokens};
+use super::hold::Embedding;
 use super::rules::{Balance, Call, Cover, Ended, Weighed};
 use super::tests::{candidate, rules};
+use crate::catalog::Price;
 use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, Reconciled};
 use crate::limits::scope::{GENERAL, NO_USER};
 use crate::question::{ModelUsed, Usage};
@@ -14,7 +16,7 @@ use crate::supervisor::opening::owed;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::schema::HoldRecords;
+use bailiwick_policy::schema::{EmbeddingRoute, HoldRecords};
 use model::Model;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -133,10 +135,18 @@ impl World {
             spender,
             admitted_unix_ms: self.now - self.dice.roll(2_000),
             candidates,
+            embedding: self.draw_embedding(),
             fallback: None,
             is_grounded: true,
             prompt_tokens: self.dice.roll(200),
         }
+    }
+
+    fn draw_embedding(&mut self) -> Option<Embedding> {
+        let route = EmbeddingRoute { provider: "p".into(), model: "e".into() };
+        let price = Price { input_nano_usd_per_token: self.dice.roll(12), output_nano_usd_per_token: 0 };
+        let tokens = self.dice.roll(200);
+        (self.dice.roll(3) == 0).then_some(Embedding { route, price, tokens })
     }
 
     /// A hold: what is decided must be what the numbers say.
@@ -164,8 +174,19 @@ impl World {
                 assert!(fitting.iter().all(|need| need.0 <= now.0 && need.1 <= now.1), "held what does not fit");
                 assert!(fits(&least, at_rest));
                 let made = self.balance.make(&fit, &call);
-                let sum = (made.amount.0, fitting.iter().map(|need| need.1).max().unwrap());
-                assert_eq!(made.amount.0, fitting.iter().map(|need| need.0).max().unwrap());
+                let answer = (
+                    fitting.iter().map(|need| need.0).max().unwrap(),
+                    fitting.iter().map(|need| need.1).max().unwrap(),
+                );
+                let beside = |one: &Embedding| {
+                    (answer.0 + one.price.input_nano_usd_per_token * one.tokens, answer.1 + one.tokens)
+                };
+                let sum = fit.embedding.as_ref().map_or(answer, beside);
+                assert_eq!((made.amount.0, fit.tokens()), sum);
+                assert!(sum.0 <= now.0 && sum.1 <= now.1, "an embedding is held for that does not fit");
+                let has_room = call.embedding.as_ref().map(beside).is_some_and(|sum| fits(&[sum], now));
+                let is_whole = fits(&whole, now);
+                assert_eq!(fit.embedding.is_some(), has_room && is_whole, "looked up exactly where there is room");
                 self.cover(made.cover);
                 self.model.change(&call.spender, call.admitted_unix_ms, |tally| {
                     tally.held = (tally.held.0 + sum.0, tally.held.1 + sum.1);
