@@ -6,6 +6,8 @@
 pub mod actor;
 pub mod lookup;
 pub mod meaning;
+#[cfg(test)]
+mod meaning_tests;
 pub mod messages;
 pub mod rules;
 #[cfg(test)]

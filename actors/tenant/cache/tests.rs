@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-fn passage(id: &str, text: &str) -> Passage {
+pub(super) fn passage(id: &str, text: &str) -> Passage {
     Passage {
         document_id: id.into(),
         chunk_id: format!("{id}#0"),
@@ -31,12 +31,12 @@ fn ask(text: &str) -> Matter {
     Matter::Ask(Question { text: text.into(), ..Question::default() })
 }
 
-fn draft(content: DraftContent) -> Draft {
+pub(super) fn draft(content: DraftContent) -> Draft {
     let model = ModelUsed { provider: "p".into(), name: "m".into(), region: "eu-west-1".into(), fallback: false };
     Draft { content, prompt_tokens: 11, completion_tokens: 7, model, cut_short: false, rejection: None }
 }
 
-fn words(text: &str) -> Draft {
+pub(super) fn words(text: &str) -> Draft {
     draft(DraftContent::Grounded { text: text.into(), spans: vec![] })
 }
 

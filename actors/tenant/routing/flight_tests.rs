@@ -4,16 +4,19 @@ use super::clients::Clients;
 use super::fixtures::*;
 use super::messages::RoutingParts;
 use super::providers::{ProviderError, Said};
+use crate::budget::accounts::Sum;
+use crate::budget::hold::{Embedding, Hold, Returned};
 use crate::budget::rules::Ended;
-use crate::catalog::{Catalog, ProviderEntry};
+use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::question::{Chat, Frame, Matter};
 use crate::turn::{Awaiting, DraftContent, FrameSink, Funded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
 use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::obituary::{Died, Obituary};
 use bailiwick_kernel::outcome::Code;
-use bailiwick_policy::schema::Plan;
+use bailiwick_policy::schema::{EmbeddingRoute, Plan};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -457,4 +460,26 @@ async fn a_panicking_provider_loses_its_own_turn_only() {
     let Funding { turn, asker: _asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
     assert!(house.exit.recv().await.is_some());
+}
+
+#[actix_rt::test]
+async fn a_hold_whose_embedding_was_called_is_not_given_back_without_a_record() {
+    let (home, mut returned) = collector::<Returned>();
+    let embedding = || {
+        let route = EmbeddingRoute { provider: "p".into(), model: "e".into() };
+        Some(Embedding { route, price: Price { input_nano_usd_per_token: 2, output_nano_usd_per_token: 0 }, tokens: 9 })
+    };
+    let hold = |number| Hold::new(number, NanoUsd(5), Vec::new(), 42, home.clone()).with_embedding(embedding());
+    drop(hold(1));
+    assert_eq!(returned.recv().await, Some(Returned { number: 1, ended: Ended::Unused }));
+    let mut called = hold(2);
+    called.note_embedded(3);
+    called.note_embedded(4);
+    let used = Sum { money: NanoUsd(6), tokens: 3 };
+    assert_eq!((called.embedded(), called.embedding()), (Some(used), None), "called once");
+    drop(called);
+    let mut settled = hold(3);
+    settled.note_embedded(3);
+    settled.settle(used);
+    assert_eq!(returned.recv().await, Some(Returned { number: 3, ended: Ended::Settled(used) }), "nothing came of 2");
 }
