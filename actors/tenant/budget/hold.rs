@@ -111,16 +111,10 @@ impl Hold {
         }
     }
 
-    /// The embedding that was called, where it was.
+    /// The embedding that was called and what it took, where it was.
     #[must_use]
-    pub fn embedded_by(&self) -> Option<&Embedding> {
-        self.embedding.as_ref().filter(|_| self.embedded.is_some())
-    }
-
-    /// What the embedding took, where it was called.
-    #[must_use]
-    pub fn embedded(&self) -> Option<Sum> {
-        self.embedded
+    pub fn embedded(&self) -> Option<(&Embedding, Sum)> {
+        self.embedding.as_ref().zip(self.embedded)
     }
 
     /// Ends the hold with what was really used, once that is durable.

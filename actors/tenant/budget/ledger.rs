@@ -181,6 +181,7 @@ impl Ledger {
             | Entry::ChargeAttributed(_)
             | Entry::ReplyKept(_)
             | Entry::ReplyContinued { .. }
+            | Entry::EmbeddingCharged(_)
             | Entry::PolicyAdopted { .. } => {}
         }
     }

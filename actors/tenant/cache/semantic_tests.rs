@@ -49,8 +49,19 @@ async fn the_same_meaning_is_answered_for_the_price_of_its_embedding() {
     let spent = NanoUsd(UNIT_NANO_USD + 2 * EIGHT_WORDS);
     assert_eq!((figures.budget.spent_month, figures.budget.held), (spent, NanoUsd::ZERO));
     assert_eq!((figures.counts.answered, figures.counts.prompt_tokens), (2, 116));
+    let apart = apart(&tenant);
+    assert_eq!(apart.len(), 2);
+    assert!(apart.iter().all(|(model, cost)| model == EMBEDDER && *cost == EIGHT_WORDS), "whose invoice it is on");
     let (_, far) = answered(tenant.knock(question(OTHER))).await;
     assert_eq!((far, stage.meter.calls()), (Some(Miss), 2), "below the threshold it is answered anew");
+}
+
+/// What embeddings took, by the model that embedded.
+fn apart(tenant: &Tenant) -> Vec<(String, u64)> {
+    let apart = |entry: Entry| {
+        if let Entry::EmbeddingCharged(embedding) = entry { Some((embedding.model, embedding.charged.0)) } else { None }
+    };
+    tenant.entries().into_iter().filter_map(apart).collect()
 }
 
 #[actix_rt::test]
@@ -248,4 +259,17 @@ async fn nothing_is_paid_to_look_up_what_no_passage_supports() {
     let tenant = stage.start(1, &policy("default", understanding)).with_documents(library()).await;
     assert_eq!(states(&tenant, &["Xylophone?", "Xylophone?"]).await, [Some(Miss), Some(Miss)]);
     assert_eq!(stage.meter.embedded(), 0);
+}
+
+#[actix_rt::test]
+async fn a_provider_that_cannot_embed_still_answers() {
+    let stage = Stage::new();
+    stage.meter.release(100);
+    let tenant = stage.start(1, &policy("default", understanding)).with_documents(library()).await;
+    for number in 1..=40 {
+        let (answer, state) = answered(tenant.knock(question(&format!("{NOT_EMBEDDED} of codeword {number}")))).await;
+        assert_eq!((state, stage.meter.calls()), (Some(Miss), number));
+        assert_eq!(answer.model.provider, "meter");
+    }
+    assert_eq!(stage.meter.embedded(), 5, "embedding rests, answering does not");
 }

@@ -47,7 +47,7 @@ pub(super) async fn look_up(desk: &Desk, turn: &mut Turn<Funded>) -> Option<Draf
 /// # Errors
 /// The rejection itself, where nothing was paid for.
 pub(super) fn paid_in_vain(desk: &Desk, turn: &Turn<Funded>, rejection: Rejection) -> Result<Draft, Rejection> {
-    let Some(embedding) = turn.stage.hold.embedded_by() else { return Err(rejection) };
+    let Some((embedding, _)) = turn.stage.hold.embedded() else { return Err(rejection) };
     let client = desk.clients.get(&embedding.route.provider);
     Ok(Draft {
         content: DraftContent::Grounded { text: String::new(), spans: Vec::new() },
@@ -107,7 +107,9 @@ async fn call(
     let now_unix_ms = desk.clock.now_unix_ms();
     let remaining_ms = turn.case.deadline_unix_ms.saturating_sub(now_unix_ms);
     let patience_ms = (remaining_ms / PART_OF_TIME).min(LOOKUP_MS_MAX).min(client.entry.timeout_ms);
-    desk.book.borrow_mut().admit(provider, now_unix_ms).ok()?;
+    // of its own: a provider that cannot embed may answer well, and must not rest for it
+    let health = format!("embeddings of {provider}");
+    desk.book.borrow_mut().admit(&health, now_unix_ms).ok()?;
     let until_unix_ms = now_unix_ms.saturating_add(patience_ms);
     let left = || Duration::from_millis(until_unix_ms.saturating_sub(desk.clock.now_unix_ms()));
     client.pace.cell(left()).await.ok()?;
@@ -120,9 +122,9 @@ async fn call(
     let passing = matches!(outcome, Err(_) | Ok(Err(ProviderError::Passing(_) | ProviderError::Busy { .. })));
     let mut book = desk.book.borrow_mut();
     if passing {
-        book.note_failure(provider, desk.clock.now_unix_ms());
+        book.note_failure(&health, desk.clock.now_unix_ms());
     } else {
-        book.note_alive(provider);
+        book.note_alive(&health);
     }
     outcome.ok()?.ok()
 }

@@ -5,6 +5,7 @@ use super::messages::Event;
 use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
 use crate::budget::accounts::Sum;
+use crate::budget::hold::Hold;
 use crate::budget::messages::BookLate;
 use crate::cache::lookup::Lookup;
 use crate::cache::messages::Remember;
@@ -17,8 +18,13 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::CACHE_PROVIDER;
 use std::sync::Arc;
 
+/// What looking the question up took.
+fn embedded(hold: &Hold) -> Sum {
+    hold.embedded().map(|(_, used)| used).unwrap_or_default()
+}
+
 /// The charge of a draft: the price the hold was reckoned with, times what was used, and what looking the question up took.
-fn charge_of(turn: &Turn<Answered>, embedded: Sum) -> Charge {
+fn charge_of(turn: &Turn<Answered>) -> Charge {
     let (hold, draft) = (&turn.stage.hold, &turn.stage.draft);
     let used = &draft.model;
     let paid = hold
@@ -26,6 +32,7 @@ fn charge_of(turn: &Turn<Answered>, embedded: Sum) -> Charge {
         .iter()
         .find(|candidate| candidate.route.provider == used.provider && candidate.route.model == used.name)
         .map(|candidate| candidate.price.of(draft.prompt_tokens, draft.completion_tokens));
+    let embedded = embedded(hold);
     let recalled = (used.provider == CACHE_PROVIDER).then_some(NanoUsd::ZERO);
     // a model the hold does not name cannot have answered; should it claim so, the whole hold is the charge
     let amount = paid.or(recalled).map_or(hold.amount(), |answer| answer.saturating_add(embedded.money));
@@ -63,11 +70,10 @@ impl Handler<Turn<Answered>> for Supervisor {
     fn handle(&mut self, mut turn: Turn<Answered>, ctx: &mut Self::Context) {
         let Some(opened) = &self.opened else { return };
         let now = self.parts.clock.now_unix_ms();
-        let embedded = turn.stage.hold.embedded().unwrap_or_default();
-        let charge = charge_of(&turn, embedded);
+        let charge = charge_of(&turn);
         let remember = self.remember(&turn);
         let mut draft = turn.take_draft();
-        draft.prompt_tokens = draft.prompt_tokens.saturating_add(embedded.tokens);
+        draft.prompt_tokens = draft.prompt_tokens.saturating_add(embedded(&turn.stage.hold).tokens);
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let event = Event::Answered {
@@ -79,7 +85,10 @@ impl Handler<Turn<Answered>> for Supervisor {
             tokens,
         };
         let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
-        let entries = with_kept(&mut turn.case, ending, exit::entries(clearance.record, clearance.attribution));
+        let embedding = exit::embedding_charged(&turn.case, &clearance.record, &turn.stage.hold);
+        let mut answer = exit::entries(clearance.record, clearance.attribution);
+        answer.extend(embedding.map(|embedding| Entry::EmbeddingCharged(Box::new(embedding))));
+        let entries = with_kept(&mut turn.case, ending, answer);
         let append = opened.belongings.journal.append(&entries);
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
