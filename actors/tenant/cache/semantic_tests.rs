@@ -273,3 +273,34 @@ async fn a_provider_that_cannot_embed_still_answers() {
     }
     assert_eq!(stage.meter.embedded(), 5, "embedding rests, answering does not");
 }
+
+#[actix_rt::test]
+async fn an_embedding_that_does_not_come_leaves_time_to_answer() {
+    let stage = Stage::new();
+    stage.meter.release(100);
+    let tenant = stage.start(1, &policy("default", understanding)).with_documents(library()).await;
+    let endless = question(&format!("The codeword {WITHOUT_END}?"));
+    // the tenant's clock stands still: what passes is the part of the deadline a lookup may use
+    let waiting = answered(tenant.knock_within(400, endless));
+    let (answer, state) = in_time("the question is answered without", waiting).await;
+    assert_eq!((state, stage.meter.embedded(), answer.usage.cost), (Some(Miss), 1, NanoUsd(UNIT_NANO_USD)));
+    assert_eq!(tenant.figures().await.unwrap().budget.held, NanoUsd::ZERO);
+}
+
+#[actix_rt::test]
+async fn a_large_store_is_searched_as_well() {
+    const QUESTIONS: u64 = 100;
+    const { assert!(QUESTIONS * (1_024 + 4 * 512) > 256 << 10, "off the reactor") }
+    let stage = Stage::new();
+    stage.meter.release(200);
+    let tenant = stage.start(1, &policy("default", understanding)).with_documents(library()).await;
+    let nth =
+        |number: u64, end: &str| question(&format!("codeword a{number} b{number} c{number} d{number} e{number} {end}"));
+    for number in 1..=QUESTIONS {
+        assert_eq!(state_of(&tenant, nth(number, "one")).await, Some(Miss), "{number}");
+    }
+    for number in [1, 50, QUESTIONS] {
+        assert_eq!(state_of(&tenant, nth(number, "one one")).await, Some(SemanticHit), "{number}");
+    }
+    assert_eq!(stage.meter.calls(), QUESTIONS);
+}

@@ -1,4 +1,4 @@
-//! Purpose: has one of the held candidates answer: primary, else fallback.
+//! Purpose: has one of the held candidates answer, primary or fallback, unless a question of the same meaning was answered.
 //! Owns: the provider clients this tenant may use, their concurrency, its view of their health.
 //! Sends to: the supervisor's exit (`Turn<Answered>`).
 //! Never: storage; a provider or model the hold does not name.

@@ -270,7 +270,17 @@ impl Tenant {
         matter: Matter,
         (line, awaiting): (ReplyLine, Awaiting),
     ) -> Awaiting {
-        let admit = Admit { matter, principal, wishes, deadline_ms: None, line };
+        self.admit(Admit { matter, principal, wishes, deadline_ms: None, line }, awaiting)
+    }
+
+    /// Knocks with a matter that must be answered in time.
+    pub(crate) fn knock_within(&self, deadline_ms: u64, matter: Matter) -> Awaiting {
+        let (line, awaiting) = ReplyLine::whole();
+        let (principal, wishes) = (principal(), Wishes::default());
+        self.admit(Admit { matter, principal, wishes, deadline_ms: Some(deadline_ms), line }, awaiting)
+    }
+
+    fn admit(&self, admit: Admit, awaiting: Awaiting) -> Awaiting {
         if let Err((admit, undelivered)) = offer(&self.doors.admit, admit) {
             admit.line.reject(undelivered.into());
         }

@@ -12,6 +12,8 @@ pub(crate) const FALLS_OVER: &str = "fall over";
 /// Words of a question that the metered provider fails to embed, or to answer.
 pub(crate) const NOT_EMBEDDED: &str = "embed nothing";
 pub(crate) const NOT_ANSWERED: &str = "answer nothing";
+/// Words of a question that it never comes to an end of embedding.
+pub(crate) const WITHOUT_END: &str = "without end";
 /// The model that embeds questions to be looked up.
 pub(crate) const EMBEDDER: &str = "embedder";
 /// What a word of such a question costs.
@@ -69,6 +71,9 @@ impl Meter {
             relayed_chars: 0,
             cut_short: false,
         };
+        if text.contains(WITHOUT_END) {
+            return Box::pin(std::future::pending());
+        }
         let is_down = text.contains(NOT_EMBEDDED);
         Box::pin(std::future::ready(if is_down { Err(ProviderError::Passing("down".into())) } else { Ok(said) }))
     }
