@@ -24,6 +24,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::obituary::Obituary;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::schema::EmbeddingRoute;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +100,7 @@ impl BudgetRoom {
     /// Starts the room on the current arbiter.
     pub fn start(parts: BudgetParts) -> Addr<Self> {
         let BudgetParts { journal, ledger, accounts, policy, catalog, clock, next, obituary } = parts;
-        Self {
+        let room = Self {
             balance: Balance::new(ledger, accounts, &policy),
             journal,
             catalog,
@@ -112,13 +113,26 @@ impl BudgetRoom {
             growing: false,
             returning: None,
             obituary,
-        }
-        .start()
+        };
+        room.say_what_is_not_embedded(&policy);
+        room.start()
     }
 
     /// The time rates are counted in.
     pub(super) fn now_ns(&self) -> u64 {
         self.clock.now_unix_ms().saturating_mul(MILLISECOND_NS)
+    }
+
+    /// Says once for a policy where its semantic cache will find nothing, since nothing may be embedded.
+    fn say_what_is_not_embedded(&self, policy: &PolicySnapshot) {
+        let Some(rules) = semantic(policy) else { return };
+        if embedding(rules, &self.catalog, "", self.clock.now_unix_ms()).is_none() {
+            let EmbeddingRoute { provider, model } = &rules.embedding;
+            tracing::warn!(
+                tenant = %self.journal.tenant(), %provider, %model,
+                "no question is looked up by its meaning: the embedding model has no provider or no price in force; the operator must add them to config.toml"
+            );
+        }
     }
 
     fn return_idle_escrow(&mut self, ctx: &mut Context<Self>) {
@@ -289,6 +303,7 @@ impl Handler<AdoptBudget> for BudgetRoom {
     type Result = ();
 
     fn handle(&mut self, AdoptBudget(policy): AdoptBudget, ctx: &mut Self::Context) {
+        self.say_what_is_not_embedded(&policy);
         self.balance.adopt(&policy);
         let now_ns = self.now_ns();
         self.token_rates.adopt(&policy.tenant.quotas, now_ns);

@@ -120,6 +120,11 @@ impl Recollection {
         let to = |number: usize| moved.iter().find(|(from, _)| *from == number).map(|(_, to)| *to);
         let spans = spans.iter().filter_map(|(number, span)| Some((to(*number)?, span.clone()))).collect();
         let text = markers::renumbered(text, to);
+        // a marker written in a way that was not renumbered would cite another passage
+        let cited = markers::cited(&text, ground.0.len());
+        if !cited.iter().eq(moved.iter().map(|(_, to)| to)) {
+            return None;
+        }
         Some(Draft { content: DraftContent::Grounded { text, spans }, ..given_again(&self.draft) })
     }
 

@@ -5,6 +5,7 @@ use super::rules::{Key, Partition, key, partition};
 use super::store::SemanticStore;
 use super::tests::{draft, passage, words};
 use crate::question::{Matter, Passage, Question};
+use crate::routing::markers;
 use crate::supervisor::fixtures::{NOW, policy, principal, understanding};
 use crate::turn::{Draft, DraftContent};
 use bailiwick_policy::schema::{EmbeddingRoute, SemanticCacheRules};
@@ -242,5 +243,32 @@ proptest! {
             let bytes: usize = remembered.iter().rev().take(8).filter(known).map(|(.., bytes)| *bytes).sum();
             prop_assert!(bytes <= max_bytes, "{bytes} bytes can be recalled");
         }
+    }
+}
+
+proptest! {
+    /// However the markers of an answer are written: given to another question it cites the same passages, or it is not
+    /// given at all.
+    #[test]
+    fn an_answer_never_comes_to_cite_another_passage(
+        text in r"([a-c ]{0,3}|\[|\]|[0-9]|, ?|-|\[[1-5]\]){0,24}",
+        found in Just((0..6_usize).collect::<Vec<_>>()).prop_shuffle(),
+        count in 0..=6_usize,
+    ) {
+        let all: Vec<Passage> = (0..6).map(|number| passage(&format!("d{number}"), &format!("Words {number}."))).collect();
+        let before = &all[..4];
+        let after: Vec<Passage> = found[..count].iter().map(|index| all[*index].clone()).collect();
+        let cited = |text: &str, passages: &[Passage]| -> Vec<String> {
+            let numbers = markers::cited(text, passages.len());
+            numbers.into_iter().map(|number| passages[number - 1].document_id.clone()).collect()
+        };
+        let text = markers::clean(&text, before.len());
+        let Some(answer) = Recollection::of(&words(&text), &Ground::of(before)) else { return Ok(()) };
+        let given = text_of(answer.on(&Ground::of(&after)));
+        if let Some(given) = &given {
+            // as the exit reads it
+            prop_assert_eq!(cited(&markers::clean(given, after.len()), &after), cited(&text, before));
+        }
+        prop_assert!(given.is_some() || count < 6 || text.contains("[["), "all passages were found: {}", text);
     }
 }
