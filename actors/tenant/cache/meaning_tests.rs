@@ -113,6 +113,8 @@ fn an_answer_moves_to_where_its_passages_were_found() {
     let DraftContent::Grounded { text, spans } = &moved.content else { panic!("{moved:?}") };
     assert_eq!((text.as_str(), spans.as_slice()), ("Oil [1], salt [3], oil [1].", &[(3, 0..4), (1, 0..3)][..]));
     assert_eq!((moved.prompt_tokens, moved.completion_tokens, moved.model.provider.as_str()), (0, 0, "cache"));
+    let unclean = cites("Both [1, 2].");
+    assert_eq!(unclean.on(&found), None, "a marker that is not renumbered cites another passage");
 }
 
 #[test]
