@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use support::House;
-use support::till::{Till, house_paying};
+use support::till::{CENT_NANO_USD, Till, furnish, house_paying};
+use support::{Ended, House};
 
 const CONNECTIONS: usize = 64;
 const REQUESTS: u64 = 2_000;
@@ -120,4 +120,91 @@ async fn a_users_ceiling_stops_that_user_alone() {
     let ceilings = house.usage(&one).await["budget"]["ceilings"].clone();
     let spent: Vec<_> = ceilings.as_array().unwrap().iter().map(|ceiling| ceiling["spent_usd"].clone()).collect();
     assert!(spent.contains(&json!("0.1")) && spent.contains(&json!("0.01")), "{ceilings}");
+}
+
+/// Sends requests until the house is gone; counts the answers it got.
+async fn ask_until_it_is_gone(url: String, key: String, http: reqwest::Client, answered: Arc<AtomicU64>) {
+    while let Ok(answer) = http.post(&url).bearer_auth(&key).json(&body(Some(200), false)).send().await {
+        if answer.status() == 200 && answer.bytes().await.is_ok() {
+            answered.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Money of a field in nano-dollars.
+fn nano_usd(value: &Value) -> u64 {
+    bailiwick_kernel::money::NanoUsd::parse_usd(value.as_str().unwrap()).unwrap().0
+}
+
+async fn killed_in_mid_load(holds: &str) {
+    let till = Till::start(Duration::from_millis(2)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let budget = format!("  monthly_limit_usd: 1000\n  daily_limit_usd: 1000\n  holds: {holds}\n");
+    let config = furnish(folder.path(), till.port, &budget);
+    let house = House::start_on(folder.path(), Some(&config));
+    let key = house.key("default", "owner").await;
+    let answered = Arc::new(AtomicU64::new(0));
+    let asking: Vec<_> = (0..8)
+        .map(|_| {
+            let url = format!("{}/v1/chat/completions", house.url);
+            tokio::spawn(ask_until_it_is_gone(url, key.clone(), house.http.clone(), Arc::clone(&answered)))
+        })
+        .collect();
+    support::until("three hundred answers", async || (answered.load(Ordering::SeqCst) >= 300).then_some(())).await;
+    house.kill();
+    for task in asking {
+        task.await.unwrap();
+    }
+    till.at_rest().await;
+    let billed = till.billed() * CENT_NANO_USD;
+
+    let house = Ended(Some(House::start_on(folder.path(), Some(&config))));
+    let budget = house.usage(&key).await["budget"].clone();
+    let (spent, unreconciled) = (nano_usd(&budget["spent_day"]), nano_usd(&budget["unreconciled"]));
+    let recorded = spent - unreconciled;
+    assert!(recorded >= answered.load(Ordering::SeqCst) * CENT_NANO_USD, "an acknowledged answer lost its charge");
+    assert!(recorded <= billed && billed <= spent, "{recorded} recorded, {billed} billed, {spent} counted");
+
+    // the operator reads the statement: afterwards the spend is what was billed, to the nano-dollar
+    let statement = json!({"charged_usd": bailiwick_kernel::money::NanoUsd(billed - recorded).to_string()});
+    let path = "/admin/v1/tenants/default/budget/reconcile";
+    let (status, settled) = house.call(Method::POST, path, &house.operator_key(), Some(statement.clone())).await;
+    if unreconciled == 0 {
+        assert_eq!((status, billed), (409, recorded), "{settled}");
+    } else {
+        assert_eq!(status, 200, "{settled}");
+        let again = house.call(Method::POST, path, &house.operator_key(), Some(statement)).await;
+        assert_eq!(again.0, 409, "the same money is not released twice: {}", again.1);
+    }
+    let check = async |house: &House| {
+        let budget = house.usage(&key).await["budget"].clone();
+        assert_eq!((nano_usd(&budget["spent_day"]), nano_usd(&budget["unreconciled"])), (billed, 0), "{budget}");
+    };
+    check(&house).await;
+    drop(house);
+    check(&Ended(Some(House::start_on(folder.path(), Some(&config))))).await;
+}
+
+#[tokio::test]
+async fn after_a_kill_in_mid_load_the_spend_is_what_was_billed() {
+    killed_in_mid_load("escrow").await;
+    killed_in_mid_load("strict").await;
+}
+
+#[tokio::test]
+async fn a_breaker_that_asks_for_approval_lets_calls_through_while_one_holds() {
+    let till = Till::start(Duration::ZERO).await;
+    let budget = format!("{BUDGET}  circuit_breaker: {{threshold: 0.05, action: require_approval}}\n");
+    let (_folder, house) = house_paying(till.port, &budget);
+    let key = house.key("default", "owner").await;
+    let ask = async || house.call(Method::POST, "/v1/chat/completions", &key, Some(body(Some(200), false))).await.0;
+    for _ in 0..5 {
+        assert_eq!(ask().await, 200);
+    }
+    assert_eq!(ask().await, 429, "five of a hundred cents are spent");
+    let (path, operator) = ("/admin/v1/tenants/default/budget/approve", house.key("default", "operator").await);
+    assert_eq!(house.call(Method::POST, path, &operator, Some(json!({"minutes": 5}))).await.0, 403);
+    let (status, approved) = house.call(Method::POST, path, &key, Some(json!({"minutes": 5}))).await;
+    assert_eq!(status, 200, "{approved}");
+    assert_eq!((ask().await, till.billed()), (200, 6));
 }

@@ -165,6 +165,8 @@ fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value
         ("PATCH" | "PUT", "/admin/v1/tenants/{id}") => Some(json!({})),
         ("POST", "/admin/v1/tenants/{id}/suspend") => Some(json!({"reason": "the access matrix"})),
         ("POST", "/admin/v1/tenants/{id}/keys") => Some(json!({"role": "viewer"})),
+        ("POST", "/admin/v1/tenants/{id}/budget/reconcile") => Some(json!({"charged_usd": "0"})),
+        ("POST", "/admin/v1/tenants/{id}/budget/approve") => Some(json!({"minutes": 5})),
         ("POST", "/admin/v1/tenants/{id}/resume" | "/admin/v1/tenants/{id}/archive")
         | ("POST", "/admin/v1/tenants/{id}/keys/{key_id}/rotate")
         | ("GET" | "DELETE", _) => None,

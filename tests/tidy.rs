@@ -168,7 +168,7 @@ fn one_file_names_each_engine() {
     ];
     let mut findings = Vec::new();
     for (name, text) in rust_files() {
-        let for_tests = ["tests", "conformance.rs", "fixtures.rs", "test_house.rs"];
+        let for_tests = ["tests", "benches/", "conformance.rs", "fixtures.rs", "test_house.rs"];
         if for_tests.iter().any(|part| name.contains(part)) {
             continue;
         }

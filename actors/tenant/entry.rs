@@ -165,6 +165,9 @@ pub struct Lump {
     pub at_unix_ms: u64,
 }
 
+/// Lumps in one record, with the longest names.
+const LUMPS_PER_RECORD: usize = 8;
+
 /// The outcome of a comparison with the providers' statements.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Reconciled {
@@ -187,6 +190,21 @@ impl Reconciled {
             left = left.saturating_sub(kept);
             (lump, lump.amount.saturating_sub(kept))
         })
+    }
+
+    /// The same in portions that fit a record; the last one bears what was charged beyond.
+    #[must_use]
+    pub fn portions(&self) -> Vec<Self> {
+        let mut left = self.charged;
+        let portions = self.lumps.chunks(LUMPS_PER_RECORD);
+        let last = portions.len().saturating_sub(1);
+        let portion = |(index, lumps): (usize, &[Lump])| {
+            let open = lumps.iter().fold(NanoUsd::ZERO, |sum, lump| sum.saturating_add(lump.amount));
+            let charged = if index == last { left } else { left.min(open) };
+            left = left.saturating_sub(charged);
+            Self { lumps: lumps.to_vec(), charged, by: self.by.clone(), at_unix_ms: self.at_unix_ms }
+        };
+        portions.enumerate().map(portion).collect()
     }
 
     /// What was charged above everything that was open.

@@ -18,6 +18,7 @@ pub mod hints;
 mod keys;
 mod knock;
 mod lineage;
+mod money;
 mod openai;
 mod openai_shape;
 pub mod openapi;

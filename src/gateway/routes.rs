@@ -7,11 +7,14 @@ use super::errors::Failure;
 use super::feedback::FeedbackBody;
 use super::figures::{QuotaView, SloView};
 use super::keys::KeyList;
+use super::money::{ApproveBody, ApprovedView, ReconcileBody, ReconciledView};
 use super::openai_shape::{ModelList, ModelView};
 use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
-use super::{admin, ask, costs, documents, feedback, figures, keys, lineage, openai, openapi, probes, search, session};
+use super::{
+    admin, ask, costs, documents, feedback, figures, keys, lineage, money, openai, openapi, probes, search, session,
+};
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use bailiwick_control::cost::messages::{CostReport, FleetCosts};
@@ -229,6 +232,24 @@ pub const ROUTES: &[Route] = &[
         r.to(figures::tenant_budget)
     })
     .gives::<Object>(200),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/budget/reconcile",
+        Some(Fleet),
+        "Settle by statements what a crash left open",
+        |r| r.to(money::reconcile),
+    )
+    .takes::<ReconcileBody>()
+    .gives::<ReconciledView>(200),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/budget/approve",
+        Some(Govern),
+        "Approve spending beyond the circuit breaker",
+        |r| r.to(money::approve),
+    )
+    .takes::<ApproveBody>()
+    .gives::<ApprovedView>(200),
     route("GET", "/admin/v1/tenants/{id}/quota", Some(Observe), "Quotas and their use", |r| {
         r.to(figures::tenant_quota)
     })

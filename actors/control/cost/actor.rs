@@ -1,5 +1,5 @@
 //! The shell of the cost room: asks every tenant within a bounded time and sums up what comes.
-use super::messages::{ReadCosts, Spender};
+use super::messages::{CostSource, ReadCosts};
 use super::rules::Gathering;
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
@@ -60,8 +60,8 @@ impl Handler<ReadCosts> for Cost {
 }
 
 /// Asks one tenant: what it spent, nothing where it stays silent, or why it cannot be asked.
-async fn ask(tenant: Spender, query: SpendQuery) -> (String, Result<Option<SpendView>, String>) {
-    let Spender { name, spend } = tenant;
+async fn ask(tenant: CostSource, query: SpendQuery) -> (String, Result<Option<SpendView>, String>) {
+    let CostSource { name, spend } = tenant;
     let answer = match spend {
         Err(state) => Err(format!("it is {state}")),
         Ok(spend) => {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[rtype(result = "()")]
 pub struct ReadCosts {
     /// Every tenant there is.
-    pub tenants: Vec<Spender>,
+    pub tenants: Vec<CostSource>,
     /// Which rows.
     pub query: SpendQuery,
     /// Where the answer goes.
@@ -22,7 +22,7 @@ pub struct ReadCosts {
 
 /// One tenant to ask.
 #[derive(Clone, Debug)]
-pub struct Spender {
+pub struct CostSource {
     /// Its name.
     pub name: String,
     /// Where to ask, or in which state it is that nobody answers.

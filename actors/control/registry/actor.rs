@@ -13,7 +13,7 @@ use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined,
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
 use super::rules::{Admission, Place, judge};
 use super::{credentials, views};
-use crate::cost::messages::{ReadCosts, Spender};
+use crate::cost::messages::{CostSource, ReadCosts};
 use crate::gitops::folder::Folders;
 use crate::gitops::messages::FoldersSeen;
 use crate::observability::messages::{ReadTree, Supervised};
@@ -164,14 +164,14 @@ impl Registry {
 
 impl Registry {
     /// Every tenant, with where its spend is read or the state in which it cannot be.
-    fn spenders(&self) -> Vec<Spender> {
+    fn cost_sources(&self) -> Vec<CostSource> {
         let spend = |tenant: &Tenant| match self.lodgings.get(&tenant.key).map(|lodging| &lodging.stage) {
             Some(Stage::Open(doors)) => Ok(doors.spend.clone()),
             Some(Stage::Opening) => Err("opening".to_owned()),
             Some(Stage::Closing) => Err("closing".to_owned()),
             None => Err(views::tenant_view(tenant).state),
         };
-        self.directory.tenants().map(|tenant| Spender { name: tenant.name.clone(), spend: spend(tenant) }).collect()
+        self.directory.tenants().map(|tenant| CostSource { name: tenant.name.clone(), spend: spend(tenant) }).collect()
     }
 }
 
@@ -248,6 +248,7 @@ impl Handler<Governed> for Registry {
                     .unwrap_or_default();
                 slot.answer(Ok(keys.into_iter().filter_map(|record| views::key_view(record, now_unix_ms)).collect()));
             }
+            GovernRequest::ApproveSpending(for_ms, slot) => self.approve_spending(tenant, for_ms, by, slot),
             request => self.enqueue(Change::Key { tenant, by, request }, ctx),
         }
     }
@@ -277,11 +278,12 @@ impl Handler<Fleet> for Registry {
                 }
             }
             FleetRequest::Costs(query, reply) => {
-                let tenants = self.spenders();
+                let tenants = self.cost_sources();
                 if let Err((read, undelivered)) = offer(&self.rooms.cost, ReadCosts { tenants, query, reply }) {
                     read.reply.answer(Err(undelivered.into()));
                 }
             }
+            FleetRequest::Reconcile(name, charged, slot) => self.reconcile(&name, charged, by, slot),
             request => self.enqueue(Change::Fleet { by, request }, ctx),
         }
     }

@@ -19,6 +19,7 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::Plan;
+use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
 use bailiwick_tenant::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use bailiwick_tenant::spend::calendar::{DAY_MS, month_of_day};
 use bailiwick_tenant::spend::forecast::{Past, forecast};
@@ -66,6 +67,8 @@ drops!(
     GiveFeedback,
     ReadLineage,
     ExportLineage,
+    ApproveSpending,
+    Reconcile,
     ReadFigures
 );
 
@@ -190,6 +193,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         figures: probe.clone().recipient(),
         spend: probe.clone().recipient(),
         policy: probe.clone().recipient(),
+        approve: probe.clone().recipient(),
+        reconcile: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         inspect: probe.clone().recipient(),
         close: probe.clone().recipient(),

@@ -63,6 +63,9 @@ impl Registry {
                 }
             }
             GovernRequest::List(slot) => slot.answer(Err(Rejection::new(Code::Internal, "listing keys is no change"))),
+            GovernRequest::ApproveSpending(_, slot) => {
+                slot.answer(Err(Rejection::new(Code::Internal, "an approval stands in the tenant's own journal")));
+            }
         }
     }
 
@@ -102,9 +105,10 @@ impl Registry {
             other @ (FleetRequest::Get(..)
             | FleetRequest::List(..)
             | FleetRequest::Actors(_)
-            | FleetRequest::Costs(..)) => {
+            | FleetRequest::Costs(..)
+            | FleetRequest::Reconcile(..)) => {
                 Change::Fleet { by: by.clone(), request: other }
-                    .refuse(Rejection::new(Code::Internal, "reading is no change"));
+                    .refuse(Rejection::new(Code::Internal, "this changes nothing in the registry's journal"));
             }
         }
     }

@@ -11,10 +11,11 @@ use crate::cost::rules::of_tenant;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::{ReplySlot, offer};
+use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_tenant::entry::FeedbackGiven;
+use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
     DocumentView, IngestDocuments, Ingested, ListDocuments, NewDocument, RemoveDocument, ShowDocument,
@@ -244,6 +245,14 @@ pub struct Governed {
 }
 
 impl GovernHandle {
+    /// Lets calls through that the budget's circuit breaker stopped, for so many milliseconds; durable when answered.
+    ///
+    /// # Errors
+    /// The tenant's refusal.
+    pub async fn approve_spending(&self, for_ms: u64) -> Outcome<SpendingApproved> {
+        self.govern(|slot| GovernRequest::ApproveSpending(for_ms, slot)).await
+    }
+
     async fn govern<T>(&self, request: impl FnOnce(ReplySlot<T>) -> GovernRequest) -> Outcome<T> {
         call(&self.registry, |slot| Governed {
             tenant: self.tenant,
@@ -342,6 +351,14 @@ impl FleetHandle {
     /// The registry's refusal.
     pub async fn list(&self, filters: TenantFilters) -> Outcome<Vec<TenantView>> {
         self.fleet(|slot| FleetRequest::List(filters, slot)).await
+    }
+
+    /// Settles what crashes left open by the providers' statements; durable when answered.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` where nothing is open.
+    pub async fn reconcile(&self, tenant: String, charged: NanoUsd) -> Outcome<Reconciled> {
+        self.fleet(|slot| FleetRequest::Reconcile(tenant, charged, slot)).await
     }
 
     /// suspendTenant: old handles fail closed when answered.

@@ -4,8 +4,10 @@ use crate::cost::messages::FleetCosts;
 use actix::Message;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
+use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::RoomView;
 use serde::{Deserialize, Serialize};
@@ -186,6 +188,8 @@ pub enum FleetRequest {
     Actors(ReplySlot<Vec<RoomView>>),
     /// What the fleet spent.
     Costs(SpendQuery, ReplySlot<FleetCosts>),
+    /// What the providers' statements say a tenant was charged beyond its recorded answers.
+    Reconcile(String, NanoUsd, ReplySlot<Reconciled>),
 }
 
 /// What a govern handle asks of the registry, for its own tenant.
@@ -198,6 +202,8 @@ pub enum GovernRequest {
     Revoke(String, ReplySlot<KeyView>),
     /// Revokes one and issues its successor with the same role, user and expiry.
     Rotate(String, ReplySlot<IssuedKey>),
+    /// Lets calls through that the budget's circuit breaker stopped, for so many milliseconds.
+    ApproveSpending(u64, ReplySlot<SpendingApproved>),
 }
 
 /// From observability: a tenant's restart budget is used up, its supervisor serves nothing any more.

@@ -27,6 +27,7 @@ mod lobby_tests;
 mod lodging;
 pub mod messages;
 mod minting;
+mod money;
 pub mod rules;
 #[cfg(test)]
 mod shell_tests;

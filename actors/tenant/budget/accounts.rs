@@ -12,8 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const QUARTER_MS: u64 = 900_000;
-/// Quarters kept for one account: 33 days of them, and more where they are not all used.
-const QUARTERS_MAX: usize = 33 * 96;
+const QUARTERS_PER_DAY: u32 = 96;
+/// Days kept for one account: longer than any window, and more where some of them were quiet.
+const DAYS_MAX: usize = 34;
+/// An account that has been quiet for so many days may make room for another.
+const QUIET_DAYS: u32 = 33;
+/// Accounts of each level: names are free text at some of them, and may not take the room of users and keys.
+const ACCOUNTS_PER_LEVEL_MAX: usize = ACCOUNTS_MAX / Level::ALL.len();
 
 /// Whose spending is counted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -45,6 +50,17 @@ pub struct Spender {
 }
 
 impl Account {
+    /// Which of the levels, from the widest to the narrowest; `None` for the tenant itself.
+    fn level(&self) -> Option<usize> {
+        match self {
+            Self::Tenant => None,
+            Self::Domain(_) => Some(0),
+            Self::Usecase(_) => Some(1),
+            Self::User(_) => Some(2),
+            Self::Key(_) => Some(3),
+        }
+    }
+
     /// The account as a key of a store: its level's letter and its name.
     #[must_use]
     pub fn to_key(&self) -> Vec<u8> {
@@ -103,32 +119,43 @@ impl Sum {
     }
 }
 
-/// What one account spent, by quarter of an hour since the epoch.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct History(BTreeMap<u32, Sum>);
+/// What one account spent on one UTC day, by quarter of an hour.
+pub type Quarters = BTreeMap<u32, Sum>;
+
+/// What one account spent, by UTC day and quarter of an hour since the epoch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct History(BTreeMap<u32, Arc<Quarters>>);
 
 impl History {
     fn book(&mut self, sum: Sum, at_unix_ms: u64) {
-        let booked = self.0.entry(quarter(at_unix_ms)).or_default();
+        let quarter = quarter(at_unix_ms);
+        let quarters = Arc::make_mut(self.0.entry(day_of(quarter)).or_default());
+        let booked = quarters.entry(quarter).or_default();
         *booked = booked.plus(sum);
-        if self.0.len() > QUARTERS_MAX {
+        if self.0.len() > DAYS_MAX {
             self.0.pop_first();
         }
     }
 
     fn take_back(&mut self, sum: Sum, at_unix_ms: u64) {
-        if let Some(booked) = self.0.get_mut(&quarter(at_unix_ms)) {
+        let quarter = quarter(at_unix_ms);
+        if let Some(quarters) = self.0.get_mut(&day_of(quarter))
+            && let Some(booked) = Arc::make_mut(quarters).get_mut(&quarter)
+        {
             *booked = booked.minus(sum);
         }
     }
 
     fn within(&self, stretch: Stretch) -> Sum {
-        let quarters = quarter(stretch.starts_unix_ms)..quarter(stretch.ends_unix_ms.saturating_add(QUARTER_MS - 1));
-        self.0.range(quarters).fold(Sum::default(), |total, (_, sum)| total.plus(*sum))
+        let (first, end) =
+            (quarter(stretch.starts_unix_ms), quarter(stretch.ends_unix_ms.saturating_add(QUARTER_MS - 1)));
+        let days = self.0.range(day_of(first)..=day_of(end));
+        let quarters = days.flat_map(|(_, quarters)| quarters.range(first..end));
+        quarters.fold(Sum::default(), |total, (_, sum)| total.plus(*sum))
     }
 
-    fn last(&self) -> u32 {
-        self.0.last_key_value().map_or(0, |(quarter, _)| *quarter)
+    fn last_day(&self) -> u32 {
+        self.0.last_key_value().map_or(0, |(day, _)| *day)
     }
 }
 
@@ -136,64 +163,115 @@ fn quarter(unix_ms: u64) -> u32 {
     u32::try_from(unix_ms / QUARTER_MS).unwrap_or(u32::MAX)
 }
 
+fn day_of(quarter: u32) -> u32 {
+    quarter / QUARTERS_PER_DAY
+}
+
 /// All accounts of one tenant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Accounts(BTreeMap<Account, Arc<History>>);
+pub struct Accounts {
+    histories: BTreeMap<Account, Arc<History>>,
+    /// Accounts at each level, the tenant's own left out.
+    counts: [usize; Level::ALL.len()],
+}
 
 impl Accounts {
-    /// Accounts as they were saved.
+    /// Accounts as they were saved, day by day.
     #[must_use]
-    pub fn of(saved: impl IntoIterator<Item = (Account, History)>) -> Self {
-        Self(saved.into_iter().map(|(account, history)| (account, Arc::new(history))).collect())
+    pub fn of(saved: impl IntoIterator<Item = (Account, u32, Quarters)>) -> Self {
+        let mut accounts = Self::default();
+        for (account, day, quarters) in saved {
+            Arc::make_mut(accounts.open(&account)).0.insert(day, Arc::new(quarters));
+        }
+        accounts
     }
 
-    /// The accounts that are not those of an earlier copy, with what they spent: what must be saved.
-    pub fn changed_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = (&'a Account, &'a History)> {
-        let is_same = |account: &Account, history: &Arc<History>| {
-            earlier.0.get(account).is_some_and(|before| Arc::ptr_eq(before, history))
-        };
-        let changed = self.0.iter().filter(move |(account, history)| !is_same(account, history));
-        changed.map(|(account, history)| (account, &**history))
+    fn open(&mut self, account: &Account) -> &mut Arc<History> {
+        if !self.histories.contains_key(account)
+            && let Some(count) = account.level().and_then(|level| self.counts.get_mut(level))
+        {
+            *count = count.saturating_add(1);
+        }
+        self.histories.entry(account.clone()).or_default()
     }
 
-    /// The accounts of an earlier copy that are not kept any more.
-    pub fn forgotten_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a Account> {
-        earlier.0.keys().filter(|account| !self.0.contains_key(account))
-    }
-
-    /// True where the account is kept, or there is room for one more.
+    /// The days of accounts that are not those of an earlier copy, with what was spent: what must be saved.
     #[must_use]
-    pub fn may_keep(&self, account: &Account) -> bool {
-        self.0.len() < ACCOUNTS_MAX || self.0.contains_key(account)
+    pub fn changed_since<'a>(&'a self, earlier: &Self) -> Vec<(&'a Account, u32, &'a Quarters)> {
+        let mut changed = Vec::new();
+        for (account, history) in &self.histories {
+            let before = earlier.histories.get(account);
+            if before.is_some_and(|before| Arc::ptr_eq(before, history)) {
+                continue;
+            }
+            for (day, quarters) in &history.0 {
+                let same = before.and_then(|before| before.0.get(day)).is_some_and(|was| Arc::ptr_eq(was, quarters));
+                if !same {
+                    changed.push((account, *day, &**quarters));
+                }
+            }
+        }
+        changed
     }
 
-    /// Books a sum. Where there is no room for one more account, the one that has been quiet for longest makes room, if it
-    /// has been quiet for longer than any window; else the sum stays unbooked there, and whoever is limited by that
-    /// account is refused ([`Accounts::may_keep`]).
+    /// The days of accounts of an earlier copy that are not kept any more.
+    #[must_use]
+    pub fn forgotten_since<'a>(&self, earlier: &'a Self) -> Vec<(&'a Account, u32)> {
+        let mut forgotten = Vec::new();
+        for (account, before) in &earlier.histories {
+            let now = self.histories.get(account);
+            if now.is_some_and(|now| Arc::ptr_eq(now, before)) {
+                continue;
+            }
+            let is_gone = |day: &&u32| now.is_none_or(|now| !now.0.contains_key(*day));
+            forgotten.extend(before.0.keys().filter(is_gone).map(|day| (account, *day)));
+        }
+        forgotten
+    }
+
+    /// True where the account is kept, or there is room for one more at its level.
+    fn may_keep(&self, account: &Account) -> bool {
+        let count = account.level().and_then(|level| self.counts.get(level)).copied().unwrap_or(0);
+        count < ACCOUNTS_PER_LEVEL_MAX || self.histories.contains_key(account)
+    }
+
+    /// Books a sum. Where there is no room for one more account at this level, the one that has been quiet for longest
+    /// makes room, if it has been quiet for longer than any window; else the sum stays unbooked there, and whoever is
+    /// limited by that account is refused ([`Accounts::make_room`]).
     pub fn book(&mut self, account: &Account, sum: Sum, at_unix_ms: u64) {
         if sum == Sum::default() {
             return;
         }
-        if !self.may_keep(account) {
-            self.forget_the_quietest(at_unix_ms);
-        }
-        if self.may_keep(account) {
-            Arc::make_mut(self.0.entry(account.clone()).or_default()).book(sum, at_unix_ms);
+        if self.make_room(account, at_unix_ms) {
+            Arc::make_mut(self.open(account)).book(sum, at_unix_ms);
         }
     }
 
-    fn forget_the_quietest(&mut self, at_unix_ms: u64) {
-        let before = quarter(at_unix_ms).saturating_sub(u32::try_from(QUARTERS_MAX).unwrap_or(u32::MAX));
-        let quietest = self.0.iter().min_by_key(|(_, history)| history.last());
-        let quietest = quietest.filter(|(_, history)| history.last() < before).map(|(account, _)| account.clone());
-        if let Some(account) = quietest {
-            self.0.remove(&account);
+    /// True where the account is kept, or there is room for it, if only because another has been quiet for long.
+    pub fn make_room(&mut self, account: &Account, at_unix_ms: u64) -> bool {
+        if !self.may_keep(account) {
+            self.forget_the_quietest(account.level(), at_unix_ms);
+        }
+        self.may_keep(account)
+    }
+
+    /// Makes room at a level, where an account has been quiet for longer than any window.
+    fn forget_the_quietest(&mut self, level: Option<usize>, at_unix_ms: u64) {
+        let before = day_of(quarter(at_unix_ms)).saturating_sub(QUIET_DAYS);
+        let of_level = self.histories.iter().filter(|(account, _)| account.level() == level);
+        let quietest = of_level.min_by_key(|(_, history)| history.last_day());
+        let quietest = quietest.filter(|(_, history)| history.last_day() < before).map(|(account, _)| account.clone());
+        if let Some(account) = quietest
+            && self.histories.remove(&account).is_some()
+            && let Some(count) = level.and_then(|level| self.counts.get_mut(level))
+        {
+            *count = count.saturating_sub(1);
         }
     }
 
     /// Takes a sum back that was booked at this time and turned out not to have been spent.
     pub fn take_back(&mut self, account: &Account, sum: Sum, at_unix_ms: u64) {
-        if let Some(history) = self.0.get_mut(account) {
+        if let Some(history) = self.histories.get_mut(account) {
             Arc::make_mut(history).take_back(sum, at_unix_ms);
         }
     }
@@ -201,7 +279,7 @@ impl Accounts {
     /// What an account spent within a stretch.
     #[must_use]
     pub fn within(&self, account: &Account, stretch: Stretch) -> Sum {
-        self.0.get(account).map(|history| history.within(stretch)).unwrap_or_default()
+        self.histories.get(account).map(|history| history.within(stretch)).unwrap_or_default()
     }
 
     /// Folds one entry in.

@@ -5,8 +5,8 @@ use super::figures::figures;
 use super::hold::{Embedding, Returned};
 use super::ledger::Ledger;
 use super::messages::{AdoptBudget, ApproveSpending, BookLate, CloseBudget, ReadBudget, Reconcile};
-use super::rules::{Balance, Call};
-use super::till::Caller;
+use super::rules::{Balance, Call, Cover};
+use super::till::{Caller, is_full};
 use super::waiting::Line;
 use crate::cache::rules::semantic;
 use crate::catalog::{Catalog, Price};
@@ -78,6 +78,8 @@ pub struct BudgetRoom {
     pub(super) growing: bool,
     /// The escrow is being given back; who waits until that is durable.
     returning: Option<Vec<ReplySlot<()>>>,
+    /// Who closes the room.
+    closing: Vec<ReplySlot<()>>,
     #[expect(dead_code, reason = "posts the death notice by its Drop")]
     obituary: Obituary,
 }
@@ -88,7 +90,11 @@ impl Actor for BudgetRoom {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         ctx.run_interval(ESCROW_IDLE, |room, ctx| room.return_idle_escrow(ctx));
-        ctx.run_interval(LINE_LOOK, |room, _| room.dismiss_the_late());
+        ctx.run_interval(LINE_LOOK, |room, ctx| {
+            if !room.line.is_empty() {
+                room.dismiss_the_late(ctx);
+            }
+        });
         ctx.run_interval(SWEEP, |room, _| {
             let now_ns = room.now_ns();
             room.token_rates.sweep(now_ns);
@@ -112,6 +118,7 @@ impl BudgetRoom {
             parked: VecDeque::new(),
             growing: false,
             returning: None,
+            closing: Vec::new(),
             obituary,
         };
         room.say_what_is_not_embedded(&policy);
@@ -132,6 +139,18 @@ impl BudgetRoom {
                 tenant = %self.journal.tenant(), %provider, %model,
                 "no question is looked up by its meaning: the embedding model has no provider or no price in force; the operator must add them to config.toml"
             );
+        }
+    }
+
+    /// Gives the escrow back for who closes the room, once no block is under way.
+    pub(super) fn close_if_asked(&mut self, ctx: &mut Context<Self>) {
+        if self.growing || self.closing.is_empty() {
+            return;
+        }
+        self.return_idle_escrow(ctx);
+        match &mut self.returning {
+            Some(waiting) => waiting.append(&mut self.closing),
+            None => self.closing.drain(..).for_each(|reply| reply.answer(Ok(()))),
         }
     }
 
@@ -157,13 +176,13 @@ impl BudgetRoom {
     /// Appends an entry about money that somebody waits for; it takes effect here once it is durable.
     fn append_then(
         &self,
-        entry: Entry,
+        entries: Vec<Entry>,
         ctx: &mut Context<Self>,
         then: impl FnOnce(&mut Self, &mut Context<Self>, Result<(), Rejection>) + 'static,
     ) {
-        let append = self.journal.append(&[entry]);
+        let append = self.journal.append(&entries);
         ctx.spawn(append.into_actor(self).map(move |appended, room, ctx| {
-            let failed = appended.is_err();
+            let failed = appended.as_ref().is_err_and(|error| !is_full(error));
             then(room, ctx, appended.map(|_| ()).map_err(|error| Rejection::new(Code::Internal, error.to_string())));
             if failed {
                 ctx.stop(); // what stands in the journal is unknown: the rooms are rebuilt from it
@@ -250,12 +269,15 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             spender: turn.case.spender(),
             admitted_unix_ms: turn.case.admitted_unix_ms,
             embedding: lookup(&turn.case, &self.catalog, now),
-            fallback: fallback(&policy.router, &self.catalog, now),
+            // words cannot be embedded by a model that chats
+            fallback: fallback(&policy.router, &self.catalog, now)
+                .filter(|_| !matches!(turn.case.matter, Matter::Embed(_))),
             is_grounded: matches!(turn.case.matter, Matter::Ask(_)),
             prompt_tokens: 0,
             candidates: found,
         };
-        let mut prices = call.candidates.iter().map(|candidate| candidate.price);
+        // a breaker may put the fallback in the place of what was asked for
+        let mut prices = call.candidates.iter().chain(&call.fallback).map(|candidate| candidate.price);
         let is_free = prices.all(|price| price == Price::default()) && call.embedding.is_none();
         let counts_tokens = self.balance.counts_tokens() || self.token_rates.are_limited();
         if is_free && !counts_tokens {
@@ -281,11 +303,11 @@ impl Handler<Returned> for BudgetRoom {
     type Result = ();
 
     fn handle(&mut self, returned: Returned, ctx: &mut Self::Context) {
-        let Returned { number, ended } = returned;
+        let Returned { number, ended, unsure } = returned;
         self.give_tokens_back(number, ended);
-        if let Some(closed) = self.balance.returned(number, ended, self.clock.now_unix_ms()) {
+        if let Some(closed) = self.balance.returned(number, ended, unsure, self.clock.now_unix_ms()) {
             // nobody waits for it: without this record a crash counts the hold as spent until it is reconciled
-            self.append_then(Entry::HoldClosed(Box::new(closed)), ctx, |_, _, _| ());
+            self.append_then(vec![Entry::HoldClosed(Box::new(closed))], ctx, |_, _, _| ());
         }
         self.try_the_line_again(ctx);
     }
@@ -294,8 +316,14 @@ impl Handler<Returned> for BudgetRoom {
 impl Handler<BookLate> for BudgetRoom {
     type Result = ();
 
-    fn handle(&mut self, late: BookLate, _: &mut Self::Context) {
-        self.balance.book_late(&late.spender, late.used, late.admitted_unix_ms);
+    fn handle(&mut self, late: BookLate, ctx: &mut Self::Context) {
+        if let Some(closed) = self.balance.book_late(&late, self.clock.now_unix_ms()) {
+            self.append_then(vec![Entry::HoldClosed(Box::new(closed))], ctx, |_, _, _| ());
+        }
+        // it was taken out of the block that covers the present holds
+        if let Cover::Grow(block) = self.balance.cover(self.clock.now_unix_ms()) {
+            self.grow(block, ctx);
+        }
     }
 }
 
@@ -323,10 +351,14 @@ impl Handler<Reconcile> for BudgetRoom {
             return reply.answer(Err(Rejection::new(Code::Conflict, detail)));
         }
         let reconciled = Reconciled { lumps, charged, by, at_unix_ms: self.clock.now_unix_ms() };
-        let entry = Entry::Reconciled(Box::new(reconciled.clone()));
-        self.append_then(entry, ctx, move |room, ctx, appended| {
+        let portions = reconciled.portions();
+        let entries = portions.iter().cloned().map(|portion| Entry::Reconciled(Box::new(portion))).collect();
+        self.append_then(entries, ctx, move |room, ctx, appended| {
+            if appended.is_err() {
+                room.balance.ledger.lumps.extend(reconciled.lumps.iter().cloned());
+            }
             reply.answer(appended.map(|()| {
-                room.balance.reconciled(&reconciled);
+                portions.iter().for_each(|portion| room.balance.reconciled(portion));
                 reconciled
             }));
             room.try_the_line_again(ctx);
@@ -340,8 +372,8 @@ impl Handler<ApproveSpending> for BudgetRoom {
     fn handle(&mut self, approve: ApproveSpending, ctx: &mut Self::Context) {
         let ApproveSpending { until_unix_ms, by, reply } = approve;
         let approved = SpendingApproved { by, until_unix_ms, at_unix_ms: self.clock.now_unix_ms() };
-        let entry = Entry::SpendingApproved(Box::new(approved.clone()));
-        self.append_then(entry, ctx, move |room, ctx, appended| {
+        let entries = vec![Entry::SpendingApproved(Box::new(approved.clone()))];
+        self.append_then(entries, ctx, move |room, ctx, appended| {
             reply.answer(appended.map(|()| {
                 room.balance.ledger.approved_until_unix_ms = approved.until_unix_ms;
                 approved
@@ -364,10 +396,7 @@ impl Handler<CloseBudget> for BudgetRoom {
     type Result = ();
 
     fn handle(&mut self, close: CloseBudget, ctx: &mut Self::Context) {
-        self.return_idle_escrow(ctx);
-        match &mut self.returning {
-            Some(waiting) => waiting.push(close.reply),
-            None => close.reply.answer(Ok(())),
-        }
+        self.closing.push(close.reply);
+        self.close_if_asked(ctx);
     }
 }

@@ -57,12 +57,6 @@ impl Breaker {
         state
     }
 
-    /// Whether it acts, as last looked at.
-    #[must_use]
-    pub fn state(&self) -> BreakerState {
-        self.state
-    }
-
     /// How often it went over since the rooms were built.
     #[must_use]
     pub fn switches(&self) -> u64 {
@@ -108,7 +102,7 @@ pub fn restrict(
 
 fn embedded() -> Candidate {
     let route = Route { provider: EXTRACTIVE.into(), model: "sentences".into(), temperature: 0.0, max_tokens: 512 };
-    Candidate { route, price: Price::default(), fallback: true, answers: 1 }
+    Candidate { route, price: Price::default(), fallback: true, answers: 1, is_cut: false }
 }
 
 fn stopped(used_ppm: u64, consequence: &str) -> Rejection {

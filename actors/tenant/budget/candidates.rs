@@ -2,6 +2,7 @@
 use super::accounts::Sum;
 use super::hold::{Candidate, Embedding};
 use crate::catalog::{Catalog, EXTRACTIVE};
+use crate::routing::rules::check_model;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::{Route, RouterFile, SemanticCacheRules};
@@ -33,12 +34,7 @@ pub fn candidates(
     let named: Vec<_> =
         priced.filter(|(route, _)| route.model == model).map(|(route, fallback)| (route.clone(), fallback)).collect();
     let routes = if named.is_empty() {
-        if !allowed_models.iter().any(|allowed| allowed == model) {
-            return Err(Rejection::new(
-                Code::PolicyDenied,
-                format!("the model {model:?} is not among the models of this tenant; GET /v1/models lists them"),
-            ));
-        }
+        check_model(model, allowed_models, router)?;
         let mut providers = catalog.providers.values();
         let provider = providers.find(|entry| entry.price_at(model, now_unix_ms).is_some()).ok_or_else(unpriced)?;
         let limit = router.routing.primary.max_tokens;
@@ -67,6 +63,7 @@ fn candidate(catalog: &Catalog, route: Route, fallback: bool, now_unix_ms: u64) 
         price,
         fallback,
         answers: 1,
+        is_cut: false,
     })
 }
 
@@ -121,6 +118,7 @@ pub fn shrunk(candidate: &Candidate, prompt_tokens: u64, room: Sum) -> Option<Ca
     let affordable = u32::try_from(by_money.unwrap_or(u64::MAX).min(by_tokens)).unwrap_or(u32::MAX);
     let mut shrunk = candidate.clone();
     shrunk.route.max_tokens = candidate.route.max_tokens.min(affordable).max(least.route.max_tokens);
+    shrunk.is_cut = shrunk.route.max_tokens < candidate.route.max_tokens;
     Some(shrunk)
 }
 

@@ -8,7 +8,7 @@ use bailiwick_policy::quotas::EVERY_MEMBER;
 use bailiwick_policy::schema::Window;
 use std::collections::BTreeMap;
 
-/// Counters beyond which those of windows that are over are forgotten; the accounts keep what they counted.
+/// Counters beyond which those at rest are forgotten; the accounts keep what they counted.
 const COUNTERS_KEPT: usize = 4_096;
 
 /// One ceiling in force.
@@ -122,6 +122,8 @@ pub struct Counters {
     calendar: Calendar,
     accounts: Accounts,
     counters: BTreeMap<CounterKey, Counter>,
+    /// Beyond so many, those at rest are forgotten.
+    kept_max: usize,
 }
 
 impl Counters {
@@ -129,7 +131,7 @@ impl Counters {
     #[must_use]
     pub fn new(accounts: Accounts, policy: &PolicySnapshot) -> Self {
         let calendar = Calendar::new(policy.budget_zone.clone());
-        Self { ceilings: ceilings(policy), calendar, accounts, counters: BTreeMap::new() }
+        Self { ceilings: ceilings(policy), calendar, accounts, counters: BTreeMap::new(), kept_max: COUNTERS_KEPT }
     }
 
     /// Takes other ceilings and another calendar over. Nothing is pending afterwards: what is held must be held again.
@@ -151,7 +153,7 @@ impl Counters {
                     pending: Sum::default(),
                 });
                 let (limit, limit_tokens) = (ceiling.limit, ceiling.limit_tokens);
-                let is_unknown = !self.accounts.may_keep(&account);
+                let is_unknown = !self.accounts.make_room(&account, at_unix_ms);
                 bounds.push(Bound { key, counter, limit, limit_tokens, is_unknown });
             }
         }
@@ -171,7 +173,7 @@ impl Counters {
             });
             counter.pending = counter.pending.plus(sum);
         }
-        self.forget_what_is_over();
+        self.forget_what_is_at_rest();
         keys
     }
 
@@ -233,18 +235,11 @@ impl Counters {
         counters.collect()
     }
 
-    fn forget_what_is_over(&mut self) {
-        if self.counters.len() <= COUNTERS_KEPT {
-            return;
+    /// What is not held now is summed from the accounts when it is asked for again.
+    fn forget_what_is_at_rest(&mut self) {
+        if self.counters.len() > self.kept_max {
+            self.counters.retain(|_, counter| counter.pending != Sum::default());
+            self.kept_max = COUNTERS_KEPT.max(self.counters.len().saturating_mul(2));
         }
-        // the newest window of each kind stays; the accounts know what the others counted
-        let newest = self.counters.keys().fold(BTreeMap::new(), |mut newest: BTreeMap<Window, u64>, key| {
-            let starts = newest.entry(key.window).or_default();
-            *starts = (*starts).max(key.stretch.starts_unix_ms);
-            newest
-        });
-        self.counters.retain(|key, counter| {
-            counter.pending != Sum::default() || newest.get(&key.window) == Some(&key.stretch.starts_unix_ms)
-        });
     }
 }

@@ -16,6 +16,8 @@ pub struct Candidate {
     pub fallback: bool,
     /// Answers asked for at once (`n` of a chat completion): each may use all its tokens.
     pub answers: u32,
+    /// Its answer is shorter than the caller and the router allow, because no more could be paid.
+    pub is_cut: bool,
 }
 
 /// The embedding of a question, held for beside its answer.
@@ -54,6 +56,8 @@ pub struct Hold {
     pub prompt_tokens: u64,
     embedding: Option<Embedding>,
     embedded: Option<Sum>,
+    /// What calls may have cost of which nobody knows whether they were billed.
+    unsure: NanoUsd,
     home: Option<Recipient<Returned>>,
 }
 
@@ -65,6 +69,8 @@ pub struct Returned {
     pub number: u64,
     /// How it ended.
     pub ended: Ended,
+    /// What calls may have cost beside, of which nobody knows whether they were billed.
+    pub unsure: NanoUsd,
 }
 
 impl Hold {
@@ -76,7 +82,8 @@ impl Hold {
         prompt_tokens: u64,
         home: Recipient<Returned>,
     ) -> Self {
-        Self { number, amount, candidates, prompt_tokens, embedding: None, embedded: None, home: Some(home) }
+        let (embedding, embedded, unsure) = (None, None, NanoUsd::ZERO);
+        Self { number, amount, candidates, prompt_tokens, embedding, embedded, unsure, home: Some(home) }
     }
 
     /// The same hold, its amount reckoned with an embedding as well.
@@ -87,9 +94,16 @@ impl Hold {
 
     /// A hold of nothing, for an answer that was paid for before: it names no candidate and has nowhere to return to.
     pub(crate) fn of_nothing() -> Self {
-        let (number, amount) = (0, NanoUsd::ZERO);
-        let (candidates, embedding, embedded) = (Vec::new(), None, None);
-        Self { number, amount, candidates, prompt_tokens: 0, embedding, embedded, home: None }
+        Self {
+            number: 0,
+            amount: NanoUsd::ZERO,
+            candidates: Vec::new(),
+            prompt_tokens: 0,
+            embedding: None,
+            embedded: None,
+            unsure: NanoUsd::ZERO,
+            home: None,
+        }
     }
 
     /// What is held.
@@ -122,6 +136,24 @@ impl Hold {
         self.go_home(Ended::Settled(used));
     }
 
+    /// A call may have been billed, and nothing came of it: so much of the hold may be gone.
+    pub(crate) fn note_unsure(&mut self, amount: NanoUsd) {
+        self.unsure = self.unsure.saturating_add(amount);
+    }
+
+    /// True where the hold still covers so much.
+    pub(crate) fn covers(&self, amount: NanoUsd) -> bool {
+        // what the embedding took beyond its worst case is an overrun, and takes nothing from the answer
+        let looked_up =
+            self.embedded().map_or(NanoUsd::ZERO, |(embedding, used)| used.money.min(embedding.worst().money));
+        self.unsure.saturating_add(looked_up).saturating_add(amount) <= self.amount
+    }
+
+    /// What calls may have cost of which nobody knows whether they were billed.
+    pub(crate) fn unsure(&self) -> NanoUsd {
+        self.unsure
+    }
+
     /// Ends the turn's use of the money without giving it back: it may have been spent, and no record says so. It
     /// stays held, and under the escrow, until the rooms are rebuilt.
     pub(crate) fn stay(mut self) {
@@ -135,16 +167,19 @@ impl Hold {
 
     fn go_home(&mut self, ended: Ended) {
         if let Some(home) = self.home.take() {
-            bailiwick_kernel::mail::post_certain_to(&home, Returned { number: self.number, ended });
+            bailiwick_kernel::mail::post_certain_to(
+                &home,
+                Returned { number: self.number, ended, unsure: self.unsure },
+            );
         }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // nobody knows whether the call that panicked was billed, and an embedding that was called is: the money stays held
+        // nobody knows whether the call that panicked was billed, and an embedding that was called stands in no record
         if std::thread::panicking() || self.embedded.is_some() {
-            self.home = None;
+            return self.go_home(Ended::Unknown);
         }
         self.go_home(Ended::Unused);
     }

@@ -1,5 +1,6 @@
 //! The ledger: what the journal says happened to the tenant's money, in double entry. A pure fold over entries. Which
 //! account and which window a charge counts in is the business of [`super::accounts`].
+use super::accounts::Spender;
 use crate::entry::{Entry, HoldClosed, HoldTaken, Lump};
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,8 @@ use std::collections::BTreeMap;
 const DAY_MS: u64 = 86_400_000;
 /// Days kept for views; months are kept for ever (twelve small rows a year).
 const DAYS_KEPT: usize = 62;
-/// Lumps kept apart until they are reconciled; further ones join the last.
-const LUMPS_MAX: usize = 64;
+/// Lumps kept apart until they are reconciled; what further ones hold is known of the tenant only.
+pub const LUMPS_MAX: usize = 1_024;
 
 /// Where money stands. Every transfer takes from one book what it gives to another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -77,12 +78,23 @@ pub struct Ledger {
     pub by_month: BTreeMap<u64, NanoUsd>,
     /// Where the money stands.
     pub books: Books,
-    /// What crashes left open, oldest first.
+    /// What crashes left open, oldest first. Saved beside.
+    #[serde(skip)]
     pub lumps: Vec<Lump>,
-    /// Holds with a record of their own that have not ended, by the call they are for.
+    /// Holds with a record of their own that have not ended, by the call they are for. Saved beside.
+    #[serde(skip)]
     pub open_holds: BTreeMap<String, HoldTaken>,
     /// Until when spending beyond the circuit breaker's threshold is approved.
     pub approved_until_unix_ms: u64,
+}
+
+/// What has not ended: saved beside the ledger, a few in one value, because together they exceed one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Open {
+    /// A hold with a record of its own.
+    Hold(HoldTaken),
+    /// What a crash left open.
+    Lump(Lump),
 }
 
 /// The UTC day of a time.
@@ -122,17 +134,43 @@ impl Ledger {
         self.view(at_unix_ms, |booked| booked.saturating_add(cost));
     }
 
-    fn lose(&mut self, lump: Lump) {
+    /// Counts as spent what perhaps was.
+    pub fn lose(&mut self, lump: Lump) {
         if lump.amount == NanoUsd::ZERO {
             return;
         }
         let amount = self.books.take_from_escrow(lump.amount);
         self.books.unreconciled = self.books.unreconciled.saturating_add(amount);
         self.view(lump.at_unix_ms, |booked| booked.saturating_add(amount));
-        let is_full = self.lumps.len() >= LUMPS_MAX;
-        match self.lumps.last_mut().filter(|_| is_full) {
-            Some(last) => last.amount = last.amount.saturating_add(amount),
-            None => self.lumps.push(lump),
+        let is_same = |other: &&mut Lump| other.spender == lump.spender && other.at_unix_ms == lump.at_unix_ms;
+        if let Some(same) = self.lumps.iter_mut().find(is_same) {
+            same.amount = same.amount.saturating_add(amount);
+        } else if self.lumps.len() < LUMPS_MAX {
+            self.lumps.push(lump);
+        } else {
+            let at_unix_ms = lump.at_unix_ms;
+            let nobodys = |other: &&mut Lump| other.spender == Spender::default();
+            match self.lumps.iter_mut().rev().find(nobodys) {
+                Some(last) => last.amount = last.amount.saturating_add(amount),
+                None => self.lumps.push(Lump { amount, spender: Spender::default(), at_unix_ms }),
+            }
+        }
+    }
+
+    /// What has not ended, to be saved.
+    #[must_use]
+    pub fn open(&self) -> Vec<Open> {
+        let holds = self.open_holds.values().cloned().map(Open::Hold);
+        holds.chain(self.lumps.iter().cloned().map(Open::Lump)).collect()
+    }
+
+    /// Takes back what was saved by [`Ledger::open`].
+    pub fn restore(&mut self, open: impl IntoIterator<Item = Open>) {
+        for one in open {
+            match one {
+                Open::Hold(hold) => drop(self.open_holds.insert(hold.query_id.clone(), hold)),
+                Open::Lump(lump) => self.lumps.push(lump),
+            }
         }
     }
 
@@ -162,14 +200,21 @@ impl Ledger {
                     released_in_all = released_in_all.saturating_add(released);
                     self.view(lump.at_unix_ms, |booked| booked.saturating_sub(released));
                 }
-                let open = self.books.unreconciled;
-                self.books.unreconciled = NanoUsd::ZERO;
+                let open = reconciled.lumps.iter().fold(NanoUsd::ZERO, |sum, lump| sum.saturating_add(lump.amount));
+                self.books.unreconciled = self.books.unreconciled.saturating_sub(open);
                 self.books.spent = self.books.spent.saturating_add(open.saturating_sub(released_in_all));
                 self.books.give_back(released_in_all);
                 let beyond = self.books.draw(reconciled.beyond());
                 self.books.overrun = self.books.overrun.saturating_add(beyond);
                 self.view(reconciled.at_unix_ms, |booked| booked.saturating_add(beyond));
-                self.lumps.clear();
+                for settled in &reconciled.lumps {
+                    let is_same =
+                        |lump: &&mut Lump| lump.spender == settled.spender && lump.at_unix_ms == settled.at_unix_ms;
+                    if let Some(lump) = self.lumps.iter_mut().find(is_same) {
+                        lump.amount = lump.amount.saturating_sub(settled.amount);
+                    }
+                }
+                self.lumps.retain(|lump| lump.amount > NanoUsd::ZERO);
             }
             Entry::SpendingApproved(approved) => self.approved_until_unix_ms = approved.until_unix_ms,
             Entry::DocumentAccepted(_)
@@ -188,10 +233,10 @@ impl Ledger {
 
     fn close(&mut self, closed: &HoldClosed) {
         let HoldClosed { query_id, unreconciled, spender, admitted_unix_ms, .. } = closed;
-        let Some(hold) = self.open_holds.remove(query_id) else { return };
-        let lost = (*unreconciled).min(hold.amount);
+        let hold = self.open_holds.remove(query_id).map(|hold| hold.amount);
+        let lost = hold.map_or(*unreconciled, |amount| amount.min(*unreconciled));
         self.lose(Lump { amount: lost, spender: spender.clone(), at_unix_ms: *admitted_unix_ms });
-        let unused = hold.amount.saturating_sub(lost);
+        let unused = hold.map_or(NanoUsd::ZERO, |amount| amount.saturating_sub(lost));
         self.books.set_escrow(self.books.escrow.saturating_sub(unused));
     }
 

@@ -17,10 +17,16 @@ pub struct AdoptBudget(pub Arc<PolicySnapshot>);
 #[derive(Clone, PartialEq, Eq, Debug, Message)]
 #[rtype(result = "()")]
 pub struct BookLate {
+    /// Which call.
+    pub query_id: String,
     /// Whose accounts it belongs to.
     pub spender: Spender,
     /// What was used.
     pub used: Sum,
+    /// How much of it was above the hold.
+    pub overrun: NanoUsd,
+    /// What calls may have cost beside, of which nobody knows whether they were billed.
+    pub unsure: NanoUsd,
     /// When the call was admitted.
     pub admitted_unix_ms: u64,
 }

@@ -6,7 +6,8 @@ use super::candidates::{fits, shortest, shrunk, worst};
 use super::counters::{Bound, CounterKey, Counters};
 use super::hold::{Candidate, Embedding};
 use super::ledger::Ledger;
-use crate::entry::{Entry, HoldClosed, HoldTaken, Reconciled};
+use super::messages::BookLate;
+use crate::entry::{Entry, HoldClosed, HoldTaken, Lump, Reconciled};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -30,6 +31,8 @@ pub struct Balance {
     records: HoldRecords,
     counts_tokens: bool,
     held: NanoUsd,
+    /// Held without a record of its own: what the escrow must cover.
+    unrecorded: NanoUsd,
     holds: BTreeMap<u64, Open>,
     next_hold: u64,
 }
@@ -41,8 +44,23 @@ struct Open {
     spender: Spender,
     admitted_unix_ms: u64,
     keys: Vec<CounterKey>,
-    /// The call's name, where the hold has a record of its own.
-    recorded: Option<String>,
+    /// The call's name.
+    query_id: String,
+    /// The hold has a record of its own.
+    is_recorded: bool,
+}
+
+impl Open {
+    /// The record that ends it without an answer.
+    fn closed(&self, unreconciled: NanoUsd, now_unix_ms: u64) -> HoldClosed {
+        HoldClosed {
+            query_id: self.query_id.clone(),
+            unreconciled,
+            spender: self.spender.clone(),
+            admitted_unix_ms: self.admitted_unix_ms,
+            at_unix_ms: now_unix_ms,
+        }
+    }
 }
 
 /// What a call asks for.
@@ -89,12 +107,17 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// The same with an embedding, where there is room for both. No question goes without its answer for want of money to
-    /// look it up.
+    /// The same with an embedding, where there is room for both: an answer never yields to its looking up.
     fn beside(self, embedding: Option<Embedding>, room: Sum) -> Self {
         let Some(embedding) = embedding else { return self };
         let sum = self.sum.plus(embedding.worst());
         if within(sum, room) { Self { embedding: Some(embedding), sum, ..self } } else { self }
+    }
+
+    /// True where nothing is held for it.
+    #[must_use]
+    pub fn takes_nothing(&self) -> bool {
+        self.sum == Sum::default()
     }
 
     /// The most tokens it may use.
@@ -140,6 +163,8 @@ pub enum Ended {
     Settled(Sum),
     /// No provider was paid.
     Unused,
+    /// Nobody knows whether a provider was paid: all of it counts as spent until it is reconciled.
+    Unknown,
 }
 
 impl Balance {
@@ -154,6 +179,7 @@ impl Balance {
             records: HoldRecords::default(),
             counts_tokens: false,
             held: NanoUsd::ZERO,
+            unrecorded: NanoUsd::ZERO,
             holds: BTreeMap::new(),
             next_hold: 0,
         };
@@ -227,7 +253,7 @@ impl Balance {
         let (room, at_rest) = (tightest(Bound::room), tightest(Bound::room_at_rest));
         let whole: Vec<_> = candidates.iter().filter(|one| fits(one, call.prompt_tokens, room)).cloned().collect();
         if !whole.is_empty() {
-            return Weighed::Fits(fit(whole, call.prompt_tokens, bounds).beside(embedding, room));
+            return Weighed::Fits(fit(whole, call.prompt_tokens, bounds, room).beside(embedding, room));
         }
         let may_ever = candidates.iter().any(|one| fits(&shortest(one), call.prompt_tokens, at_rest));
         if !may_ever {
@@ -236,7 +262,11 @@ impl Balance {
         let wanted = candidates.iter().map(|one| worst(one, call.prompt_tokens)).fold(FULL, least);
         let tight: Vec<_> = bounds
             .iter()
-            .filter(|bound| bound.counter.pending != Sum::default() && !within(wanted, bound.room()))
+            .filter(|bound| {
+                let (room, pending) = (bound.room(), bound.counter.pending);
+                (wanted.money > room.money && pending.money > NanoUsd::ZERO)
+                    || (wanted.tokens > room.tokens && pending.tokens > 0)
+            })
             .map(|bound| bound.key.clone())
             .collect();
         if !tight.is_empty() {
@@ -247,23 +277,23 @@ impl Balance {
         if cut.is_empty() {
             return Weighed::Refused(exceeded(&candidates, call, &bounds, now_unix_ms));
         }
-        Weighed::Fits(fit(cut, call.prompt_tokens, bounds))
+        Weighed::Fits(fit(cut, call.prompt_tokens, bounds, room))
     }
 
     /// What may be called: while the breaker acts, nothing that an answer can do without.
     fn restricted(&mut self, call: &Call, now_unix_ms: u64) -> Result<(Vec<Candidate>, Option<Embedding>), Rejection> {
         let (state, used) = self.breaker(now_unix_ms);
-        let Some(rule) = self.breaker_rule.as_ref().filter(|_| state == BreakerState::Open) else {
-            return Ok((call.candidates.clone(), call.embedding.clone()));
-        };
         let is_approved = now_unix_ms < self.ledger.approved_until_unix_ms;
-        if rule.action == BreakerAction::RequireApproval && is_approved {
-            return Ok((call.candidates.clone(), call.embedding.clone()));
-        }
-        let action = rule.action;
+        let lets_pass = |rule: &BudgetBreaker| rule.action == BreakerAction::RequireApproval && is_approved;
+        let open = self.breaker_rule.as_ref().filter(|rule| state == BreakerState::Open && !lets_pass(rule));
+        let Some(rule) = open else { return Ok((call.candidates.clone(), call.embedding.clone())) };
+        let (action, (_, closes_ppm)) = (rule.action, rule.opens_and_closes_ppm());
         let kept = restrict(action, call.candidates.clone(), call.fallback.clone(), call.is_grounded, used);
         kept.map(|candidates| (candidates, None)).map_err(|rejection| {
-            let ends = self.of_tenant(now_unix_ms).iter().map(|bound| bound.key.stretch.ends_unix_ms).min();
+            // it acts until the last of the windows that hold it open has ended
+            let is_full = |bound: &&Bound| used_ppm(std::slice::from_ref(*bound)) >= closes_ppm;
+            let tenants = self.of_tenant(now_unix_ms);
+            let ends = tenants.iter().filter(is_full).map(|bound| bound.key.stretch.ends_unix_ms).max();
             Rejection { retry_after_ms: ends.map(|ends| ends.saturating_sub(now_unix_ms)), ..rejection }
         })
     }
@@ -279,8 +309,12 @@ impl Balance {
             spender: call.spender.clone(),
             admitted_unix_ms: call.admitted_unix_ms,
             keys: self.counters.hold(&fit.bounds, fit.sum),
-            recorded: is_recorded.then(|| call.query_id.clone()),
+            query_id: call.query_id.clone(),
+            is_recorded,
         };
+        if !is_recorded {
+            self.unrecorded = self.unrecorded.saturating_add(amount);
+        }
         self.holds.insert(number, open);
         self.held = self.held.saturating_add(amount);
         let cover = if is_recorded {
@@ -298,50 +332,70 @@ impl Balance {
 
     /// Whether the durable escrow covers what is held now.
     pub fn cover(&mut self, now_unix_ms: u64) -> Cover {
-        if self.records == HoldRecords::Strict || self.held == NanoUsd::ZERO {
+        if self.unrecorded == NanoUsd::ZERO {
             return Cover::Covered;
         }
         let bounds = self.counters.of_tenant(now_unix_ms);
         let room = bounds.iter().map(Bound::room).fold(FULL, least).money;
-        let ahead = self.held.saturating_times(ESCROW_HEADROOM - 1).min(room);
-        // a block is never larger than what may be spent: counted as spent after a crash, it stays within the limit
-        let block = self.held.saturating_add(ahead);
+        let ahead = self.unrecorded.saturating_times(ESCROW_HEADROOM - 1).min(room);
+        // a block is never larger than what may be spent
+        let block = self.unrecorded.saturating_add(ahead);
         let escrow = self.ledger.books.escrow;
-        if self.held > escrow {
+        if self.unrecorded > escrow {
             Cover::Grow(block)
-        } else if block > escrow && escrow.saturating_sub(self.held) < NanoUsd(ahead.0 / 2) {
+        } else if block > escrow && escrow.saturating_sub(self.unrecorded) < NanoUsd(ahead.0 / 2) {
             Cover::Ahead(block)
         } else {
             Cover::Covered
         }
     }
 
-    /// A hold came home. What was charged is in the journal already; here it moves from held to spent. Gives the record
-    /// that ends the hold, where it had one of its own and nothing was charged.
-    pub fn returned(&mut self, number: u64, ended: Ended, now_unix_ms: u64) -> Option<HoldClosed> {
+    /// A hold came home. What was charged is in the journal already; here it moves from held to spent. `unsure` is what
+    /// calls may have cost beside. Gives the record that ends the hold, where its answer's record does not, and says what
+    /// is open.
+    pub fn returned(&mut self, number: u64, ended: Ended, unsure: NanoUsd, now_unix_ms: u64) -> Option<HoldClosed> {
         let open = self.holds.remove(&number)?;
         self.counters.release(&open.keys, open.sum);
         self.held = self.held.saturating_sub(open.sum.money);
-        match ended {
-            Ended::Settled(used) => {
-                self.counters.post(&open.spender, used, open.admitted_unix_ms);
-                self.ledger.charged(used.money, open.sum.money);
-                None
-            }
-            Ended::Unused => open.recorded.map(|query_id| HoldClosed {
-                query_id,
-                unreconciled: NanoUsd::ZERO,
-                spender: open.spender,
-                admitted_unix_ms: open.admitted_unix_ms,
-                at_unix_ms: now_unix_ms,
-            }),
+        if !open.is_recorded {
+            self.unrecorded = self.unrecorded.saturating_sub(open.sum.money);
         }
+        if let Ended::Settled(used) = ended {
+            self.counters.post(&open.spender, used, open.admitted_unix_ms);
+            self.ledger.charged(used.money, open.sum.money);
+        }
+        let unreconciled = if ended == Ended::Unknown { open.sum.money } else { unsure };
+        let is_closed_by_its_answer = matches!(ended, Ended::Settled(_)) || !open.is_recorded;
+        if unreconciled == NanoUsd::ZERO && is_closed_by_its_answer {
+            return None;
+        }
+        self.lose(&open.spender, unreconciled, open.admitted_unix_ms);
+        Some(open.closed(unreconciled, now_unix_ms))
+    }
+
+    /// Counts as spent what nobody knows about.
+    fn lose(&mut self, spender: &Spender, amount: NanoUsd, at_unix_ms: u64) {
+        self.counters.post(spender, Sum { money: amount, tokens: 0 }, at_unix_ms);
+        self.ledger.lose(Lump { amount, spender: spender.clone(), at_unix_ms });
     }
 
     /// A charge became durable whose hold was made by an earlier incarnation of this room.
-    pub fn book_late(&mut self, spender: &Spender, used: Sum, admitted_unix_ms: u64) {
-        self.counters.post(spender, used, admitted_unix_ms);
-        self.ledger.charged(used.money, used.money);
+    /// Gives the record of what is open.
+    pub fn book_late(&mut self, late: &BookLate, now_unix_ms: u64) -> Option<HoldClosed> {
+        let BookLate { query_id, spender, used, overrun, unsure, admitted_unix_ms } = late;
+        self.counters.post(spender, *used, *admitted_unix_ms);
+        self.ledger.charged(used.money, used.money.saturating_sub(*overrun));
+        if *unsure == NanoUsd::ZERO {
+            return None;
+        }
+        self.lose(spender, *unsure, *admitted_unix_ms);
+        Some(HoldClosed {
+            query_id: query_id.clone(),
+            unreconciled: *unsure,
+            spender: spender.clone(),
+            admitted_unix_ms: *admitted_unix_ms,
+            at_unix_ms: now_unix_ms,
+        })
     }
 
     /// The escrow is durable at this size.
@@ -380,9 +434,12 @@ fn within(sum: Sum, room: Sum) -> bool {
     sum.money <= room.money && sum.tokens <= room.tokens
 }
 
-/// Holds the dearest of what may be called; what does not fit was struck.
-fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>) -> Fit {
-    let sum = candidates.iter().map(|one| worst(one, prompt_tokens)).fold(Sum::default(), most);
+/// Holds for one call after the other where there is room, because a call that breaks off may have been billed; else the
+/// dearest of what may be called. What does not fit was struck.
+fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>, room: Sum) -> Fit {
+    let worst = || candidates.iter().map(|one| worst(one, prompt_tokens));
+    let all = worst().fold(Sum::default(), Sum::plus);
+    let sum = if within(all, room) { all } else { worst().fold(Sum::default(), most) };
     Fit { candidates, embedding: None, sum, bounds }
 }
 
@@ -421,6 +478,16 @@ fn exceeded(candidates: &[Candidate], call: &Call, bounds: &[Bound], now_unix_ms
         }
         (limit, None) => format!("{} USD are needed of {} USD", needed.money, limit.unwrap_or_default()),
     };
+    let fits_an_empty_window = within(
+        needed,
+        Sum { money: bound.limit.unwrap_or(FULL.money), tokens: bound.limit_tokens.unwrap_or(FULL.tokens) },
+    );
+    if bound.is_unknown || !fits_an_empty_window {
+        let detail = format!(
+            "holding the worst case of this call: {numbers} in this {window} by {whose}, and no {window} to come has room for it; ask for less or raise budget in router.yaml"
+        );
+        return Rejection::new(Code::BudgetExceeded, detail);
+    }
     let detail = format!(
         "holding the worst case of this call: {numbers} in this {window} by {whose}; wait for the next {window} or raise budget in router.yaml"
     );

@@ -9,6 +9,7 @@ use super::waiting::{Line, Waiting};
 use crate::catalog::{EXTRACTIVE, Price};
 use crate::entry::{Entry, Lump, Reconciled};
 use crate::supervisor::fixtures::{NOW, edit, policy};
+use bailiwick_kernel::limits::ACCOUNTS_MAX;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -39,6 +40,7 @@ pub(super) fn candidate(price: u64, max_tokens: u32, fallback: bool) -> Candidat
         price: Price { input_nano_usd_per_token: price, output_nano_usd_per_token: price },
         fallback,
         answers: 1,
+        is_cut: false,
     }
 }
 
@@ -128,25 +130,34 @@ fn looking_up_is_held_for_beside_the_answer_and_never_instead_of_it() {
         assert_eq!(fit.embedding.is_some(), is_held);
         let made = balance.make(&fit, &wanted(tokens));
         assert_eq!(made.amount, NanoUsd(held));
-        balance.returned(made.number, Ended::Unused, NOW);
+        balance.returned(made.number, Ended::Unused, NanoUsd::ZERO, NOW);
     }
     let dearer =
         Call { embedding: embedding(1), ..call(vec![candidate(30, 400, false), candidate(1, 400, true)], 100) };
     assert!(fits(&mut balance, &dearer).embedding.is_some());
     let made = make(&mut balance, &call(vec![candidate(1, 9_600, false)], 0));
-    balance.returned(made.number, settled(9_600), NOW);
+    balance.returned(made.number, settled(9_600), NanoUsd::ZERO, NOW);
     let cut = fits(&mut balance, &wanted(1));
     assert!(cut.embedding.is_none() && cut.candidates[0].route.max_tokens < 400, "the last money is for the answer");
 }
 
 #[test]
 fn the_fallback_is_checked_like_the_primary() {
-    let mut balance = balance(10, 1_000);
+    let mut balance = balance(100, 1_000);
+    let first = make(&mut balance, &call(vec![candidate(1, 90, false)], 0));
+    balance.returned(first.number, settled(90), NanoUsd::ZERO, NOW);
     let refused = refused(&mut balance, &call(vec![candidate(100, 50, false), candidate(1, 50, true)], 10));
     assert_eq!(refused.code, Code::BudgetExceeded);
     assert_eq!(refused.retry_after_ms, Some(DAY_MS - NOW % DAY_MS));
-    assert!(refused.detail.contains("0.000000026 USD are needed, 0 USD of 0.00000001 USD"), "{}", refused.detail);
+    let numbers = "0.000000026 USD are needed, 0.00000009 USD of 0.0000001 USD are spent";
+    assert!(refused.detail.contains(numbers), "{}", refused.detail);
     assert_eq!(balance.held(), NanoUsd::ZERO);
+}
+
+#[test]
+fn what_no_window_has_room_for_is_not_asked_to_wait() {
+    let refused = refused(&mut balance(10, 1_000), &call(vec![candidate(1, 50, false)], 10));
+    assert_eq!((refused.code, refused.retry_after_ms), (Code::BudgetExceeded, None));
 }
 
 #[test]
@@ -160,7 +171,7 @@ fn a_late_record_cannot_touch_another_window() {
     let mut balance = balance(100, 1_000);
     let made = make(&mut balance, &call(vec![candidate(1, 90, false)], 0));
     let tomorrow = NOW + DAY_MS;
-    balance.returned(made.number, settled(90), tomorrow);
+    balance.returned(made.number, settled(90), NanoUsd::ZERO, tomorrow);
     assert_eq!(posted(&mut balance, NOW), [90, 90]);
     assert_eq!(posted(&mut balance, tomorrow), [90, 0], "the charge counts on the day that held for it");
 }
@@ -169,7 +180,7 @@ fn a_late_record_cannot_touch_another_window() {
 fn a_clock_that_goes_back_finds_the_window_it_left() {
     let mut balance = balance(100, 1_000);
     let made = make(&mut balance, &call(vec![candidate(1, 100, false)], 0));
-    balance.returned(made.number, settled(100), NOW);
+    balance.returned(made.number, settled(100), NanoUsd::ZERO, NOW);
     let tomorrow = Call { admitted_unix_ms: NOW + DAY_MS, ..call(vec![candidate(1, 100, false)], 0) };
     make(&mut balance, &tomorrow);
     refused(&mut balance, &call(vec![candidate(1, 16, false)], 0));
@@ -182,7 +193,7 @@ fn who_fits_beside_what_comes_back_waits_and_is_not_refused() {
     let second = call(vec![candidate(1, 60, false)], 0);
     let Weighed::MustWait(tight) = balance.weigh(&second, NOW) else { panic!("60 beside 60 of 100") };
     assert_eq!(tight.len(), 1, "the day is tight, the month is not");
-    balance.returned(first.number, settled(10), NOW);
+    balance.returned(first.number, settled(10), NanoUsd::ZERO, NOW);
     assert_eq!(make(&mut balance, &second).amount, NanoUsd(60));
 }
 
@@ -190,7 +201,7 @@ fn who_fits_beside_what_comes_back_waits_and_is_not_refused() {
 fn the_last_money_buys_a_shorter_answer() {
     let mut balance = balance(100, 1_000);
     let first = make(&mut balance, &call(vec![candidate(1, 60, false)], 0));
-    balance.returned(first.number, settled(60), NOW);
+    balance.returned(first.number, settled(60), NanoUsd::ZERO, NOW);
     let fit = fits(&mut balance, &call(vec![candidate(1, 60, false)], 10));
     assert_eq!(fit.candidates[0].route.max_tokens, 30, "40 are left, the prompt takes 10");
     refused(&mut balance, &call(vec![candidate(1, 60, false)], 30));
@@ -213,9 +224,9 @@ fn strict_holds_have_a_record_of_their_own() {
     let made = make(&mut balance, &call(vec![candidate(1, 100, false)], 0));
     let Cover::Record(taken) = made.cover else { panic!("no record") };
     assert_eq!((taken.amount, taken.query_id.as_str()), (NanoUsd(100), "q"));
-    let closed = balance.returned(made.number, Ended::Unused, NOW + 5).unwrap();
+    let closed = balance.returned(made.number, Ended::Unused, NanoUsd::ZERO, NOW + 5).unwrap();
     assert_eq!((closed.unreconciled, closed.admitted_unix_ms), (NanoUsd::ZERO, NOW));
-    assert_eq!(balance.returned(made.number, Ended::Unused, NOW + 6), None, "a hold comes home once");
+    assert_eq!(balance.returned(made.number, Ended::Unused, NanoUsd::ZERO, NOW + 6), None, "a hold comes home once");
 }
 
 #[test]
@@ -235,7 +246,7 @@ fn free_calls_hold_nothing() {
 fn a_provider_that_reports_more_than_was_held_shows_as_overrun() {
     let mut balance = balance(1_000, 1_000);
     let made = make(&mut balance, &call(vec![candidate(1, 100, false)], 0));
-    balance.returned(made.number, settled(130), NOW);
+    balance.returned(made.number, settled(130), NanoUsd::ZERO, NOW);
     assert_eq!(posted(&mut balance, NOW), [130, 130]);
     let books = balance.ledger.books;
     assert_eq!((books.spent, books.overrun, balance.held()), (NanoUsd(100), NanoUsd(30), NanoUsd::ZERO));
@@ -248,7 +259,7 @@ fn a_level_refuses_for_itself_and_for_nobody_else() {
         "  ceilings:\n    - {level: user, name: \"*\", window: day, limit_usd: \"0.0000001\"}\n    - {level: domain, name: hr, window: hour, limit_tokens: 150}\n",
     );
     let made = make(&mut balance, &call(vec![candidate(1, 90, false)], 0));
-    balance.returned(made.number, settled(90), NOW);
+    balance.returned(made.number, settled(90), NanoUsd::ZERO, NOW);
     let refusal = refused(&mut balance, &call(vec![candidate(1, 90, false)], 0));
     assert!(refusal.detail.contains("in this day by user ann"), "{}", refusal.detail);
     let bob = Call { spender: spender("bob"), ..call(vec![candidate(1, 60, false)], 0) };
@@ -275,7 +286,7 @@ fn the_calendar_is_that_of_the_zone() {
         Balance::new(Ledger::default(), Accounts::default(), &rules(100, 1_000, "  time_zone: America/New_York\n"));
     let late = Call { admitted_unix_ms: evening, ..call(vec![candidate(1, 100, false)], 0) };
     let made = make(&mut balance, &late);
-    balance.returned(made.number, settled(100), evening);
+    balance.returned(made.number, settled(100), NanoUsd::ZERO, evening);
     assert_eq!(posted(&mut balance, evening - 12 * 3_600_000), [100, 100], "the same day in New York");
     assert_eq!(posted(&mut balance, evening + 3 * 3_600_000), [100, 0], "the next day in New York");
 }
@@ -284,11 +295,11 @@ fn the_calendar_is_that_of_the_zone() {
 fn other_ceilings_count_what_was_spent_and_held_before() {
     let mut balance = balance(1_000, 1_000);
     let spent = make(&mut balance, &call(vec![candidate(1, 70, false)], 0));
-    balance.returned(spent.number, settled(70), NOW);
+    balance.returned(spent.number, settled(70), NanoUsd::ZERO, NOW);
     let held = make(&mut balance, &call(vec![candidate(1, 20, false)], 0));
     balance.adopt(&rules(100, 1_000, "  ceilings:\n    - {level: user, window: day, limit_usd: \"0.0000001\"}\n"));
     refused(&mut balance, &call(vec![candidate(1, 16, false)], 20));
-    balance.returned(held.number, Ended::Unused, NOW);
+    balance.returned(held.number, Ended::Unused, NanoUsd::ZERO, NOW);
     assert_eq!(make(&mut balance, &call(vec![candidate(1, 30, false)], 0)).amount, NanoUsd(30));
 }
 
@@ -321,9 +332,10 @@ fn reconciling_takes_back_what_was_not_spent_and_keeps_the_books_balanced() {
         assert_eq!(posted(&mut balance, NOW), [charged, charged]);
     }
     assert_eq!((fold.books.escrow, fold.lumps.len()), (NanoUsd::ZERO, 0));
-    let changed: Vec<_> = accounts.changed_since(&Accounts::default()).map(|(account, _)| account.clone()).collect();
+    let changed: Vec<_> =
+        accounts.changed_since(&Accounts::default()).iter().map(|(account, ..)| (*account).clone()).collect();
     assert_eq!(changed, [Account::Tenant]);
-    assert_eq!(accounts.changed_since(&accounts.clone()).count(), 0, "a copy has nothing to be saved");
+    assert!(accounts.changed_since(&accounts.clone()).is_empty(), "a copy has nothing to be saved");
 }
 
 fn breaker(action: BreakerAction) -> BudgetBreaker {
@@ -361,7 +373,7 @@ fn from_the_threshold_on_no_request_reaches_the_primary() {
         primary_after += u64::from(is_primary && used >= 800_000);
         let made = balance.make(&fit, &wanted);
         let cost = fit.candidates[0].price.output_nano_usd_per_token;
-        balance.returned(made.number, settled(cost), NOW);
+        balance.returned(made.number, settled(cost), NanoUsd::ZERO, NOW);
         switches = balance.breaker_switches();
     }
     assert!(posted(&mut balance, NOW)[1] >= 800_000, "the threshold was crossed");
@@ -401,21 +413,68 @@ fn an_approval_lets_calls_through_until_it_ends() {
 
 #[test]
 fn the_line_keeps_its_order_where_the_counters_are_the_same() {
-    let mut balance = under("");
-    let key = |user: &str, balance: &mut Balance| {
+    let mut balance = under("  ceilings:\n    - {level: user, window: day, limit_usd: 1}\n");
+    let keys = |user: &str, balance: &mut Balance| -> Vec<_> {
         let fit = fits(balance, &Call { spender: spender(user), ..call(vec![candidate(1, 20, false)], 0) });
-        fit.keys().next().unwrap().clone()
+        fit.keys().cloned().collect()
     };
-    let tenant = key("ann", &mut balance);
+    let (ann, bob) = (keys("ann", &mut balance), keys("bob", &mut balance));
+    let anns = ann.iter().find(|key| key.account == Account::User("ann".into())).unwrap();
     let mut line = Line::default();
-    assert!(!line.stands_before([&tenant]));
-    line.join(Waiting { call: 1, tight: vec![tenant.clone()], until_unix_ms: NOW }).unwrap();
-    line.join(Waiting { call: 2, tight: vec![tenant.clone()], until_unix_ms: NOW + 5 }).unwrap();
-    assert!(line.stands_before([&tenant]));
+    assert!(line.stands_before(&ann).is_empty());
+    line.join(Waiting { call: 1, tight: vec![anns.clone()], until_unix_ms: NOW }).unwrap();
+    assert_eq!(
+        line.stands_before(&ann),
+        std::slice::from_ref(anns),
+        "whoever stands behind waits for what is waited for, and for no more"
+    );
+    assert!(line.stands_before(&bob).is_empty(), "a user at their ceiling keeps nobody else waiting");
+    line.join(Waiting { call: 2, tight: vec![anns.clone()], until_unix_ms: NOW + 5 }).unwrap();
     let late: Vec<_> = line.take_late(NOW).into_iter().map(|waiting| waiting.call).collect();
     assert_eq!((late, line.len()), (vec![1], 1));
+    assert_eq!(line.stands_before(&ann), std::slice::from_ref(anns), "one still waits");
     assert_eq!(line.take().map(|waiting| waiting.call).collect::<Vec<_>>(), [2]);
-    assert!(line.is_empty());
+    assert!(line.is_empty() && line.stands_before(&ann).is_empty());
+}
+
+#[test]
+fn a_call_that_broke_off_counts_as_spent_until_it_is_reconciled() {
+    let mut balance = balance(1_000, 1_000);
+    let made = make(&mut balance, &call(vec![candidate(1, 100, false), candidate(1, 50, true)], 0));
+    assert_eq!(made.amount, NanoUsd(150), "the fallback is held beside the primary, which may be billed and break off");
+    let closed = balance.returned(made.number, settled(20), NanoUsd(100), NOW).unwrap();
+    assert_eq!((posted(&mut balance, NOW), closed.unreconciled), (vec![120, 120], NanoUsd(100)));
+    let unknown = make(&mut balance, &call(vec![candidate(1, 30, false)], 0));
+    balance.returned(unknown.number, Ended::Unknown, NanoUsd::ZERO, NOW);
+    let books = balance.ledger.books;
+    assert_eq!((books.unreconciled, books.spent, balance.held()), (NanoUsd(130), NanoUsd(20), NanoUsd::ZERO));
+    assert!(books.balance(), "{books:?}");
+}
+
+#[test]
+fn free_text_takes_no_room_from_users_and_keys() {
+    let mut balance = under(
+        "  ceilings:\n    - {level: user, window: day, limit_usd: 1}\n    - {level: domain, window: day, limit_usd: 1}\n",
+    );
+    let of = |domain: String| Spender { domain: Some(domain), ..spender("ann") };
+    let spend = |balance: &mut Balance, spender: Spender| {
+        let call = Call { spender, ..call(vec![candidate(0, 16, false)], 0) };
+        let Weighed::Fits(fit) = balance.weigh(&call, NOW) else { return false };
+        let made = balance.make(&fit, &call);
+        balance.returned(made.number, settled(0), NanoUsd::ZERO, NOW);
+        let used = Ended::Settled(Sum { money: NanoUsd::ZERO, tokens: 1 });
+        let made = balance.make(&fit, &call);
+        balance.returned(made.number, used, NanoUsd::ZERO, NOW);
+        true
+    };
+    for number in 0..ACCOUNTS_MAX {
+        spend(&mut balance, of(format!("made-up-{number}")));
+    }
+    assert!(!spend(&mut balance, of("one more".into())), "domains have no room left, and say so");
+    assert!(spend(
+        &mut balance,
+        Spender { user: Some("bob".into()), domain: Some("made-up-1".into()), ..spender("bob") }
+    ));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! How one call comes to its hold: weighed, made to wait where others hold what it needs, covered by a durable block or a
 //! durable record of its own, handed on.
 use super::actor::BudgetRoom;
+use super::counters::CounterKey;
 use super::hold::Hold;
 use super::rules::{Call, Cover, Ended, Fit, Made, TRY_AGAIN_MS, Weighed};
 use super::waiting::Waiting;
 use crate::entry::{Entry, HoldTaken};
 use crate::turn::{Funded, Grounded, Turn};
 use actix::prelude::*;
-use bailiwick_kernel::fabric::Appended;
+use bailiwick_kernel::fabric::{AppendError, Appended};
 use bailiwick_kernel::journal::JournalError;
 use bailiwick_kernel::limits::{HOLD_WAIT_MS_MAX, MAILBOX_MAX};
 use bailiwick_kernel::mail::offer;
@@ -28,15 +29,19 @@ impl BudgetRoom {
         match self.balance.weigh(&caller.call, now_unix_ms) {
             Weighed::Refused(rejection) => caller.turn.refuse(rejection),
             Weighed::MustWait(tight) => self.queue(caller, tight, now_unix_ms),
-            Weighed::Fits(fit) if self.line.stands_before(fit.keys()) => {
-                let tight = fit.keys().cloned().collect();
-                self.queue(caller, tight, now_unix_ms);
-            }
-            Weighed::Fits(fit) => self.hold(caller, fit, ctx),
+            Weighed::Fits(fit) => match self.behind(&fit) {
+                tight if tight.is_empty() => self.hold(caller, fit, ctx),
+                tight => self.queue(caller, tight, now_unix_ms),
+            },
         }
     }
 
-    fn queue(&mut self, caller: Caller, tight: Vec<super::counters::CounterKey>, now_unix_ms: u64) {
+    /// The counters for which others wait already; a call that takes nothing from them stands behind nobody.
+    fn behind(&self, fit: &Fit) -> Vec<CounterKey> {
+        if fit.takes_nothing() { Vec::new() } else { self.line.stands_before(fit.keys()) }
+    }
+
+    fn queue(&mut self, caller: Caller, tight: Vec<CounterKey>, now_unix_ms: u64) {
         let patience = now_unix_ms.saturating_add(HOLD_WAIT_MS_MAX);
         let until_unix_ms = caller.turn.case.deadline_unix_ms.min(patience);
         if let Err(turned_away) = self.line.join(Waiting { call: caller, tight, until_unix_ms }) {
@@ -61,19 +66,21 @@ impl BudgetRoom {
                     continue;
                 }
                 Weighed::MustWait(tight) => tight,
-                Weighed::Fits(fit) if self.line.stands_before(fit.keys()) => fit.keys().cloned().collect(),
-                Weighed::Fits(fit) => {
-                    self.hold(caller, fit, ctx);
-                    continue;
-                }
+                Weighed::Fits(fit) => match self.behind(&fit) {
+                    tight if tight.is_empty() => {
+                        self.hold(caller, fit, ctx);
+                        continue;
+                    }
+                    tight => tight,
+                },
             };
             // it fits: whoever stood in the line before stands in it now
             let _full = self.line.join(Waiting { call: caller, tight, until_unix_ms });
         }
     }
 
-    /// Tells those that waited in vain.
-    pub(super) fn dismiss_the_late(&mut self) {
+    /// Tells those that waited in vain, and lets those behind them try.
+    pub(super) fn dismiss_the_late(&mut self, ctx: &mut Context<Self>) {
         let held = self.balance.held();
         for Waiting { call: caller, .. } in self.line.take_late(self.clock.now_unix_ms()) {
             let detail = format!(
@@ -81,6 +88,7 @@ impl BudgetRoom {
             );
             caller.turn.refuse(Rejection::retry_after(Code::BudgetExceeded, detail, TRY_AGAIN_MS));
         }
+        self.try_the_line_again(ctx);
     }
 
     fn hold(&mut self, caller: Caller, fit: Fit, ctx: &mut Context<Self>) {
@@ -133,6 +141,7 @@ impl BudgetRoom {
         let append = self.journal.append(&[Entry::HoldTaken(taken)]);
         ctx.spawn(append.into_actor(self).map(move |appended, room, ctx| match appended {
             Ok(_) => room.hand_on(turn),
+            Err(error) if is_full(&error) => turn.refuse(busy()),
             Err(error) => {
                 tracing::error!(tenant = %room.journal.tenant(), %error, "a hold could not be made durable; the rooms are rebuilt");
                 ctx.stop();
@@ -140,7 +149,7 @@ impl BudgetRoom {
         }));
     }
 
-    fn grow(&mut self, block: NanoUsd, ctx: &mut Context<Self>) {
+    pub(super) fn grow(&mut self, block: NanoUsd, ctx: &mut Context<Self>) {
         if self.growing {
             return;
         }
@@ -159,6 +168,10 @@ impl BudgetRoom {
         ctx: &mut Context<Self>,
     ) {
         self.growing = false;
+        if appended.as_ref().is_err_and(is_full) {
+            self.parked.drain(..).for_each(|turn| turn.refuse(busy()));
+            return self.close_if_asked(ctx);
+        }
         if let Err(error) = appended {
             tracing::error!(tenant = %self.journal.tenant(), %error, "the escrow could not be made durable; the rooms are rebuilt");
             return ctx.stop();
@@ -171,7 +184,18 @@ impl BudgetRoom {
                 while let Some(turn) = self.parked.pop_front() {
                     self.hand_on(turn);
                 }
+                self.close_if_asked(ctx);
             }
         }
     }
+}
+
+/// True where an append was turned away before it was taken: nothing stands in the journal.
+pub(super) fn is_full(error: &JournalError) -> bool {
+    matches!(error, JournalError::Append(AppendError::Full(_)))
+}
+
+fn busy() -> Rejection {
+    let detail = "holding money for this call: the journal of this node is busy; try again shortly";
+    Rejection::retry_after(Code::Overloaded, detail, TRY_AGAIN_MS)
 }

@@ -99,7 +99,7 @@ pub(super) fn entry(name: &str, kind: &str, base_url: &str) -> ProviderEntry {
 /// A candidate of a hold.
 pub(super) fn candidate(provider: &str, fallback: bool) -> Candidate {
     let route = Route { provider: provider.into(), model: "model".into(), temperature: 0.0, max_tokens: 100 };
-    Candidate { route, price: Price::default(), fallback, answers: 1 }
+    Candidate { route, price: Price::default(), fallback, answers: 1, is_cut: false }
 }
 
 /// Collects one kind of message.
@@ -138,6 +138,20 @@ pub(super) fn funded(
     policy: Arc<PolicySnapshot>,
     candidates: Vec<Candidate>,
 ) -> Funding {
+    funded_with(NanoUsd(5), matter, streaming, policy, candidates)
+}
+
+/// Tokens of every prompt here.
+pub(super) const PROMPT_TOKENS: u64 = 42;
+
+/// As [`funded`], with so much held.
+pub(super) fn funded_with(
+    amount: NanoUsd,
+    matter: Matter,
+    streaming: bool,
+    policy: Arc<PolicySnapshot>,
+    candidates: Vec<Candidate>,
+) -> Funding {
     let (line, asker) = if streaming { ReplyLine::streaming() } else { ReplyLine::whole() };
     let (home, returned) = collector::<Returned>();
     let case = Case {
@@ -154,8 +168,8 @@ pub(super) fn funded(
         permit: None,
         sideways: Sideways::unheard(),
     };
-    let turn =
-        Turn::admit(case, line, Arc::default()).ground(passages()).fund(Hold::new(1, NanoUsd(5), candidates, 42, home));
+    let hold = Hold::new(1, amount, candidates, PROMPT_TOKENS, home);
+    let turn = Turn::admit(case, line, Arc::default()).ground(passages()).fund(hold);
     Funding { turn, asker, returned }
 }
 

@@ -9,6 +9,7 @@ use super::relay::{End, Relay, Tally};
 use super::rules::{self, Choice, Course, News, Step};
 use super::standing::{Called, ModelKey};
 use super::tokens;
+use crate::budget::candidates::worst_case;
 use crate::budget::hold::Candidate;
 use crate::question::{Chat, Matter, ModelUsed};
 use crate::turn::{Draft, DraftContent, FrameSink, Funded, Turn};
@@ -27,6 +28,8 @@ enum Landing {
     Billed(Box<Draft>),
     /// Nothing was shown and nothing billed for certain: somebody else may try.
     Failed(ProviderError),
+    /// The asker left before the call was made.
+    Abandoned,
     /// No place at the provider within the time of the request.
     Crowded(Rejection),
     /// The provider may not be called before the deadline, only after so many milliseconds: somebody else may be.
@@ -50,13 +53,22 @@ pub(super) async fn fly(desk: &Desk, mut turn: Turn<Funded>) {
                 tokio::time::sleep(Duration::from_millis(for_ms)).await;
                 News::Waited
             }
+            // a call that broke off may have been billed: the next one must be held for beside it
+            Step::Call { choice, .. } if !turn.stage.hold.covers(cost_at_worst(&turn, choice)) => News::Unaffordable,
             Step::Call { choice, timeout_ms } => match attempt(desk, &turn, choice, timeout_ms).await {
                 Landing::Billed(draft) => {
                     note_health(desk, &draft);
                     // carries a settlement: bounded by the turns admitted, and never to be lost to a full mailbox
                     return mail::post_certain_to(&desk.exit, turn.answer(*draft));
                 }
-                Landing::Failed(error) => news_of(error),
+                Landing::Failed(error) => {
+                    if matches!(error, ProviderError::Unsure { .. }) {
+                        let lost = cost_at_worst(&turn, choice);
+                        turn.stage.hold.note_unsure(lost);
+                    }
+                    news_of(error)
+                }
+                Landing::Abandoned => return leave(desk, turn),
                 Landing::Paced(wait_ms) => News::Paced { wait_ms },
                 Landing::Crowded(rejection) => return give_up(desk, turn, rejection),
             },
@@ -70,6 +82,19 @@ fn give_up(desk: &Desk, turn: Turn<Funded>, rejection: Rejection) {
         Ok(draft) => mail::post_certain_to(&desk.exit, turn.answer(draft)),
         Err(rejection) => turn.refuse(rejection),
     }
+}
+
+/// Ends a turn its asker left: dropped, or settled where looking the question up was paid for.
+fn leave(desk: &Desk, turn: Turn<Funded>) {
+    if let Ok(draft) = lookup::paid_in_vain(desk, &turn, Rejection::lost()) {
+        mail::post_certain_to(&desk.exit, turn.answer(draft));
+    }
+}
+
+/// What a call to a candidate may cost.
+fn cost_at_worst(turn: &Turn<Funded>, choice: usize) -> NanoUsd {
+    let hold = &turn.stage.hold;
+    hold.candidates.get(choice).map(|candidate| worst_case(candidate, hold.prompt_tokens)).unwrap_or_default()
 }
 
 /// The candidates in the order their standing gives them; each is held for, whichever goes first.
@@ -96,9 +121,11 @@ fn note_standing(desk: &Desk, candidate: &Candidate, landing: &Landing, latency:
             let cost = candidate.price.of(draft.prompt_tokens, draft.completion_tokens);
             (draft.rejection.as_ref().is_some_and(|rejection| rejection.code == Code::UpstreamFailed), cost)
         }
-        Landing::Failed(ProviderError::Passing(_) | ProviderError::Busy { .. }) => (true, NanoUsd::ZERO),
+        Landing::Failed(ProviderError::Passing(_) | ProviderError::Busy { .. } | ProviderError::Unsure { .. }) => {
+            (true, NanoUsd::ZERO)
+        }
         // a request no provider takes says nothing about the provider
-        Landing::Failed(_) | Landing::Crowded(_) | Landing::Paced(_) => return,
+        Landing::Failed(_) | Landing::Crowded(_) | Landing::Paced(_) | Landing::Abandoned => return,
     };
     let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
     desk.standings.borrow_mut().note(model_key(candidate), Called { latency_ms, failed, cost });
@@ -121,6 +148,7 @@ fn news_of(error: ProviderError) -> News {
         ProviderError::Busy { retry_after_ms, .. } => {
             News::Failed { passing: true, retry_after_ms: Some(retry_after_ms), detail }
         }
+        ProviderError::Unsure { passing, .. } => News::Failed { passing, retry_after_ms: None, detail },
         ProviderError::Lasting(_) | ProviderError::Cut { .. } => {
             News::Failed { passing: false, retry_after_ms: None, detail }
         }
@@ -183,6 +211,9 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
         Ok(place) => place,
         Err(crowded) => return Landing::Crowded(crowded),
     };
+    if turn.is_abandoned() && !turn.case.is_told_again() {
+        return Landing::Abandoned; // nothing was asked of the provider: the turn is dropped, its hold unused
+    }
     // the wait for a place has used up some of it
     let limit_ms = timeout_ms.min(remaining_ms(desk, turn));
     let called = Instant::now();
@@ -205,7 +236,8 @@ fn remaining_ms(desk: &Desk, turn: &Turn<Funded>) -> u64 {
 
 async fn within(limit_ms: u64, candidate: &Candidate, call: ProviderFuture<Said>) -> Result<Said, ProviderError> {
     let late = |_elapsed| {
-        ProviderError::Passing(format!("provider {} did not answer within {limit_ms} ms", candidate.route.provider))
+        let detail = format!("provider {} did not answer within {limit_ms} ms", candidate.route.provider);
+        ProviderError::Unsure { detail, passing: true }
     };
     tokio::time::timeout(Duration::from_millis(limit_ms), call).await.map_err(late)?
 }

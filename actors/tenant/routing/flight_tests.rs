@@ -4,8 +4,8 @@ use super::clients::Clients;
 use super::fixtures::*;
 use super::messages::RoutingParts;
 use super::providers::{ProviderError, Said};
-use crate::budget::accounts::Sum;
-use crate::budget::hold::{Embedding, Hold, Returned};
+use crate::budget::candidates::worst_case;
+use crate::budget::hold::Candidate;
 use crate::budget::rules::Ended;
 use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::question::{Chat, Frame, Matter};
@@ -16,7 +16,7 @@ use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::obituary::{Died, Obituary};
 use bailiwick_kernel::outcome::Code;
-use bailiwick_policy::schema::{EmbeddingRoute, Plan};
+use bailiwick_policy::schema::Plan;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -456,30 +456,42 @@ async fn a_panicking_provider_loses_its_own_turn_only() {
     let Funding { turn, asker, mut returned } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
     assert_eq!(asker.reply().await.unwrap_err().code, Code::Lost);
-    assert!(returned.recv().await.is_none(), "it may have been billed: the money stays held");
+    assert_eq!(returned.recv().await.unwrap().ended, Ended::Unknown, "it may have been billed");
     let Funding { turn, asker: _asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
     assert!(house.exit.recv().await.is_some());
 }
 
-#[actix_rt::test]
-async fn a_hold_whose_embedding_was_called_is_not_given_back_without_a_record() {
-    let (home, mut returned) = collector::<Returned>();
-    let embedding = || {
-        let route = EmbeddingRoute { provider: "p".into(), model: "e".into() };
-        Some(Embedding { route, price: Price { input_nano_usd_per_token: 2, output_nano_usd_per_token: 0 }, tokens: 9 })
-    };
-    let hold = |number| Hold::new(number, NanoUsd(5), Vec::new(), 42, home.clone()).with_embedding(embedding());
-    drop(hold(1));
-    assert_eq!(returned.recv().await, Some(Returned { number: 1, ended: Ended::Unused }));
-    let mut called = hold(2);
-    called.note_embedded(3);
-    called.note_embedded(4);
-    let used = Sum { money: NanoUsd(6), tokens: 3 };
-    assert_eq!((called.embedded().unwrap().1, called.embedding()), (used, None), "called once");
-    drop(called);
-    let mut settled = hold(3);
-    settled.note_embedded(3);
-    settled.settle(used);
-    assert_eq!(returned.recv().await, Some(Returned { number: 3, ended: Ended::Settled(used) }), "nothing came of 2");
+/// A candidate whose answers cost money.
+fn paid(provider: &str, fallback: bool) -> Candidate {
+    let price = Price { input_nano_usd_per_token: 1, output_nano_usd_per_token: 1 };
+    Candidate { price, ..candidate(provider, fallback) }
+}
+
+#[actix::test]
+async fn a_call_that_broke_off_is_held_for_beside_the_next_one() {
+    let broken = || ProviderError::Unsure { detail: "broke off".into(), passing: true };
+    for (amount, may_call_the_fallback) in [(10_000_000, true), (0, false)] {
+        let (primary, calls) = failing(broken());
+        let mut house = house(
+            Clients::default()
+                .with(ProviderEntry { retries: 0, ..scripted("primary") }, primary)
+                .with(scripted("second"), speaking(&["Yes [1]."], Ok(()))),
+        );
+        let candidates = vec![paid("primary", false), paid("second", true)];
+        let lost = worst_case(&candidates[0], PROMPT_TOKENS);
+        let amount = if amount == 0 { lost } else { NanoUsd(amount) };
+        let Funding { turn, asker, mut returned } = funded_with(amount, ask(), false, policy(&[]), candidates);
+        send(&house, turn);
+        if may_call_the_fallback {
+            let answered = house.exit.recv().await.unwrap();
+            assert!(answered.stage.draft.model.fallback);
+            assert_eq!(answered.stage.hold.unsure(), lost);
+        } else {
+            assert_eq!(asker.reply().await.unwrap_err().code, Code::UpstreamFailed);
+            let home = returned.recv().await.unwrap();
+            assert_eq!((home.ended, home.unsure), (Ended::Unused, lost));
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
 }

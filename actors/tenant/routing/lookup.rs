@@ -81,7 +81,17 @@ async fn embed(desk: &Desk, turn: &mut Turn<Funded>) -> Option<Vector> {
     let client = desk.clients.get(&embedding.route.provider)?;
     rules::check_region(region(client, turn), &turn.case.policy.sovereignty).ok()?;
     let text = question.text.clone();
-    let said = call(desk, turn, client, &embedding, &text).await?;
+    if turn.is_abandoned() && !turn.case.is_told_again() {
+        return None; // nobody waits for what would be paid for
+    }
+    let said = match call(desk, turn, client, &embedding, &text).await {
+        Ok(said) => said,
+        Err(ProviderError::Unsure { .. }) => {
+            turn.stage.hold.note_unsure(embedding.worst().money);
+            return None;
+        }
+        Err(_) => return None,
+    };
     let used = match said.prompt_tokens {
         Some(reported) => reported,
         None if text.len() <= tokens::OFF_REACTOR_BYTES => tokens::count(&text),
@@ -101,30 +111,37 @@ async fn call(
     client: &Client,
     embedding: &Embedding,
     question: &str,
-) -> Option<Said> {
+) -> Result<Said, ProviderError> {
     let provider = &embedding.route.provider;
-    let lane = desk.lanes.get(provider, turn.case.policy.tenant.plan)?;
+    let not_called = || ProviderError::Passing(format!("provider {provider} may not be called in time"));
+    let lane = desk.lanes.get(provider, turn.case.policy.tenant.plan).ok_or_else(not_called)?;
     let now_unix_ms = desk.clock.now_unix_ms();
     let remaining_ms = turn.case.deadline_unix_ms.saturating_sub(now_unix_ms);
     let patience_ms = (remaining_ms / PART_OF_TIME).min(LOOKUP_MS_MAX).min(client.entry.timeout_ms);
     // of its own: a provider that cannot embed may answer well, and must not rest for it
     let health = format!("embeddings of {provider}");
-    desk.book.borrow_mut().admit(&health, now_unix_ms).ok()?;
+    desk.book.borrow_mut().admit(&health, now_unix_ms).map_err(|_rests_ms| not_called())?;
     let until_unix_ms = now_unix_ms.saturating_add(patience_ms);
     let left = || Duration::from_millis(until_unix_ms.saturating_sub(desk.clock.now_unix_ms()));
-    client.pace.cell(left()).await.ok()?;
-    let _place = lane.enter(left()).await.ok()?;
+    client.pace.cell(left()).await.map_err(|_too_fast| not_called())?;
+    let _place = lane.enter(left()).await.map_err(|_crowded| not_called())?;
     let body = json!({"model": embedding.route.model, "input": question, "encoding_format": "float"});
     let called = Instant::now();
     let calling = client.provider.embed(PassedCall { body, sink: FrameSink::whole() });
-    let outcome = tokio::time::timeout(left(), calling).await;
+    let late =
+        |_elapsed| ProviderError::Unsure { detail: format!("provider {provider} embedded too slowly"), passing: true };
+    let outcome = tokio::time::timeout(left(), calling).await.map_err(late).flatten();
     turn.note_upstream_us(u64::try_from(called.elapsed().as_micros()).unwrap_or(u64::MAX));
-    let passing = matches!(outcome, Err(_) | Ok(Err(ProviderError::Passing(_) | ProviderError::Busy { .. })));
+    let is_alive = match &outcome {
+        Ok(_) | Err(ProviderError::Lasting(_) | ProviderError::Cut { .. }) => true,
+        Err(ProviderError::Unsure { passing, .. }) => !passing,
+        Err(ProviderError::Passing(_) | ProviderError::Busy { .. }) => false,
+    };
     let mut book = desk.book.borrow_mut();
-    if passing {
-        book.note_failure(&health, desk.clock.now_unix_ms());
-    } else {
+    if is_alive {
         book.note_alive(&health);
+    } else {
+        book.note_failure(&health, desk.clock.now_unix_ms());
     }
-    outcome.ok()?.ok()
+    outcome
 }

@@ -24,6 +24,8 @@ mod fixtures;
 #[cfg(test)]
 mod flight_tests;
 #[cfg(test)]
+mod lookup_tests;
+#[cfg(test)]
 mod tests;
 
 use actix::{Actor, Addr};

@@ -128,6 +128,8 @@ pub enum News {
     Departed,
     /// A wait is over.
     Waited,
+    /// The hold has no room for the call beside one that broke off and may have been billed: on to the next candidate.
+    Unaffordable,
     /// The candidate may not be called before the deadline, which says nothing about its health.
     Paced {
         /// Milliseconds until it may be.
@@ -184,6 +186,9 @@ impl Course {
     pub fn steer(&mut self, book: &mut HealthBook, news: News, now_unix_ms: u64, random: u64) -> Step {
         if let News::Paced { wait_ms } = news {
             self.last = self.choices.get(self.at).map(|choice| paced(&choice.provider, wait_ms));
+            self.advance();
+        }
+        if news == News::Unaffordable {
             self.advance();
         }
         if let News::Failed { passing, retry_after_ms, detail } = news

@@ -11,7 +11,7 @@ use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
 use super::rules::{Phase, Restarts, Verdict};
 use super::sideways::Sideways;
-use crate::budget::messages::{AdoptBudget, CloseBudget};
+use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconcile};
 use crate::cache::messages::AdoptCache;
 use crate::catalog::Catalog;
 use crate::entry::Entry;
@@ -381,16 +381,17 @@ impl Handler<Admit> for Supervisor {
 }
 
 macro_rules! forwarded {
-    ($($message:ty),*) => {$(
+    ($room:ident: $($message:ty),*) => {$(
         impl Handler<$message> for Supervisor {
             type Result = ();
             fn handle(&mut self, message: $message, _: &mut Self::Context) {
-                self.forward(message, |rooms| rooms.retrieval.clone().recipient(), |message, rejection| message.reply.answer(Err(rejection)));
+                self.forward(message, |rooms| rooms.$room.clone().recipient(), |message, rejection| message.reply.answer(Err(rejection)));
             }
         }
     )*};
 }
-forwarded!(IngestDocuments, ListDocuments, ShowDocument, RemoveDocument);
+forwarded!(retrieval: IngestDocuments, ListDocuments, ShowDocument, RemoveDocument);
+forwarded!(budget: Reconcile, ApproveSpending);
 
 impl Handler<AdoptPolicy> for Supervisor {
     type Result = ();

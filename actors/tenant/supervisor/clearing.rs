@@ -44,7 +44,9 @@ impl Supervisor {
     fn remember(&self, turn: &Turn<Answered>) -> Option<(Recipient<Remember>, Remember)> {
         let (case, draft) = (&turn.case, &turn.stage.draft);
         let as_meant = case.lookup.as_ref().and_then(Lookup::meaning);
-        let is_wanted = (case.remember_as.is_some() || as_meant.is_some()) && is_fit(draft);
+        // an answer cut to the last money of a window is nobody else's answer
+        let is_cut = turn.stage.hold.candidates.iter().any(|candidate| candidate.is_cut);
+        let is_wanted = (case.remember_as.is_some() || as_meant.is_some()) && is_fit(draft) && !is_cut;
         let rooms = self.rooms.as_ref().filter(|_| is_wanted)?;
         let (passages, draft) = (Arc::clone(&turn.stage.passages), draft.clone());
         let remember = Remember { as_asked: case.remember_as, as_meant, passages, draft };
@@ -94,13 +96,14 @@ impl Handler<Turn<Answered>> for Supervisor {
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;
         // the hold of an earlier incarnation cannot tell this one's budget what was charged
-        let late = self
-            .rooms
-            .as_ref()
-            .map(|rooms| &rooms.budget)
-            .filter(|budget| !turn.stage.hold.is_of(&(*budget).clone().recipient()));
+        let late =
+            self.rooms.as_ref().map(|rooms| &rooms.budget).filter(|budget| {
+                charge.amount > NanoUsd::ZERO && !turn.stage.hold.is_of(&(*budget).clone().recipient())
+            });
         let late = late.cloned();
         let (spender, admitted_unix_ms) = (turn.case.spender(), turn.case.admitted_unix_ms);
+        let (query_id, unsure) = (turn.case.query_id.to_string(), turn.stage.hold.unsure());
+        let overrun = charge.amount.saturating_sub(charge.held);
         let used = Sum { money: charge.amount, tokens: tokens.0.saturating_add(tokens.1) };
         actix::spawn(async move {
             let appended = match append.await {
@@ -118,7 +121,10 @@ impl Handler<Turn<Answered>> for Supervisor {
             });
             sideways.tell(event);
             if let Some(budget) = late {
-                bailiwick_kernel::mail::post_certain(&budget, BookLate { spender, used, admitted_unix_ms });
+                bailiwick_kernel::mail::post_certain(
+                    &budget,
+                    BookLate { query_id, spender, used, overrun, unsure, admitted_unix_ms },
+                );
             }
             match verdict {
                 Ok(mut reply) => {

@@ -1,5 +1,6 @@
 //! The addresses of one incarnation of a tenant, one per message. Given to the registry and to nobody else.
 use super::actor::Supervisor;
+use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::retrieval::messages::{IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend,
@@ -31,6 +32,10 @@ pub struct Doors {
     pub spend: Recipient<ReadSpend>,
     /// Rights `Audit` and `Observe`.
     pub policy: Recipient<ReadPolicy>,
+    /// Right `Govern`.
+    pub approve: Recipient<ApproveSpending>,
+    /// Right `Fleet`.
+    pub reconcile: Recipient<Reconcile>,
     /// The policy service's.
     pub adopt: Recipient<AdoptPolicy>,
     /// Observability's.
@@ -53,6 +58,8 @@ impl Doors {
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
             policy: address.clone().recipient(),
+            approve: address.clone().recipient(),
+            reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),
             inspect: address.clone().recipient(),
             close: address.clone().recipient(),

@@ -6,7 +6,8 @@ use super::messages::{Lineage, LineageLine, LineagePortion};
 use super::repeats::index::{Index, Place};
 use super::repeats::keeping;
 use super::repeats::name::Name;
-use crate::budget::accounts::{Account, Accounts, History};
+use crate::budget::accounts::{Account, Accounts, Quarters};
+use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
 use crate::question::Reply;
@@ -15,17 +16,23 @@ use crate::turn::Given;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
-use bailiwick_kernel::limits::{ACCOUNTS_MAX, COST_DAYS_MAX, REPEATS_KEPT_MAX};
+use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
-pub(super) const FOLD_KEY: &[u8] = b"fold-3";
+pub(super) const FOLD_KEY: &[u8] = b"fold-4";
 const QUERY_PREFIX: u8 = b'q';
 const SPEND_PREFIX: u8 = b's';
 const ACCOUNT_PREFIX: u8 = b'a';
+const OPEN_PREFIX: u8 = b'h';
+/// Holds and lumps in one value, with the longest names.
+const OPEN_PER_VALUE: usize = 8;
+/// Values read from the shelf at once.
+const VALUES_PER_READ: usize = 512;
 
 /// Why derived state could not be read or advanced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -58,7 +65,8 @@ pub(super) enum Search {
 enum Put<'a> {
     Stand(()),
     Day(&'a SpendDay),
-    Account((&'a Account, &'a History)),
+    Account((&'a Account, u32, &'a Quarters)),
+    Open(&'a [Open]),
     Fold(&'a Fold),
 }
 
@@ -68,10 +76,21 @@ fn saved(shelf: &Shelf) -> Result<Option<Fold>, ShelfError> {
     let days = shelf.scan::<SpendDay>(&[SPEND_PREFIX], None, COST_DAYS_MAX)?;
     let days = days.into_iter().filter_map(|(key, rows)| Some((number_of(&key)?, Arc::new(rows))));
     fold.spend = Spend::of(days.collect());
-    fold.accounts = Accounts::of(
-        shelf.scan::<(Account, History)>(&[ACCOUNT_PREFIX], None, ACCOUNTS_MAX)?.into_iter().map(|(_key, saved)| saved),
-    );
+    let accounts = every::<(Account, u32, Quarters)>(shelf, ACCOUNT_PREFIX)?;
+    fold.accounts = Accounts::of(accounts);
+    fold.ledger.restore(every::<Vec<Open>>(shelf, OPEN_PREFIX)?.into_iter().flatten());
     Ok(Some(fold))
+}
+
+/// Every value under a prefix.
+fn every<T: DeserializeOwned>(shelf: &Shelf, prefix: u8) -> Result<Vec<T>, ShelfError> {
+    let (mut values, mut after) = (Vec::new(), None::<Vec<u8>>);
+    loop {
+        let read = shelf.scan::<T>(&[prefix], after.as_deref(), VALUES_PER_READ)?;
+        let Some((last, _)) = read.last() else { return Ok(values) };
+        after = Some(last.clone());
+        values.extend(read.into_iter().map(|(_key, value)| value));
+    }
 }
 
 /// The supervisor's derived state of one tenant.
@@ -131,11 +150,22 @@ impl Derived {
             let changed = is.iter().filter(|(day, rows)| is_changed(day, rows));
             puts.extend(changed.map(|(day, rows)| (key_of_day(*day), Put::Day(rows))));
             let (accounts, accounts_before) = (&fold.accounts, &self.fold.accounts);
-            let moved = accounts.changed_since(accounts_before);
-            puts.extend(moved.map(|(account, history)| (key_of_account(account), Put::Account((account, history)))));
+            let moved = accounts.changed_since(accounts_before).into_iter();
+            puts.extend(moved.map(|of_day| (key_of_account(of_day.0, of_day.1), Put::Account(of_day))));
+            let (open, open_before) = (fold.ledger.open(), self.fold.ledger.open());
+            let portions = open.len().div_ceil(OPEN_PER_VALUE);
+            if open != open_before {
+                let values = (0_u32..).zip(open.chunks(OPEN_PER_VALUE));
+                puts.extend(values.map(|(number, portion)| (key_of_open(number), Put::Open(portion))));
+            }
             puts.push((FOLD_KEY.to_vec(), Put::Fold(&fold)));
             let days = was.keys().filter(|day| !is.contains_key(day)).map(|day| key_of_day(*day));
-            let forgotten: Vec<_> = days.chain(accounts.forgotten_since(accounts_before).map(key_of_account)).collect();
+            let quiet = accounts.forgotten_since(accounts_before).into_iter();
+            let ended = (0_u32..).take(open_before.len().div_ceil(OPEN_PER_VALUE)).skip(portions);
+            let forgotten: Vec<_> = days
+                .chain(quiet.map(|(account, day)| key_of_account(account, day)))
+                .chain(ended.map(key_of_open))
+                .collect();
             // one unit: a fold that is saved without its days, or the other way round, would count twice or not at all
             self.shelf.apply(&puts, &forgotten)?;
             self.fold = fold;
@@ -267,8 +297,12 @@ fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {
     key
 }
 
-fn key_of_account(account: &Account) -> Vec<u8> {
-    [&[ACCOUNT_PREFIX], account.to_key().as_slice()].concat()
+fn key_of_account(account: &Account, day: u32) -> Vec<u8> {
+    [&[ACCOUNT_PREFIX], account.to_key().as_slice(), &[0], &day.to_be_bytes()].concat()
+}
+
+fn key_of_open(number: u32) -> Vec<u8> {
+    [&[OPEN_PREFIX], number.to_be_bytes().as_slice()].concat()
 }
 
 fn key_of_day(day: u64) -> Vec<u8> {

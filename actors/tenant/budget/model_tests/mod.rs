@@ -60,6 +60,10 @@ struct World {
     open: Vec<Held>,
     now: u64,
     names: u64,
+    /// Calls that broke off: posted, and perhaps charged.
+    unsure: Vec<(Spender, u64, u64)>,
+    /// What providers charged for them.
+    perhaps: u64,
     /// Receipts: what recorded answers were charged, and what comparisons with statements found.
     receipts: u64,
     ended: Vec<u64>,
@@ -108,6 +112,8 @@ impl World {
             open: Vec::new(),
             now: NOW,
             names: 0,
+            unsure: Vec::new(),
+            perhaps: 0,
             receipts: 0,
             ended: Vec::new(),
             waits: 0,
@@ -174,10 +180,10 @@ impl World {
                 assert!(fitting.iter().all(|need| need.0 <= now.0 && need.1 <= now.1), "held what does not fit");
                 assert!(fits(&least, at_rest));
                 let made = self.balance.make(&fit, &call);
-                let answer = (
-                    fitting.iter().map(|need| need.0).max().unwrap(),
-                    fitting.iter().map(|need| need.1).max().unwrap(),
-                );
+                let all = fitting.iter().fold((0, 0), |sum, need| (sum.0 + need.0, sum.1 + need.1));
+                let dearest = |part: fn(&(u64, u64)) -> u64| fitting.iter().map(part).max().unwrap();
+                let has_room_for_all = all.0 <= now.0 && all.1 <= now.1;
+                let answer = if has_room_for_all { all } else { (dearest(|need| need.0), dearest(|need| need.1)) };
                 let beside = |one: &Embedding| {
                     (answer.0 + one.price.input_nano_usd_per_token * one.tokens, answer.1 + one.tokens)
                 };
@@ -202,7 +208,8 @@ impl World {
                 self.denials += 1;
                 let justified = !fits(&whole, now) && (!fits(&least, at_rest) || !fits(&least, now));
                 assert!(justified, "refused without reason: {}", rejection.detail);
-                assert!(rejection.retry_after_ms.is_some());
+                let empty = self.model.empty(&call.spender, call.admitted_unix_ms);
+                assert!(rejection.retry_after_ms.is_some() || !fits(&least, empty), "no wait: {}", rejection.detail);
             }
         }
     }
@@ -270,6 +277,16 @@ impl World {
         self.model.post(&call.spender, call.admitted_unix_ms, (money, tokens), above);
     }
 
+    /// A call that broke off, or whose room panicked: counted as spent, and perhaps charged.
+    fn note_unsure(&mut self, held: &Held, amount: u64) {
+        if amount > 0 {
+            let older = if held.is_older { amount } else { 0 };
+            self.model.post(&held.call.spender, held.call.admitted_unix_ms, (amount, 0), (older, 0));
+            self.unsure.push((held.call.spender.clone(), held.call.admitted_unix_ms, amount));
+            self.perhaps += self.dice.roll(amount + 1);
+        }
+    }
+
     fn let_go(&mut self, held: &Held) {
         let sum = held.sum;
         let older = if held.is_older { sum } else { (0, 0) };
@@ -289,7 +306,11 @@ impl World {
         self.let_go(&held);
         self.record(&held, money, tokens);
         let used = Sum { money: NanoUsd(money), tokens };
-        assert_eq!(self.balance.returned(held.number, Ended::Settled(used), self.now), None);
+        let unsure = if self.dice.roll(8) == 0 { self.dice.roll(held.sum.0.saturating_sub(money) + 1) } else { 0 };
+        let closed = self.balance.returned(held.number, Ended::Settled(used), NanoUsd(unsure), self.now);
+        assert_eq!(closed.is_some(), unsure > 0);
+        self.note_unsure(&held, unsure);
+        self.journal.extend(closed.map(|closed| Entry::HoldClosed(Box::new(closed))));
         self.ended.push(held.number);
         self.model.check(&held.call.spender, held.call.admitted_unix_ms);
     }
@@ -297,7 +318,9 @@ impl World {
     fn cancel(&mut self) {
         let Some(held) = self.take_open() else { return };
         self.let_go(&held);
-        if let Some(closed) = self.balance.returned(held.number, Ended::Unused, self.now) {
+        let ended = if self.dice.roll(10) == 0 { Ended::Unknown } else { Ended::Unused };
+        self.note_unsure(&held, if ended == Ended::Unknown { held.sum.0 } else { 0 });
+        if let Some(closed) = self.balance.returned(held.number, ended, NanoUsd::ZERO, self.now) {
             self.journal.push(Entry::HoldClosed(Box::new(closed)));
         }
         self.ended.push(held.number);
@@ -308,7 +331,12 @@ impl World {
         if let Some(number) = self.ended.last() {
             let before = (self.balance.held(), self.balance.ledger.clone());
             assert_eq!(
-                self.balance.returned(*number, Ended::Settled(Sum { money: NanoUsd(7), tokens: 7 }), self.now),
+                self.balance.returned(
+                    *number,
+                    Ended::Settled(Sum { money: NanoUsd(7), tokens: 7 }),
+                    NanoUsd::ZERO,
+                    self.now
+                ),
                 None
             );
             assert_eq!((self.balance.held(), self.balance.ledger.clone()), before);
@@ -334,7 +362,7 @@ impl World {
             self.let_go(&held);
             self.record(&held, money, held.sum.1);
         }
-        let mut charged = 0;
+        let mut charged = std::mem::take(&mut self.perhaps);
         for held in std::mem::take(&mut self.open) {
             self.let_go(&held);
             if self.dice.roll(3) > 0 {
@@ -352,12 +380,16 @@ impl World {
         self.ended.clear();
         // the operator compares with the statements, sometimes at once and sometimes finding more than was held
         let charged = if self.dice.roll(20) == 0 { charged + 1 + unreconciled } else { charged };
+        let charged = if unreconciled == 0 { 0 } else { charged };
         let reconciled = Reconciled {
             lumps: fold.ledger.lumps.clone(),
             charged: NanoUsd(charged),
             by: "operator".into(),
             at_unix_ms: self.now,
         };
+        for (spender, at, amount) in std::mem::take(&mut self.unsure) {
+            self.model.take_back(&spender, at, amount);
+        }
         let mut left = charged;
         for lump in &reconciled.lumps {
             let kept = left.min(lump.amount.0);
@@ -367,8 +399,10 @@ impl World {
         }
         self.model.post(&Spender::default(), self.now, (left, 0), (left, 0));
         self.receipts += charged;
-        self.journal.push(Entry::Reconciled(Box::new(reconciled.clone())));
-        self.balance.reconciled(&reconciled);
+        for portion in reconciled.portions() {
+            self.journal.push(Entry::Reconciled(Box::new(portion.clone())));
+            self.balance.reconciled(&portion);
+        }
     }
 
     /// Other ceilings: the model counts everything anew.
@@ -420,7 +454,9 @@ impl World {
             self.receipts,
             "the sum of what was posted is the sum of the receipts"
         );
-        assert_eq!(fold.ledger.by_day.values().map(|spent| spent.0).sum::<u64>(), self.receipts);
+        let counted = fold.ledger.by_day.values().map(|spent| spent.0).sum::<u64>();
+        assert_eq!(counted, self.receipts + books.unreconciled.0);
+        assert_eq!(books.unreconciled.0, self.unsure.iter().map(|(_, _, amount)| amount).sum::<u64>());
         let rows: BTreeMap<u64, u64> =
             fold.spend.days().iter().map(|(day, rows)| (*day, rows.total().cost_usd.0)).collect();
         let views: BTreeMap<u64, u64> = fold.ledger.by_day.iter().map(|(day, spent)| (*day, spent.0)).collect();

@@ -102,11 +102,32 @@ impl Model {
         (now, at_rest)
     }
 
+    /// The room of windows in which nothing was spent.
+    pub(super) fn empty(&self, spender: &Spender, at_unix_ms: u64) -> (u64, u64) {
+        self.over(spender, at_unix_ms).iter().fold((u64::MAX, u64::MAX), |least, (index, _)| {
+            let limit = &self.limits[*index];
+            (least.0.min(limit.money.unwrap_or(u64::MAX)), least.1.min(limit.tokens.unwrap_or(u64::MAX)))
+        })
+    }
+
     pub(super) fn post(&mut self, spender: &Spender, at_unix_ms: u64, sum: (u64, u64), above: (u64, u64)) {
         self.posted.push((spender.clone(), at_unix_ms, sum, above));
         self.change(spender, at_unix_ms, |tally| {
             tally.posted = (tally.posted.0 + sum.0, tally.posted.1 + sum.1);
             tally.above = (tally.above.0 + above.0, tally.above.1 + above.1);
+        });
+    }
+
+    /// Takes back a posting that turned out to be no charge, or one of another size.
+    pub(super) fn take_back(&mut self, spender: &Spender, at_unix_ms: u64, amount: u64) {
+        let found = self
+            .posted
+            .iter()
+            .position(|(whose, at, sum, _)| (whose, *at, sum.0) == (spender, at_unix_ms, amount) && sum.1 == 0);
+        let (_, _, sum, above) = self.posted.swap_remove(found.unwrap());
+        self.change(spender, at_unix_ms, |tally| {
+            tally.posted = (tally.posted.0 - sum.0, tally.posted.1 - sum.1);
+            tally.above = (tally.above.0 - above.0, tally.above.1 - above.1);
         });
     }
 

@@ -127,18 +127,18 @@ impl Parts {
         let response = self.send(body).await?;
         let bytes = self.line.read(response).await?;
         let answer: Value =
-            serde_json::from_slice(&bytes).map_err(|_error| self.line.lasting("answered what is not JSON"))?;
+            serde_json::from_slice(&bytes).map_err(|_error| self.line.spoiled("answered what is not JSON"))?;
         if let Some(error) = self.line.error_in(&answer) {
             return Err(error);
         }
-        let text = shape::words(&answer).ok_or_else(|| self.line.lasting("answered a message without content"))?;
+        let text = shape::words(&answer).ok_or_else(|| self.line.spoiled("answered a message without content"))?;
         Ok((answer, text))
     }
 
     async fn grounded_whole(&self, body: &Value) -> Result<Said, ProviderError> {
         let (answer, text) = self.whole(body).await?;
         if text.trim().is_empty() {
-            return Err(self.line.lasting("answered without words"));
+            return Err(self.line.spoiled("answered without words"));
         }
         let tokens = Tokens::default().with(answer.get("usage"));
         let relayed_chars = chars_in(&text);
@@ -157,13 +157,13 @@ impl Parts {
         let (stream, gone) = self.listen(body, &mut listener).await?;
         let relayed_chars = listener.chars();
         let Listener::Words(speaker) = listener else {
-            return Err(self.line.lasting("answered without words"));
+            return Err(self.line.spoiled("answered without words"));
         };
         if gone {
             return Ok(said(stream.tokens, speaker.stop(), relayed_chars, true));
         }
         if relayed_chars == 0 {
-            return Err(self.line.lasting("answered without words"));
+            return Err(self.line.spoiled("answered without words"));
         }
         let (content, gone) = speaker.finish().await;
         Ok(said(stream.tokens, content, relayed_chars, gone))
@@ -181,9 +181,9 @@ impl Parts {
         let mut events = std::pin::pin!(self.line.read_stream(response).await?.eventsource());
         let mut stream = shape::Stream::new(now_unix_s());
         while let Some(event) = events.next().await {
-            let event = event.map_err(|_error| self.line.passing("broke off its stream").after(listener.chars()))?;
+            let event = event.map_err(|_error| self.line.broken_off("broke off its stream").after(listener.chars()))?;
             let event: Value = serde_json::from_str(&event.data)
-                .map_err(|_error| self.line.lasting("streamed what is not JSON").after(listener.chars()))?;
+                .map_err(|_error| self.line.spoiled("streamed what is not JSON").after(listener.chars()))?;
             if let Some(error) = self.line.error_in(&event) {
                 return Err(error.after(listener.chars()));
             }
@@ -195,7 +195,7 @@ impl Parts {
         if stream.finished {
             Ok((stream, false))
         } else {
-            Err(self.line.passing("broke off its stream").after(listener.chars()))
+            Err(self.line.broken_off("broke off its stream").after(listener.chars()))
         }
     }
 }

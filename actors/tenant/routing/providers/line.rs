@@ -90,7 +90,7 @@ impl Line {
         if content_type.is_some_and(|kind| kind.starts_with("application/json")) {
             let body = self.read(response).await?;
             let error = serde_json::from_slice(&body).ok().and_then(|answer: Value| self.error_in(&answer));
-            return Err(error.unwrap_or_else(|| self.lasting("answered whole where a stream was asked for")));
+            return Err(error.unwrap_or_else(|| self.spoiled("answered whole where a stream was asked for")));
         }
         let mut left = PROVIDER_ANSWER_BYTES_MAX;
         Ok(response.bytes_stream().map(move |chunk| {
@@ -122,6 +122,16 @@ impl Line {
         ProviderError::Lasting(format!("provider {} {what}", self.name))
     }
 
+    /// A call that was answered, and perhaps billed, with nothing of use.
+    pub(super) fn spoiled(&self, what: &str) -> ProviderError {
+        ProviderError::Unsure { detail: format!("provider {} {what}", self.name), passing: false }
+    }
+
+    /// A call that was sent, and perhaps billed, and broke off.
+    pub(super) fn broken_off(&self, what: &str) -> ProviderError {
+        ProviderError::Unsure { detail: format!("provider {} {what}", self.name), passing: true }
+    }
+
     /// A passing failure of this provider.
     pub(super) fn passing(&self, what: &str) -> ProviderError {
         ProviderError::Passing(format!("provider {} {what}", self.name))
@@ -135,13 +145,16 @@ impl Line {
             );
         }
         if error.is_timeout() {
-            return self.passing(&format!("did not answer within {} ms", self.timeout_ms));
+            return self.broken_off(&format!("did not answer within {} ms", self.timeout_ms));
         }
-        self.passing(if error.is_connect() { "could not be reached" } else { "broke off before its answer was whole" })
+        if error.is_connect() {
+            return self.passing("could not be reached");
+        }
+        self.broken_off("broke off before its answer was whole")
     }
 
     fn too_long(&self) -> ProviderError {
-        self.lasting(&format!("answered more than {} MiB; ask for a shorter answer", PROVIDER_ANSWER_BYTES_MAX >> 20))
+        self.spoiled(&format!("answered more than {} MiB; ask for a shorter answer", PROVIDER_ANSWER_BYTES_MAX >> 20))
     }
 
     async fn refused(&self, mut response: Response) -> ProviderError {
@@ -259,7 +272,7 @@ impl Transport {
             None => {
                 let whole = self.line.read(response).await?;
                 serde_json::from_slice::<serde::de::IgnoredAny>(&whole)
-                    .map_err(|_error| self.line.lasting("answered what is not JSON"))?;
+                    .map_err(|_error| self.line.spoiled("answered what is not JSON"))?;
                 reqwest::Body::from(whole)
             }
             Some(ahead) => {

@@ -26,7 +26,7 @@ pub const ALL: &[(&str, Constructor)] =
 /// Why a provider did not answer. The texts are fit for the asker: no key, nothing of another tenant, bounded.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It may work when tried again (connection, timeout, 408, 409, 429, 5xx); no word was relayed.
+    /// It may work when tried again (connection, 408, 409, 429, 5xx); nothing was generated.
     #[error("{0}")]
     Passing(String),
     /// As [`ProviderError::Passing`], and the provider said when.
@@ -40,6 +40,14 @@ pub enum ProviderError {
     /// Trying again will not help (other 4xx, malformed answer).
     #[error("{0}")]
     Lasting(String),
+    /// The call reached the provider and may have been billed, and no usable answer came of it.
+    #[error("{detail}")]
+    Unsure {
+        /// What went wrong.
+        detail: String,
+        /// It may work when tried again.
+        passing: bool,
+    },
     /// A stream broke off after words were relayed: they are billed, and nobody else may go on with them.
     #[error("{detail}")]
     Cut {

@@ -132,7 +132,7 @@ impl OpenAi {
         let answer = self.complete(body).await?;
         let text =
             answer.pointer("/choices/0/message/content").and_then(Value::as_str).filter(|text| !text.trim().is_empty());
-        let text = text.ok_or_else(|| self.line.lasting("answered without words"))?.to_owned();
+        let text = text.ok_or_else(|| self.line.spoiled("answered without words"))?.to_owned();
         Ok(said(&answer, chars_in(&text), grounded(text)))
     }
 
@@ -154,7 +154,7 @@ impl OpenAi {
         let relayed_chars = speaker.chars();
         self.ended_well(&heard, relayed_chars)?;
         if relayed_chars == 0 {
-            return Err(self.line.lasting("answered without words"));
+            return Err(self.line.spoiled("answered without words"));
         }
         let (content, cut_short) = speaker.finish().await;
         Ok(Said { cut_short, ..heard.said(content, relayed_chars) })
@@ -168,7 +168,7 @@ impl OpenAi {
         name_token_limit(&mut body);
         let answer = self.complete(body).await?;
         if answer.get("choices").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-            return Err(self.line.lasting("answered a completion without choices"));
+            return Err(self.line.spoiled("answered a completion without choices"));
         }
         let relayed_chars = spoken_chars(&answer, "message");
         Ok(said_of(answer, relayed_chars))
@@ -206,7 +206,7 @@ impl OpenAi {
             return Err(error);
         }
         if !answer.get("data").is_some_and(Value::is_array) {
-            return Err(self.line.lasting("answered without embeddings"));
+            return Err(self.line.spoiled("answered without embeddings"));
         }
         let said = said_of(answer, 0);
         Ok(Said { completion_tokens: Some(0), ..said })
@@ -252,21 +252,21 @@ impl OpenAi {
 
     /// A stream that ends without saying why it ended was cut, whether or not the connection was closed politely.
     fn ended_well(&self, heard: &Heard, relayed_chars: u64) -> Result<(), ProviderError> {
-        if heard.finished { Ok(()) } else { Err(self.line.passing("broke off its stream").after(relayed_chars)) }
+        if heard.finished { Ok(()) } else { Err(self.line.broken_off("broke off its stream").after(relayed_chars)) }
     }
 
     fn failure(&self, error: OpenAIError) -> ProviderError {
         match error {
             OpenAIError::Boxed(inner) => match inner.downcast::<ProviderError>() {
                 Ok(ours) => *ours,
-                Err(_other) => self.line.passing("failed on its way"),
+                Err(_other) => self.line.broken_off("failed on its way"),
             },
             OpenAIError::Reqwest(error) => self.line.broken(&error),
-            OpenAIError::StreamError(_) => self.line.passing("broke off its stream"),
+            OpenAIError::StreamError(_) => self.line.broken_off("broke off its stream"),
             OpenAIError::ApiError(answer) => {
                 self.line.passing(&format!("answered with status {}", answer.status_code.as_u16()))
             }
-            OpenAIError::JSONDeserialize(..) => self.line.lasting("answered what is not JSON"),
+            OpenAIError::JSONDeserialize(..) => self.line.spoiled("answered what is not JSON"),
             OpenAIError::InvalidArgument(_) | OpenAIError::FileSaveError(_) | OpenAIError::FileReadError(_) => {
                 self.line.lasting("cannot be sent this request")
             }

@@ -118,6 +118,8 @@ enum Worth {
     Passing,
     Busy(u64),
     Lasting,
+    /// Perhaps billed; whether it may work when tried again.
+    Unsure(bool),
 }
 
 fn worth(error: &ProviderError) -> Worth {
@@ -125,6 +127,7 @@ fn worth(error: &ProviderError) -> Worth {
         ProviderError::Passing(_) => Worth::Passing,
         ProviderError::Busy { retry_after_ms, .. } => Worth::Busy(*retry_after_ms),
         ProviderError::Lasting(_) => Worth::Lasting,
+        ProviderError::Unsure { passing, .. } => Worth::Unsure(*passing),
         ProviderError::Cut { .. } => panic!("nothing was relayed"),
     }
 }
@@ -146,12 +149,12 @@ async fn statuses_and_bodies_are_told_apart() {
         (http("503 Unavailable", "retry-after: 1e300\r\n", ""), Worth::Busy(u64::MAX)),
         (http("503 Unavailable", "retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n", ""), Worth::Passing),
         (http("500 Internal Server Error", "", "<html>stack of sk-very-secret-key</html>"), Worth::Passing),
-        (http("200 OK", json_type, "not json: sk-very-secret-key"), Worth::Lasting),
-        (http("200 OK", "content-type: text/html\r\n", "<html>"), Worth::Lasting),
-        (http("200 OK", json_type, ""), Worth::Lasting),
-        (http("200 OK", json_type, "[]"), Worth::Lasting),
-        (http("200 OK", json_type, "null"), Worth::Lasting),
-        (http_json("200 OK", &json!({"choices": []})), Worth::Lasting),
+        (http("200 OK", json_type, "not json: sk-very-secret-key"), Worth::Unsure(false)),
+        (http("200 OK", "content-type: text/html\r\n", "<html>"), Worth::Unsure(false)),
+        (http("200 OK", json_type, ""), Worth::Unsure(false)),
+        (http("200 OK", json_type, "[]"), Worth::Unsure(false)),
+        (http("200 OK", json_type, "null"), Worth::Unsure(false)),
+        (http_json("200 OK", &json!({"choices": []})), Worth::Unsure(false)),
         (
             http_json(
                 "200 OK",
@@ -161,10 +164,10 @@ async fn statuses_and_bodies_are_told_apart() {
         ),
         (http_json("200 OK", &json!({"error": {"message": "later", "type": "overloaded_error"}})), Worth::Passing),
         (http_json("200 OK", &json!({"error": {"message": "later", "code": 503}})), Worth::Passing),
-        (format!("HTTP/1.1 200 OK\r\n{json_type}content-length: 99999999\r\n\r\n"), Worth::Lasting),
-        (format!("HTTP/1.1 200 OK\r\n{json_type}content-length: 500\r\n\r\n{{\"choices\""), Worth::Passing),
-        ("SSH-2.0-OpenSSH\r\n".into(), Worth::Passing),
-        (String::new(), Worth::Passing),
+        (format!("HTTP/1.1 200 OK\r\n{json_type}content-length: 99999999\r\n\r\n"), Worth::Unsure(false)),
+        (format!("HTTP/1.1 200 OK\r\n{json_type}content-length: 500\r\n\r\n{{\"choices\""), Worth::Unsure(true)),
+        ("SSH-2.0-OpenSSH\r\n".into(), Worth::Unsure(true)),
+        (String::new(), Worth::Unsure(true)),
     ];
     for kind in NETWORK_KINDS {
         for (answer, expected) in &table {
@@ -197,7 +200,7 @@ async fn an_endless_answer_is_given_up() {
         );
         let upstream = Upstream::playing(vec![Wire::Close(endless)]).await;
         let error = open(kind, &upstream.url).chat(passed_call(chat_body(), FrameSink::whole())).await.unwrap_err();
-        assert_eq!(worth(&error), Worth::Lasting, "{kind}: {error}");
+        assert_eq!(worth(&error), Worth::Unsure(false), "{kind}: {error}");
         assert!(error.to_string().contains("16 MiB"), "{error}");
     }
 }
@@ -217,7 +220,10 @@ async fn nobody_there_and_nobody_answering_may_pass() {
         let (_, constructor) = ALL.iter().find(|(known, _)| *known == kind).unwrap();
         let impatient = constructor(&ProviderEntry { timeout_ms: 40, ..entry("upstream", kind, &silent.url) }).unwrap();
         let error = impatient.chat(passed_call(chat_body(), FrameSink::whole())).await.unwrap_err();
-        assert_eq!(error, ProviderError::Passing("provider upstream did not answer within 40 ms".into()));
+        assert_eq!(
+            error,
+            ProviderError::Unsure { detail: "provider upstream did not answer within 40 ms".into(), passing: true }
+        );
     }
 }
 

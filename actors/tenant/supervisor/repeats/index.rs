@@ -8,9 +8,10 @@ use bailiwick_kernel::limits::REPEATS_KEPT_MS;
 use bailiwick_kernel::shelf::{Shelf, ShelfError};
 use serde::{Deserialize, Serialize};
 
-// apart from the keys of lineage on the same shelf, which begin with `q` and `f`
+// apart from the other keys on the same shelf, which begin with `a` (accounts), `f` (fold), `h` (holds), `q` (questions)
+// and `s` (spend)
 const NAME_PREFIX: u8 = b'k';
-const SLOT_PREFIX: u8 = b's';
+const SLOT_PREFIX: u8 = b'n';
 const REMOVED_PREFIX: u8 = b'r';
 
 /// Where a kept reply stands.
