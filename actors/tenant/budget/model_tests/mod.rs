@@ -6,7 +6,6 @@ use super::candidates::{OUTPUT_TOKENS_MIN, worst_case, worst_tokens};
 use super::hold::Embedding;
 use super::rules::{Balance, Call, Cover, Ended, Weighed};
 use super::tests::{candidate, rules};
-use crate::catalog::Price;
 use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, Reconciled};
 use crate::limits::scope::{GENERAL, NO_USER};
 use crate::question::{ModelUsed, Usage};
@@ -16,30 +15,16 @@ use crate::supervisor::opening::owed;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::schema::{EmbeddingRoute, HoldRecords};
+use bailiwick_policy::schema::HoldRecords;
+use dice::Dice;
 use model::Model;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod dice;
 mod model;
 
 const HOUR_MS: u64 = 3_600_000;
-
-/// xorshift: the same run for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
-    }
-}
 
 /// One open hold of the model.
 #[derive(Clone)]
@@ -141,18 +126,11 @@ impl World {
             spender,
             admitted_unix_ms: self.now - self.dice.roll(2_000),
             candidates,
-            embedding: self.draw_embedding(),
+            embedding: self.dice.embedding(),
             fallback: None,
             is_grounded: true,
             prompt_tokens: self.dice.roll(200),
         }
-    }
-
-    fn draw_embedding(&mut self) -> Option<Embedding> {
-        let route = EmbeddingRoute { provider: "p".into(), model: "e".into() };
-        let price = Price { input_nano_usd_per_token: self.dice.roll(12), output_nano_usd_per_token: 0 };
-        let tokens = self.dice.roll(200);
-        (self.dice.roll(3) == 0).then_some(Embedding { route, price, tokens })
     }
 
     /// A hold: what is decided must be what the numbers say.
@@ -184,15 +162,16 @@ impl World {
                 let dearest = |part: fn(&(u64, u64)) -> u64| fitting.iter().map(part).max().unwrap();
                 let has_room_for_all = all.0 <= now.0 && all.1 <= now.1;
                 let answer = if has_room_for_all { all } else { (dearest(|need| need.0), dearest(|need| need.1)) };
-                let beside = |one: &Embedding| {
-                    (answer.0 + one.price.input_nano_usd_per_token * one.tokens, answer.1 + one.tokens)
-                };
+                let beside = |one: &Embedding| (answer.0 + one.worst().money.0, answer.1 + one.tokens);
                 let sum = fit.embedding.as_ref().map_or(answer, beside);
                 assert_eq!((made.amount.0, fit.tokens()), sum);
                 assert!(sum.0 <= now.0 && sum.1 <= now.1, "an embedding is held for that does not fit");
                 let has_room = call.embedding.as_ref().map(beside).is_some_and(|sum| fits(&[sum], now));
-                let is_whole = fits(&whole, now);
-                assert_eq!(fit.embedding.is_some(), has_room && is_whole, "looked up exactly where there is room");
+                assert_eq!(
+                    fit.embedding.is_some(),
+                    has_room && fits(&whole, now),
+                    "looked up exactly where there is room"
+                );
                 self.cover(made.cover);
                 self.model.change(&call.spender, call.admitted_unix_ms, |tally| {
                     tally.held = (tally.held.0 + sum.0, tally.held.1 + sum.1);
