@@ -160,18 +160,12 @@ impl World {
                 let made = self.balance.make(&fit, &call);
                 let all = fitting.iter().fold((0, 0), |sum, need| (sum.0 + need.0, sum.1 + need.1));
                 let dearest = |part: fn(&(u64, u64)) -> u64| fitting.iter().map(part).max().unwrap();
-                let has_room_for_all = all.0 <= now.0 && all.1 <= now.1;
-                let answer = if has_room_for_all { all } else { (dearest(|need| need.0), dearest(|need| need.1)) };
+                let answer = if fits(&[all], now) { all } else { (dearest(|need| need.0), dearest(|need| need.1)) };
                 let beside = |one: &Embedding| (answer.0 + one.worst().money.0, answer.1 + one.tokens);
                 let sum = fit.embedding.as_ref().map_or(answer, beside);
-                assert_eq!((made.amount.0, fit.tokens()), sum);
-                assert!(sum.0 <= now.0 && sum.1 <= now.1, "an embedding is held for that does not fit");
-                let has_room = call.embedding.as_ref().map(beside).is_some_and(|sum| fits(&[sum], now));
-                assert_eq!(
-                    fit.embedding.is_some(),
-                    has_room && fits(&whole, now),
-                    "looked up exactly where there is room"
-                );
+                assert!((made.amount.0, fit.tokens()) == sum && fits(&[sum], now), "held for what does not fit");
+                let has_room = call.embedding.as_ref().is_some_and(|one| fits(&[beside(one)], now));
+                assert_eq!(fit.embedding.is_some(), has_room && fits(&whole, now), "looked up where there is room");
                 self.cover(made.cover);
                 self.model.change(&call.spender, call.admitted_unix_ms, |tally| {
                     tally.held = (tally.held.0 + sum.0, tally.held.1 + sum.1);
