@@ -11,7 +11,7 @@ mod support;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use support::upstream::{Upstream, WORDS, house_on};
+use support::upstream::{EMBEDDER, Upstream, WORDS, house_on};
 use support::{Ended, until};
 
 const TENANT: &str = "default";
@@ -19,6 +19,13 @@ const ASK: &str = "/v1/ask";
 const CHAT: &str = "/v1/chat/completions";
 const EMBED: &str = "/v1/embeddings";
 const CACHE: &str = "\ncache:\n  exact:\n    ttl_s: 600\n    max_bytes: 1000000\n";
+
+fn by_meaning() -> String {
+    format!(
+        "\ncache:\n  semantic:\n    ttl_s: 600\n    max_bytes: 1000000\n    min_similarity: 0.85\n    embedding:\n      \
+         provider: local\n      model: {EMBEDDER}\n"
+    )
+}
 
 struct Scene {
     _folder: tempfile::TempDir,
@@ -81,11 +88,16 @@ impl Scene {
 
     /// Writes the section into the tenant's file and waits until it is in force.
     async fn remember(&self) {
+        self.remember_by(CACHE, CHAT, chat()).await;
+    }
+
+    /// As [`Scene::remember`], with another section, seen in force by a call of this kind.
+    async fn remember_by(&self, section: &str, path: &str, body: Value) {
         let router = self.house.tenants.join(TENANT).join("router.yaml");
         let text = std::fs::read_to_string(&router).unwrap();
-        std::fs::write(&router, text + CACHE).unwrap();
+        std::fs::write(&router, text + section).unwrap();
         until("the cache is in force", async || {
-            let probe = self.tell(CHAT, &[("cache-control", "no-store")], chat()).await;
+            let probe = self.tell(path, &[("cache-control", "no-store")], body.clone()).await;
             (probe.state == "bypass").then_some(())
         })
         .await;
@@ -203,4 +215,38 @@ async fn a_repeated_call_and_a_remembered_answer_go_together() {
     let again = Told::of(response).await;
     assert_eq!((again.state.as_str(), again.body), ("", keyed.body));
     assert_eq!(scene.upstream.served(), served);
+}
+
+#[tokio::test]
+async fn the_same_meaning_is_known_in_every_dialect_and_costs_its_embedding() {
+    let scene = Scene::new().await;
+    scene.remember_by(&by_meaning(), ASK, ask()).await;
+    let served = scene.upstream.served();
+    let first = scene.tell(ASK, &[], ask()).await;
+    // 100 prompt tokens at 1, 10 answer tokens at 2, and 10 words at half a millionth of a dollar
+    assert_eq!(
+        (first.state.as_str(), first.cost.as_str(), first.model.as_str()),
+        ("miss", "0.000125", "local/fake-model")
+    );
+    assert_eq!(scene.upstream.served(), served + 2, "the question embedded, the model asked");
+    let paraphrase = json!({"question": "How many days of paid leave does each employee have?"});
+    let again = scene.tell(ASK, &[], paraphrase.clone()).await;
+    assert_eq!((again.state.as_str(), again.cost.as_str()), ("semantic-hit", "0.000005"));
+    assert_eq!((again.model.as_str(), scene.upstream.served()), ("cache/local/fake-model", served + 3));
+    for field in ["answer", "citations"] {
+        assert_eq!(again.json()[field], first.json()[field]);
+    }
+    assert_eq!(again.json()["usage"], json!({"prompt_tokens": 10, "completion_tokens": 0, "cost_usd": "0.000005"}));
+    let told = scene.tell(ASK, &[], streamed(paraphrase)).await;
+    let names: Vec<_> = told.body.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!((told.state.as_str(), names), ("semantic-hit", vec!["citations", "delta", "done"]));
+    let other = json!({"question": "Is unpaid leave of an employee counted in days?"});
+    assert_eq!(scene.tell(ASK, &[], other).await.state, "miss");
+    let grounded = json!({"model": "bailiwick", "messages": [{"role": "user", "content": "How many days of leave does an employee have?"}]});
+    assert_eq!(
+        scene.tell(CHAT, &[], grounded).await.state,
+        "semantic-hit",
+        "the house's own model is the same question"
+    );
+    assert_eq!(scene.tell(CHAT, &[], chat()).await.state, "", "calls that pass through are not looked up");
 }

@@ -166,6 +166,12 @@ pub const CACHE_TTL_S_MAX: u64 = 604_800;
 pub const CACHE_BYTES_MIN: u64 = 64 << 10;
 /// Bytes of one tenant's answer cache, at most.
 pub const CACHE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of one tenant's semantic answer cache, at most: every question is compared with all of them.
+pub const SEMANTIC_CACHE_BYTES_MAX: u64 = 64 << 20;
+/// Numbers of one embedding, at most; the largest models in use give 4,096.
+pub const EMBEDDING_DIMENSIONS_MAX: usize = 8_192;
+/// Longest time a question may take to be looked up before a model is asked instead.
+pub const LOOKUP_MS_MAX: u64 = 5_000;
 /// Ceilings of one budget below the tenant.
 pub const CEILINGS_MAX: usize = 64;
 /// Domains, use cases, users and keys whose spending one tenant's ledger keeps apart.

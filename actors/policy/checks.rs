@@ -1,5 +1,4 @@
 //! What must hold in each file, once it can be read: every failed check keeps the tenant from serving.
-use crate::budget;
 use crate::findings::{Findings, Source};
 use crate::guard::Guard;
 use crate::levels::Level;
@@ -8,9 +7,8 @@ use crate::patterns;
 use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use bailiwick_kernel::limits::{
-    CACHE_BYTES_MAX, CACHE_BYTES_MIN, CACHE_TTL_S_MAX, NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX,
-};
+use crate::{budget, caches};
+use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
 
@@ -236,28 +234,10 @@ pub(crate) fn router(source: &Source<RouterFile>, folder_name: &str, findings: &
             );
         }
     }
-    if let Some(rules) = &file.cache {
-        cache(source, rules, findings);
-    }
+    caches::check(source, findings);
     findings.positive(source, "sla.p95_latency_ms", file.sla.p95_latency_ms);
     findings.share(source, "sla.error_rate_max", file.sla.error_rate_max);
     budget::check(source, findings);
-}
-
-/// A cache that could hold nothing, or more than one tenant may, is a slip.
-fn cache(source: &Source<RouterFile>, rules: &CacheRules, findings: &mut Findings) {
-    let Some(exact) = &rules.exact else {
-        return findings.refuse(source, "cache", "it caches nothing: write cache.exact, or leave cache out");
-    };
-    let bounds = [
-        ("cache.exact.ttl_s", u64::from(exact.ttl_s), 1, CACHE_TTL_S_MAX),
-        ("cache.exact.max_bytes", exact.max_bytes, CACHE_BYTES_MIN, CACHE_BYTES_MAX),
-    ];
-    for (path, value, least, most) in bounds {
-        if !(least..=most).contains(&value) {
-            findings.refuse(source, path, format!("{value} is out of range: write {least} to {most}"));
-        }
-    }
 }
 
 pub(crate) fn features(source: &Source<FeaturesFile>, folder_name: &str, findings: &mut Findings) {

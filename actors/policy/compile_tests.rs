@@ -217,7 +217,8 @@ fn a_cache_is_asked_for_by_file_within_bounds() {
         |ttl_s: &str, max_bytes: &str| format!("\ncache:\n  exact:\n    ttl_s: {ttl_s}\n    max_bytes: {max_bytes}\n");
     assert_eq!(compile("acme-corp", &folder("acme-corp")).unwrap().router.cache, None, "off by default");
     let found = compile("acme-corp", &with(&exact("60", "1000000"))).unwrap().router.cache;
-    assert_eq!(found, Some(CacheRules { exact: Some(ExactCacheRules { ttl_s: 60, max_bytes: 1_000_000 }) }));
+    let exact_rules = ExactCacheRules { ttl_s: 60, max_bytes: 1_000_000 };
+    assert_eq!(found, Some(CacheRules { exact: Some(exact_rules), semantic: None }));
     for (section, word) in [
         ("\ncache: {}\n".to_owned(), "caches nothing"),
         (exact("0", "1000000"), "cache.exact.ttl_s"),
@@ -234,6 +235,44 @@ fn a_cache_is_asked_for_by_file_within_bounds() {
     }
     let named = changed(ROUTER, "provider: extractive", "provider: cache");
     assert!(errors(&named).iter().any(|error| error.contains("call the provider otherwise")), "{:?}", errors(&named));
+}
+
+#[test]
+fn a_semantic_cache_says_what_embeds_and_how_near_is_near() {
+    let with = |from: &str, to: &str| {
+        let section = "\ncache:\n  semantic:\n    ttl_s: 60\n    max_bytes: 1000000\n    min_similarity: 0.9\n    \
+            embedding:\n      provider: local\n      model: embed-small\n";
+        assert!(section.contains(from), "{from}");
+        let mut texts = folder("acme-corp");
+        texts.get_mut(ROUTER).unwrap().push_str(&section.replace(from, to));
+        texts
+    };
+    let compiled = compile("acme-corp", &with("0.9", "0.9")).unwrap();
+    let rules = compiled.router.cache.unwrap().semantic.unwrap();
+    assert_eq!((rules.ttl_s, rules.max_bytes, rules.min_similarity), (60, 1_000_000, 0.9));
+    assert_eq!((rules.embedding.provider.as_str(), rules.embedding.model.as_str()), ("local", "embed-small"));
+    assert!(!compiled.warnings.iter().any(|warning| warning.to_string().contains("min_similarity")));
+    for (from, to, word) in [
+        ("min_similarity: 0.9", "min_similarity: 0", "above 0"),
+        ("min_similarity: 0.9", "min_similarity: -0.1", "above 0"),
+        ("min_similarity: 0.9", "min_similarity: 1.01", "at most 1"),
+        ("min_similarity: 0.9", "min_similarity: .nan", "above 0"),
+        ("ttl_s: 60", "ttl_s: 0", "cache.semantic.ttl_s"),
+        ("max_bytes: 1000000", "max_bytes: 67108865", "write 65536 to 67108864"),
+        ("provider: local", "provider: cache", "call the provider otherwise"),
+        ("provider: local", "provider: extractive", "embeds nothing"),
+        ("provider: local", "provider: \"\"", "the text is empty"),
+        ("model: embed-small", "model: \" \"", "the text is empty"),
+        ("    min_similarity: 0.9\n", "", "min_similarity"),
+        ("    embedding:\n      provider: local\n      model: embed-small\n", "", "embedding"),
+        ("ttl_s: 60", "ttl_s: 60\n    threshold: 0.5", "threshold"),
+    ] {
+        let found = errors(&with(from, to));
+        let [error] = &found[..] else { panic!("one error for {to}: {found:?}") };
+        assert!(error.starts_with("router.yaml:") && error.contains(word), "{to}: {error}");
+    }
+    let low = compile("acme-corp", &with("0.9", "0.79")).unwrap();
+    assert!(low.warnings.iter().any(|warning| warning.to_string().contains("cache.semantic.min_similarity")));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! No actor, no I/O, no clock, no random: text in, typed snapshot or a helpful error out.
 pub mod access;
 pub mod budget;
+mod caches;
 mod checks;
 pub mod compile;
 mod contradictions;

@@ -243,12 +243,15 @@ pub struct RouterFile {
 pub const CACHE_PROVIDER: &str = "cache";
 
 /// `cache` of `router.yaml`: answers that were given before, in memory, for this tenant alone.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CacheRules {
     /// The same question, completion or embedding, asked again on the same passages.
     #[serde(default)]
     pub exact: Option<ExactCacheRules>,
+    /// A question that means the same in other words, where the passages the answer cites are found for it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semantic: Option<SemanticCacheRules>,
 }
 
 /// `cache.exact` of `router.yaml`.
@@ -259,6 +262,31 @@ pub struct ExactCacheRules {
     pub ttl_s: u32,
     /// Bytes of answers that are remembered; the least recently used goes first.
     pub max_bytes: u64,
+}
+
+/// `cache.semantic` of `router.yaml`. Every question that is looked up pays for its embedding, answered or not.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SemanticCacheRules {
+    /// Seconds an answer is given again.
+    pub ttl_s: u32,
+    /// Bytes of answers and embeddings that are remembered; the least recently used goes first.
+    pub max_bytes: u64,
+    /// Cosine similarity of two questions' embeddings (above 0, at most 1) from which on one is answered with the other's
+    /// answer. How near two questions of different meaning come depends on the embedding model: try it on your own.
+    pub min_similarity: f64,
+    /// The model that embeds questions.
+    pub embedding: EmbeddingRoute,
+}
+
+/// The model that embeds questions; it needs a price in `config.toml` like every model.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddingRoute {
+    /// Name of a provider of `config.toml` that offers embeddings.
+    pub provider: String,
+    /// Model as the provider calls it.
+    pub model: String,
 }
 
 /// `routing` of `router.yaml`.

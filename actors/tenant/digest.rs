@@ -76,7 +76,7 @@ impl Canon {
         self.text(text.unwrap_or_default());
     }
 
-    fn scoped(&mut self, text: &str, domain: Option<&str>, usecase: Option<&str>, top_k: Option<usize>) {
+    pub(crate) fn scoped(&mut self, text: &str, domain: Option<&str>, usecase: Option<&str>, top_k: Option<usize>) {
         self.text(text);
         self.option(domain);
         self.option(usecase);

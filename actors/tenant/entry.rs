@@ -93,6 +93,37 @@ pub enum Entry {
         /// The words that follow.
         text: String,
     },
+    /// Which part of an answer's charge its question's embedding took; stands in the same append, behind the answer's
+    /// record, which carries the charge itself, and its attribution.
+    EmbeddingCharged(Box<EmbeddingCharged>),
+}
+
+/// Which part of an answer's charge its question's embedding took, and at which provider. Repeats whose charge it is, so
+/// that rows of spend are folded without looking back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EmbeddingCharged {
+    /// Which question.
+    pub query_id: String,
+    /// Domain the question named.
+    pub domain: Option<String>,
+    /// Use case the question named.
+    pub usecase: Option<String>,
+    /// Key that asked.
+    pub key_id: String,
+    /// User that asked, where the key names one.
+    pub user_id: Option<String>,
+    /// Which model answered: the whole charge stands under its name.
+    pub answered_by: ModelUsed,
+    /// Provider that embedded.
+    pub provider: String,
+    /// Model that embedded.
+    pub model: String,
+    /// What the embedding cost.
+    pub charged: NanoUsd,
+    /// Tokens of the question.
+    pub prompt_tokens: u64,
+    /// When the answer was cleared: the time its charge is booked at.
+    pub cleared_unix_ms: u64,
 }
 
 /// Money held for one call.

@@ -4,6 +4,7 @@
 //! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
 use crate::budget::accounts::{Spender, Sum};
 use crate::budget::hold::Hold;
+use crate::cache::lookup::Lookup;
 use crate::cache::messages::CacheState;
 use crate::cache::rules::Key;
 use crate::limits::scope::Scope;
@@ -42,6 +43,8 @@ pub struct Case {
     pub cache_control: CacheControl,
     /// Under which key the answer is remembered, where it is to be.
     pub remember_as: Option<Key>,
+    /// What its question is to be compared with once it is embedded, where the tenant wants that.
+    pub lookup: Option<Lookup>,
     /// Its place in flight at every level; returned with the turn.
     pub permit: Option<Permit>,
     /// Where refusals are recorded and counted, one-way.

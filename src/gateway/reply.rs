@@ -17,7 +17,7 @@ const POLICY_VERSION: HeaderName = HeaderName::from_static("x-bailiwick-policy-v
 const MODEL: HeaderName = HeaderName::from_static("x-bailiwick-model");
 /// Says that the answer was given before, to the first call under the same `Idempotency-Key`, and cost nothing now.
 const REPLAY: HeaderName = HeaderName::from_static("x-bailiwick-idempotent-replay");
-/// What the answer cache knew: `hit`, `miss` or `bypass`; absent where the tenant has none.
+/// What the answer cache knew: `hit`, `semantic-hit`, `miss` or `bypass`; absent where the tenant has none.
 const CACHE: HeaderName = HeaderName::from_static("x-bailiwick-cache");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-bailiwick-overhead-ms");
 

@@ -101,7 +101,8 @@ const TOLD_AGAIN: &[(&str, &str)] = &[
     (
         "Cache-Control",
         "`no-cache` has the answer made anew and remembered, `no-store` made anew and forgotten. Where the tenant has a \
-         cache, `x-bailiwick-cache` says `hit`, `miss` or `bypass`; a hit costs 0.",
+         cache, `x-bailiwick-cache` says `hit`, `semantic-hit` (the answer to a question of the same meaning), `miss` or \
+         `bypass`; a hit costs 0, a semantic hit the embedding of the question.",
     ),
 ];
 

@@ -27,6 +27,9 @@ pub enum Mood {
 /// The words a good answer ends with.
 pub const WORDS: &str = "Every employee has thirty days of paid leave [1].";
 
+/// The model whose embeddings count words.
+pub const EMBEDDER: &str = "fake-embedder";
+
 pub struct Upstream {
     pub port: u16,
     mood: Arc<Mutex<Mood>>,
@@ -90,6 +93,9 @@ async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>
             let good = whole(200, "application/json", &completion().to_string());
             good[..good.len() / 2].to_owned()
         }
+        _ if request["model"] == EMBEDDER => {
+            whole(200, "application/json", &bag_of_words(&request["input"]).to_string())
+        }
         _ if request.get("input").is_some() => whole(200, "application/json", &embeddings().to_string()),
         Mood::Good | Mood::Waits | Mood::Pauses if streamed => {
             let mut chunks = chunks();
@@ -144,6 +150,20 @@ fn embeddings() -> Value {
         "data": [{"object": "embedding", "index": 0, "embedding": [0.1, -1.0e-7, 0.333_333_333_333_333_3]}]})
 }
 
+/// What a model of meaning would say that knew no synonyms; a token a word.
+fn bag_of_words(input: &Value) -> Value {
+    let text = input.as_str().unwrap().to_lowercase();
+    let words: Vec<&str> =
+        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let mut bag = vec![0.0; 256];
+    for word in &words {
+        let hash = word.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(131).wrapping_add(byte.into()));
+        bag[hash % 256] += 1.0;
+    }
+    json!({"object": "list", "model": EMBEDDER, "usage": {"prompt_tokens": words.len(), "total_tokens": words.len()},
+        "data": [{"object": "embedding", "index": 0, "embedding": bag}]})
+}
+
 fn chunks() -> Vec<String> {
     let chunk = |delta: Value, finish: Value| {
         json!({"id": "u", "object": "chat.completion.chunk", "created": 1, "model": "fake-model",
@@ -180,7 +200,8 @@ pub fn house_within(port: u16, timeout_ms: u64, limits: &str) -> (tempfile::Temp
     std::fs::write(&router, format!("{}{routing}{}", &text[..start], &text[end..])).unwrap();
     let config = format!(
         "{limits}[[providers]]\nname = \"local\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\nregion = \"eu-west-1\"\n\
-         timeout_ms = {timeout_ms}\nretries = 0\n\n[providers.prices.\"fake-model\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n"
+         timeout_ms = {timeout_ms}\nretries = 0\n\n[providers.prices.\"fake-model\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n\
+         [providers.prices.\"{EMBEDDER}\"]\ninput_usd_per_1m_tokens = \"0.5\"\noutput_usd_per_1m_tokens = \"0\"\n"
     );
     let house = House::start_on(folder.path(), Some(&config));
     (folder, Ended(Some(house)))

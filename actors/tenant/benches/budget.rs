@@ -65,6 +65,7 @@ fn call(number: u64, prompt_tokens: u64) -> Call {
         spender: Spender { domain: some("hr"), usecase: some("leave"), user: some("ann"), key: some("k1") },
         admitted_unix_ms: NOW,
         candidates: vec![Candidate { route, price, fallback: false, answers: 1, is_cut: false }],
+        embedding: None,
         fallback: None,
         is_grounded: false,
         prompt_tokens,

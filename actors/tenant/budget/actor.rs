@@ -1,19 +1,20 @@
 //! The shell of the budget room: counts tokens, calls one rule, makes what holds need durable, hands the turn on.
 use super::accounts::Accounts;
-use super::candidates::{candidates, fallback};
+use super::candidates::{candidates, embedding, fallback};
 use super::figures::figures;
-use super::hold::Returned;
+use super::hold::{Embedding, Returned};
 use super::ledger::Ledger;
 use super::messages::{AdoptBudget, ApproveSpending, BookLate, CloseBudget, ReadBudget, Reconcile};
 use super::rules::{Balance, Call, Cover};
 use super::till::{Caller, is_full};
 use super::waiting::Line;
+use crate::cache::rules::semantic;
 use crate::catalog::{Catalog, Price};
 use crate::entry::{Entry, Reconciled, SpendingApproved};
 use crate::limits::rates::{Taken, TokenRates};
 use crate::question::{Matter, Passage};
 use crate::routing::tokens;
-use crate::turn::{Funded, Grounded, Turn};
+use crate::turn::{Case, Funded, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::journal::Journal;
@@ -23,6 +24,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::obituary::Obituary;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::schema::EmbeddingRoute;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +106,7 @@ impl BudgetRoom {
     /// Starts the room on the current arbiter.
     pub fn start(parts: BudgetParts) -> Addr<Self> {
         let BudgetParts { journal, ledger, accounts, policy, catalog, clock, next, obituary } = parts;
-        Self {
+        let room = Self {
             balance: Balance::new(ledger, accounts, &policy),
             journal,
             catalog,
@@ -118,13 +120,26 @@ impl BudgetRoom {
             returning: None,
             closing: Vec::new(),
             obituary,
-        }
-        .start()
+        };
+        room.say_what_is_not_embedded(&policy);
+        room.start()
     }
 
     /// The time rates are counted in.
     pub(super) fn now_ns(&self) -> u64 {
         self.clock.now_unix_ms().saturating_mul(MILLISECOND_NS)
+    }
+
+    /// Says once for a policy where its semantic cache will find nothing, since nothing may be embedded.
+    fn say_what_is_not_embedded(&self, policy: &PolicySnapshot) {
+        let Some(rules) = semantic(policy) else { return };
+        if embedding(rules, &self.catalog, "", self.clock.now_unix_ms()).is_none() {
+            let EmbeddingRoute { provider, model } = &rules.embedding;
+            tracing::warn!(
+                tenant = %self.journal.tenant(), %provider, %model,
+                "no question is looked up by its meaning: the embedding model has no provider or no price in force; the operator must add them to config.toml"
+            );
+        }
     }
 
     /// Gives the escrow back for who closes the room, once no block is under way.
@@ -187,6 +202,13 @@ fn wanted(matter: &Matter) -> Option<(&str, Option<u32>)> {
     }
 }
 
+/// The embedding of a question that the cache wants looked up.
+fn lookup(case: &Case, catalog: &Catalog, now_unix_ms: u64) -> Option<Embedding> {
+    let Matter::Ask(question) = &case.matter else { return None };
+    let rules = semantic(&case.policy).filter(|_| case.lookup.is_some())?;
+    embedding(rules, catalog, &question.text, now_unix_ms)
+}
+
 /// How many answers a call asks for at once.
 fn answers(matter: &Matter) -> u32 {
     let Matter::Chat(chat) = matter else { return 1 };
@@ -246,6 +268,7 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             query_id: turn.case.query_id.to_string(),
             spender: turn.case.spender(),
             admitted_unix_ms: turn.case.admitted_unix_ms,
+            embedding: lookup(&turn.case, &self.catalog, now),
             // words cannot be embedded by a model that chats
             fallback: fallback(&policy.router, &self.catalog, now)
                 .filter(|_| !matches!(turn.case.matter, Matter::Embed(_))),
@@ -254,7 +277,8 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             candidates: found,
         };
         // a breaker may put the fallback in the place of what was asked for
-        let is_free = call.candidates.iter().chain(&call.fallback).all(|candidate| candidate.price == Price::default());
+        let mut prices = call.candidates.iter().chain(&call.fallback).map(|candidate| candidate.price);
+        let is_free = prices.all(|price| price == Price::default()) && call.embedding.is_none();
         let counts_tokens = self.balance.counts_tokens() || self.token_rates.are_limited();
         if is_free && !counts_tokens {
             return self.fund(Caller { turn, call }, ctx); // nothing costs anything: nothing to count
@@ -307,6 +331,7 @@ impl Handler<AdoptBudget> for BudgetRoom {
     type Result = ();
 
     fn handle(&mut self, AdoptBudget(policy): AdoptBudget, ctx: &mut Self::Context) {
+        self.say_what_is_not_embedded(&policy);
         self.balance.adopt(&policy);
         let now_ns = self.now_ns();
         self.token_rates.adopt(&policy.tenant.quotas, now_ns);

@@ -1,14 +1,17 @@
 //! The models a call may use, what each costs at worst, and how far an answer must be cut to be affordable. Pure.
 use super::accounts::Sum;
-use super::hold::Candidate;
+use super::hold::{Candidate, Embedding};
 use crate::catalog::{Catalog, EXTRACTIVE};
 use crate::routing::rules::check_model;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
-use bailiwick_policy::schema::{Route, RouterFile};
+use bailiwick_policy::schema::{Route, RouterFile, SemanticCacheRules};
 
 /// An answer is not cut below this many tokens: a call that buys fewer buys nothing.
 pub const OUTPUT_TOKENS_MIN: u32 = 16;
+
+/// Tokens a provider adds to a text that it embeds, at most.
+const FRAMING_TOKENS: u64 = 8;
 
 /// The models a passed-through or grounded call may use, in order, each with its price.
 ///
@@ -130,4 +133,14 @@ pub fn fits(candidate: &Candidate, prompt_tokens: u64, room: Sum) -> bool {
 #[must_use]
 pub fn fallback(router: &RouterFile, catalog: &Catalog, now_unix_ms: u64) -> Option<Candidate> {
     candidate(catalog, router.routing.fallback.clone()?, true, now_unix_ms)
+}
+
+/// The embedding of a question, where the model the semantic cache names for it has a price in force. No vocabulary makes
+/// more tokens of a text than it has bytes, but for the few a provider frames it with.
+#[must_use]
+pub fn embedding(rules: &SemanticCacheRules, catalog: &Catalog, question: &str, now_unix_ms: u64) -> Option<Embedding> {
+    let route = rules.embedding.clone();
+    let price = catalog.providers.get(&route.provider)?.price_at(&route.model, now_unix_ms)?;
+    let tokens = u64::try_from(question.len()).unwrap_or(u64::MAX).saturating_add(FRAMING_TOKENS);
+    Some(Embedding { route, price, tokens })
 }

@@ -3,7 +3,7 @@ use super::accounts::Sum;
 use super::rules::Ended;
 use actix::{Message, Recipient};
 use bailiwick_kernel::money::NanoUsd;
-use bailiwick_policy::schema::Route;
+use bailiwick_policy::schema::{EmbeddingRoute, Route};
 
 /// A model that this hold pays for.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,6 +20,31 @@ pub struct Candidate {
     pub is_cut: bool,
 }
 
+/// The embedding of a question, held for beside its answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Embedding {
+    /// Provider and model.
+    pub route: EmbeddingRoute,
+    /// Price the hold was reckoned with.
+    pub price: crate::catalog::Price,
+    /// Tokens of the question at worst.
+    pub tokens: u64,
+}
+
+impl Embedding {
+    /// What so many tokens come to.
+    #[must_use]
+    pub fn of(&self, tokens: u64) -> Sum {
+        Sum { money: self.price.of(tokens, 0), tokens }
+    }
+
+    /// What it may use at worst.
+    #[must_use]
+    pub fn worst(&self) -> Sum {
+        self.of(self.tokens)
+    }
+}
+
 /// Money held for one turn.
 #[derive(Debug)]
 pub struct Hold {
@@ -29,6 +54,8 @@ pub struct Hold {
     pub candidates: Vec<Candidate>,
     /// Tokens of the prompt as counted for the hold.
     pub prompt_tokens: u64,
+    embedding: Option<Embedding>,
+    embedded: Option<Sum>,
     /// What calls may have cost of which nobody knows whether they were billed.
     unsure: NanoUsd,
     home: Option<Recipient<Returned>>,
@@ -55,7 +82,14 @@ impl Hold {
         prompt_tokens: u64,
         home: Recipient<Returned>,
     ) -> Self {
-        Self { number, amount, candidates, prompt_tokens, unsure: NanoUsd::ZERO, home: Some(home) }
+        let (embedding, embedded, unsure) = (None, None, NanoUsd::ZERO);
+        Self { number, amount, candidates, prompt_tokens, embedding, embedded, unsure, home: Some(home) }
+    }
+
+    /// The same hold, its amount reckoned with an embedding as well.
+    pub(crate) fn with_embedding(mut self, embedding: Option<Embedding>) -> Self {
+        self.embedding = embedding;
+        self
     }
 
     /// A hold of nothing, for an answer that was paid for before: it names no candidate and has nowhere to return to.
@@ -65,6 +99,8 @@ impl Hold {
             amount: NanoUsd::ZERO,
             candidates: Vec::new(),
             prompt_tokens: 0,
+            embedding: None,
+            embedded: None,
             unsure: NanoUsd::ZERO,
             home: None,
         }
@@ -74,6 +110,25 @@ impl Hold {
     #[must_use]
     pub fn amount(&self) -> NanoUsd {
         self.amount
+    }
+
+    /// The embedding that may be called once, before the candidates; `None` where it is not held for or was called.
+    #[must_use]
+    pub fn embedding(&self) -> Option<&Embedding> {
+        self.embedding.as_ref().filter(|_| self.embedded.is_none())
+    }
+
+    /// Notes that the question was embedded, and how many tokens that took.
+    pub(crate) fn note_embedded(&mut self, tokens: u64) {
+        if let Some(embedding) = self.embedding() {
+            self.embedded = Some(embedding.of(tokens));
+        }
+    }
+
+    /// The embedding that was called and what it took, where it was.
+    #[must_use]
+    pub fn embedded(&self) -> Option<(&Embedding, Sum)> {
+        self.embedding.as_ref().zip(self.embedded)
     }
 
     /// Ends the hold with what was really used, once that is durable.
@@ -88,7 +143,10 @@ impl Hold {
 
     /// True where the hold still covers so much.
     pub(crate) fn covers(&self, amount: NanoUsd) -> bool {
-        self.unsure.saturating_add(amount) <= self.amount
+        // what the embedding took beyond its worst case is an overrun, and takes nothing from the answer
+        let looked_up =
+            self.embedded().map_or(NanoUsd::ZERO, |(embedding, used)| used.money.min(embedding.worst().money));
+        self.unsure.saturating_add(looked_up).saturating_add(amount) <= self.amount
     }
 
     /// What calls may have cost of which nobody knows whether they were billed.
@@ -119,8 +177,9 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            return self.go_home(Ended::Unknown); // nobody knows whether the call that panicked was billed
+        // nobody knows whether the call that panicked was billed, and an embedding that was called stands in no record
+        if std::thread::panicking() || self.embedded.is_some() {
+            return self.go_home(Ended::Unknown);
         }
         self.go_home(Ended::Unused);
     }

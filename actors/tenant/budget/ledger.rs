@@ -226,6 +226,7 @@ impl Ledger {
             | Entry::ChargeAttributed(_)
             | Entry::ReplyKept(_)
             | Entry::ReplyContinued { .. }
+            | Entry::EmbeddingCharged(_)
             | Entry::PolicyAdopted { .. } => {}
         }
     }

@@ -4,7 +4,7 @@ use super::accounts::{Accounts, Spender, Sum};
 use super::breaker::{Breaker, BreakerState, restrict, used_ppm};
 use super::candidates::{fits, shortest, shrunk, worst};
 use super::counters::{Bound, CounterKey, Counters};
-use super::hold::Candidate;
+use super::hold::{Candidate, Embedding};
 use super::ledger::Ledger;
 use super::messages::BookLate;
 use crate::entry::{Entry, HoldClosed, HoldTaken, Lump, Reconciled};
@@ -74,6 +74,8 @@ pub struct Call {
     pub admitted_unix_ms: u64,
     /// What it may use, in order.
     pub candidates: Vec<Candidate>,
+    /// The embedding its question is looked up by, called before any of them.
+    pub embedding: Option<Embedding>,
     /// The router's fallback, for a breaker that downgrades.
     pub fallback: Option<Candidate>,
     /// True for a question from documents.
@@ -98,11 +100,20 @@ pub enum Weighed {
 pub struct Fit {
     /// What may be called, each within the sum.
     pub candidates: Vec<Candidate>,
+    /// What may be called before them; the sum is for both.
+    pub embedding: Option<Embedding>,
     sum: Sum,
     bounds: Vec<Bound>,
 }
 
 impl Fit {
+    /// The same with an embedding, where there is room for both: an answer never yields to its looking up.
+    fn beside(self, embedding: Option<Embedding>, room: Sum) -> Self {
+        let Some(embedding) = embedding else { return self };
+        let sum = self.sum.plus(embedding.worst());
+        if within(sum, room) { Self { embedding: Some(embedding), sum, ..self } } else { self }
+    }
+
     /// True where nothing is held for it.
     #[must_use]
     pub fn takes_nothing(&self) -> bool {
@@ -233,8 +244,8 @@ impl Balance {
 
     /// Whether a call fits: in full, cut to what is left, later, or never. Nothing is held yet.
     pub fn weigh(&mut self, call: &Call, now_unix_ms: u64) -> Weighed {
-        let candidates = match self.restricted(call, now_unix_ms) {
-            Ok(candidates) => candidates,
+        let (candidates, embedding) = match self.restricted(call, now_unix_ms) {
+            Ok(allowed) => allowed,
             Err(rejection) => return Weighed::Refused(rejection),
         };
         let bounds = self.counters.bounds(&call.spender, call.admitted_unix_ms);
@@ -242,7 +253,7 @@ impl Balance {
         let (room, at_rest) = (tightest(Bound::room), tightest(Bound::room_at_rest));
         let whole: Vec<_> = candidates.iter().filter(|one| fits(one, call.prompt_tokens, room)).cloned().collect();
         if !whole.is_empty() {
-            return fit(whole, call.prompt_tokens, bounds, room);
+            return Weighed::Fits(fit(whole, call.prompt_tokens, bounds, room).beside(embedding, room));
         }
         let may_ever = candidates.iter().any(|one| fits(&shortest(one), call.prompt_tokens, at_rest));
         if !may_ever {
@@ -266,20 +277,19 @@ impl Balance {
         if cut.is_empty() {
             return Weighed::Refused(exceeded(&candidates, call, &bounds, now_unix_ms));
         }
-        fit(cut, call.prompt_tokens, bounds, room)
+        Weighed::Fits(fit(cut, call.prompt_tokens, bounds, room))
     }
 
-    fn restricted(&mut self, call: &Call, now_unix_ms: u64) -> Result<Vec<Candidate>, Rejection> {
+    /// What may be called: while the breaker acts, nothing that an answer can do without.
+    fn restricted(&mut self, call: &Call, now_unix_ms: u64) -> Result<(Vec<Candidate>, Option<Embedding>), Rejection> {
         let (state, used) = self.breaker(now_unix_ms);
-        let Some(rule) = self.breaker_rule.as_ref().filter(|_| state == BreakerState::Open) else {
-            return Ok(call.candidates.clone());
-        };
         let is_approved = now_unix_ms < self.ledger.approved_until_unix_ms;
-        if rule.action == BreakerAction::RequireApproval && is_approved {
-            return Ok(call.candidates.clone());
-        }
+        let lets_pass = |rule: &BudgetBreaker| rule.action == BreakerAction::RequireApproval && is_approved;
+        let open = self.breaker_rule.as_ref().filter(|rule| state == BreakerState::Open && !lets_pass(rule));
+        let Some(rule) = open else { return Ok((call.candidates.clone(), call.embedding.clone())) };
         let (action, (_, closes_ppm)) = (rule.action, rule.opens_and_closes_ppm());
-        restrict(action, call.candidates.clone(), call.fallback.clone(), call.is_grounded, used).map_err(|rejection| {
+        let kept = restrict(action, call.candidates.clone(), call.fallback.clone(), call.is_grounded, used);
+        kept.map(|candidates| (candidates, None)).map_err(|rejection| {
             // it acts until the last of the windows that hold it open has ended
             let is_full = |bound: &&Bound| used_ppm(std::slice::from_ref(*bound)) >= closes_ppm;
             let tenants = self.of_tenant(now_unix_ms);
@@ -426,11 +436,11 @@ fn within(sum: Sum, room: Sum) -> bool {
 
 /// Holds for one call after the other where there is room, because a call that breaks off may have been billed; else the
 /// dearest of what may be called. What does not fit was struck.
-fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>, room: Sum) -> Weighed {
+fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>, room: Sum) -> Fit {
     let worst = || candidates.iter().map(|one| worst(one, prompt_tokens));
     let all = worst().fold(Sum::default(), Sum::plus);
     let sum = if within(all, room) { all } else { worst().fold(Sum::default(), most) };
-    Weighed::Fits(Fit { candidates, sum, bounds })
+    Fit { candidates, embedding: None, sum, bounds }
 }
 
 /// A refusal with the numbers that justify it: those of the ceiling that refuses for longest.

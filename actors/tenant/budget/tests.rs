@@ -2,7 +2,7 @@
 use super::accounts::{Account, Accounts, Spender, Sum};
 use super::breaker::{Breaker, BreakerState};
 use super::candidates::worst_case;
-use super::hold::Candidate;
+use super::hold::{Candidate, Embedding};
 use super::ledger::{Ledger, day_of, month_of};
 use super::rules::{Balance, Call, Cover, Ended, Fit, Made, Weighed};
 use super::waiting::{Line, Waiting};
@@ -13,7 +13,7 @@ use bailiwick_kernel::limits::ACCOUNTS_MAX;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, HoldRecords, Route};
+use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, EmbeddingRoute, HoldRecords, Route};
 use std::sync::Arc;
 
 const DAY_MS: u64 = 86_400_000;
@@ -62,6 +62,7 @@ fn call(candidates: Vec<Candidate>, prompt_tokens: u64) -> Call {
         spender: spender("ann"),
         admitted_unix_ms: NOW,
         candidates,
+        embedding: None,
         fallback: None,
         is_grounded: true,
         prompt_tokens,
@@ -109,6 +110,35 @@ fn the_dearest_candidate_that_fits_is_held_and_the_others_struck() {
     assert_eq!(fit.candidates.len(), 1, "the primary, at 6000, does not fit and must not be called");
     assert!(fit.candidates[0].fallback);
     assert_eq!(balance.make(&fit, &call).amount, NanoUsd(60));
+}
+
+fn embedding(tokens: u64) -> Option<Embedding> {
+    let route = EmbeddingRoute { provider: "p".into(), model: "e".into() };
+    Some(Embedding { route, price: Price { input_nano_usd_per_token: 2, output_nano_usd_per_token: 0 }, tokens })
+}
+
+#[test]
+fn looking_up_is_held_for_beside_the_answer_and_never_instead_of_it() {
+    let mut balance = balance(1_000, 1_000);
+    let wanted = |tokens| Call { embedding: embedding(tokens), ..call(vec![candidate(1, 400, false)], 100) };
+    let fit = fits(&mut balance, &wanted(250));
+    assert_eq!((fit.embedding.is_some(), fit.tokens()), (true, 750));
+    assert_eq!(balance.make(&fit, &wanted(250)).amount, NanoUsd(1_000), "the answer's worst case and the embedding's");
+    let mut balance = under("");
+    for (tokens, is_held, held) in [(4_750, true, 10_000), (4_751, false, 500)] {
+        let fit = fits(&mut balance, &wanted(tokens));
+        assert_eq!(fit.embedding.is_some(), is_held);
+        let made = balance.make(&fit, &wanted(tokens));
+        assert_eq!(made.amount, NanoUsd(held));
+        balance.returned(made.number, Ended::Unused, NanoUsd::ZERO, NOW);
+    }
+    let dearer =
+        Call { embedding: embedding(1), ..call(vec![candidate(30, 400, false), candidate(1, 400, true)], 100) };
+    assert!(fits(&mut balance, &dearer).embedding.is_some());
+    let made = make(&mut balance, &call(vec![candidate(1, 9_600, false)], 0));
+    balance.returned(made.number, settled(9_600), NanoUsd::ZERO, NOW);
+    let cut = fits(&mut balance, &wanted(1));
+    assert!(cut.embedding.is_none() && cut.candidates[0].route.max_tokens < 400, "the last money is for the answer");
 }
 
 #[test]
@@ -355,7 +385,7 @@ fn each_action_leaves_what_it_says() {
     let after = |action: &str, is_grounded: bool, named: Vec<Candidate>| {
         let breaker = format!("  circuit_breaker: {{threshold: 0.0, action: {action}}}\n");
         let fallback = Some(candidate(1, 50, true));
-        let wanted = Call { fallback, is_grounded, ..call(named, 0) };
+        let wanted = Call { fallback, is_grounded, embedding: embedding(1), ..call(named, 0) };
         under(&breaker).weigh(&wanted, NOW)
     };
     let primary = || vec![candidate(2, 50, false)];
@@ -366,6 +396,7 @@ fn each_action_leaves_what_it_says() {
     }
     let Weighed::Fits(fit) = after("downgrade_to_fallback", false, primary()) else { panic!() };
     assert!(fit.candidates.iter().all(|candidate| candidate.fallback), "a call that names the primary goes down too");
+    assert_eq!(fit.embedding, None, "an open breaker pays for nothing an answer can do without");
     let Weighed::Fits(fit) = after("extractive_only", true, primary()) else { panic!() };
     assert_eq!(fit.candidates[0].route.provider, EXTRACTIVE);
     assert!(matches!(after("extractive_only", false, primary()), Weighed::Refused(_)));
@@ -374,9 +405,9 @@ fn each_action_leaves_what_it_says() {
 #[test]
 fn an_approval_lets_calls_through_until_it_ends() {
     let mut balance = under("  circuit_breaker: {threshold: 0.0, action: require_approval}\n");
-    let wanted = call(vec![candidate(1, 50, false)], 0);
+    let wanted = Call { embedding: embedding(1), ..call(vec![candidate(1, 50, false)], 0) };
     balance.ledger.approved_until_unix_ms = NOW + 10;
-    fits(&mut balance, &wanted);
+    assert!(fits(&mut balance, &wanted).embedding.is_some());
     assert!(matches!(balance.weigh(&wanted, NOW + 10), Weighed::Refused(_)));
 }
 

@@ -106,7 +106,8 @@ impl BudgetRoom {
         };
         let Made { number, amount, cover } = self.balance.make(&fit, &call);
         self.tokens_taken.insert(number, taken);
-        let hold = Hold::new(number, amount, fit.candidates, call.prompt_tokens, ctx.address().recipient());
+        let hold = Hold::new(number, amount, fit.candidates, call.prompt_tokens, ctx.address().recipient())
+            .with_embedding(fit.embedding);
         let turn = turn.fund(hold);
         match cover {
             Cover::Covered => self.hand_on(turn),

@@ -1,7 +1,10 @@
 //! The shell of the cache room: asks one rule, looks, hands the turn on.
+use super::lookup::{Answers, Lookup, Purpose};
+use super::meaning::{Ground, Recollection};
 use super::messages::{AdoptCache, CacheParts, CacheState, Remember};
-use super::rules::{self, Course};
-use super::store::Store;
+use super::rules::{self, Course, Key};
+use super::store::{SemanticStore, Store};
+use crate::question::Matter;
 use crate::turn::{Answered, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
@@ -15,7 +18,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct CacheRoom {
     policy: Arc<PolicySnapshot>,
-    store: Option<Store>,
+    exact: Option<Store>,
+    semantic: Option<Arc<SemanticStore>>,
     clock: SharedClock,
     next: Recipient<Turn<Grounded>>,
     exit: Recipient<Turn<Answered>>,
@@ -28,8 +32,8 @@ impl CacheRoom {
     #[must_use]
     pub fn new(parts: CacheParts) -> Self {
         let CacheParts { policy, clock, next, exit, obituary } = parts;
-        let store = rules::exact(&policy).map(Store::new);
-        Self { policy, store, clock, next, exit, obituary }
+        let (exact, semantic) = stores(&policy);
+        Self { policy, exact, semantic, clock, next, exit, obituary }
     }
 
     fn hand_on(&self, turn: Turn<Grounded>) {
@@ -39,23 +43,44 @@ impl CacheRoom {
     }
 
     fn look(&self, mut turn: Turn<Grounded>) {
-        let case = &turn.case;
-        let key = rules::key(&case.matter, &turn.stage.passages, &case.policy, &case.principal);
-        let known = self.store.as_ref().and_then(|store| store.recall(&key, self.clock.now_unix_ms()));
-        match known {
-            None => {
-                turn.note_cache(CacheState::Miss);
-                turn.case.remember_as = Some(key);
-                self.hand_on(turn);
+        let key = key_of(&turn);
+        let known = self.exact.as_ref().and_then(|store| store.recall(&key, self.clock.now_unix_ms()));
+        if let Some(draft) = known {
+            turn.note_cache(CacheState::Hit);
+            if let Err((turn, undelivered)) = offer(&self.exit, turn.recall(rules::given_again(&draft))) {
+                turn.refuse(undelivered.into());
             }
-            Some(draft) => {
-                turn.note_cache(CacheState::Hit);
-                if let Err((turn, undelivered)) = offer(&self.exit, turn.recall(rules::given_again(&draft))) {
-                    turn.refuse(undelivered.into());
-                }
-            }
+            return;
         }
+        self.entrust(&mut turn, key, Purpose::Recall);
+        if turn.case.lookup.is_none() {
+            turn.note_cache(CacheState::Miss);
+        }
+        self.hand_on(turn);
     }
+
+    /// Has the turn carry as what its answer is remembered, and what its question is to be compared with. Without passages
+    /// there is no answer that could rest on them, so that nothing is paid for an embedding.
+    fn entrust(&self, turn: &mut Turn<Grounded>, key: Key, purpose: Purpose) {
+        turn.case.remember_as = self.exact.is_some().then_some(key);
+        let (Some(store), Matter::Ask(question), false) =
+            (&self.semantic, &turn.case.matter, turn.stage.passages.is_empty())
+        else {
+            return;
+        };
+        let partition = rules::partition(question, &turn.case.policy, &turn.case.principal);
+        turn.case.lookup = Some(Lookup::new(purpose, Answers::new(Arc::clone(store), partition), key));
+    }
+}
+
+fn stores(policy: &PolicySnapshot) -> (Option<Store>, Option<Arc<SemanticStore>>) {
+    let semantic = rules::semantic(policy).map(|rules| Arc::new(SemanticStore::new(rules)));
+    (rules::exact(policy).map(Store::new), semantic)
+}
+
+fn key_of(turn: &Turn<Grounded>) -> Key {
+    let case = &turn.case;
+    rules::key(&case.matter, &turn.stage.passages, &case.policy, &case.principal)
 }
 
 impl Actor for CacheRoom {
@@ -71,7 +96,7 @@ impl Handler<Turn<Grounded>> for CacheRoom {
 
     fn handle(&mut self, mut turn: Turn<Grounded>, _: &mut Self::Context) {
         let case = &turn.case;
-        match rules::course(rules::exact(&self.policy), &case.matter, case.cache_control) {
+        match rules::course(self.policy.router.cache.as_ref(), &case.matter, case.cache_control) {
             Course::Pass => self.hand_on(turn),
             Course::Bypass => {
                 turn.note_cache(CacheState::Bypass);
@@ -79,8 +104,8 @@ impl Handler<Turn<Grounded>> for CacheRoom {
             }
             Course::Refresh => {
                 turn.note_cache(CacheState::Bypass);
-                let key = rules::key(&case.matter, &turn.stage.passages, &case.policy, &case.principal);
-                turn.case.remember_as = Some(key);
+                let key = key_of(&turn);
+                self.entrust(&mut turn, key, Purpose::Refresh);
                 self.hand_on(turn);
             }
             Course::Look => self.look(turn),
@@ -91,9 +116,16 @@ impl Handler<Turn<Grounded>> for CacheRoom {
 impl Handler<Remember> for CacheRoom {
     type Result = ();
 
-    fn handle(&mut self, Remember { key, draft }: Remember, _: &mut Self::Context) {
-        if let Some(store) = &self.store {
-            store.remember(key, draft, self.clock.now_unix_ms());
+    fn handle(&mut self, remember: Remember, _: &mut Self::Context) {
+        let Remember { as_asked, as_meant, passages, draft } = remember;
+        let now_unix_ms = self.clock.now_unix_ms();
+        if let Some((store, meaning)) = self.semantic.as_ref().zip(as_meant)
+            && let Some(recollection) = Recollection::of(&draft, &Ground::of(&passages))
+        {
+            store.remember(meaning, recollection, now_unix_ms);
+        }
+        if let Some((store, key)) = self.exact.as_ref().zip(as_asked) {
+            store.remember(key, draft, now_unix_ms);
         }
     }
 }
@@ -102,7 +134,7 @@ impl Handler<AdoptCache> for CacheRoom {
     type Result = ();
 
     fn handle(&mut self, AdoptCache(policy): AdoptCache, _: &mut Self::Context) {
-        self.store = rules::exact(&policy).map(Store::new);
+        (self.exact, self.semantic) = stores(&policy);
         self.policy = policy;
     }
 }

@@ -1,5 +1,7 @@
 //! What the cache room is built from and told.
+use super::lookup::Meaning;
 use super::rules::Key;
+use crate::question::Passage;
 use crate::turn::{Answered, Draft, Grounded, Turn};
 use actix::{Message, Recipient};
 use bailiwick_kernel::clock::SharedClock;
@@ -26,8 +28,12 @@ pub struct CacheParts {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Remember {
-    /// What it answers.
-    pub key: Key,
+    /// The words it answers, where those are remembered.
+    pub as_asked: Option<Key>,
+    /// The meaning it answers, where that is remembered.
+    pub as_meant: Option<Meaning>,
+    /// What it rests on.
+    pub passages: Arc<[Passage]>,
     /// What the provider said.
     pub draft: Draft,
 }
@@ -42,6 +48,8 @@ pub struct AdoptCache(pub Arc<PolicySnapshot>);
 pub enum CacheState {
     /// The answer was given before.
     Hit,
+    /// The answer was given before, to a question that means the same.
+    SemanticHit,
     /// It was not known.
     Miss,
     /// The asker wanted none that was given before.
@@ -54,6 +62,7 @@ impl CacheState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::SemanticHit => "semantic-hit",
             Self::Miss => "miss",
             Self::Bypass => "bypass",
         }

@@ -1,11 +1,17 @@
-//! Purpose: gives an answer that was given before to the same matter on the same passages, for nothing.
+//! Purpose: gives an answer that was given before: to the same matter, for nothing; to the same meaning, for an embedding.
 //! Owns: the answers of one tenant's incarnation, in memory, bounded in bytes and time.
-//! Sends to: the budget (`Turn<Grounded>`), the supervisor's exit (`Turn<Answered>`) where it knows the answer.
+//! Sends to: the budget (`Turn<Grounded>`, with the right to read on once the question is embedded), the exit (`Turn<Answered>`).
 //! Never: another tenant's answers; the journal; an answer to the asker: what it knows goes through the exit.
 //! Invariants: POL1 (a hit is cleared like any answer), ISO1 (gone with its incarnation and its policy).
 pub mod actor;
+pub mod lookup;
+pub mod meaning;
+#[cfg(test)]
+mod meaning_tests;
 pub mod messages;
 pub mod rules;
+#[cfg(test)]
+mod semantic_tests;
 #[cfg(test)]
 mod shell_tests;
 mod store;

@@ -5,11 +5,11 @@
 //! corpus, so the passages themselves stand in the key, as they were retrieved a moment ago: a document that came, went or
 //! changed changes them, or changes nothing about the answer. They are also what the exit verifies the citations against.
 use crate::digest::{Canon, MatterDigest};
-use crate::question::{CacheControl, Matter, ModelUsed, Passage};
+use crate::question::{CacheControl, Matter, ModelUsed, Passage, Question};
 use crate::turn::{Draft, DraftContent};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::schema::{CACHE_PROVIDER, CacheRules, ExactCacheRules};
+use bailiwick_policy::schema::{CACHE_PROVIDER, CacheRules, ExactCacheRules, SemanticCacheRules};
 use std::fmt;
 
 /// Bytes of an entry beside its words.
@@ -22,6 +22,36 @@ pub struct Key([u8; 32]);
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", crate::digest::short(&self.0))
+    }
+}
+
+/// Which questions one question's answer may come from: those of the same kind, filters, policy and view.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Partition([u8; 32]);
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Partition({})", crate::digest::short(&self.0))
+    }
+}
+
+/// A passage as an answer rests on it: everything of it but how well it was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Support([u8; 32]);
+
+impl Support {
+    /// Of a passage.
+    #[must_use]
+    pub fn of(passage: &Passage) -> Self {
+        let mut canon = Canon::new("support");
+        rest_on(&mut canon, passage);
+        Self(canon.finish())
+    }
+}
+
+impl fmt::Debug for Support {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Support({})", crate::digest::short(&self.0))
     }
 }
 
@@ -38,21 +68,44 @@ pub enum Course {
     Look,
 }
 
-/// Decides about a turn by the tenant's rules and the asker's wish.
+/// Decides about a turn by the tenant's rules and the asker's wish. Only questions from documents are looked up by meaning:
+/// of a passed-through call nothing tells whether its answer would suit another one.
 #[must_use]
-pub fn course(rules: Option<&ExactCacheRules>, matter: &Matter, wish: CacheControl) -> Course {
-    match (rules, matter, wish) {
-        (None, _, _) | (_, Matter::Search(_), _) => Course::Pass,
-        (Some(_), _, CacheControl::NoStore) => Course::Bypass,
-        (Some(_), _, CacheControl::NoCache) => Course::Refresh,
-        (Some(_), _, CacheControl::Default) => Course::Look,
+pub fn course(rules: Option<&CacheRules>, matter: &Matter, wish: CacheControl) -> Course {
+    let is_cached = rules.is_some_and(|CacheRules { exact, semantic }| {
+        exact.is_some() || (semantic.is_some() && matches!(matter, Matter::Ask(_)))
+    });
+    match (matter, wish) {
+        (Matter::Search(_), _) => Course::Pass,
+        _ if !is_cached => Course::Pass,
+        (_, CacheControl::NoStore) => Course::Bypass,
+        (_, CacheControl::NoCache) => Course::Refresh,
+        (_, CacheControl::Default) => Course::Look,
     }
 }
 
 /// The tenant's rules of the exact cache; nothing where it wants none.
 #[must_use]
 pub fn exact(policy: &PolicySnapshot) -> Option<&ExactCacheRules> {
-    policy.router.cache.as_ref().and_then(|CacheRules { exact }| exact.as_ref())
+    policy.router.cache.as_ref().and_then(|rules| rules.exact.as_ref())
+}
+
+/// The tenant's rules of the semantic cache; nothing where it wants none.
+#[must_use]
+pub fn semantic(policy: &PolicySnapshot) -> Option<&SemanticCacheRules> {
+    policy.router.cache.as_ref().and_then(|rules| rules.semantic.as_ref())
+}
+
+/// The partition of a question: everything that must be equal however near two questions come. Every file of the policy is
+/// in it, and so are the router's models and the one that embeds.
+#[must_use]
+pub fn partition(question: &Question, policy: &PolicySnapshot, principal: &Principal) -> Partition {
+    let Question { text: _, domain, usecase, top_k } = question;
+    let mut canon = Canon::new("semantic");
+    canon.text(&policy.digest);
+    canon.text(view_of(principal));
+    canon.scoped("", domain.as_deref(), usecase.as_deref(), *top_k);
+    Partition(canon.finish())
 }
 
 /// The key of a turn: kind and canonical body of the matter, the passages it rests on, every file of the policy (with the
@@ -63,7 +116,12 @@ pub fn key(matter: &Matter, passages: &[Passage], policy: &PolicySnapshot, princ
     canon.bytes(&MatterDigest::of(matter).0);
     canon.text(&policy.digest);
     canon.text(view_of(principal));
-    for Passage {
+    passages.iter().for_each(|passage| rest_on(&mut canon, passage));
+    Key(canon.finish())
+}
+
+fn rest_on(canon: &mut Canon, passage: &Passage) {
+    let Passage {
         document_id,
         chunk_id,
         title,
@@ -76,14 +134,11 @@ pub fn key(matter: &Matter, passages: &[Passage], policy: &PolicySnapshot, princ
         trust_score,
         domain,
         usecase,
-    } in passages
-    {
-        for words in [document_id, chunk_id, title, source, text, domain, usecase] {
-            canon.text(words);
-        }
-        canon.text(&format!("{start} {end} {page:?} {trust_score}"));
+    } = passage;
+    for words in [document_id, chunk_id, title, source, text, domain, usecase] {
+        canon.text(words);
     }
-    Key(canon.finish())
+    canon.text(&format!("{start} {end} {page:?} {trust_score}"));
 }
 
 /// Which documents somebody may see. Today every key of a tenant sees the same ones; where visibility comes to depend on

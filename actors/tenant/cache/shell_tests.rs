@@ -8,37 +8,37 @@ use crate::supervisor::messages::{ReadLineage, Wishes};
 use crate::turn::{Awaiting, ReplyLine};
 use bailiwick_kernel::money::NanoUsd;
 
-const QUESTION: &str = "What is the codeword of the reading room?";
+pub(super) const QUESTION: &str = "What is the codeword of the reading room?";
 
-fn library() -> Vec<NewDocument> {
+pub(super) fn library() -> Vec<NewDocument> {
     vec![
         document("reading-room", "The codeword of the reading room is amber."),
         document("cellar", "The codeword of the cellar is cobalt."),
     ]
 }
 
-fn charged(tenant: &Tenant) -> Vec<u64> {
+pub(super) fn charged(tenant: &Tenant) -> Vec<u64> {
     let cost = |entry: Entry| if let Entry::AnswerRecorded(record) = entry { Some(record.usage.cost.0) } else { None };
     tenant.entries().into_iter().filter_map(cost).collect()
 }
 
-async fn told(mut awaiting: Awaiting) -> (Reply, Option<CacheState>) {
+pub(super) async fn told(mut awaiting: Awaiting) -> (Reply, Option<CacheState>) {
     let reply = awaiting.reply_mut().await.unwrap();
     (reply, awaiting.cache())
 }
 
-async fn answered(awaiting: Awaiting) -> (Answer, Option<CacheState>) {
+pub(super) async fn answered(awaiting: Awaiting) -> (Answer, Option<CacheState>) {
     match told(awaiting).await {
         (Reply::Answer(answer), state) => (*answer, state),
         other => panic!("not an answer: {other:?}"),
     }
 }
 
-async fn state_of(tenant: &Tenant, matter: Matter) -> Option<CacheState> {
+pub(super) async fn state_of(tenant: &Tenant, matter: Matter) -> Option<CacheState> {
     told(tenant.knock(matter)).await.1
 }
 
-fn wishing(tenant: &Tenant, cache_control: CacheControl, matter: Matter) -> Awaiting {
+pub(super) fn wishing(tenant: &Tenant, cache_control: CacheControl, matter: Matter) -> Awaiting {
     let wishes = Wishes { cache_control, ..Wishes::default() };
     tenant.knock_with(principal(), wishes, matter, ReplyLine::whole())
 }

@@ -1,8 +1,8 @@
 //! Table and property tests of the cache's rules and of what it remembers.
-use super::rules::{Course, bytes_of, course, exact, given_again, is_fit, key};
+use super::rules::{Course, bytes_of, course, exact, given_again, is_fit, key, semantic};
 use super::store::Store;
 use crate::question::{CacheControl, Chat, Matter, ModelUsed, Passage, Question, Search};
-use crate::supervisor::fixtures::{NOW, caching, metered, policy, principal};
+use crate::supervisor::fixtures::{NOW, caching, metered, policy, principal, understanding};
 use crate::turn::{Draft, DraftContent};
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::ExactCacheRules;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-fn passage(id: &str, text: &str) -> Passage {
+pub(super) fn passage(id: &str, text: &str) -> Passage {
     Passage {
         document_id: id.into(),
         chunk_id: format!("{id}#0"),
@@ -31,12 +31,12 @@ fn ask(text: &str) -> Matter {
     Matter::Ask(Question { text: text.into(), ..Question::default() })
 }
 
-fn draft(content: DraftContent) -> Draft {
+pub(super) fn draft(content: DraftContent) -> Draft {
     let model = ModelUsed { provider: "p".into(), name: "m".into(), region: "eu-west-1".into(), fallback: false };
     Draft { content, prompt_tokens: 11, completion_tokens: 7, model, cut_short: false, rejection: None }
 }
 
-fn words(text: &str) -> Draft {
+pub(super) fn words(text: &str) -> Draft {
     draft(DraftContent::Grounded { text: text.into(), spans: vec![] })
 }
 
@@ -79,9 +79,13 @@ fn everything_that_decides_an_answer_is_in_its_key() {
 #[test]
 fn the_file_opts_in_and_the_asker_out() {
     let caching = policy("default", caching);
-    let rules = exact(&caching);
-    assert!(rules.is_some() && exact(&policy("default", |_| {})).is_none(), "off by default");
+    let understanding = policy("default", understanding);
+    let off = policy("default", |_| {});
+    assert!(exact(&off).is_none() && semantic(&off).is_none(), "off by default");
+    let (rules, by_meaning) = (caching.router.cache.as_ref(), understanding.router.cache.as_ref());
+    assert!(semantic(&caching).is_none() && exact(&understanding).is_none(), "each is asked for by itself");
     let search = Matter::Search(Search::default());
+    let embed = Matter::Embed(Box::new(json!({"model": "m", "input": "x"})));
     let table = [
         (None, ask("x"), CacheControl::Default, Course::Pass),
         (None, ask("x"), CacheControl::NoStore, Course::Pass),
@@ -89,6 +93,12 @@ fn the_file_opts_in_and_the_asker_out() {
         (rules, ask("x"), CacheControl::Default, Course::Look),
         (rules, ask("x"), CacheControl::NoCache, Course::Refresh),
         (rules, ask("x"), CacheControl::NoStore, Course::Bypass),
+        (rules, embed.clone(), CacheControl::Default, Course::Look),
+        (by_meaning, ask("x"), CacheControl::Default, Course::Look),
+        (by_meaning, ask("x"), CacheControl::NoCache, Course::Refresh),
+        (by_meaning, ask("x"), CacheControl::NoStore, Course::Bypass),
+        (by_meaning, embed.clone(), CacheControl::Default, Course::Pass),
+        (by_meaning, embed, CacheControl::NoStore, Course::Pass),
     ];
     for (rules, matter, wish, expected) in table {
         assert_eq!(course(rules, &matter, wish), expected, "{matter:?} {wish:?}");

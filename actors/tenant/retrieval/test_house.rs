@@ -171,6 +171,7 @@ impl Tenant {
             idempotency_key: None,
             cache_control: Default::default(),
             remember_as: None,
+            lookup: None,
             permit: None,
             sideways: Sideways::unheard(),
         };

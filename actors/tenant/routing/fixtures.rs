@@ -164,6 +164,7 @@ pub(super) fn funded_with(
         idempotency_key: None,
         cache_control: Default::default(),
         remember_as: None,
+        lookup: None,
         permit: None,
         sideways: Sideways::unheard(),
     };

@@ -1,6 +1,7 @@
 //! One turn's flight over its candidates: asks the rules for the next step, takes it, reports what came of it.
 use super::actor::Desk;
 use super::clients::Client;
+use super::lookup;
 use super::markers;
 use super::pace::TooFast;
 use super::providers::{GroundedCall, PassedCall, ProviderError, ProviderFuture, Said};
@@ -37,6 +38,9 @@ enum Landing {
 
 /// Takes a turn to its end: answered, settled with a rejection, or refused.
 pub(super) async fn fly(desk: &Desk, mut turn: Turn<Funded>) {
+    if let Some(draft) = lookup::look_up(desk, &mut turn).await {
+        return mail::post_certain_to(&desk.exit, turn.answer(draft));
+    }
     put_in_order(desk, &mut turn);
     let mut course = Course::new(choices(desk, &turn), turn.case.deadline_unix_ms);
     let mut news = News::Departed;
@@ -44,7 +48,7 @@ pub(super) async fn fly(desk: &Desk, mut turn: Turn<Funded>) {
         let now_unix_ms = desk.clock.now_unix_ms();
         let step = course.steer(&mut desk.book.borrow_mut(), news, now_unix_ms, rand::random());
         news = match step {
-            Step::GiveUp(rejection) => return turn.refuse(rejection),
+            Step::GiveUp(rejection) => return give_up(desk, turn, rejection),
             Step::Wait { for_ms } => {
                 tokio::time::sleep(Duration::from_millis(for_ms)).await;
                 News::Waited
@@ -64,11 +68,26 @@ pub(super) async fn fly(desk: &Desk, mut turn: Turn<Funded>) {
                     }
                     news_of(error)
                 }
-                Landing::Abandoned => return,
+                Landing::Abandoned => return leave(desk, turn),
                 Landing::Paced(wait_ms) => News::Paced { wait_ms },
-                Landing::Crowded(rejection) => return turn.refuse(rejection),
+                Landing::Crowded(rejection) => return give_up(desk, turn, rejection),
             },
         };
+    }
+}
+
+/// Ends a turn nobody answered: refused where it stands, or by the exit where looking the question up was paid for.
+fn give_up(desk: &Desk, turn: Turn<Funded>, rejection: Rejection) {
+    match lookup::paid_in_vain(desk, &turn, rejection) {
+        Ok(draft) => mail::post_certain_to(&desk.exit, turn.answer(draft)),
+        Err(rejection) => turn.refuse(rejection),
+    }
+}
+
+/// Ends a turn its asker left: dropped, or settled where looking the question up was paid for.
+fn leave(desk: &Desk, turn: Turn<Funded>) {
+    if let Ok(draft) = lookup::paid_in_vain(desk, &turn, Rejection::lost()) {
+        mail::post_certain_to(&desk.exit, turn.answer(draft));
     }
 }
 
@@ -172,7 +191,7 @@ fn choices(desk: &Desk, turn: &Turn<Funded>) -> Vec<Choice> {
 }
 
 /// Where the call goes. What runs inside this process runs where the tenant's documents are: in its home region.
-fn region<'a>(client: &'a Client, turn: &'a Turn<Funded>) -> &'a str {
+pub(super) fn region<'a>(client: &'a Client, turn: &'a Turn<Funded>) -> &'a str {
     let entry_region = client.entry.region.as_str();
     if client.is_embedded() && entry_region.is_empty() { &turn.case.policy.sovereignty.region } else { entry_region }
 }

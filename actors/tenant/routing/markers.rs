@@ -168,6 +168,23 @@ pub fn cited(text: &str, passages: usize) -> Vec<usize> {
     numbers
 }
 
+/// A cleaned text with other numbers in its markers; a marker without another number stays as it is.
+#[must_use]
+pub fn renumbered(text: &str, to: impl Fn(usize) -> Option<usize>) -> String {
+    let mut renumbered = String::with_capacity(text.len());
+    let mut pieces = text.split('[');
+    renumbered.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        renumbered.push('[');
+        let marker = piece.split_once(']').and_then(|(inside, rest)| Some((to(number(inside)?)?, rest)));
+        match marker {
+            Some((number, rest)) => renumbered.push_str(&format!("{number}]{rest}")),
+            None => renumbered.push_str(piece),
+        }
+    }
+    renumbered
+}
+
 /// The citation a marker stands for, with the whole passage as its snippet.
 #[must_use]
 pub fn citation(number: usize, passage: &Passage) -> Citation {
@@ -236,6 +253,20 @@ mod tests {
             ("ends in [3", "ends in [3"),
         ] {
             assert_eq!(clean(text, 3), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn markers_are_renumbered_at_once_and_nothing_else_is() {
+        let swapped = |number| [2, 1, 7].get(number - 1).copied();
+        for (text, expected) in [
+            ("Both [1][2], third [3], fourth [4].", "Both [2][1], third [7], fourth [4]."),
+            ("an array [[1][2], [3]]", "an array [[2][1], [7]]"),
+            ("[see 1] and [1 and 1] and [", "[see 1] and [1 and 1] and ["),
+            ("1] and [é1] and [1", "1] and [é1] and [1"),
+            ("", ""),
+        ] {
+            assert_eq!(renumbered(text, swapped), expected, "{text}");
         }
     }
 

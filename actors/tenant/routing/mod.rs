@@ -1,4 +1,4 @@
-//! Purpose: has one of the held candidates answer: primary, else fallback.
+//! Purpose: has one of the held candidates answer, primary or fallback, unless a question of the same meaning was answered.
 //! Owns: the provider clients this tenant may use, their concurrency, its view of their health.
 //! Sends to: the supervisor's exit (`Turn<Answered>`).
 //! Never: storage; a provider or model the hold does not name.
@@ -7,6 +7,7 @@ pub mod actor;
 mod assembly;
 pub mod clients;
 mod flight;
+mod lookup;
 pub mod markers;
 pub mod messages;
 pub mod output;
@@ -22,6 +23,8 @@ pub mod tokens;
 mod fixtures;
 #[cfg(test)]
 mod flight_tests;
+#[cfg(test)]
+mod lookup_tests;
 #[cfg(test)]
 mod tests;
 

@@ -17,7 +17,7 @@ const MESSAGE_TOKENS: u64 = 4;
 /// Fields of a body whose words a provider reads as prompt.
 const PROMPT_FIELDS: &[&str] = &["messages", "input", "prompt", "tools", "functions", "response_format"];
 
-/// Bounds the counts under way off the reactor; it holds no state of anyone.
+/// Bounds what is under way off the reactor; it holds no state of anyone.
 static COUNTS: Semaphore = Semaphore::const_new(TOKEN_COUNTS_MAX);
 
 /// Loads the vocabulary (about a quarter of a second); called once at start, before the first question.
@@ -64,10 +64,10 @@ pub async fn count_off_reactor(text: String) -> u64 {
     off_reactor(move || count(&text)).await.unwrap_or(most)
 }
 
-/// Runs a count off the reactor, few at a time. `None` where it failed.
-pub async fn off_reactor<T: Send + 'static>(counting: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Runs a count, or another reckoning of some milliseconds, off the reactor, few at a time. `None` where it failed.
+pub async fn off_reactor<T: Send + 'static>(reckoning: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let _turn = COUNTS.acquire().await.ok()?;
-    tokio::task::spawn_blocking(counting).await.ok()
+    tokio::task::spawn_blocking(reckoning).await.ok()
 }
 
 fn count_value(value: &Value) -> u64 {

@@ -1,7 +1,7 @@
 //! Rows of spend by UTC day and account, folded from the journal beside the ledger. Σ rows of a day is the ledger's
 //! day, to the nano-dollar; bounded, and what does not fit is still counted, in a row that says so.
 use crate::budget::ledger::day_of;
-use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, Lump};
+use crate::entry::{AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, Lump};
 use crate::question::Usage;
 use bailiwick_kernel::limits::{COST_DAY_BYTES_MAX, COST_DAYS_MAX};
 use bailiwick_kernel::money::NanoUsd;
@@ -179,6 +179,7 @@ impl Spend {
                 self.book(answer.cleared_unix_ms, RowKind::Of(payer(answer)), Spent::turn(answer.usage));
             }
             Entry::ChargeAttributed(attribution) => self.attribute(attribution),
+            Entry::EmbeddingCharged(embedding) => self.set_apart(embedding),
             Entry::Unreconciled { amount, at_unix_ms } => {
                 self.book(*at_unix_ms, RowKind::Unreconciled, money(*amount));
             }
@@ -233,6 +234,24 @@ impl Spend {
             cost_usd: attribution.charged,
         };
         Arc::make_mut(day).attribute(RowKind::Of(from), RowKind::Of(to), spent);
+    }
+
+    /// Moves what an embedding took from the model that answered to the one that embedded.
+    fn set_apart(&mut self, embedding: &EmbeddingCharged) {
+        let Some(day) = self.days.get_mut(&day_of(embedding.cleared_unix_ms)) else { return };
+        let payer = |provider: &str, model: &str| {
+            RowKind::Of(Payer {
+                domain: embedding.domain.clone(),
+                usecase: embedding.usecase.clone(),
+                user_id: embedding.user_id.clone(),
+                key_id: embedding.key_id.clone(),
+                provider: provider.to_owned(),
+                model: model.to_owned(),
+            })
+        };
+        let from = payer(&embedding.answered_by.provider, &embedding.answered_by.name);
+        let spent = Spent { prompt_tokens: embedding.prompt_tokens, ..money(embedding.charged) };
+        Arc::make_mut(day).attribute(from, payer(&embedding.provider, &embedding.model), spent);
     }
 }
 

@@ -4,7 +4,7 @@ use super::forecast::{Forecast, Outlook, Past, forecast};
 use super::rows::{Payer, RowKind, Spend, Spent};
 use super::view::{Dimension, OTHER, SpendQuery, UNNAMED, UNRECONCILED, grouped};
 use crate::budget::ledger::Ledger;
-use crate::entry::{AnswerRecorded, ChargeAttributed, Entry};
+use crate::entry::{AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry};
 use crate::question::{ModelUsed, Usage};
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::codec;
@@ -113,6 +113,33 @@ fn rows(spend: &Spend, group_by: &[Dimension]) -> Vec<(Vec<String>, u64, u64)> {
         group_by.iter().map(|dimension| row.name(*dimension).unwrap().to_owned()).collect()
     };
     grouped(spend, &query).iter().map(|row| (names(row), row.spent.turns, row.spent.cost_usd.0)).collect()
+}
+
+#[test]
+fn what_an_embedding_took_stands_under_the_model_that_embedded() {
+    let mut entries = Vec::new();
+    for domain in [None, Some("hr".to_owned())] {
+        entries.extend(Call { domain: domain.clone(), ..Call::default() }.entries());
+        entries.push(Entry::EmbeddingCharged(Box::new(EmbeddingCharged {
+            query_id: String::new(),
+            domain,
+            usecase: None,
+            key_id: "k".into(),
+            user_id: None,
+            answered_by: ModelUsed { provider: "p".into(), name: "m".into(), ..ModelUsed::default() },
+            provider: "q".into(),
+            model: "e".into(),
+            charged: NanoUsd(2),
+            prompt_tokens: 1,
+            cleared_unix_ms: 0,
+        })));
+    }
+    let (spend, ledger) = folded(&entries);
+    let by_model = rows(&spend, &[Dimension::Provider, Dimension::Model]);
+    assert_eq!(by_model, [(vec!["p".into(), "m".into()], 2, 10), (vec!["q".into(), "e".into()], 0, 4)]);
+    assert_eq!(rows(&spend, &[Dimension::Domain]), [(vec![UNNAMED.into()], 1, 7), (vec!["hr".into()], 1, 7)]);
+    assert_eq!(spend.days()[&0].total().cost_usd, ledger.books.charged(), "moved, not booked twice");
+    assert_eq!(spend.days()[&0].total().prompt_tokens, 6);
 }
 
 #[test]

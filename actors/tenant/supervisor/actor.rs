@@ -263,6 +263,7 @@ impl Supervisor {
             idempotency_key,
             cache_control: wishes.cache_control,
             remember_as: None,
+            lookup: None,
             permit: Some(permit),
             sideways: self.sideways.clone(),
         };

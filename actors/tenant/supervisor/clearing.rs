@@ -5,17 +5,21 @@ use super::messages::Event;
 use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
 use crate::budget::accounts::Sum;
+use crate::budget::hold::Hold;
 use crate::budget::is_full;
 use crate::budget::messages::BookLate;
+use crate::cache::lookup::Lookup;
 use crate::cache::messages::Remember;
-use crate::cache::rules::{Key, is_fit};
+use crate::cache::rules::is_fit;
 use crate::entry::Entry;
-use crate::turn::{Answered, Case, Draft, Grounded, Turn};
+use crate::turn::{Answered, Case, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::fabric::Appended;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::schema::CACHE_PROVIDER;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a full queue of appends is left alone …
@@ -23,25 +27,39 @@ const FULL_PAUSE: Duration = Duration::from_millis(10);
 /// … and how often it is tried before the answer is given up.
 const FULL_TRIES_MAX: u32 = 500;
 
-/// The charge of a draft: the price the hold was reckoned with, times what was used.
+/// What looking the question up took.
+fn embedded(hold: &Hold) -> Sum {
+    hold.embedded().map(|(_, used)| used).unwrap_or_default()
+}
+
+/// The charge of a draft: the price the hold was reckoned with, times what was used, and what looking the question up took.
 fn charge_of(turn: &Turn<Answered>) -> Charge {
     let (hold, draft) = (&turn.stage.hold, &turn.stage.draft);
     let used = &draft.model;
     let paid = hold
         .candidates
         .iter()
-        .find(|candidate| candidate.route.provider == used.provider && candidate.route.model == used.name);
+        .find(|candidate| candidate.route.provider == used.provider && candidate.route.model == used.name)
+        .map(|candidate| candidate.price.of(draft.prompt_tokens, draft.completion_tokens));
+    let embedded = embedded(hold);
+    let recalled = (used.provider == CACHE_PROVIDER).then_some(NanoUsd::ZERO);
     // a model the hold does not name cannot have answered; should it claim so, the whole hold is the charge
-    let amount =
-        paid.map_or(hold.amount(), |candidate| candidate.price.of(draft.prompt_tokens, draft.completion_tokens));
+    let amount = paid.or(recalled).map_or(hold.amount(), |answer| answer.saturating_add(embedded.money));
     Charge { amount, held: hold.amount() }
 }
 
 impl Supervisor {
     /// What the cache is told once the answer is durable, and where it is.
-    fn remember(&self, key: Option<Key>, draft: &Draft) -> Option<(Recipient<Remember>, Remember)> {
-        let (key, rooms) = key.filter(|_| is_fit(draft)).zip(self.rooms.as_ref())?;
-        Some((rooms.cache.clone().recipient(), Remember { key, draft: draft.clone() }))
+    fn remember(&self, turn: &Turn<Answered>) -> Option<(Recipient<Remember>, Remember)> {
+        let (case, draft) = (&turn.case, &turn.stage.draft);
+        let as_meant = case.lookup.as_ref().and_then(Lookup::meaning);
+        // an answer cut to the last money of a window is nobody else's answer
+        let is_cut = turn.stage.hold.candidates.iter().any(|candidate| candidate.is_cut);
+        let is_wanted = (case.remember_as.is_some() || as_meant.is_some()) && is_fit(draft) && !is_cut;
+        let rooms = self.rooms.as_ref().filter(|_| is_wanted)?;
+        let (passages, draft) = (Arc::clone(&turn.stage.passages), draft.clone());
+        let remember = Remember { as_asked: case.remember_as, as_meant, passages, draft };
+        Some((rooms.cache.clone().recipient(), remember))
     }
 }
 
@@ -85,10 +103,9 @@ impl Handler<Turn<Answered>> for Supervisor {
         let Some(opened) = &self.opened else { return };
         let now = self.parts.clock.now_unix_ms();
         let charge = charge_of(&turn);
-        let draft = turn.take_draft();
-        // an answer cut to the last money of a window is nobody else's answer
-        let is_cut = turn.stage.hold.candidates.iter().any(|candidate| candidate.is_cut);
-        let remember = self.remember(turn.case.remember_as.filter(|_| !is_cut), &draft);
+        let remember = self.remember(&turn);
+        let mut draft = turn.take_draft();
+        draft.prompt_tokens = draft.prompt_tokens.saturating_add(embedded(&turn.stage.hold).tokens);
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let event = Event::Answered {
@@ -100,7 +117,10 @@ impl Handler<Turn<Answered>> for Supervisor {
             tokens,
         };
         let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
-        let entries = with_kept(&mut turn.case, ending, exit::entries(clearance.record, clearance.attribution));
+        let embedding = exit::embedding_charged(&turn.case, &clearance.record, &turn.stage.hold);
+        let mut answer = exit::entries(clearance.record, clearance.attribution);
+        answer.extend(embedding.map(|embedding| Entry::EmbeddingCharged(Box::new(embedding))));
+        let entries = with_kept(&mut turn.case, ending, answer);
         let append = append_patiently(opened.belongings.journal.clone(), entries);
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);

@@ -1,7 +1,8 @@
 //! The exit: what may leave. Pure: a draft, its passages and the policy in, a clearance out.
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
-use crate::entry::{AnswerCited, AnswerRecorded, ChargeAttributed, Entry, LineageChunk};
+use crate::budget::hold::Hold;
+use crate::entry::{AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk};
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::markers;
 use crate::supervisor::sideways::kind_of;
@@ -198,6 +199,25 @@ fn attribution(case: &Case, record: &AnswerRecorded) -> Option<ChargeAttributed>
         prompt_tokens: usage.prompt_tokens,
         completion_tokens: usage.completion_tokens,
         admitted_unix_ms: record.admitted_unix_ms,
+        cleared_unix_ms: record.cleared_unix_ms,
+    })
+}
+
+/// Which part of an answer's charge the embedding its hold paid for took; nothing where none was called.
+#[must_use]
+pub fn embedding_charged(case: &Case, record: &AnswerRecorded, hold: &Hold) -> Option<EmbeddingCharged> {
+    let (Matter::Ask(question), Some((embedding, used))) = (&case.matter, hold.embedded()) else { return None };
+    Some(EmbeddingCharged {
+        query_id: record.query_id.clone(),
+        domain: question.domain.clone(),
+        usecase: question.usecase.clone(),
+        key_id: record.key_id.clone(),
+        user_id: record.user_id.clone(),
+        answered_by: record.model.clone(),
+        provider: embedding.route.provider.clone(),
+        model: embedding.route.model.clone(),
+        charged: used.money,
+        prompt_tokens: used.tokens,
         cleared_unix_ms: record.cleared_unix_ms,
     })
 }

@@ -3,6 +3,7 @@
 use super::actor::{Supervisor, SupervisorParts, launch};
 use super::doors::Doors;
 use super::messages::*;
+pub(crate) use super::meter::*;
 use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
 use crate::catalog::{Catalog, Price, ProviderEntry};
@@ -12,8 +13,8 @@ use crate::retrieval::Pools;
 use crate::retrieval::messages::*;
 use crate::retrieval::parse::Sandbox;
 use crate::routing::clients::Clients;
-use crate::routing::providers::{GroundedCall, PassedCall, Provider, ProviderFuture, Said};
-use crate::turn::{Awaiting, DraftContent, ReplyLine};
+use crate::routing::providers::Provider;
+use crate::turn::{Awaiting, ReplyLine};
 use actix::prelude::*;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::clock::ManualClock;
@@ -28,15 +29,12 @@ use bailiwick_policy::parse::FileTexts;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// 9 October 2025, in the middle of a day and of a month.
 pub(crate) const NOW: u64 = 1_760_000_000_000;
 /// What one metered answer costs: 100 prompt tokens at 3 and 10 answer tokens at 5 nano-dollars.
 pub(crate) const UNIT_NANO_USD: u64 = 350;
-
-/// Words the metered provider panics at, once its gate is open.
-pub(crate) const FALLS_OVER: &str = "fall over";
 
 /// The files of a sample tenant.
 pub(crate) fn texts(name: &str) -> FileTexts {
@@ -70,70 +68,14 @@ pub(crate) fn caching(texts: &mut FileTexts) {
     texts.get_mut("router.yaml").unwrap().push_str("\ncache:\n  exact:\n    ttl_s: 60\n    max_bytes: 1048576\n");
 }
 
-/// A provider that costs money, counts its calls, and answers when its gate is open.
-pub(crate) struct Meter {
-    calls: watch::Sender<u64>,
-    gate: Arc<Semaphore>,
-}
-
-impl Meter {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { calls: watch::Sender::new(0), gate: Arc::new(Semaphore::new(0)) })
-    }
-
-    /// Lets so many answers out.
-    pub(crate) fn release(&self, answers: usize) {
-        self.gate.add_permits(answers);
-    }
-
-    pub(crate) fn calls(&self) -> u64 {
-        *self.calls.borrow()
-    }
-
-    /// Waits until the provider has been called so often.
-    pub(crate) async fn called(&self, times: u64) {
-        self.calls.subscribe().wait_for(|calls| *calls >= times).await.unwrap();
-    }
-
-    fn say(&self, content: DraftContent) -> ProviderFuture<Said> {
-        self.calls.send_modify(|calls| *calls += 1);
-        let gate = Arc::clone(&self.gate);
-        Box::pin(async move {
-            gate.acquire_owned().await.unwrap().forget();
-            Ok(Said {
-                content,
-                prompt_tokens: Some(100),
-                completion_tokens: Some(10),
-                relayed_chars: 0,
-                cut_short: false,
-            })
-        })
-    }
-}
-
-impl Provider for Meter {
-    fn answer(&self, call: GroundedCall) -> ProviderFuture<Said> {
-        self.say(match call.passages.first() {
-            Some(passage) => DraftContent::Grounded { text: format!("{} [1]", passage.text), spans: Vec::new() },
-            None => DraftContent::Abstained { reason: "there are no passages".into() },
-        })
-    }
-
-    fn chat(&self, call: PassedCall) -> ProviderFuture<Said> {
-        if call.body["messages"][0]["content"] == FALLS_OVER {
-            let said = self.say(DraftContent::Abstained { reason: String::new() });
-            return Box::pin(async move {
-                said.await?;
-                panic!("{PROVOKED}");
-            });
-        }
-        let words = serde_json::json!({"choices": [{"message": {"content": call.body["messages"][0]["content"]}}]});
-        self.say(DraftContent::Completion(words))
-    }
-
-    fn embed(&self, _call: PassedCall) -> ProviderFuture<Said> {
-        self.say(DraftContent::Completion(serde_json::json!({"data": []})))
-    }
+/// The tenant remembers for a minute what questions mean; those of which eighty-seven words of a hundred agree mean the
+/// same.
+pub(crate) fn understanding(texts: &mut FileTexts) {
+    metered(texts);
+    texts.get_mut("router.yaml").unwrap().push_str(
+        "\ncache:\n  semantic:\n    ttl_s: 60\n    max_bytes: 1048576\n    min_similarity: 0.87\n    embedding:\n      \
+         provider: meter\n      model: embedder\n",
+    );
 }
 
 #[derive(Clone, Default)]
@@ -194,11 +136,12 @@ impl Stage {
             requests_per_minute: None,
             timeout_ms: 600_000,
             retries: 0,
-            prices: [(
-                "metered".to_owned(),
-                Price { input_nano_usd_per_token: 3, output_nano_usd_per_token: 5 }.into(),
-            )]
-            .into(),
+            prices: [("metered", 3, 5), (EMBEDDER, WORD_NANO_USD, 0)]
+                .map(|(model, input, output)| {
+                    let price = Price { input_nano_usd_per_token: input, output_nano_usd_per_token: output };
+                    (model.to_owned(), price.into())
+                })
+                .into(),
         };
         let meter = Meter::new();
         let provider: Arc<dyn Provider> = meter.clone();
@@ -327,7 +270,17 @@ impl Tenant {
         matter: Matter,
         (line, awaiting): (ReplyLine, Awaiting),
     ) -> Awaiting {
-        let admit = Admit { matter, principal, wishes, deadline_ms: None, line };
+        self.admit(Admit { matter, principal, wishes, deadline_ms: None, line }, awaiting)
+    }
+
+    /// Knocks with a matter that must be answered in time.
+    pub(crate) fn knock_within(&self, deadline_ms: u64, matter: Matter) -> Awaiting {
+        let (line, awaiting) = ReplyLine::whole();
+        let (principal, wishes) = (principal(), Wishes::default());
+        self.admit(Admit { matter, principal, wishes, deadline_ms: Some(deadline_ms), line }, awaiting)
+    }
+
+    fn admit(&self, admit: Admit, awaiting: Awaiting) -> Awaiting {
         if let Err((admit, undelivered)) = offer(&self.doors.admit, admit) {
             admit.line.reject(undelivered.into());
         }

@@ -19,6 +19,8 @@ mod latency;
 mod limit_tests;
 mod lineage;
 pub mod messages;
+#[cfg(test)]
+mod meter;
 pub(crate) mod opening;
 #[cfg(test)]
 mod panic_tests;

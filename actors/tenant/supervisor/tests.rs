@@ -75,6 +75,7 @@ fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
         idempotency_key: None,
         cache_control: Default::default(),
         remember_as: None,
+        lookup: None,
         permit: None,
         sideways: Sideways::unheard(),
     }

@@ -3,6 +3,7 @@
 //! on the wall says; it shares no code with the rules but the types it is given.
 use super::accounts::{Accounts, Spender, Sum};
 use super::candidates::{OUTPUT_TOKENS_MIN, worst_case, worst_tokens};
+use super::hold::Embedding;
 use super::rules::{Balance, Call, Cover, Ended, Weighed};
 use super::tests::{candidate, rules};
 use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, Reconciled};
@@ -15,29 +16,15 @@ use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::HoldRecords;
+use dice::Dice;
 use model::Model;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod dice;
 mod model;
 
 const HOUR_MS: u64 = 3_600_000;
-
-/// xorshift: the same run for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
-    }
-}
 
 /// One open hold of the model.
 #[derive(Clone)]
@@ -139,6 +126,7 @@ impl World {
             spender,
             admitted_unix_ms: self.now - self.dice.roll(2_000),
             candidates,
+            embedding: self.dice.embedding(),
             fallback: None,
             is_grounded: true,
             prompt_tokens: self.dice.roll(200),
@@ -172,9 +160,12 @@ impl World {
                 let made = self.balance.make(&fit, &call);
                 let all = fitting.iter().fold((0, 0), |sum, need| (sum.0 + need.0, sum.1 + need.1));
                 let dearest = |part: fn(&(u64, u64)) -> u64| fitting.iter().map(part).max().unwrap();
-                let has_room_for_all = all.0 <= now.0 && all.1 <= now.1;
-                let sum = if has_room_for_all { all } else { (dearest(|need| need.0), dearest(|need| need.1)) };
-                assert_eq!(made.amount.0, sum.0);
+                let answer = if fits(&[all], now) { all } else { (dearest(|need| need.0), dearest(|need| need.1)) };
+                let beside = |one: &Embedding| (answer.0 + one.worst().money.0, answer.1 + one.tokens);
+                let sum = fit.embedding.as_ref().map_or(answer, beside);
+                assert!((made.amount.0, fit.tokens()) == sum && fits(&[sum], now), "held for what does not fit");
+                let has_room = call.embedding.as_ref().is_some_and(|one| fits(&[beside(one)], now));
+                assert_eq!(fit.embedding.is_some(), has_room && fits(&whole, now), "looked up where there is room");
                 self.cover(made.cover);
                 self.model.change(&call.spender, call.admitted_unix_ms, |tally| {
                     tally.held = (tally.held.0 + sum.0, tally.held.1 + sum.1);
