@@ -1,5 +1,5 @@
-//! Bounded mail. Nothing is sent without a limit but settlements, obituaries and the ends of calls that others wait for,
-//! whose number is bounded by the turns and rooms that exist.
+//! Bounded mail. Nothing is sent past a mailbox's bound but settlements, obituaries, the ends of calls that others wait
+//! for and a supervisor's orders to its rooms, whose number is bounded by the turns and rooms that exist.
 use crate::outcome::{Code, Outcome, Rejection};
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
@@ -40,8 +40,8 @@ where
     })
 }
 
-/// Posts past the mailbox's bound. Only for settlements, ends of calls and obituaries: each admitted turn and each room
-/// can post one, so the bound of those is the bound of these. The one `do_send` of the house.
+/// Posts past the mailbox's bound. Only for settlements, ends of calls, obituaries and orders between a supervisor and its
+/// rooms: each admitted turn and each room can have one, so the bound of those is the bound of these. The one `do_send`.
 #[expect(clippy::disallowed_methods, reason = "the single audited exception to bounded mail")]
 pub fn post_certain<A, M>(to: &Addr<A>, message: M)
 where

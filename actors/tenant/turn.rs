@@ -1,7 +1,8 @@
 //! `Turn<Stage>` carries one question through the house once: `Admitted → Grounded → Funded → Answered → Cleared`.
 //!
 //! Only `Turn<Cleared>` can answer (invariant POL1), and only the exit makes one. A turn that is dropped on its way
-//! (panic, full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own.
+//! (full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own. Where a
+//! panic dropped it nobody knows whether a provider was paid: its hold ends as unreconciled, and counts as spent.
 use crate::budget::accounts::{Spender, Sum};
 use crate::budget::hold::Hold;
 use crate::cache::lookup::Lookup;
