@@ -85,5 +85,5 @@ pub async fn state(house: &House, key: &str) -> Value {
     .await;
     let (_, list) = house.call(Method::GET, "/v1/documents", key, None).await;
     let ids: Vec<_> = list["documents"].as_array().unwrap().iter().map(|document| document["id"].clone()).collect();
-    json!({"documents": ids, "count": figures["corpus"]["documents"], "spent": figures["budget"]["spent_month"], "overrun": figures["budget"]["overrun"]})
+    json!({"documents": ids, "count": figures["corpus"]["documents"], "spent": figures["budget"]["spent_month"], "overrun": figures["budget"]["overrun"], "unreconciled": figures["budget"]["unreconciled"]})
 }
