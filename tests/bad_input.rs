@@ -6,7 +6,6 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
-use bailiwick_kernel::money::NanoUsd;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -14,9 +13,9 @@ use tokio::io::AsyncWriteExt;
 
 mod support;
 use support::scene::{JSON, Scene, state};
-use support::until;
 use support::upstream::{Mood, Upstream, house_on};
 use support::wire::{connect, drain, head, talk, trickle};
+use support::{until, usd};
 
 #[tokio::test]
 async fn bodies_that_are_no_json_objects() {
@@ -407,10 +406,6 @@ fn counts_as_unreconciled(before: &Value, after: &Value, case: &str) {
     assert!(grown("unreconciled") > 0, "{case}: {before} {after}");
     assert_eq!(grown("spent"), grown("unreconciled"), "{case}");
     assert_eq!((&after["documents"], &after["overrun"]), (&before["documents"], &before["overrun"]), "{case}");
-}
-
-fn usd(figure: &Value) -> NanoUsd {
-    serde_json::from_value(figure.clone()).unwrap()
 }
 
 #[tokio::test]

@@ -133,7 +133,7 @@ async fn ask_until_it_is_gone(url: String, key: String, http: reqwest::Client, a
 
 /// Money of a field in nano-dollars.
 fn nano_usd(value: &Value) -> u64 {
-    bailiwick_kernel::money::NanoUsd::parse_usd(value.as_str().unwrap()).unwrap().0
+    support::usd(value).0
 }
 
 async fn killed_in_mid_load(holds: &str) {

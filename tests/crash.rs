@@ -21,7 +21,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use support::{Ended, House};
+use support::{Ended, House, usd};
 use tokio::sync::mpsc;
 
 const CYCLES: u32 = 200;
@@ -158,10 +158,6 @@ impl Caller {
             let _ended = self.heard.send(Acknowledged::Completion { key });
         }
     }
-}
-
-fn usd(amount: &Value) -> NanoUsd {
-    NanoUsd::parse_usd(amount.as_str().unwrap_or_else(|| panic!("no amount: {amount}"))).unwrap()
 }
 
 /// What must be found in every later life of the house.

@@ -14,7 +14,7 @@ use futures_util::{SinkExt, StreamExt};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use support::upstream::{Mood, Upstream, WORDS, house_on};
-use support::{Ended, House, until};
+use support::{Ended, House, until, usd};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -173,7 +173,6 @@ async fn every_route_tells_the_same_to_the_byte_and_across_a_cut() {
         scene = scene.cut();
     }
     let budget = scene.house.usage(&scene.key).await["budget"].clone();
-    let usd = |amount: &Value| NanoUsd::parse_usd(amount.as_str().unwrap()).unwrap();
     let expected = NanoUsd::parse_usd(&spent).unwrap().saturating_add(usd(&budget["unreconciled"]));
     assert_eq!(usd(&budget["spent_month"]), expected, "one charge each, and what a cut left open: {budget}");
     assert_eq!(scene.upstream.served(), served, "nothing was called again");

@@ -1,5 +1,6 @@
 //! A whole house in its own process: the real binary, a data folder of its own, a free port, real sockets.
 #![allow(dead_code, reason = "each test binary uses its part")]
+use bailiwick_kernel::money::NanoUsd;
 use reqwest::{Client, Method, Response};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -210,4 +211,9 @@ pub fn house() -> (tempfile::TempDir, Ended) {
     let folder = tempfile::tempdir().unwrap();
     let house = House::start(folder.path());
     (folder, Ended(Some(house)))
+}
+
+/// An amount as the doors write it.
+pub fn usd(amount: &Value) -> NanoUsd {
+    NanoUsd::parse_usd(amount.as_str().unwrap_or_else(|| panic!("no amount: {amount}"))).unwrap()
 }
