@@ -208,6 +208,12 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// [`Granted::should_give_way`].
+    #[must_use]
+    pub fn should_give_way(&self) -> bool {
+        self.granted.as_ref().is_some_and(Granted::should_give_way)
+    }
+
     /// For work in small pieces, between two of them: goes on in this slot where its slice is not over, or where its
     /// lane is the next to be served in any case.
     ///

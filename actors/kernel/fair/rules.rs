@@ -57,9 +57,17 @@ pub struct Granted<K> {
     reserved: u128,
     /// What the slices before have cost.
     spent: u64,
+    should_give_way: bool,
 }
 
 impl<K: Copy> Granted<K> {
+    /// True where others of its lane wait for the next slot while other lanes are served, too: the lane sends more than
+    /// it can be served at once, and somebody else is there to feel it.
+    #[must_use]
+    pub fn should_give_way(&self) -> bool {
+        self.should_give_way
+    }
+
     /// Whose place in a queue this answers.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
@@ -96,6 +104,9 @@ impl Gap {
         u64::try_from(ppm).unwrap_or(u64::MAX)
     }
 }
+
+/// A lane that was granted so many slots in a row is alone: a tenth of a second of common searches.
+pub(super) const GRANTS_ALONE: u64 = 1_000;
 
 /// Why nobody can be taken into a queue. Costs are in the pool's unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,6 +176,9 @@ pub struct Fair<K> {
     correction_max: u128,
     tickets: u64,
     grants: u64,
+    /// The lane of the latest grant, and the latest grant that was another lane's than the one before it.
+    latest: Option<K>,
+    lane_changed: Option<u64>,
     widest_gap_ppm: u64,
 }
 
@@ -184,6 +198,8 @@ impl<K: Copy + Ord> Fair<K> {
             correction_max: 0,
             tickets: 0,
             grants: 0,
+            latest: None,
+            lane_changed: None,
             widest_gap_ppm: 0,
         }
     }
@@ -227,17 +243,21 @@ impl<K: Copy + Ord> Fair<K> {
         lane.counter = lowest.saturating_add(reserved);
         lane.last_grant = self.grants;
         lane.in_service = lane.in_service.saturating_add(1);
-        let weight = lane.weight;
-        if lane.waiting.is_empty() {
-            self.backlogged_weight = self.backlogged_weight.saturating_sub(u64::from(weight.get()));
-        } else {
+        let (weight, is_crowded) = (lane.weight, !lane.waiting.is_empty());
+        if is_crowded {
             self.backlogged.insert((lane.counter, lane.last_grant, key));
+        } else {
+            self.backlogged_weight = self.backlogged_weight.saturating_sub(u64::from(weight.get()));
         }
+        if self.latest.replace(key).is_some_and(|latest| latest != key) {
+            self.lane_changed = Some(self.grants);
+        }
+        let is_alone = self.lane_changed.is_none_or(|at| self.grants.saturating_sub(at) > GRANTS_ALONE);
         self.in_service = self.in_service.saturating_add(1);
         self.level = lowest;
         self.slice_max = self.slice_max.max(reserved);
         self.forgive();
-        Some(Granted { key, ticket, weight, reserved, spent })
+        Some(Granted { key, ticket, weight, reserved, spent, should_give_way: is_crowded && !is_alone })
     }
 
     /// A slot comes back, and its slice has cost so much.

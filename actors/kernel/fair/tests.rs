@@ -1,5 +1,5 @@
 //! What the rules promise, with the service of every pair reckoned beside them.
-use super::rules::{Fair, Granted, Limits, Refused, Ticket};
+use super::rules::{Fair, GRANTS_ALONE, Granted, Limits, Refused, Ticket};
 use std::num::{NonZeroU32, NonZeroUsize};
 
 /// The same numbers on every machine.
@@ -451,4 +451,26 @@ fn a_slice_goes_on_only_where_its_lane_is_next_anyway() {
     let other = fair.renew(other, 5).expect("5 at weight 2 is less than what the first has had");
     fair.renew(other, 100).expect_err("the first has had less");
     assert_eq!(fair.grant().unwrap().ticket(), waits, "first in its lane, as before");
+}
+
+#[test]
+fn a_crowded_lane_gives_way_where_it_is_not_alone() {
+    let mut fair = Fair::new(Limits { queue_max: 10_000, ..limits(1, 10) });
+    let arrive = |fair: &mut Fair<usize>, lane: usize| fair.arrive(lane, NonZeroU32::MIN, u64::MAX).unwrap();
+    let next = |fair: &mut Fair<usize>| {
+        let granted = fair.grant().unwrap();
+        let answer = (granted.key(), granted.should_give_way());
+        fair.give_back(granted, 1);
+        answer
+    };
+    for _ in 0..GRANTS_ALONE + 10 {
+        arrive(&mut fair, 1);
+    }
+    assert_eq!(next(&mut fair), (1, false), "nobody else is there");
+    arrive(&mut fair, 2);
+    assert_eq!(next(&mut fair), (2, false), "it has sent no more than could be served");
+    for _ in 0..=GRANTS_ALONE {
+        assert_eq!(next(&mut fair), (1, true));
+    }
+    assert_eq!(next(&mut fair), (1, false), "the other one has gone");
 }
