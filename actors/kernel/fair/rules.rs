@@ -57,15 +57,14 @@ pub struct Granted<K> {
     reserved: u128,
     /// What the slices before have cost.
     spent: u64,
-    should_give_way: bool,
+    is_crowded: bool,
 }
 
 impl<K: Copy> Granted<K> {
-    /// True where others of its lane wait for the next slot while other lanes are served, too: the lane sends more than
-    /// it can be served at once, and somebody else is there to feel it.
+    /// True where others of its lane wait for the next slot: the lane sends more than it can be served at once.
     #[must_use]
-    pub fn should_give_way(&self) -> bool {
-        self.should_give_way
+    pub fn is_crowded(&self) -> bool {
+        self.is_crowded
     }
 
     /// Whose place in a queue this answers.
@@ -105,8 +104,33 @@ impl Gap {
     }
 }
 
-/// A lane that was granted so many slots in a row is alone: a tenth of a second of common searches.
+/// Who was granted so many slots in a row is alone: a tenth of a second of common searches.
 pub(super) const GRANTS_ALONE: u64 = 1_000;
+
+/// Whose grants follow each other, whatever the pool they came from.
+#[derive(Debug)]
+pub struct Presence<K> {
+    latest: Option<K>,
+    /// Grants since the latest one that was somebody else's than the one before it; none where there was no such grant.
+    since_others: Option<u64>,
+}
+
+impl<K> Default for Presence<K> {
+    fn default() -> Self {
+        Self { latest: None, since_others: None }
+    }
+}
+
+impl<K: Copy + Eq> Presence<K> {
+    /// A slot was granted. Says whether others were served, too, not long ago.
+    pub fn granted(&mut self, key: K) -> bool {
+        self.since_others = match self.latest.replace(key) {
+            Some(latest) if latest != key => Some(0),
+            _ => self.since_others.map(|grants| grants.saturating_add(1)).filter(|grants| *grants <= GRANTS_ALONE),
+        };
+        self.since_others.is_some()
+    }
+}
 
 /// Why nobody can be taken into a queue. Costs are in the pool's unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -176,9 +200,6 @@ pub struct Fair<K> {
     correction_max: u128,
     tickets: u64,
     grants: u64,
-    /// The lane of the latest grant, and the latest grant that was another lane's than the one before it.
-    latest: Option<K>,
-    lane_changed: Option<u64>,
     widest_gap_ppm: u64,
 }
 
@@ -198,8 +219,6 @@ impl<K: Copy + Ord> Fair<K> {
             correction_max: 0,
             tickets: 0,
             grants: 0,
-            latest: None,
-            lane_changed: None,
             widest_gap_ppm: 0,
         }
     }
@@ -249,15 +268,11 @@ impl<K: Copy + Ord> Fair<K> {
         } else {
             self.backlogged_weight = self.backlogged_weight.saturating_sub(u64::from(weight.get()));
         }
-        if self.latest.replace(key).is_some_and(|latest| latest != key) {
-            self.lane_changed = Some(self.grants);
-        }
-        let is_alone = self.lane_changed.is_none_or(|at| self.grants.saturating_sub(at) > GRANTS_ALONE);
         self.in_service = self.in_service.saturating_add(1);
         self.level = lowest;
         self.slice_max = self.slice_max.max(reserved);
         self.forgive();
-        Some(Granted { key, ticket, weight, reserved, spent, should_give_way: is_crowded && !is_alone })
+        Some(Granted { key, ticket, weight, reserved, spent, is_crowded })
     }
 
     /// A slot comes back, and its slice has cost so much.

@@ -1,5 +1,5 @@
 //! What the rules promise, with the service of every pair reckoned beside them.
-use super::rules::{Fair, GRANTS_ALONE, Granted, Limits, Refused, Ticket};
+use super::rules::{Fair, GRANTS_ALONE, Granted, Limits, Presence, Refused, Ticket};
 use std::num::{NonZeroU32, NonZeroUsize};
 
 /// The same numbers on every machine.
@@ -454,23 +454,25 @@ fn a_slice_goes_on_only_where_its_lane_is_next_anyway() {
 }
 
 #[test]
-fn a_crowded_lane_gives_way_where_it_is_not_alone() {
-    let mut fair = Fair::new(Limits { queue_max: 10_000, ..limits(1, 10) });
-    let arrive = |fair: &mut Fair<usize>, lane: usize| fair.arrive(lane, NonZeroU32::MIN, u64::MAX).unwrap();
+fn a_lane_is_crowded_where_more_wait_than_are_served() {
+    let mut fair = Fair::new(limits(1, 10));
+    for lane in [1, 1, 2] {
+        fair.arrive(lane, NonZeroU32::MIN, u64::MAX).unwrap();
+    }
     let next = |fair: &mut Fair<usize>| {
         let granted = fair.grant().unwrap();
-        let answer = (granted.key(), granted.should_give_way());
+        let answer = (granted.key(), granted.is_crowded());
         fair.give_back(granted, 1);
         answer
     };
-    for _ in 0..GRANTS_ALONE + 10 {
-        arrive(&mut fair, 1);
-    }
-    assert_eq!(next(&mut fair), (1, false), "nobody else is there");
-    arrive(&mut fair, 2);
-    assert_eq!(next(&mut fair), (2, false), "it has sent no more than could be served");
-    for _ in 0..=GRANTS_ALONE {
-        assert_eq!(next(&mut fair), (1, true));
-    }
-    assert_eq!(next(&mut fair), (1, false), "the other one has gone");
+    assert_eq!([next(&mut fair), next(&mut fair), next(&mut fair)], [(1, true), (2, false), (1, false)]);
+}
+
+#[test]
+fn who_is_served_for_long_without_another_is_alone() {
+    let mut presence = Presence::default();
+    assert!((0..10).all(|_| !presence.granted(1)), "nobody else was ever there");
+    assert!(presence.granted(2));
+    assert!((0..=GRANTS_ALONE).all(|_| presence.granted(1)));
+    assert!((0..10).all(|_| !presence.granted(1)), "the other one has gone");
 }

@@ -37,9 +37,9 @@ const CHUNKS_AHEAD_MAX: u64 = 4_096;
 /// A segment is written out between two texts; longer than this nobody waits for one.
 const PACE_KEPT_WITHIN: Duration = Duration::from_secs(2);
 const WRITER_BYTES: usize = 30_000_000;
-const STORE_BLOCK_BYTES: usize = 8_192;
+const STORE_BLOCK_BYTES: usize = 4_096;
 /// Unpacked blocks kept per segment: with smaller blocks than the engine's own as many bytes.
-const STORE_BLOCKS_KEPT: usize = 200;
+const STORE_BLOCKS_KEPT: usize = 400;
 
 /// Why the index failed. It is derived: the cure is always to rebuild it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Blocking work leaves the arbiter through here, bounded for the whole node and shared fairly between its tenants.
 use crate::tiers::{Tiers, weight};
 use bailiwick_kernel::background::{Background, Yielding};
-use bailiwick_kernel::fair::{FairPool, Lane, Limits, Slot};
+use bailiwick_kernel::fair::{FairPool, Lane, Limits, Neighbours, Slot};
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
 use bailiwick_kernel::outcome::{Outcome, Rejection};
@@ -62,13 +62,14 @@ impl Pools {
     pub fn new(writers: Arc<Semaphore>) -> Self {
         let slots = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let limits = Limits { slots, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost: SLICE_NS };
-        let tiers = |kind: &str| Tiers::each(|_plan| FairPool::new(kind, limits));
+        let neighbours = Neighbours::default();
+        let tiers = |kind: &str| Tiers::each(|_plan| FairPool::beside(kind, limits, neighbours.clone()));
         let readers = Limits { slots: READERS_MAX, slice_cost: FILE_NS, ..limits };
         Self {
             writers,
             searches: tiers("search"),
             parsers: tiers("parse"),
-            readers: FairPool::new("read", readers),
+            readers: FairPool::beside("read", readers, neighbours.clone()),
             writing: Background::new(Yielding::Some),
             computing: Background::new(Yielding::Most),
         }
