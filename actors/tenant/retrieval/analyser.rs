@@ -13,17 +13,18 @@ use tantivy::tokenizer::{
 
 /// Bytes of a word that is indexed; longer ones are encodings, not words.
 const WORD_BYTES_MAX: usize = 64;
-/// Words remembered by one analyser; when there are more, it begins anew.
+/// Words remembered by one analyser of an index; when there are more, it begins anew.
 const REMEMBERED_MAX: usize = 1 << 14;
 
 /// Words, without those that say nothing, as stems.
 pub fn analyser() -> TextAnalyzer {
-    TextAnalyzer::from(Remembering::new(of_one_word(), None))
+    // a question has few words, and seldom one twice
+    TextAnalyzer::from(Remembering::new(of_one_word(), 0, None))
 }
 
 /// The same for the index, whose threads tell with it how far they have come.
 pub fn analyser_of_index(progress: Arc<Progress>) -> TextAnalyzer {
-    TextAnalyzer::from(Remembering::new(of_one_word(), Some(progress)))
+    TextAnalyzer::from(Remembering::new(of_one_word(), REMEMBERED_MAX, Some(progress)))
 }
 
 /// How many texts the threads of an index have begun to analyse. The engine takes thousands of them into its queue and
@@ -73,21 +74,22 @@ struct Remembering {
     of_one_word: TextAnalyzer,
     /// Words as they stand in the text, and the term each becomes.
     known: HashMap<Box<str>, Option<Box<str>>>,
+    known_max: usize,
     token: Token,
     /// Who is told of every text.
     progress: Option<Arc<Progress>>,
 }
 
 impl Remembering {
-    fn new(of_one_word: TextAnalyzer, progress: Option<Arc<Progress>>) -> Self {
-        Self { of_one_word, known: HashMap::new(), token: Token::default(), progress }
+    fn new(of_one_word: TextAnalyzer, known_max: usize, progress: Option<Arc<Progress>>) -> Self {
+        Self { of_one_word, known: HashMap::new(), known_max, token: Token::default(), progress }
     }
 }
 
 /// The engine clones an analyser for every question and every segment: a copy remembers nothing yet.
 impl Clone for Remembering {
     fn clone(&self) -> Self {
-        Self::new(self.of_one_word.clone(), self.progress.clone())
+        Self::new(self.of_one_word.clone(), self.known_max, self.progress.clone())
     }
 }
 
@@ -96,6 +98,7 @@ struct Terms<'a> {
     words: Words<'a>,
     of_one_word: &'a mut TextAnalyzer,
     known: &'a mut HashMap<Box<str>, Option<Box<str>>>,
+    known_max: usize,
     token: &'a mut Token,
 }
 
@@ -103,12 +106,12 @@ impl Tokenizer for Remembering {
     type TokenStream<'a> = Terms<'a>;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms<'a> {
-        let Self { of_one_word, known, token, progress } = self;
+        let Self { of_one_word, known, known_max, token, progress } = self;
         if let Some(progress) = progress {
             progress.note();
         }
         token.reset();
-        Terms { text, words: Words::of(text), of_one_word, known, token }
+        Terms { text, words: Words::of(text), of_one_word, known, known_max: *known_max, token }
     }
 }
 
@@ -119,8 +122,8 @@ impl Terms<'_> {
         let term = terms.advance().then(|| terms.token().text.as_str().into());
         drop(terms);
         let becomes_a_term = put(&mut self.token.text, term.as_deref());
-        if word.len() < WORD_BYTES_MAX {
-            if self.known.len() >= REMEMBERED_MAX {
+        if word.len() < WORD_BYTES_MAX && self.known_max > 0 {
+            if self.known.len() >= self.known_max {
                 self.known.clear();
             }
             self.known.insert(word.into(), term);
@@ -182,15 +185,17 @@ mod tests {
 
     #[test]
     fn words_become_stems_at_their_places_and_those_that_say_nothing_are_left_out() {
-        let found = terms(&mut analyser(), "The Herons are fishing, FISHING!");
         let expected = [("heron", 4, 10, 1), ("fish", 15, 22, 3), ("fish", 24, 31, 4)];
-        assert_eq!(found, expected.map(|(term, from, to, position)| (term.to_owned(), from, to, position)));
+        let expected = expected.map(|(term, from, to, position)| (term.to_owned(), from, to, position));
+        for mut analyser in [analyser(), analyser_of_index(Arc::default())] {
+            assert_eq!(terms(&mut analyser, "The Herons are fishing, FISHING!"), expected);
+        }
     }
 
     #[test]
     fn a_word_that_is_too_long_is_none() {
         let (long, longest) = ("x".repeat(WORD_BYTES_MAX), "y".repeat(WORD_BYTES_MAX - 1));
-        let mut analyser = analyser();
+        let mut analyser = analyser_of_index(Arc::default());
         for _again in 0..2 {
             let found = terms(&mut analyser, &format!("{long} {longest} {long}"));
             assert_eq!(found.len(), 1);
@@ -200,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_what_would_be_worked_out() {
-        let (mut remembering, mut plain) = (analyser(), of_one_word());
+        let (mut remembering, mut plain) = (analyser_of_index(Arc::default()), of_one_word());
         // more words than are remembered, twice over, with some that come again and again
         for number in 0..REMEMBERED_MAX * 2 {
             let text = format!("The runners{} ran, Running{} generously the", number % 7, number);
