@@ -10,6 +10,7 @@
     missing_docs,
     reason = "a measuring program: it stops at the first surprise"
 )]
+use bailiwick_kernel::background::Yielding;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -86,8 +87,17 @@ struct Orders {
     url: String,
     key: String,
     seconds: u64,
-    /// Searches a second, or none: then it uploads as much as it can.
-    per_second: Option<f64>,
+    work: Work,
+}
+
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+enum Work {
+    /// One search after another on every connection: what the node can do.
+    Capacity,
+    /// So many searches a second, whatever comes back.
+    Flood(f64),
+    /// Nothing but the largest uploads.
+    Uploads,
 }
 
 #[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
@@ -114,13 +124,33 @@ async fn child(orders: Orders) {
     let counts = Arc::new(Counts::default());
     let began = Instant::now();
     let until = began + Duration::from_secs(orders.seconds);
-    match orders.per_second {
-        Some(per_second) => flood(&orders, per_second, until, &counts).await,
-        None => pile_up(&orders, until, &counts).await,
+    match orders.work {
+        Work::Capacity => one_after_another(&orders, until, &counts).await,
+        Work::Flood(per_second) => flood(&orders, per_second, until, &counts).await,
+        Work::Uploads => pile_up(&orders, until, &counts).await,
     }
     let (served, refused) = (counts.served.load(Ordering::Relaxed), counts.refused.load(Ordering::Relaxed));
     let per_second = served as f64 / began.elapsed().as_secs_f64();
     println!("{}", serde_json::to_string(&Report { served, refused, per_second }).unwrap());
+}
+
+/// Searches on a few connections, each when the one before is answered.
+async fn one_after_another(orders: &Orders, until: Instant, counts: &Arc<Counts>) {
+    let workers = (0..CONNECTIONS).map(|first| {
+        let (http, url, key) = (client(), format!("{}/v1/search", orders.url), orders.key.clone());
+        let counts = Arc::clone(counts);
+        tokio::spawn(async move {
+            for body in searches().iter().cycle().skip(first * 17) {
+                if Instant::now() >= until {
+                    break;
+                }
+                counts.count(post(&http, &url, &key, body.clone()).await == 200, 1);
+            }
+        })
+    });
+    for worker in workers.collect::<Vec<_>>() {
+        worker.await.unwrap();
+    }
 }
 
 /// Sends at its own pace, whatever comes back.
@@ -168,10 +198,8 @@ async fn pile_up(orders: &Orders, until: Instant, counts: &Arc<Counts>) {
     }
 }
 
-/// A client has a machine of its own: on this one it runs when nobody else would.
 fn start_child(orders: &Orders) -> Child {
-    let mut command = Command::new("nice");
-    command.args(["-n", "19"]).arg(std::env::current_exe().unwrap());
+    let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(CHILD, serde_json::to_string(orders).unwrap()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
@@ -193,21 +221,28 @@ impl Felt {
     }
 }
 
+/// Searches at an even pace. A thread of its own keeps it: the timer of the runtime only counts whole milliseconds.
 async fn victim(house: &House, key: &str, per_second: f64, seconds: u64) -> Felt {
     let (bodies, url) = (searches(), format!("{}/v1/search", house.url));
-    let began = tokio::time::Instant::now();
-    let all = (0..(per_second * seconds as f64) as usize).map(|number| {
-        let due = began + Duration::from_secs_f64(number as f64 / per_second);
-        let (http, url, key, body) =
-            (house.http.clone(), url.clone(), key.to_owned(), bodies[number % bodies.len()].clone());
-        tokio::spawn(async move {
-            tokio::time::sleep_until(due).await;
-            let status = post(&http, &url, &key, body).await;
-            (status, due.elapsed())
-        })
+    let (runtime, http, key) = (tokio::runtime::Handle::current(), house.http.clone(), key.to_owned());
+    let pace = tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
+        let all = (0..(per_second * seconds as f64) as usize).map(|number| {
+            let due = began + Duration::from_secs_f64(number as f64 / per_second);
+            while let Some(early) = due.checked_duration_since(Instant::now()).filter(|early| !early.is_zero()) {
+                std::thread::park_timeout(early);
+            }
+            let (http, url, key, body) =
+                (http.clone(), url.clone(), key.clone(), bodies[number % bodies.len()].clone());
+            runtime.spawn(async move {
+                let status = post(&http, &url, &key, body).await;
+                (status, due.elapsed())
+            })
+        });
+        all.collect::<Vec<_>>()
     });
     let mut felt = Felt { micros: Vec::new(), refused: 0 };
-    for one in all.collect::<Vec<_>>() {
+    for one in pace.await.unwrap() {
         let (status, took) = one.await.unwrap();
         felt.refused += usize::from(status != 200);
         felt.micros.push(took.as_micros() as u64);
@@ -244,30 +279,6 @@ async fn fill(house: &House, key: &str) {
     }
 }
 
-/// Searches a second where every connection has one under way.
-async fn capacity(house: &House, key: &str, seconds: u64) -> f64 {
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let workers = (0..CONNECTIONS).map(|first| {
-        let (http, url, key) = (house.http.clone(), format!("{}/v1/search", house.url), key.to_owned());
-        tokio::spawn(async move {
-            let mut served = 0_u64;
-            for body in searches().iter().cycle().skip(first * 17) {
-                if Instant::now() >= until {
-                    break;
-                }
-                assert_eq!(post(&http, &url, &key, body.clone()).await, 200);
-                served += 1;
-            }
-            served
-        })
-    });
-    let mut served = 0;
-    for worker in workers.collect::<Vec<_>>() {
-        served += worker.await.unwrap();
-    }
-    served as f64 / seconds as f64
-}
-
 /// The searches a second a tenant gets through: the node's, from which the loads are reckoned.
 struct Scene<'a> {
     house: &'a House,
@@ -278,14 +289,14 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn orders(&self, per_second: Option<f64>) -> Orders {
-        Orders { url: self.house.url.clone(), key: self.aggressor.to_owned(), seconds: self.seconds + 2, per_second }
+    fn orders(&self, work: Work) -> Orders {
+        Orders { url: self.house.url.clone(), key: self.aggressor.to_owned(), seconds: self.seconds + 2, work }
     }
 
     /// Alone, with, alone.
     async fn play(&self, load: f64, floods: bool) {
         let rate = self.capacity * load;
-        let noise = floods.then_some(rate * 100.0);
+        let noise = if floods { Work::Flood(rate * 100.0) } else { Work::Uploads };
         let before = victim(self.house, self.victim, rate, self.seconds).await;
         let by_itself = report(start_child(&self.orders(noise))).await;
         let noisy = start_child(&self.orders(noise));
@@ -312,7 +323,15 @@ impl Scene<'_> {
             with.percentile(99) as f64 / alone_p99
         );
         for (when, told) in [("by itself", by_itself), ("beside the victim", beside)] {
-            println!("  aggressor {when:<18} {:>8.0}/s served   {} refused", told.per_second, told.refused);
+            println!(
+                "  aggressor {when:<18} {:>8.0}{} {} refused",
+                told.per_second,
+                match noise {
+                    Work::Uploads => String::from(" documents/s   "),
+                    _ => format!(" searches/s, {:.0} % of capacity   ", told.per_second * 100.0 / self.capacity),
+                },
+                told.refused
+            );
         }
     }
 }
@@ -325,9 +344,11 @@ async fn measure() {
     for key in [&victim, &aggressor] {
         fill(&house, key).await;
     }
-    let capacity = capacity(&house, &aggressor, seconds).await;
-    println!("capacity {capacity:.0} searches/s over {CONNECTIONS} connections");
-    let scene = Scene { house: &house, victim: &victim, aggressor: &aggressor, capacity, seconds };
+    let mut scene = Scene { house: &house, victim: &victim, aggressor: &aggressor, capacity: 0.0, seconds };
+    let told = report(start_child(&scene.orders(Work::Capacity))).await;
+    assert_eq!(told.refused, 0);
+    scene.capacity = told.per_second;
+    println!("capacity {:.0} searches/s over {CONNECTIONS} connections", scene.capacity);
     for load in [0.10, 0.02] {
         for floods in [true, false] {
             scene.play(load, floods).await;
@@ -340,10 +361,16 @@ async fn measure() {
     house.terminate();
 }
 
-#[tokio::main]
-async fn main() {
-    match std::env::var(CHILD) {
-        Ok(orders) => child(serde_json::from_str(&orders).unwrap()).await,
-        Err(_) => measure().await,
+fn main() {
+    let orders = std::env::var(CHILD).ok();
+    if orders.is_some() {
+        // a client has a machine of its own: on this one it runs when nobody else would
+        Yielding::Most.lower_this_thread();
     }
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        match orders {
+            Some(orders) => child(serde_json::from_str(&orders).unwrap()).await,
+            None => measure().await,
+        }
+    });
 }

@@ -158,7 +158,7 @@ fn one_file_names_each_engine() {
             &[
                 "actors/tenant/retrieval/index",
                 "actors/tenant/retrieval/sealed_directory",
-                "actors/tenant/retrieval/words.rs",
+                "actors/tenant/retrieval/analyser.rs",
                 "benches/",
             ][..],
         ),

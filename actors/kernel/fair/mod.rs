@@ -17,5 +17,5 @@ mod pool_tests;
 #[cfg(test)]
 mod tests;
 
-pub use pool::{FairPool, Lane, Place, Slot};
+pub use pool::{FairPool, Lane, Neighbours, Place, Slot};
 pub use rules::{Gap, Limits};

@@ -1,5 +1,5 @@
 //! The shell of the fair pool: holds the rules behind a lock, reads the clock, wakes who is served.
-use super::rules::{Fair, Granted, Limits, Refused, Ticket};
+use super::rules::{Fair, Granted, Limits, Presence, Refused, Ticket};
 use crate::ids::TenantKey;
 use crate::outcome::{Code, Outcome, Rejection};
 use std::collections::BTreeMap;
@@ -15,9 +15,20 @@ pub const SLICE: Duration = Duration::from_millis(2);
 #[derive(Clone, Debug)]
 pub struct FairPool(Arc<Shared>);
 
+/// Who is served in any of the pools that were made with it.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbours(Arc<Mutex<Presence<TenantKey>>>);
+
+impl Neighbours {
+    fn granted(&self, tenant: TenantKey) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).granted(tenant)
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     kind: String,
+    neighbours: Neighbours,
     state: Mutex<State>,
 }
 
@@ -45,8 +56,14 @@ impl FairPool {
     /// A pool for one kind of work, whose name stands in messages and metrics.
     #[must_use]
     pub fn new(kind: impl Into<String>, limits: Limits) -> Self {
+        Self::beside(kind, limits, Neighbours::default())
+    }
+
+    /// A pool whose tenants share something with those of other pools: a node's processors.
+    #[must_use]
+    pub fn beside(kind: impl Into<String>, limits: Limits, neighbours: Neighbours) -> Self {
         let state = State { rules: Fair::new(limits), waiting: BTreeMap::new() };
-        Self(Arc::new(Shared { kind: kind.into(), state: Mutex::new(state) }))
+        Self(Arc::new(Shared { kind: kind.into(), neighbours, state: Mutex::new(state) }))
     }
 
     /// The lane of one tenant. It costs nothing while it is not used.
@@ -93,7 +110,9 @@ impl Shared {
     /// Outside the lock: whoever has gone meanwhile gives the slot back here, without a slot's own `Drop` in between.
     fn hand_out(self: &Arc<Self>, mut served: Vec<(oneshot::Sender<Slot>, Granted<TenantKey>)>) {
         while let Some((waiter, granted)) = served.pop() {
-            let slot = Slot { pool: Arc::clone(self), granted: Some(granted), began: None };
+            let others_are_served = self.neighbours.granted(granted.key());
+            let should_give_way = granted.is_crowded() && others_are_served;
+            let slot = Slot { pool: Arc::clone(self), granted: Some(granted), began: None, should_give_way };
             let Err(mut unwanted) = waiter.send(slot) else { continue };
             if let Some(granted) = unwanted.granted.take() {
                 let mut state = self.lock();
@@ -205,9 +224,17 @@ pub struct Slot {
     granted: Option<Granted<TenantKey>>,
     /// When its work began; a slot nobody came for costs nothing.
     began: Option<Instant>,
+    should_give_way: bool,
 }
 
 impl Slot {
+    /// True where others of its lane wait for the next slot and other tenants are served, too: the lane sends more than
+    /// it can be served at once, and somebody is there to feel it.
+    #[must_use]
+    pub fn should_give_way(&self) -> bool {
+        self.should_give_way
+    }
+
     /// For work in small pieces, between two of them: goes on in this slot where its slice is not over, or where its
     /// lane is the next to be served in any case.
     ///
@@ -233,6 +260,7 @@ impl Slot {
         self.pool.hand_out(served);
         match renewed {
             Ok(granted) => {
+                let _others_are_served = self.pool.neighbours.granted(tenant);
                 (self.granted, self.began) = (Some(granted), Some(Instant::now()));
                 Ok(self)
             }

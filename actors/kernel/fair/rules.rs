@@ -57,9 +57,16 @@ pub struct Granted<K> {
     reserved: u128,
     /// What the slices before have cost.
     spent: u64,
+    is_crowded: bool,
 }
 
 impl<K: Copy> Granted<K> {
+    /// True where others of its lane wait for the next slot: the lane sends more than it can be served at once.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.is_crowded
+    }
+
     /// Whose place in a queue this answers.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
@@ -94,6 +101,34 @@ impl Gap {
     pub fn ratio_ppm(&self) -> u64 {
         let ppm = self.observed.saturating_mul(1_000_000).div_ceil(self.bound.max(1));
         u64::try_from(ppm).unwrap_or(u64::MAX)
+    }
+}
+
+/// Who was granted so many slots in a row is alone: a tenth of a second of common searches.
+pub(super) const GRANTS_ALONE: u64 = 1_000;
+
+/// Whose grants follow each other, whatever the pool they came from.
+#[derive(Debug)]
+pub struct Presence<K> {
+    latest: Option<K>,
+    /// Grants since the latest one that was somebody else's than the one before it; none where there was no such grant.
+    since_others: Option<u64>,
+}
+
+impl<K> Default for Presence<K> {
+    fn default() -> Self {
+        Self { latest: None, since_others: None }
+    }
+}
+
+impl<K: Copy + Eq> Presence<K> {
+    /// A slot was granted. Says whether others were served, too, not long ago.
+    pub fn granted(&mut self, key: K) -> bool {
+        self.since_others = match self.latest.replace(key) {
+            Some(latest) if latest != key => Some(0),
+            _ => self.since_others.map(|grants| grants.saturating_add(1)).filter(|grants| *grants <= GRANTS_ALONE),
+        };
+        self.since_others.is_some()
     }
 }
 
@@ -227,17 +262,17 @@ impl<K: Copy + Ord> Fair<K> {
         lane.counter = lowest.saturating_add(reserved);
         lane.last_grant = self.grants;
         lane.in_service = lane.in_service.saturating_add(1);
-        let weight = lane.weight;
-        if lane.waiting.is_empty() {
-            self.backlogged_weight = self.backlogged_weight.saturating_sub(u64::from(weight.get()));
-        } else {
+        let (weight, is_crowded) = (lane.weight, !lane.waiting.is_empty());
+        if is_crowded {
             self.backlogged.insert((lane.counter, lane.last_grant, key));
+        } else {
+            self.backlogged_weight = self.backlogged_weight.saturating_sub(u64::from(weight.get()));
         }
         self.in_service = self.in_service.saturating_add(1);
         self.level = lowest;
         self.slice_max = self.slice_max.max(reserved);
         self.forgive();
-        Some(Granted { key, ticket, weight, reserved, spent })
+        Some(Granted { key, ticket, weight, reserved, spent, is_crowded })
     }
 
     /// A slot comes back, and its slice has cost so much.

@@ -1,5 +1,5 @@
 //! What the rules promise, with the service of every pair reckoned beside them.
-use super::rules::{Fair, Granted, Limits, Refused, Ticket};
+use super::rules::{Fair, GRANTS_ALONE, Granted, Limits, Presence, Refused, Ticket};
 use std::num::{NonZeroU32, NonZeroUsize};
 
 /// The same numbers on every machine.
@@ -451,4 +451,28 @@ fn a_slice_goes_on_only_where_its_lane_is_next_anyway() {
     let other = fair.renew(other, 5).expect("5 at weight 2 is less than what the first has had");
     fair.renew(other, 100).expect_err("the first has had less");
     assert_eq!(fair.grant().unwrap().ticket(), waits, "first in its lane, as before");
+}
+
+#[test]
+fn a_lane_is_crowded_where_more_wait_than_are_served() {
+    let mut fair = Fair::new(limits(1, 10));
+    for lane in [1, 1, 2] {
+        fair.arrive(lane, NonZeroU32::MIN, u64::MAX).unwrap();
+    }
+    let next = |fair: &mut Fair<usize>| {
+        let granted = fair.grant().unwrap();
+        let answer = (granted.key(), granted.is_crowded());
+        fair.give_back(granted, 1);
+        answer
+    };
+    assert_eq!([next(&mut fair), next(&mut fair), next(&mut fair)], [(1, true), (2, false), (1, false)]);
+}
+
+#[test]
+fn who_is_served_for_long_without_another_is_alone() {
+    let mut presence = Presence::default();
+    assert!((0..10).all(|_| !presence.granted(1)), "nobody else was ever there");
+    assert!(presence.granted(2));
+    assert!((0..=GRANTS_ALONE).all(|_| presence.granted(1)));
+    assert!((0..10).all(|_| !presence.granted(1)), "the other one has gone");
 }

@@ -174,12 +174,6 @@ impl Storage {
         Ok(())
     }
 
-    /// Gives back what is reserved beyond what the documents counted come to.
-    pub fn trim(&mut self, claim: &mut Claim) {
-        self.release(claim);
-        self.claim_at_least(claim);
-    }
-
     /// A part of a request counts as kept: what is reserved for the request shrinks by what that part added, so that both
     /// together stay what they were. To be called after [`Storage::keep`] and [`Storage::free`], in the same step.
     pub fn redeem(&mut self, claim: &mut Claim, added: &[Footprint], freed: &[Footprint]) {

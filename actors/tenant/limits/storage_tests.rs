@@ -91,11 +91,9 @@ fn a_reservation_keeps_others_out_until_it_is_given_back() {
     // counted again it is the same sixty, and one document of it turns out to be there already
     one.recount();
     assert_eq!(code(storage.reserve(&mut one, None, &document(20, "general", "general"), &limits)), None);
-    assert_eq!(storage.reserved_bytes(), 60);
-    storage.trim(&mut one);
-    assert_eq!(storage.reserved_bytes(), 20);
-    assert_eq!(code(storage.reserve(&mut other, None, &document(40, "general", "general"), &limits)), None);
+    assert_eq!(storage.reserved_bytes(), 60, "what comes after it in the request may need the rest");
     storage.release(&mut one);
+    assert_eq!(code(storage.reserve(&mut other, None, &document(40, "general", "general"), &limits)), None);
     storage.release(&mut other);
     assert_eq!(storage, Storage::of_tenant(40));
 }

@@ -171,7 +171,7 @@ async fn find(desk: &Desk, policy: &PolicySnapshot, patience: Duration, wanted: 
         Rejection::retry_after(Code::Conflict, detail, 250)
     })?;
     let slot = desk.corpus.lanes.searches.of(policy.tenant.plan).enter(patience).await?;
-    match in_slot(slot, move || served.search(&wanted)).await {
+    match in_slot(&desk.corpus.lanes.computing, slot, move || served.search(&wanted)).await {
         Ok(Ok(passages)) => Ok(passages),
         Ok(Err(error)) => mend(desk, error.into()).await,
         Err(panicked) => mend(desk, panicked).await,

@@ -70,13 +70,10 @@ impl Deciding {
     /// # Errors
     /// [`TruthError`] where the shelf failed on the way.
     pub fn end(self) -> Result<Decided, TruthError> {
-        let Self { mut decided, trouble, .. } = self;
+        let Self { decided, trouble, .. } = self;
         match trouble {
             Some(error) => Err(error),
-            None => {
-                decided.reserved.trim();
-                Ok(decided)
-            }
+            None => Ok(decided),
         }
     }
 
@@ -129,7 +126,8 @@ impl Deciding {
     }
 }
 
-fn not_taken(failed: Failed) -> Ingested {
+/// The answer about a document that was not taken.
+pub fn not_taken(failed: Failed) -> Ingested {
     let Failed { id, title, rejection } = failed;
     Ingested {
         id,

@@ -305,6 +305,7 @@ impl Engine {
         for id in &batch.removed {
             self.writer()?.remove(id);
         }
+        self.writer()?.keep_pace();
         if let Some(stamp) = &mut self.opened()?.stamp {
             stamp.next = batch.next;
         }

@@ -1,24 +1,25 @@
-//! The search index of one tenant. With the sealed directory the only file that names tantivy.
+//! The search index of one tenant. With its analyser and the sealed directory the only file that names tantivy.
 //!
 //! Derived state: whatever stands here can be rebuilt from the journal and the blobs. A commit carries its
 //! [`Stamp`]: how far in the journal it has come and under which guard its chunks were admitted (invariant IDX1).
+use super::analyser::{Progress, analyser, analyser_of_index};
 use super::compaction::{SegmentSize, to_merge};
 use super::rules::Wanted;
 use super::sealed_directory::SealedDirectory;
-use super::words::Words;
 use crate::question::Passage;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::codec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tantivy::collector::{Count, TopDocs};
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
-use tantivy::tokenizer::{
-    Language, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream, Tokenizer,
-};
+use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{
     DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, TantivyDocument,
     Term,
@@ -27,14 +28,18 @@ use tantivy::{
 const ANALYSER: &str = "words";
 /// Distinct words of one query that are looked up; the rest of a very long question adds cost, not quality.
 const QUERY_WORDS_MAX: usize = 256;
-/// Bytes of a word that is indexed; longer ones are encodings, not words.
-const WORD_BYTES_MAX: usize = 64;
 /// Hits looked at beyond those wanted, so that ties at the end are broken by name and not by place in the index.
 const TIES_MAX: usize = 4;
+/// Texts that are analysed for one chunk: title and text.
+const TEXTS_PER_CHUNK: u64 = 2;
+/// Chunks given to the engine and not analysed yet, when more are taken.
+const CHUNKS_AHEAD_MAX: u64 = 4_096;
+/// A segment is written out between two texts; longer than this nobody waits for one.
+const PACE_KEPT_WITHIN: Duration = Duration::from_secs(2);
 const WRITER_BYTES: usize = 30_000_000;
-const STORE_BLOCK_BYTES: usize = 8_192;
+const STORE_BLOCK_BYTES: usize = 4_096;
 /// Unpacked blocks kept per segment: with smaller blocks than the engine's own as many bytes.
-const STORE_BLOCKS_KEPT: usize = 200;
+const STORE_BLOCKS_KEPT: usize = 400;
 
 /// Why the index failed. It is derived: the cure is always to rebuild it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -122,6 +127,7 @@ pub struct SearchIndex {
     index: Index,
     reader: IndexReader,
     fields: Fields,
+    progress: Arc<Progress>,
 }
 
 impl SearchIndex {
@@ -147,7 +153,8 @@ impl SearchIndex {
         if index.schema() != schema {
             return Err(IndexError { doing, reason: String::from("its fields are those of another build") });
         }
-        index.tokenizers().register(ANALYSER, analyser());
+        let progress = Arc::new(Progress::default());
+        index.tokenizers().register(ANALYSER, analyser_of_index(Arc::clone(&progress)));
         index.settings_mut().docstore_compress_dedicated_thread = false;
         let reader = index
             .reader_builder()
@@ -155,7 +162,7 @@ impl SearchIndex {
             .doc_store_cache_num_blocks(STORE_BLOCKS_KEPT)
             .try_into()
             .map_err(failed(doing))?;
-        Ok(Self { index, reader, fields })
+        Ok(Self { index, reader, fields, progress })
     }
 
     /// Removes the index of a folder, so that it can be rebuilt. Blocking.
@@ -186,10 +193,14 @@ impl SearchIndex {
     pub fn view(&self) -> Result<View, IndexError> {
         self.reader.reload().map_err(failed("reloading the index"))?;
         let searcher = self.reader.searcher();
-        let analyser = self.index.tokenizer_for_field(self.fields.text).map_err(failed("reloading the index"))?;
         let first = TermQuery::new(Term::from_field_text(self.fields.first, "1"), IndexRecordOption::Basic);
         let documents = searcher.search(&first, &Count).map_err(failed("counting documents"))?;
-        Ok(View { searcher, analyser, fields: self.fields, documents: u64::try_from(documents).unwrap_or(u64::MAX) })
+        Ok(View {
+            searcher,
+            analyser: analyser(),
+            fields: self.fields,
+            documents: u64::try_from(documents).unwrap_or(u64::MAX),
+        })
     }
 
     /// Opens the one writer. Blocking; costs threads and memory until it is finished.
@@ -205,7 +216,8 @@ impl SearchIndex {
         let writer: IndexWriter =
             self.index.writer_with_options(options).map_err(failed("opening the index's writer"))?;
         writer.set_merge_policy(Box::new(LogMergePolicy::default()));
-        Ok(Writer { writer, fields: self.fields })
+        let (progress, given) = (Arc::clone(&self.progress), AtomicU64::new(self.progress.texts()));
+        Ok(Writer { writer, fields: self.fields, progress, given })
     }
 }
 
@@ -305,6 +317,9 @@ fn exactly(field: Field, text: &str) -> Box<dyn Query> {
 pub struct Writer {
     writer: IndexWriter,
     fields: Fields,
+    progress: Arc<Progress>,
+    /// What [`Progress::texts`] comes to once everything given to the engine is analysed.
+    given: AtomicU64,
 }
 
 impl Writer {
@@ -331,7 +346,15 @@ impl Writer {
         document.add_bytes(fields.stored, &codec::encode(chunk).map_err(failed("adding a chunk"))?);
         document.add_text(fields.words, chunk.text);
         self.writer.add_document(document).map_err(failed("adding a chunk"))?;
+        self.given.fetch_add(TEXTS_PER_CHUNK, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Waits while the engine's own queue is long, so that whoever sends documents is held up by the index and not by
+    /// memory, and a commit has little left to do. Blocking.
+    pub fn keep_pace(&self) {
+        let far_enough = self.given.load(Ordering::Relaxed).saturating_sub(CHUNKS_AHEAD_MAX * TEXTS_PER_CHUNK);
+        self.progress.wait_for(far_enough, PACE_KEPT_WITHIN);
     }
 
     /// Makes everything since the last commit durable under a stamp, as one unit. Blocking.
@@ -414,53 +437,37 @@ fn schema() -> (Schema, Fields) {
     (schema.build(), fields)
 }
 
-fn analyser() -> TextAnalyzer {
-    let words = TextAnalyzer::builder(WordTokenizer::default())
-        .filter(RemoveLongFilter::limit(WORD_BYTES_MAX))
-        .filter(LowerCaser);
-    match StopWordFilter::new(Language::English) {
-        Some(stop_words) => words.filter(stop_words).filter(Stemmer::new(Language::English)).build(),
-        None => words.filter(Stemmer::new(Language::English)).build(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::{Chunk, FirstOfDocument, SearchIndex, Stamp};
+    use bailiwick_kernel::cipher::Cipher;
+    use bailiwick_kernel::ids::TenantKey;
 
-/// [`Words`] as the engine wants them.
-#[derive(Clone, Default)]
-struct WordTokenizer {
-    token: Token,
-}
-
-struct WordStream<'a> {
-    text: &'a str,
-    words: Words<'a>,
-    token: &'a mut Token,
-}
-
-impl Tokenizer for WordTokenizer {
-    type TokenStream<'a> = WordStream<'a>;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
-        self.token.reset();
-        WordStream { text, words: Words::of(text), token: &mut self.token }
-    }
-}
-
-impl TokenStream for WordStream<'_> {
-    fn advance(&mut self) -> bool {
-        self.token.text.clear();
-        self.token.position = self.token.position.wrapping_add(1);
-        let Some(range) = self.words.next() else { return false };
-        self.token.offset_from = range.start;
-        self.token.offset_to = range.end;
-        self.token.text.push_str(self.text.get(range).unwrap_or_default());
-        true
+    #[expect(clippy::disallowed_methods, reason = "test")]
+    fn cipher() -> Cipher {
+        Cipher::derive(&[7; 32], TenantKey::mint(uuid::Uuid::from_u128(7))).unwrap()
     }
 
-    fn token(&self) -> &Token {
-        self.token
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        self.token
+    /// Whoever keeps pace would otherwise wait in vain, or not at all.
+    #[test]
+    fn everything_given_to_the_engine_is_counted_when_it_is_analysed() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = SearchIndex::open(folder.path(), &cipher()).unwrap();
+        for _round in 0..2 {
+            let mut writer = index.writer().unwrap();
+            for number in 0..10 {
+                let (document_id, title, text) = ("d1", "Heron", "It eats fish.");
+                let [source, domain, usecase] = ["upload.local", "general", "general"];
+                let (start, end, page, trust_score) = (0, text.len(), None, 1.0);
+                let chunk =
+                    Chunk { document_id, title, source, domain, usecase, text, number, start, end, page, trust_score };
+                writer.add(&chunk, FirstOfDocument::No).unwrap();
+            }
+            writer.keep_pace();
+            writer.commit(&Stamp { next: 1, guard: String::new() }).unwrap();
+            assert_eq!(index.progress.texts(), *writer.given.get_mut());
+            writer.close().unwrap();
+        }
+        assert_eq!(index.view().unwrap().segments(), 2);
     }
 }

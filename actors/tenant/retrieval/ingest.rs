@@ -1,4 +1,5 @@
-//! Documents in and out: decided under the gate, appended as one unit, answered when durable, then told to the index.
+//! Documents in and out, a portion at a time: decided under the gate, appended as one unit, told to the index; answered
+//! when all are durable.
 use super::corpus::Corpus;
 use super::deciding::{Decided, Deciding, answers};
 use super::engine::{Batch, Former, Ready};
@@ -6,16 +7,19 @@ use super::indexer::Work;
 use super::messages::{Ingested, NewDocument};
 use super::parse::Sandbox;
 use super::pools::{PATIENCE, PROMISED, fold_in_slices, in_one_slice, in_slices};
+use super::portions::{Name, in_batches, partly, portions};
 use super::prepare::{Occasion, Preparation, Prepared, prepare};
 use super::reserve::{Arrivals, Arriving, Reserved};
 use super::rules::{Held, may_remove, request_size};
 use super::truth::{Truth, TruthError};
 use crate::entry::Entry;
-use crate::limits::storage::{Ceilings, Claim};
+use crate::limits::storage::Ceilings;
+use bailiwick_kernel::fabric::Appended;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
+use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -63,33 +67,47 @@ impl Desk {
         let _full = self.queue.try_send(Work::Rest);
     }
 
-    /// Takes documents in; they are durable when this resolves.
+    /// Takes documents in, a portion at a time; those taken are durable when this resolves. Where something goes wrong
+    /// on the way, the documents after it are not taken, and each of them is answered so.
     pub async fn ingest(
         &self,
         documents: Vec<NewDocument>,
         occasion: Occasion,
     ) -> (Outcome<Vec<Ingested>>, Afterwards) {
-        let ready = async {
+        let arrived = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
             let (arrivals, reserved) = self.arrive(&truth, documents, &occasion.policy).await?;
-            let prepared = prepare(&self.sandbox, &self.corpus, arrivals, &occasion, &truth).await?;
-            Ok::<_, Rejection>((truth, prepared, reserved))
+            Ok::<_, Rejection>((truth, arrivals, reserved))
         };
-        let (truth, prepared, reserved) = match ready.await {
-            Ok(ready) => ready,
+        let (truth, arrivals, mut reserved) = match arrived.await {
+            Ok(arrived) => arrived,
             Err(rejection) => return (Err(rejection), Afterwards::GoOn),
         };
-        // Held until the index has been told: changes reach it in the journal's order.
-        let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
-        let decided = match self.decide(&truth, prepared, reserved).await {
-            Ok(decided) => decided,
-            Err(rejection) => return (Err(rejection), Afterwards::GoOn),
-        };
-        if decided.keep.is_empty() {
-            return (Ok(answers(decided.answers, &[], 0)), Afterwards::GoOn);
+        let names: Vec<Name> = arrivals.iter().map(Name::of).collect();
+        let prepared = portions(arrivals)
+            .into_iter()
+            .map(|portion| prepare(&self.sandbox, &self.corpus, portion, &occasion, &truth));
+        let mut prepared = std::pin::pin!(stream::iter(prepared).buffered(PORTIONS_AHEAD));
+        let mut taken: Vec<Ingested> = Vec::with_capacity(names.len());
+        while let Some(portion) = prepared.next().await {
+            let kept = match portion {
+                Ok(portion) => self.take_portion(&truth, portion, reserved).await,
+                Err(rejection) => Err(Refused { rejection, afterwards: Afterwards::GoOn }),
+            };
+            match kept {
+                Ok((answers, still_reserved)) => {
+                    taken.extend(answers);
+                    reserved = still_reserved;
+                }
+                // nothing was taken, or nobody can say what stands in the journal: all of it is refused
+                Err(Refused { rejection, afterwards }) if afterwards == Afterwards::End || taken.is_empty() => {
+                    return (Err(rejection), afterwards);
+                }
+                Err(Refused { rejection, afterwards }) => return (Ok(partly(taken, names, &rejection)), afterwards),
+            }
         }
-        self.keep(&truth, decided).await
+        (Ok(taken), Afterwards::GoOn)
     }
 
     /// Reserves the bytes of a request's documents before anything else is done for them.
@@ -113,60 +131,61 @@ impl Desk {
         Ok(arrived.end()?)
     }
 
+    /// Decides about the documents of a portion and keeps those to be kept.
+    async fn take_portion(
+        &self,
+        truth: &Arc<Truth>,
+        prepared: Preparation,
+        reserved: Reserved,
+    ) -> Result<(Vec<Ingested>, Reserved), Refused> {
+        // Held until the index has been told: changes reach it in the journal's order.
+        let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
+        let Decided { answers: places, keep, records, reserved, .. } = self.decide(truth, prepared, reserved).await?;
+        if keep.is_empty() {
+            return Ok((answers(places, &[], 0), reserved));
+        }
+        let appended = truth.journal().append_records(records).await.map_err(TruthError::from)?;
+        let answered = move |keep: &[(Prepared, Former)]| answers(places, keep, appended.first.0);
+        let change = Change { keep, removed: Vec::new(), first: appended.first, last: appended.last, reserved };
+        // after the shelf, so that who is answered can read what was taken; durable it is in any case
+        let taken = self.take_over(truth, change, answered).await;
+        taken.ok_or_else(|| Refused { rejection: Rejection::lost(), afterwards: Afterwards::End })
+    }
+
     /// Decides about the documents and stores the bodies of those to be kept. Under the gate.
     async fn decide(&self, truth: &Arc<Truth>, prepared: Preparation, reserved: Reserved) -> Outcome<Decided> {
         let (threads, lane) = (&self.corpus.lanes.writing, self.corpus.parsers());
         let deciding = Deciding::new(Arc::clone(truth), self.corpus.policy.load_full(), reserved);
         let deciding = fold_in_slices(threads, lane, PATIENCE, deciding, prepared, Deciding::next).await?;
         let mut decided = deciding.end()?;
-        let (putting, bodies) = (Arc::clone(truth), in_chunks(std::mem::take(&mut decided.bodies)));
+        let (putting, bodies) = (Arc::clone(truth), in_batches(std::mem::take(&mut decided.bodies)));
         let put = in_slices(threads, lane, PATIENCE, bodies, move |bodies| putting.put_bodies(bodies)).await?;
         put.into_iter().collect::<Result<(), TruthError>>()?;
         Ok(decided)
     }
 
-    async fn keep(&self, truth: &Arc<Truth>, decided: Decided) -> (Outcome<Vec<Ingested>>, Afterwards) {
-        let Decided { answers: places, keep, records, reserved, .. } = decided;
-        let appended = match truth.journal().append_records(records).await.map_err(TruthError::from) {
-            Ok(appended) => appended,
-            Err(error) => {
-                let afterwards = Afterwards::of(&error);
-                return (Err(error.into()), afterwards);
-            }
-        };
-        let answered = move |keep: &[(Prepared, Former)]| answers(places, keep, appended.first.0);
-        let change = Change { keep, removed: Vec::new(), first: appended.first, claim: reserved.into_claim() };
-        // after the shelf, so that who is answered can read what was taken; durable it is in any case
-        match self.take_over(truth, change, appended.last, answered).await {
-            Some(answers) => (Ok(answers), Afterwards::GoOn),
-            None => (Err(Rejection::lost()), Afterwards::End),
-        }
-    }
-
-    /// Takes an append over into the shelf, a portion at a time, and tells the index; gives what is then to be said.
-    /// Nothing where that failed: the journal is ahead of the shelf, and the next incarnation folds it again.
-    async fn take_over<T: Send + 'static>(
+    /// Takes an append over into the shelf and tells the index; gives what is then to be said, and what is still
+    /// reserved. Nothing where that failed: the journal is ahead of the shelf, and the next incarnation folds it again.
+    async fn take_over<T>(
         &self,
         truth: &Arc<Truth>,
         change: Change,
-        last: Position,
-        said: impl FnOnce(&[(Prepared, Former)]) -> T + Send + 'static,
-    ) -> Option<T> {
+        said: impl FnOnce(&[(Prepared, Former)]) -> T,
+    ) -> Option<(T, Reserved)> {
         let after = truth.mark().changed;
-        let steps = change.steps();
-        let taking = Taking { truth: Arc::clone(truth), change, last, trouble: None };
+        let Change { keep, removed, first, last, reserved } = change;
+        let said = said(&keep);
+        let taking =
+            Taking { truth: Arc::clone(truth), ready: Vec::with_capacity(keep.len()), reserved, trouble: None };
+        let steps = steps(keep, removed.clone(), first, last);
         // what is durable is taken over, however busy the node is
-        let (lanes, lane) = (&self.corpus.lanes, self.corpus.parsers());
-        let taken = fold_in_slices(&lanes.writing, lane, PROMISED, taking, steps, Taking::next).await;
-        let Ok(Taking { change, trouble: None, .. }) = taken else { return None };
-        let ended = in_one_slice(&lanes.computing, lane, PROMISED, move || {
-            let said = said(&change.keep);
-            (said, Box::new(change.into_batch(after, last)))
-        });
-        let (said, batch) = ended.await.ok()?;
+        let (threads, lane) = (&self.corpus.lanes.writing, self.corpus.parsers());
+        let taken = fold_in_slices(threads, lane, PROMISED, taking, steps, Taking::next).await;
+        let Ok(Taking { ready, reserved, trouble: None, .. }) = taken else { return None };
+        let batch = Box::new(Batch { after, next: last.next().0, ready, removed });
         // A closed queue belongs to a room that is going: its successor reads the journal.
         let _gone = self.queue.send(Work::Take(batch)).await;
-        Some(said)
+        Some((said, reserved))
     }
 
     /// Removes a document; answers when it can no longer be found.
@@ -198,11 +217,13 @@ impl Desk {
                 return afterwards;
             }
         };
-        let change = Change { keep: Vec::new(), removed: vec![id], first: appended.first, claim: Claim::default() };
-        let taken = self.take_over(&truth, change, appended.last, |_kept| ()).await;
+        let reserved = Reserved::nothing(Arc::clone(&truth));
+        let Appended { first, last, .. } = appended;
+        let change = Change { keep: Vec::new(), removed: vec![id], first, last, reserved };
+        let taken = self.take_over(&truth, change, |_kept| ()).await;
         drop(gate);
         reply.answer(self.ask_index(Work::Settle).await);
-        taken.map_or(Afterwards::End, |()| Afterwards::GoOn)
+        taken.map_or(Afterwards::End, |_nothing| Afterwards::GoOn)
     }
 }
 
@@ -212,8 +233,26 @@ pub fn no_such_document() -> Rejection {
     Rejection::new(Code::NotFound, "no such document")
 }
 
-/// Documents taken over at once, and bodies stored at once: what a slice may come to.
-const PORTION: usize = 64;
+/// Portions of one request prepared at the same time, while the one before them is kept.
+const PORTIONS_AHEAD: usize = 2;
+
+/// Why a portion was not kept.
+struct Refused {
+    rejection: Rejection,
+    afterwards: Afterwards,
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, afterwards: Afterwards::GoOn }
+    }
+}
+
+impl From<TruthError> for Refused {
+    fn from(error: TruthError) -> Self {
+        Self { afterwards: Afterwards::of(&error), rejection: error.into() }
+    }
+}
 
 /// What an append says, on its way into the shelf and the index.
 struct Change {
@@ -221,78 +260,44 @@ struct Change {
     removed: Vec<String>,
     /// Where the first document kept stands in the journal; the others follow it.
     first: Position,
-    claim: Claim,
+    /// Where the last record of the append stands.
+    last: Position,
+    reserved: Reserved,
 }
 
-/// One step of taking a change over.
-enum Step {
-    /// These of the documents kept.
-    Keep(std::ops::Range<usize>),
-    /// What was removed; and nothing stays reserved.
-    End,
+/// One step of taking a change over. It stands in the shelf as if it had been an append of its own.
+struct Step {
+    ready: Vec<Ready>,
+    removed: Vec<String>,
+    last: Position,
 }
 
-impl Change {
-    fn steps(&self) -> Vec<Step> {
-        let documents = self.keep.len();
-        let portions = (0..documents).step_by(PORTION);
-        portions.map(|from| Step::Keep(from..(from + PORTION).min(documents))).chain([Step::End]).collect()
-    }
-
-    fn seq(&self, place: usize) -> u64 {
-        self.first.0.saturating_add(u64::try_from(place).unwrap_or(u64::MAX))
-    }
-
-    fn into_batch(self, after: u64, last: Position) -> Batch {
-        let Self { keep, removed, first, .. } = self;
-        let ready = (first.0..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
-        Batch { after, next: last.next().0, ready, removed }
-    }
+fn steps(keep: Vec<(Prepared, Former)>, removed: Vec<String>, first: Position, last: Position) -> Vec<Step> {
+    let ready: Vec<Ready> =
+        (first.0..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
+    let documents = in_batches(ready).into_iter().map(|ready| {
+        let last = Position(ready.last().map_or(first.0, |ready| ready.held.seq));
+        Step { ready, removed: Vec::new(), last }
+    });
+    documents.chain((!removed.is_empty()).then_some(Step { ready: Vec::new(), removed, last })).collect()
 }
 
-/// A change being taken over. Each portion of it stands in the shelf as if it had been an append of its own.
+/// A change being taken over.
 struct Taking {
     truth: Arc<Truth>,
-    change: Change,
-    last: Position,
+    ready: Vec<Ready>,
+    reserved: Reserved,
     trouble: Option<TruthError>,
 }
 
 impl Taking {
     fn next(&mut self, step: Step) {
         if self.trouble.is_none() {
-            self.trouble = self.take(step).err();
+            let held = step.ready.iter().map(|ready| ready.held.clone()).collect();
+            self.trouble = self.truth.take_over(held, &step.removed, step.last, self.reserved.claim()).err();
+            self.ready.extend(step.ready);
         }
     }
-
-    fn take(&mut self, step: Step) -> Result<(), TruthError> {
-        let range = match step {
-            Step::Keep(range) => range,
-            Step::End => {
-                let Change { removed, claim, .. } = &mut self.change;
-                self.truth.take_over(Vec::new(), removed, self.last, claim)?;
-                self.truth.with_storage(|storage| storage.release(claim));
-                return Ok(());
-            }
-        };
-        let last = Position(self.change.seq(range.end.saturating_sub(1)));
-        let portion = self.change.keep.get(range.clone()).unwrap_or_default().iter().zip(range);
-        let held = portion.map(|((prepared, _former), place)| Held {
-            accepted: prepared.accepted.clone(),
-            seq: self.change.seq(place),
-            verdict: prepared.verdict.clone(),
-        });
-        let held = held.collect();
-        self.truth.take_over(held, &[], last, &mut self.change.claim)
-    }
-}
-
-fn in_chunks<T>(items: Vec<T>) -> Vec<Vec<T>> {
-    let (mut items, mut chunks) = (items.into_iter(), Vec::new());
-    while !items.as_slice().is_empty() {
-        chunks.push(items.by_ref().take(PORTION).collect());
-    }
-    chunks
 }
 
 fn ready(prepared: Prepared, former: Former, seq: u64) -> Ready {

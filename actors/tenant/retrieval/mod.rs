@@ -4,6 +4,7 @@
 //! Never: network, another tenant's shelf, a passage the guard in force did not admit.
 //! Invariants: IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
 mod actor;
+mod analyser;
 pub mod chunk;
 mod compaction;
 mod corpus;
@@ -15,6 +16,7 @@ mod ingest;
 pub mod messages;
 pub mod parse;
 mod pools;
+mod portions;
 mod prepare;
 mod reserve;
 mod rules;

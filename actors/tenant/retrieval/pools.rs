@@ -1,13 +1,13 @@
 //! Blocking work leaves the arbiter through here, bounded for the whole node and shared fairly between its tenants.
 use crate::tiers::{Tiers, weight};
 use bailiwick_kernel::background::{Background, Yielding};
-use bailiwick_kernel::fair::{FairPool, Lane, Limits, Slot};
+use bailiwick_kernel::fair::{FairPool, Lane, Limits, Neighbours, Slot};
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Writers open at once on one node; each costs threads and memory (design §7).
@@ -16,6 +16,9 @@ pub const WRITERS_MAX: usize = 8;
 const SLICE_NS: u64 = 2_000_000;
 /// Files read at once on one node, in child processes or not: each may take as much memory as a parser may.
 pub const READERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+/// How long a thread computes at a time before it asks the system whether another one is waiting for its processor. The
+/// system itself looks every few milliseconds only.
+const GIVES_WAY_EVERY: Duration = Duration::from_micros(250);
 /// What reading a file is reckoned to take before anything is known about a tenant's, in nanoseconds.
 const FILE_NS: u64 = 200_000_000;
 /// How long a read or an upload waits for its turn before it is refused.
@@ -59,13 +62,14 @@ impl Pools {
     pub fn new(writers: Arc<Semaphore>) -> Self {
         let slots = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let limits = Limits { slots, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost: SLICE_NS };
-        let tiers = |kind: &str| Tiers::each(|_plan| FairPool::new(kind, limits));
+        let neighbours = Neighbours::default();
+        let tiers = |kind: &str| Tiers::each(|_plan| FairPool::beside(kind, limits, neighbours.clone()));
         let readers = Limits { slots: READERS_MAX, slice_cost: FILE_NS, ..limits };
         Self {
             writers,
             searches: tiers("search"),
             parsers: tiers("parse"),
-            readers: FairPool::new("read", readers),
+            readers: FairPool::beside("read", readers, neighbours.clone()),
             writing: Background::new(Yielding::Some),
             computing: Background::new(Yielding::Most),
         }
@@ -107,19 +111,34 @@ pub async fn off_the_arbiter<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Outcome<T> {
-    in_slot(lane.enter(patience).await?, work).await
-}
-
-/// Runs blocking work in a slot, on a thread that answers.
-///
-/// # Errors
-/// [`Rejection::lost`] where it panicked.
-pub async fn in_slot<T: Send + 'static>(slot: Slot, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    let slot = lane.enter(patience).await?;
     let done = tokio::task::spawn_blocking(move || {
         let _until_done = slot;
         work()
     });
     done.await.map_err(|_panicked| Rejection::lost())
+}
+
+/// Runs blocking work in a slot, on a thread that answers; on one that gives way where others of its lane wait for the
+/// next slot and other tenants are served, too: whoever sends more than can be served at once has no claim on a
+/// processor that somebody else could use.
+///
+/// # Errors
+/// [`Rejection::lost`] where it panicked.
+pub async fn in_slot<T: Send + 'static>(
+    giving_way: &Background,
+    slot: Slot,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Outcome<T> {
+    let should_give_way = slot.should_give_way();
+    let in_its_slot = move || {
+        let _until_done = slot;
+        work()
+    };
+    if should_give_way {
+        return giving_way.run(in_its_slot).await;
+    }
+    tokio::task::spawn_blocking(in_its_slot).await.map_err(|_panicked| Rejection::lost())
 }
 
 /// Runs blocking work on a thread that gives way, as soon as its lane has a slot.
@@ -175,10 +194,15 @@ pub async fn fold_in_slices<S: Send + 'static, I: Send + 'static>(
     let mut slot = lane.enter(patience).await?;
     loop {
         let slice = threads.run(move || {
+            let mut gave_way = Instant::now();
             while let Some(item) = items.next() {
                 work(&mut state, item);
                 if items.as_slice().is_empty() {
                     break;
+                }
+                if gave_way.elapsed() >= GIVES_WAY_EVERY {
+                    std::thread::yield_now();
+                    gave_way = Instant::now();
                 }
                 slot = match slot.renew() {
                     Ok(slot) => slot,

@@ -17,7 +17,7 @@ use bailiwick_policy::compile::PolicySnapshot;
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 
-/// Documents of one request parsed at the same time.
+/// Files of one portion read at the same time.
 const PARALLEL: usize = 2;
 /// Characters of a first line that serves as title.
 const LINE_TITLE_CHARS_MAX: usize = 120;
@@ -86,10 +86,10 @@ impl Failed {
 /// What becomes of a document.
 pub type Outlook = Result<(Prepared, Sealed), Failed>;
 
-/// What becomes of each document, in the order of the request.
+/// What becomes of each document of a portion, in its order.
 pub type Preparation = Vec<Outlook>;
 
-/// Parses, cuts, judges and seals the documents of one request.
+/// Parses, cuts, judges and seals the documents of one portion of a request.
 ///
 /// # Errors
 /// [`Rejection::lost`] where the work was dropped, `overloaded` where its turn did not come; what is wrong with one document stands in its place.
@@ -101,18 +101,10 @@ pub async fn prepare(
     truth: &Arc<Truth>,
 ) -> Outcome<Preparation> {
     let read = arrivals.into_iter().map(|arrived| read(sandbox, corpus.readers(), arrived));
-    let mut read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
-    // Two halves: one request uses as many threads as parse at once, and keeps its order.
-    let second = read.split_off(read.len().div_ceil(PARALLEL));
-    let half = |half: Vec<Result<Read, Failed>>| {
-        let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
-        let work = move |read: Result<Read, Failed>| finish(read?, &occasion, &truth);
-        async move { in_slices(&corpus.lanes.computing, corpus.parsers(), PATIENCE, half, work).await }
-    };
-    let (first, second) = tokio::join!(half(read), half(second));
-    let mut all = first?;
-    all.extend(second?);
-    Ok(all)
+    let read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
+    let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
+    let work = move |read: Result<Read, Failed>| finish(read?, &occasion, &truth);
+    in_slices(&corpus.lanes.computing, corpus.parsers(), PATIENCE, read, work).await
 }
 
 struct Read {

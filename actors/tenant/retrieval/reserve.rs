@@ -38,14 +38,9 @@ impl Reserved {
         self.truth.with_storage(|storage| storage.reserve(&mut self.claim, former, document, ceilings))
     }
 
-    /// Gives back what the documents counted do not need.
-    pub fn trim(&mut self) {
-        self.truth.with_storage(|storage| storage.trim(&mut self.claim));
-    }
-
-    /// Hands the claim over to whoever books what is kept: it ends when the bytes are counted as kept.
-    pub fn into_claim(mut self) -> Claim {
-        std::mem::take(&mut self.claim)
+    /// What of it is left, for whoever books what is kept.
+    pub fn claim(&mut self) -> &mut Claim {
+        &mut self.claim
     }
 }
 

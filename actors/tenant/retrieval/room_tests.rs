@@ -1,5 +1,6 @@
 //! The whole room on a real vault: what was promised about ingest, search, removal, guard, restart and sleep.
 use super::messages::*;
+use super::portions::PORTION;
 use super::test_house::{DAY_MS, House, guarded, ids, named, policy};
 use super::tests::{security, text};
 use crate::entry::{DocumentAccepted, Entry};
@@ -367,4 +368,29 @@ async fn quota_and_retention_refuse() {
     let taken = tenant.ingest(vec![named("d2", "twenty bytes of text")]).await.unwrap();
     assert_eq!(taken[0].code, None);
     assert_eq!(tenant.ingest(vec![]).await.unwrap_err().code, Code::InvalidRequest);
+}
+
+#[actix::test]
+async fn a_large_request_is_taken_in_portions_and_answered_as_one() {
+    let house = House::new();
+    let mut tenant = house.tenant(policy().into());
+    let last = PORTION * 2;
+    let mut documents: Vec<NewDocument> =
+        (0..last).map(|number| named(&format!("d{number}"), &format!("Heron number {number} eats."))).collect();
+    // the first one again, as it was and in another version
+    documents.push(named("d0", "Heron number 0 eats."));
+    documents.push(named("d0", "The otter came instead."));
+    let taken = tenant.ingest(documents).await.unwrap();
+    let said: Vec<&str> = taken.iter().map(|one| one.id.as_str()).collect();
+    let expected: Vec<String> = (0..last).chain([0, 0]).map(|number| format!("d{number}")).collect();
+    assert_eq!(said, expected, "one answer for each, in order");
+    let positions: Vec<u64> = taken[..last].iter().map(|one| one.seq).collect();
+    assert!(positions.windows(2).all(|two| two[0] < two[1]), "{positions:?}");
+    assert_eq!((taken[last].state, taken[last].seq), (DocumentState::Unchanged, taken[0].seq));
+    assert_eq!(taken[last + 1].state, DocumentState::Accepted);
+    assert!(taken[last + 1].seq > taken[last - 1].seq);
+    tenant.settle().await;
+    assert_eq!(tenant.figures().await.documents, last as u64);
+    assert_eq!(ids(&tenant.search("otter").await), ["d0"]);
+    assert_eq!(ids(&tenant.search("number 77").await)[0], "d77");
 }
