@@ -19,7 +19,6 @@ use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
-use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -85,16 +84,23 @@ impl Desk {
             Err(rejection) => return (Err(rejection), Afterwards::GoOn),
         };
         let names: Vec<Name> = arrivals.iter().map(Name::of).collect();
-        let prepared = portions(arrivals)
-            .into_iter()
-            .map(|portion| prepare(&self.sandbox, &self.corpus, portion, &occasion, &truth));
-        let mut prepared = std::pin::pin!(stream::iter(prepared).buffered(PORTIONS_AHEAD));
+        let mut portions = portions(arrivals).into_iter();
+        let mut prepare_next = || {
+            let portion = portions.next();
+            async { Some(prepare(&self.sandbox, &self.corpus, portion?, &occasion, &truth).await) }
+        };
         let mut taken: Vec<Ingested> = Vec::with_capacity(names.len());
-        while let Some(portion) = prepared.next().await {
-            let kept = match portion {
-                Ok(portion) => self.take_portion(&truth, portion, reserved).await,
-                Err(rejection) => Err(Refused { rejection, afterwards: Afterwards::GoOn }),
+        let mut prepared = prepare_next().await;
+        while let Some(portion) = prepared {
+            let kept = async {
+                match portion {
+                    Ok(portion) => self.take_portion(&truth, portion, reserved).await,
+                    Err(rejection) => Err(Refused::from(rejection)),
+                }
             };
+            // Both are polled until both are over: one that is not could hold a slot the other waits for.
+            let (kept, following) = tokio::join!(kept, prepare_next());
+            prepared = following;
             match kept {
                 Ok((answers, still_reserved)) => {
                     taken.extend(answers);
@@ -232,9 +238,6 @@ impl Desk {
 pub fn no_such_document() -> Rejection {
     Rejection::new(Code::NotFound, "no such document")
 }
-
-/// Portions of one request prepared at the same time, while the one before them is kept.
-const PORTIONS_AHEAD: usize = 2;
 
 /// Why a portion was not kept.
 struct Refused {
