@@ -1,4 +1,4 @@
-//! What becomes of the documents of a request, one after another. Under the gate: what is decided here is appended before
+//! What becomes of the documents of a portion, one after another. Under the gate: what is decided here is appended before
 //! anybody else decides.
 use super::engine::Former;
 use super::messages::{DocumentState, Ingested};
@@ -13,7 +13,7 @@ use bailiwick_policy::compile::PolicySnapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What is decided about a request's documents, in its order.
+/// What is decided about the documents of a portion, in its order.
 pub struct Decided {
     /// The answer, with places for the positions that are not known before the append.
     pub answers: Vec<Answer>,
@@ -23,7 +23,7 @@ pub struct Decided {
     pub records: Vec<Record>,
     /// Their texts.
     pub bodies: Vec<Blob>,
-    /// What they add, reserved.
+    /// What they and the rest of the request may add, reserved.
     pub reserved: Reserved,
 }
 
@@ -37,7 +37,7 @@ pub enum Answer {
     SameAs(usize),
 }
 
-/// A request on its way through the decisions.
+/// A portion on its way through the decisions.
 pub struct Deciding {
     truth: Arc<Truth>,
     policy: Arc<PolicySnapshot>,
@@ -49,7 +49,8 @@ pub struct Deciding {
 }
 
 impl Deciding {
-    /// Nothing is decided yet. What was reserved at arrival is in hand; what the documents come to is known only here.
+    /// Nothing is decided yet. What was reserved at arrival for the whole request is in hand; what the documents of this
+    /// portion come to is known only here.
     pub fn new(truth: Arc<Truth>, policy: Arc<PolicySnapshot>, mut reserved: Reserved) -> Self {
         reserved.recount();
         let ceilings = Ceilings::of(&policy.tenant.quotas);

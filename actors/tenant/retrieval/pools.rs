@@ -111,12 +111,19 @@ pub async fn off_the_arbiter<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Outcome<T> {
-    let slot = lane.enter(patience).await?;
-    let done = tokio::task::spawn_blocking(move || {
+    answering(keeping(lane.enter(patience).await?, work)).await
+}
+
+/// Work that keeps its slot until it is done, in a panic too.
+fn keeping<T>(slot: Slot, work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    move || {
         let _until_done = slot;
         work()
-    });
-    done.await.map_err(|_panicked| Rejection::lost())
+    }
+}
+
+async fn answering<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost())
 }
 
 /// Runs blocking work in a slot, on a thread that answers; on one that gives way where others of its lane wait for the
@@ -131,14 +138,8 @@ pub async fn in_slot<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Outcome<T> {
     let should_give_way = slot.should_give_way();
-    let in_its_slot = move || {
-        let _until_done = slot;
-        work()
-    };
-    if should_give_way {
-        return giving_way.run(in_its_slot).await;
-    }
-    tokio::task::spawn_blocking(in_its_slot).await.map_err(|_panicked| Rejection::lost())
+    let work = keeping(slot, work);
+    if should_give_way { giving_way.run(work).await } else { answering(work).await }
 }
 
 /// Runs blocking work on a thread that gives way, as soon as its lane has a slot.
@@ -151,12 +152,7 @@ pub async fn in_one_slice<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Outcome<T> {
-    let slot = lane.enter(patience).await?;
-    let in_its_slot = move || {
-        let _until_done = slot;
-        work()
-    };
-    threads.run(in_its_slot).await
+    threads.run(keeping(lane.enter(patience).await?, work)).await
 }
 
 /// Runs blocking work item by item, in order, and gives what came of each.

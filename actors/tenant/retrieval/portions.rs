@@ -37,10 +37,7 @@ impl Name {
     /// As far as is known before it is parsed.
     pub fn of(arrived: &Result<Arrived, Failed>) -> Self {
         match arrived {
-            Ok(Arrived { intake, .. }) => {
-                let title = intake.title.clone().or_else(|| intake.file_name.clone()).unwrap_or_default();
-                Self { id: intake.id.clone(), title }
-            }
+            Ok(Arrived { intake, .. }) => Self { id: intake.id.clone(), title: intake.called() },
             Err(Failed { id, title, .. }) => Self { id: id.clone(), title: title.clone() },
         }
     }

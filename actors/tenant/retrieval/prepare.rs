@@ -78,8 +78,7 @@ impl Failed {
     /// A document that got as far as being looked at.
     #[must_use]
     pub fn of(intake: &Intake, rejection: Rejection) -> Self {
-        let title = intake.title.clone().or_else(|| intake.file_name.clone()).unwrap_or_default();
-        Self { id: intake.id.clone(), title, rejection }
+        Self { id: intake.id.clone(), title: intake.called(), rejection }
     }
 }
 

@@ -53,6 +53,14 @@ pub struct Intake {
     pub bytes: u64,
 }
 
+impl Intake {
+    /// What it is called where nothing has been read of it: its title, or its file's name.
+    #[must_use]
+    pub fn called(&self) -> String {
+        self.title.clone().or_else(|| self.file_name.clone()).unwrap_or_default()
+    }
+}
+
 /// What the guard said about a document, and which guard it was.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Verdict {
