@@ -6,15 +6,25 @@ pub mod budget;
 mod caches;
 mod checks;
 pub mod compile;
+pub mod conflicts;
 mod contradictions;
+pub mod diff;
+pub mod evaluate;
 mod findings;
 pub mod guard;
 pub mod hosts;
+pub mod language;
 pub mod levels;
+#[cfg(test)]
+mod naive;
+pub mod obligations;
 pub mod parse;
 pub mod patterns;
 pub mod places;
 pub mod quotas;
+#[cfg(test)]
+mod random_rules;
+pub mod regions;
 pub mod schema;
 pub mod schemas;
 pub mod sovereignty;

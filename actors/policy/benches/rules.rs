@@ -1,0 +1,108 @@
+//! What a decision costs, and what it takes to find every conflict of a policy: `cargo bench -p bailiwick-policy --bench rules`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a measuring program stops at the first surprise")]
+use bailiwick_policy::conflicts::{Kind, conflicts};
+use bailiwick_policy::evaluate::Engine;
+use bailiwick_policy::language::checks::{Enacted, Origin, problems};
+use bailiwick_policy::language::{Action, Condition, Effect, Facts, Rule, Scalar, Test};
+use std::collections::BTreeSet;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 9;
+const DECISIONS: usize = 20_000;
+
+fn is(attribute: &str, text: String) -> Condition {
+    Condition::Is { attribute: attribute.into(), test: Test::AnyOf(vec![Scalar::Text(text)]) }
+}
+
+fn present(attribute: &str) -> Condition {
+    Condition::Is { attribute: attribute.into(), test: Test::Present(true) }
+}
+
+/// A house of departments, each with rules of its own about its own domains, as large tenants have them: permits by
+/// department and size, forbids by domain and hour, one in fifty reaching into another department's domain.
+fn policy(rules: usize) -> Vec<Enacted> {
+    let actions = [Action::Ask, Action::Search, Action::Complete, Action::Ingest];
+    let one = |index: usize| {
+        let (department, turn) = (index / 8, index % 8);
+        let action = actions[department % actions.len()];
+        let domain = format!("dept-{department:05}-{turn}");
+        let reach = if index % 50 == 7 { format!("dept-{:05}*", department / 2) } else { domain.clone() };
+        let effect = if turn < 4 { Effect::Permit } else { Effect::Forbid };
+        let hours = Test::Between { at_least: Some(turn as i64), at_most: Some(turn as i64 + 12) };
+        let parts = vec![
+            present("request.domain"),
+            is("request.domain", reach),
+            present("user.attributes.department"),
+            is("user.attributes.department", format!("department {department}")),
+            Condition::Is { attribute: "request.hour_utc".into(), test: hours },
+        ];
+        let rule = Rule {
+            id: format!("rule-{index}"),
+            effect,
+            actions: vec![action],
+            when: Some(Condition::All(parts)),
+            overrides: Vec::new(),
+            obligation: None,
+            reason: String::new(),
+        };
+        Enacted { rule, origin: Origin::Tenant { file: "policies/governance.yaml", index } }
+    };
+    (0..rules).map(one).collect()
+}
+
+fn request(number: usize) -> Facts {
+    Facts::new()
+        .text("user.id", format!("user-{number}"))
+        .text("user.role", "operator")
+        .text("user.attributes.department", format!("department {}", number % 5))
+        .with("user.permissions", bailiwick_policy::language::Fact::Texts(BTreeSet::new()))
+        .text("request.domain", format!("dept-{:05}-{}", number % 5, number % 8))
+        .number("request.hour_utc", number % 24)
+        .text("request.weekday", "monday")
+        .number("request.bytes", number)
+        .number("request.top_k", 8)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn main() {
+    for rules in [5, 20, 40] {
+        let engine = Engine::compile(policy(rules)).unwrap();
+        let asked: Vec<_> = (0..256).map(request).collect();
+        let mut times = Vec::with_capacity(DECISIONS);
+        for number in 0..DECISIONS {
+            let facts = &asked[number % asked.len()];
+            let started = Instant::now();
+            black_box(engine.decide(Action::Ask, black_box(facts)));
+            times.push(started.elapsed());
+        }
+        times.sort_unstable();
+        println!(
+            "decision among {rules} rules: p50 {:.1} us, p99 {:.1} us",
+            times[times.len() / 2].as_secs_f64() * 1e6,
+            times[times.len() * 99 / 100].as_secs_f64() * 1e6
+        );
+    }
+    for rules in [200, 10_000] {
+        let rules = policy(rules);
+        assert!(problems(&rules).is_empty());
+        let mut found = conflicts(&rules);
+        let times = (0..ROUNDS).map(|_| {
+            let started = Instant::now();
+            found = conflicts(black_box(&rules));
+            started.elapsed()
+        });
+        let time = median(times.collect());
+        let overlaps = found.found.iter().filter(|conflict| conflict.kind == Kind::Overlap).count();
+        println!(
+            "conflicts of {} rules: {:.1} ms, {} found ({overlaps} overlaps)",
+            rules.len(),
+            time.as_secs_f64() * 1e3,
+            found.found.len() + found.more
+        );
+    }
+}

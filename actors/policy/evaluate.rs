@@ -1,0 +1,323 @@
+//! The running engine: rules compiled to Cedar, one policy set for each action, and what it rules on a request.
+//!
+//! Cedar is asked with the facts as its context. A policy that cannot be evaluated, because a fact is absent, denies the
+//! request: Cedar itself would skip it, which for a forbidding rule means to let pass.
+use crate::language::checks::Enacted;
+use crate::language::condition::{Pattern, Scalar};
+use crate::language::{Action, Condition, Effect, Fact, Facts, Test};
+use crate::obligations::Obligations;
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicyId, PolicySet, Request, Response,
+    RestrictedExpression,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// The rules of one tenant and the guardrails above it, ready to be asked.
+#[derive(Clone)]
+pub struct Engine {
+    authorizer: Authorizer,
+    actions: BTreeMap<Action, Compiled>,
+    asked: EntityUid,
+    /// Cedar's entities: everything a rule may ask is among the facts.
+    nobody: Entities,
+    rules: Vec<Enacted>,
+}
+
+/// What one action is judged by.
+#[derive(Clone, Default)]
+struct Compiled {
+    decisive: PolicySet,
+    obliging: PolicySet,
+}
+
+/// What the engine rules.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Ruling<'a> {
+    /// It may be done, and this goes with it.
+    Permitted {
+        /// The rules that permit it.
+        by: Vec<&'a Enacted>,
+        /// What goes with it.
+        obligations: Obligations,
+    },
+    /// It may not.
+    Refused(Refusal<'a>),
+}
+
+/// Why something may not be done.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Refusal<'a> {
+    /// These rules forbid it.
+    Forbidden(Vec<&'a Enacted>),
+    /// No rule permits it.
+    NotPermitted,
+    /// These rules cannot be judged: they ask for what this request does not have.
+    Unjudged(Vec<&'a Enacted>),
+}
+
+/// A ruling without its reasons: what changes for whoever asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It may be done, and this goes with it.
+    Permitted(Obligations),
+    /// It may not.
+    Refused,
+}
+
+impl Ruling<'_> {
+    /// The ruling without its reasons.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Permitted { obligations, .. } => Outcome::Permitted(*obligations),
+            Self::Refused(_) => Outcome::Refused,
+        }
+    }
+}
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPermitted => f.write_str("no rule of the policy permits it; ask for a rule that does"),
+            Self::Forbidden(rules) => {
+                let rule = rules.iter().find(|enacted| !enacted.rule.reason.is_empty()).or(rules.first());
+                let (id, reason) = rule.map_or(("", ""), |enacted| (enacted.rule.id.as_str(), enacted.rule.reason.as_str()));
+                let above = if rule.is_some_and(|enacted| enacted.is_guardrail()) { "of the platform " } else { "" };
+                write!(f, "the rule {id:?} {above}forbids it")?;
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+            }
+            Self::Unjudged(rules) => {
+                let id = rules.first().map_or("", |enacted| enacted.rule.id.as_str());
+                write!(f, "the rule {id:?} asks for what this request does not say, and what cannot be judged is refused")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("rules", &self.rules.len()).finish_non_exhaustive()
+    }
+}
+
+/// Rules that Cedar does not take. Checked rules never come to this.
+#[derive(Debug, thiserror::Error)]
+#[error("compiling the rule {rule:?} to Cedar: {problem}; write it in another way")]
+pub struct NotCompiled {
+    /// The rule's id.
+    pub rule: String,
+    /// What Cedar says.
+    pub problem: String,
+}
+
+impl Engine {
+    /// Compiles checked rules.
+    ///
+    /// # Errors
+    /// [`NotCompiled`].
+    pub fn compile(rules: Vec<Enacted>) -> Result<Self, NotCompiled> {
+        let mut actions: BTreeMap<Action, Compiled> = BTreeMap::new();
+        for (index, enacted) in rules.iter().enumerate() {
+            let refuse = |problem: String| NotCompiled { rule: enacted.rule.id.clone(), problem };
+            for action in &enacted.rule.actions {
+                let text = cedar(enacted, *action, &rules);
+                let policy = Policy::from_json(Some(PolicyId::new(index.to_string())), text);
+                let policy = policy.map_err(|error| refuse(error.to_string()))?;
+                let compiled = actions.entry(*action).or_default();
+                let set = match enacted.rule.effect {
+                    Effect::Require => &mut compiled.obliging,
+                    Effect::Permit | Effect::Forbid => &mut compiled.decisive,
+                };
+                set.add(policy).map_err(|error| refuse(error.to_string()))?;
+            }
+        }
+        let asked = EntityUid::from_str("Bailiwick::\"request\"")
+            .map_err(|error| NotCompiled { rule: String::new(), problem: error.to_string() })?;
+        Ok(Self { authorizer: Authorizer::new(), actions, asked, nobody: Entities::empty(), rules })
+    }
+
+    /// The rules, guardrails among them.
+    #[must_use]
+    pub fn rules(&self) -> &[Enacted] {
+        &self.rules
+    }
+
+    /// Rules on one request.
+    #[must_use]
+    pub fn decide(&self, action: Action, facts: &Facts) -> Ruling<'_> {
+        let Some(compiled) = self.actions.get(&action) else {
+            return Ruling::Refused(Refusal::NotPermitted);
+        };
+        let Some(request) = self.request(facts) else {
+            return Ruling::Refused(Refusal::Unjudged(Vec::new()));
+        };
+        let decided = self.authorizer.is_authorized(&request, &compiled.decisive, &self.nobody);
+        let mut unjudged = self.unjudged(&decided);
+        let mut obligations = Obligations::default();
+        if !compiled.obliging.is_empty() {
+            let obliged = self.authorizer.is_authorized(&request, &compiled.obliging, &self.nobody);
+            unjudged.extend(self.unjudged(&obliged));
+            self.reasons(&obliged).iter().filter_map(|enacted| enacted.rule.obligation.as_ref()).for_each(|obligation| {
+                obligations.add(obligation);
+            });
+        }
+        let reasons = self.reasons(&decided);
+        match decided.decision() {
+            _ if !unjudged.is_empty() => Ruling::Refused(Refusal::Unjudged(unjudged)),
+            Decision::Allow => Ruling::Permitted { by: reasons, obligations },
+            Decision::Deny if reasons.is_empty() => Ruling::Refused(Refusal::NotPermitted),
+            Decision::Deny => Ruling::Refused(Refusal::Forbidden(reasons)),
+        }
+    }
+
+    fn request(&self, facts: &Facts) -> Option<Request> {
+        let pairs = facts.iter().map(|(attribute, fact)| (attribute.to_owned(), expression(fact)));
+        let context = Context::from_pairs(pairs).ok()?;
+        Request::new(self.asked.clone(), self.asked.clone(), self.asked.clone(), context, None).ok()
+    }
+
+    fn reasons(&self, response: &Response) -> Vec<&Enacted> {
+        let mut indexes: Vec<_> = response.diagnostics().reason().filter_map(index_of).collect();
+        indexes.sort_unstable();
+        indexes.into_iter().filter_map(|index| self.rules.get(index)).collect()
+    }
+
+    fn unjudged(&self, response: &Response) -> Vec<&Enacted> {
+        let erring = response.diagnostics().errors().map(|error| match error {
+            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+        });
+        let mut indexes: Vec<_> = erring.filter_map(index_of).collect();
+        indexes.sort_unstable();
+        indexes.into_iter().filter_map(|index| self.rules.get(index)).collect()
+    }
+}
+
+/// Which rules match a request at all, told by the same engine: it shows a conflict where rules contradict each other.
+pub struct Matcher<'a> {
+    engine: Engine,
+    rules: &'a [Enacted],
+}
+
+impl<'a> Matcher<'a> {
+    /// Compiles the conditions of checked rules.
+    ///
+    /// # Errors
+    /// [`NotCompiled`].
+    pub fn compile(rules: &'a [Enacted]) -> Result<Self, NotCompiled> {
+        let plain = rules.iter().cloned().map(|mut enacted| {
+            enacted.rule.effect = Effect::Permit;
+            enacted
+        });
+        Engine::compile(plain.collect()).map(|engine| Self { engine, rules })
+    }
+
+    /// The ids of the rules whose condition holds.
+    #[must_use]
+    pub fn matching(&self, action: Action, facts: &Facts) -> Vec<&'a str> {
+        let Some((compiled, request)) = self.engine.actions.get(&action).zip(self.engine.request(facts)) else {
+            return Vec::new();
+        };
+        let decided = self.engine.authorizer.is_authorized(&request, &compiled.decisive, &self.engine.nobody);
+        let indexes = decided.diagnostics().reason().filter_map(index_of);
+        indexes.filter_map(|index| self.rules.get(index)).map(|enacted| enacted.rule.id.as_str()).collect()
+    }
+}
+
+fn index_of(id: &PolicyId) -> Option<usize> {
+    AsRef::<str>::as_ref(id).parse().ok()
+}
+
+fn expression(fact: &Fact) -> RestrictedExpression {
+    match fact {
+        Fact::Text(text) => RestrictedExpression::new_string(text.clone()),
+        Fact::Number(number) => RestrictedExpression::new_long(*number),
+        Fact::Flag(flag) => RestrictedExpression::new_bool(*flag),
+        Fact::Texts(texts) => RestrictedExpression::new_set(texts.iter().cloned().map(RestrictedExpression::new_string)),
+    }
+}
+
+/// One rule in Cedar's JSON form, so that no constant is ever read as syntax. A forbidding rule leaves out what the
+/// permits that override it match.
+fn cedar(enacted: &Enacted, action: Action, rules: &[Enacted]) -> Value {
+    let effect = if enacted.rule.effect == Effect::Forbid { "forbid" } else { "permit" };
+    let mut conditions = vec![json!({ "kind": "when", "body": condition(enacted.rule.when.as_ref()) })];
+    if enacted.rule.effect == Effect::Forbid {
+        let permits = rules.iter().filter(|other| other.lifts(enacted, action));
+        conditions.extend(permits.map(|permit| {
+            json!({ "kind": "unless", "body": condition(permit.rule.when.as_ref()) })
+        }));
+    }
+    json!({
+        "effect": effect,
+        "principal": { "op": "All" },
+        "action": { "op": "All" },
+        "resource": { "op": "All" },
+        "conditions": conditions,
+    })
+}
+
+fn condition(condition: Option<&Condition>) -> Value {
+    condition.map_or_else(|| json!({ "Value": true }), written)
+}
+
+fn written(condition: &Condition) -> Value {
+    match condition {
+        Condition::All(parts) => joined("&&", true, parts.iter().map(written)),
+        Condition::Any(parts) => joined("||", false, parts.iter().map(written)),
+        Condition::Not(part) => json!({ "!": { "arg": written(part) } }),
+        Condition::Is { attribute, test } => tested(attribute, test),
+    }
+}
+
+/// Joined from the left, so that the first that decides is evaluated first.
+fn joined(operator: &str, nothing: bool, parts: impl Iterator<Item = Value>) -> Value {
+    parts
+        .reduce(|left, right| json!({ operator: { "left": left, "right": right } }))
+        .unwrap_or_else(|| json!({ "Value": nothing }))
+}
+
+fn tested(attribute: &str, test: &Test) -> Value {
+    let context = json!({ "Var": "context" });
+    let value = json!({ ".": { "left": context, "attr": attribute } });
+    let compare = |operator: &str, bound: &Value| json!({ operator: { "left": value, "right": { "Value": bound } } });
+    match test {
+        Test::Present(true) => json!({ "has": { "left": context, "attr": attribute } }),
+        Test::Present(false) => json!({ "!": { "arg": { "has": { "left": context, "attr": attribute } } } }),
+        Test::Contains(text) => compare("contains", &json!(text)),
+        Test::Between { at_least, at_most } => {
+            let bounds = [(">=", at_least), ("<=", at_most)];
+            joined("&&", true, bounds.into_iter().filter_map(|(operator, bound)| Some(compare(operator, &json!((*bound)?)))))
+        }
+        Test::AnyOf(scalars) => any_of(scalars, &value),
+    }
+}
+
+fn any_of(scalars: &[Scalar], value: &Value) -> Value {
+    let (mut constants, mut patterns) = (Vec::new(), Vec::new());
+    for scalar in scalars {
+        match scalar {
+            Scalar::Number(number) => constants.push(json!({ "Value": number })),
+            Scalar::Flag(flag) => constants.push(json!({ "Value": flag })),
+            Scalar::Text(text) => match Scalar::pattern(text) {
+                Pattern::Exactly(text) => constants.push(json!({ "Value": text })),
+                Pattern::Prefix(prefix) => patterns
+                    .push(json!({ "like": { "left": value, "pattern": [{ "Literal": prefix }, "Wildcard"] } })),
+            },
+        }
+    }
+    let equal = match constants.as_slice() {
+        [] => None,
+        [only] => Some(json!({ "==": { "left": value, "right": only } })),
+        _ => Some(json!({ "contains": { "left": { "Set": constants }, "right": value } })),
+    };
+    joined("||", false, equal.into_iter().chain(patterns))
+}
+
+#[cfg(test)]
+#[path = "evaluate_tests.rs"]
+mod tests;
