@@ -17,4 +17,5 @@ pub mod places;
 pub mod quotas;
 pub mod schema;
 pub mod schemas;
+pub mod signature;
 pub mod sovereignty;
