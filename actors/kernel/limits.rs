@@ -10,6 +10,10 @@ pub const TOP_K_MAX: usize = 100;
 pub const TOP_K_DEFAULT: usize = 8;
 /// Bytes of one policy file of a tenant.
 pub const POLICY_FILE_BYTES_MAX: usize = 1 << 20;
+/// Lines of a tenant's `allowed_signers` that name a key.
+pub const SIGNERS_MAX: usize = 64;
+/// Bytes of one armoured signature: room for those of long RSA keys, which are told what to use instead.
+pub const SIGNATURE_BYTES_MAX: usize = 8 << 10;
 /// Patterns in one list of forbidden patterns.
 pub const FORBIDDEN_PATTERNS_MAX: usize = 512;
 /// Characters of a tenant's name: it is also a folder's name and a DNS label.

@@ -27,4 +27,5 @@ mod random_rules;
 pub mod regions;
 pub mod schema;
 pub mod schemas;
+pub mod signature;
 pub mod sovereignty;
