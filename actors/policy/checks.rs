@@ -131,7 +131,7 @@ pub(crate) fn belongs<T>(source: &Source<T>, tenant_id: &str, folder_name: &str,
     }
 }
 
-pub(crate) fn head<Rules>(source: &Source<PolicyFile<Rules>>, folder_name: &str, findings: &mut Findings) {
+pub(crate) fn head<Settings>(source: &Source<PolicyFile<Settings>>, folder_name: &str, findings: &mut Findings) {
     let file = &source.value;
     belongs(source, &file.tenant_id, folder_name, findings);
     findings.written(source, "domain_id", &file.domain_id);
@@ -180,37 +180,41 @@ fn ordered<T>(source: &Source<T>, path: &str, times: [Option<jiff::Timestamp>; 2
 }
 
 pub(crate) fn retrieval(source: &Source<RetrievalPolicy>, findings: &mut Findings) -> Option<Guard> {
-    let rules = &source.value.rules;
-    let top_k_fits = usize::try_from(rules.top_k).is_ok_and(|top_k| (1..=TOP_K_MAX).contains(&top_k));
+    let settings = &source.value.settings;
+    let top_k_fits = usize::try_from(settings.top_k).is_ok_and(|top_k| (1..=TOP_K_MAX).contains(&top_k));
     if !top_k_fits {
-        findings.refuse(source, "rules.top_k", format!("{} is out of range: write 1 to {TOP_K_MAX}", rules.top_k));
+        findings.refuse(
+            source,
+            "settings.top_k",
+            format!("{} is out of range: write 1 to {TOP_K_MAX}", settings.top_k),
+        );
     }
     let refuse = |errors: Vec<crate::guard::GuardError>| {
         errors
             .iter()
-            .for_each(|error| findings.refuse(source, &format!("rules.security.{}", error.path), &error.problem));
+            .for_each(|error| findings.refuse(source, &format!("settings.security.{}", error.path), &error.problem));
     };
-    Guard::compile(&rules.security).map_err(refuse).ok()
+    Guard::compile(&settings.security).map_err(refuse).ok()
 }
 
 pub(crate) fn evaluation(source: &Source<EvaluationPolicy>, findings: &mut Findings) {
-    let rules = &source.value.rules;
-    findings.share(source, "rules.sample_rate", rules.sample_rate);
-    findings.share(source, "rules.min_ndcg_at_10", rules.min_ndcg_at_10);
-    findings.share(source, "rules.min_groundedness", rules.min_groundedness);
+    let settings = &source.value.settings;
+    findings.share(source, "settings.sample_rate", settings.sample_rate);
+    findings.share(source, "settings.min_ndcg_at_10", settings.min_ndcg_at_10);
+    findings.share(source, "settings.min_groundedness", settings.min_groundedness);
 }
 
 pub(crate) fn governance(source: &Source<GovernancePolicy>, findings: &mut Findings) -> Option<RegexSet> {
-    let rules = &source.value.rules;
-    for (index, model) in rules.allowed_models.iter().enumerate() {
-        findings.written(source, &format!("rules.allowed_models[{index}]"), model);
+    let settings = &source.value.settings;
+    for (index, model) in settings.allowed_models.iter().enumerate() {
+        findings.written(source, &format!("settings.allowed_models[{index}]"), model);
     }
-    let list = "rules.output_forbidden_patterns";
+    let list = "settings.output_forbidden_patterns";
     let path = |index: Option<usize>| index.map_or_else(|| list.to_owned(), |index| format!("{list}[{index}]"));
     let refuse = |problems: Vec<(Option<usize>, String)>| {
         problems.iter().for_each(|(index, problem)| findings.refuse(source, &path(*index), problem));
     };
-    patterns::compile(&rules.output_forbidden_patterns).map_err(refuse).ok()
+    patterns::compile(&settings.output_forbidden_patterns).map_err(refuse).ok()
 }
 
 pub(crate) fn router(source: &Source<RouterFile>, folder_name: &str, findings: &mut Findings) {

@@ -1,7 +1,12 @@
 //! Parsed files to the one snapshot a tenant's rooms run under.
 pub use crate::checks::name_problem;
+use crate::conflicts::{Conflicts, conflicts};
+use crate::evaluate::Engine;
 use crate::findings::{Findings, Source};
 use crate::guard::Guard;
+use crate::guardrails::Guardrails;
+use crate::language::Rule;
+use crate::language::checks::{Enacted, Origin, problems};
 use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
 use crate::{budget, checks, contradictions, patterns};
@@ -50,10 +55,14 @@ pub struct PolicySnapshot {
     pub top_k: usize,
     /// Patterns no answer may contain.
     pub output_forbidden: RegexSet,
-    /// Governance rules as written.
-    pub governance: GovernanceRules,
-    /// Evaluation rules as written.
-    pub evaluation: EvaluationRules,
+    /// What may be done, what may not, and what goes with it.
+    pub engine: Arc<Engine>,
+    /// Conflicts of the rules that keep nobody from serving.
+    pub conflicts: Arc<Conflicts>,
+    /// Governance settings as written.
+    pub governance: GovernanceSettings,
+    /// Evaluation settings as written.
+    pub evaluation: EvaluationSettings,
     /// Primary, fallback, service level, budget.
     pub router: RouterFile,
     /// The calendar of the budget's windows.
@@ -78,17 +87,21 @@ impl PolicySnapshot {
     }
 }
 
-/// Reads and checks all files of the tenant in the folder of this name.
+/// Reads and checks all files of the tenant in the folder of this name, under the platform's guardrails.
 ///
 /// # Errors
 /// Everything that keeps the tenant from serving, over all files, sorted by file and line. A missing required file
 /// is one of these: nothing is assumed that would let something pass.
-pub fn compile(folder_name: &str, texts: &FileTexts) -> Result<PolicySnapshot, Vec<FileError>> {
+pub fn compile(
+    folder_name: &str,
+    texts: &FileTexts,
+    guardrails: &Guardrails,
+) -> Result<PolicySnapshot, Vec<FileError>> {
     let mut findings = Findings::default();
     findings.errors.extend(name_problem(folder_name).map(|problem| FileError::whole(TENANT, problem)));
     findings.errors.extend(strangers(texts));
     let files = Files::read(texts, &mut findings);
-    let compiled = files.check(folder_name, &mut findings);
+    let compiled = files.check(folder_name, guardrails, &mut findings);
     findings.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     match (compiled, findings.errors.is_empty()) {
         (Some(compiled), true) => {
@@ -136,6 +149,8 @@ struct Files {
 struct Compiled {
     guard: Guard,
     output_forbidden: RegexSet,
+    engine: Engine,
+    conflicts: Conflicts,
 }
 
 impl Files {
@@ -154,7 +169,7 @@ impl Files {
     }
 
     /// Checks whatever could be read, so that one broken file does not hide the errors of the others.
-    fn check(&self, folder_name: &str, findings: &mut Findings) -> Option<Compiled> {
+    fn check(&self, folder_name: &str, guardrails: &Guardrails, findings: &mut Findings) -> Option<Compiled> {
         if let Some(tenant) = &self.tenant {
             checks::tenant(tenant, folder_name, findings);
             contradictions::quotas(tenant, findings);
@@ -188,7 +203,55 @@ impl Files {
             checks::head(governance, folder_name, findings);
             checks::governance(governance, findings)
         });
-        Some(Compiled { guard: guard?, output_forbidden: output_forbidden? })
+        let (engine, conflicts) = self.rules(guardrails, findings)?;
+        Some(Compiled { guard: guard?, output_forbidden: output_forbidden?, engine, conflicts })
+    }
+
+    /// The rules of the three policy files as one policy, with the guardrails above it; `None` where they cannot be one.
+    fn rules(&self, guardrails: &Guardrails, findings: &mut Findings) -> Option<(Engine, Conflicts)> {
+        let enacted = |file: &'static str, rules: &[Rule]| {
+            let placed = rules.iter().cloned().enumerate();
+            placed.map(|(index, rule)| Enacted { rule, origin: Origin::Tenant { file, index } }).collect::<Vec<_>>()
+        };
+        let mut rules: Vec<_> = guardrails.enacted().collect();
+        rules.extend(enacted(RETRIEVAL, &self.retrieval.as_ref()?.value.rules));
+        rules.extend(enacted(EVALUATION, &self.evaluation.as_ref()?.value.rules));
+        rules.extend(enacted(GOVERNANCE, &self.governance.as_ref()?.value.rules));
+        let problems = problems(&rules);
+        for (index, path, problem) in &problems {
+            findings.errors.push(self.at(rules.get(*index), path, problem));
+        }
+        if !problems.is_empty() {
+            return None;
+        }
+        let conflicts = conflicts(&rules);
+        for conflict in &conflicts.found {
+            let error =
+                self.at(rules.iter().find(|enacted| enacted.rule.id == conflict.rule), "id", &conflict.to_string());
+            let list = if conflict.kind.refuses() { &mut findings.errors } else { &mut findings.warnings };
+            list.push(error);
+        }
+        match Engine::compile(rules) {
+            Ok(engine) => Some((engine, conflicts)),
+            Err(problem) => {
+                findings.errors.push(FileError::whole(GOVERNANCE, problem.to_string()));
+                None
+            }
+        }
+    }
+
+    /// Something wrong with a rule, where the rule stands.
+    fn at(&self, rule: Option<&Enacted>, path: &str, problem: &str) -> FileError {
+        let Some(Enacted { origin: Origin::Tenant { file, index }, .. }) = rule else {
+            return FileError::whole(GOVERNANCE, problem);
+        };
+        let path = format!("rules[{index}].{path}");
+        let places = match *file {
+            RETRIEVAL => self.retrieval.as_ref().map(|source| source.at(&path, problem)),
+            EVALUATION => self.evaluation.as_ref().map(|source| source.at(&path, problem)),
+            _ => self.governance.as_ref().map(|source| source.at(&path, problem)),
+        };
+        places.unwrap_or_else(|| FileError::whole(file, problem))
     }
 
     fn check_pairs(&self, findings: &mut Findings) {
@@ -212,6 +275,7 @@ impl Files {
         warnings: Vec<FileError>,
     ) -> Option<PolicySnapshot> {
         let (retrieval, governance, router) = (self.retrieval?.value, self.governance?.value, self.router?.value);
+        let evaluation = self.evaluation?.value;
         let no_features = || FeaturesFile { tenant_id: folder_name.to_owned(), features: Default::default() };
         let slo = self.slo.map_or_else(|| objectives(&router.sla), |source| source.value.slo);
         Some(PolicySnapshot {
@@ -219,10 +283,12 @@ impl Files {
             digest,
             tenant: self.tenant?.value,
             guard: Arc::new(compiled.guard),
-            top_k: usize::try_from(retrieval.rules.top_k).ok()?,
+            top_k: usize::try_from(retrieval.settings.top_k).ok()?,
             output_forbidden: compiled.output_forbidden,
-            governance: governance.rules,
-            evaluation: self.evaluation?.value.rules,
+            engine: Arc::new(compiled.engine),
+            conflicts: Arc::new(compiled.conflicts),
+            governance: governance.settings,
+            evaluation: evaluation.settings,
             budget_zone: budget::zone(&router.budget.time_zone)?,
             router,
             features: self.features.map_or_else(no_features, |source| source.value),

@@ -17,7 +17,7 @@ fn changed(file: &str, from: &str, to: &str) -> FileTexts {
 }
 
 fn errors(texts: &FileTexts) -> Vec<String> {
-    compile("acme-corp", texts).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    compile("acme-corp", texts, &Guardrails::none()).err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -25,7 +25,8 @@ fn the_three_tenants_compile_without_a_warning() {
     for (name, version, status) in
         [("default", "1.0.0", Plan::Free), ("acme-corp", "1.2.3", Plan::Enterprise), ("beta-inc", "2.0.1", Plan::Pro)]
     {
-        let snapshot = compile(name, &folder(name)).unwrap_or_else(|errors| panic!("{name}: {errors:#?}"));
+        let snapshot =
+            compile(name, &folder(name), &Guardrails::none()).unwrap_or_else(|errors| panic!("{name}: {errors:#?}"));
         assert_eq!((snapshot.version.as_str(), snapshot.tenant.plan), (version, status));
         assert_eq!(snapshot.warnings, [], "{name}");
         assert_eq!(snapshot.digest.len(), 64);
@@ -36,7 +37,7 @@ fn the_three_tenants_compile_without_a_warning() {
 
 #[test]
 fn acme_means_what_its_files_say() {
-    let acme = compile("acme-corp", &folder("acme-corp")).unwrap();
+    let acme = compile("acme-corp", &folder("acme-corp"), &Guardrails::none()).unwrap();
     let roles: Vec<_> = acme.users.iter().map(|user| user.role).collect();
     assert_eq!(roles, crate::access::Role::ALL);
     assert_eq!(acme.top_k, 8);
@@ -61,9 +62,9 @@ fn acme_means_what_its_files_say() {
 
 #[test]
 fn the_other_tenants_mean_what_their_files_say() {
-    let default = compile("default", &folder("default")).unwrap();
+    let default = compile("default", &folder("default"), &Guardrails::none()).unwrap();
     assert_eq!(crate::sovereignty::retention_allows_delete(&default.sovereignty, "data", 0), Ok(()));
-    let beta = compile("beta-inc", &folder("beta-inc")).unwrap();
+    let beta = compile("beta-inc", &folder("beta-inc"), &Guardrails::none()).unwrap();
     for forbidden in [
         "card 4111 1111 1111 1111 declined",
         "5500-0000-0000-0004",
@@ -103,7 +104,7 @@ fn optional_files_have_stated_defaults() {
     for file in [FEATURES, SLO, USERS] {
         texts.remove(file);
     }
-    let snapshot = compile("acme-corp", &texts).unwrap();
+    let snapshot = compile("acme-corp", &texts, &Guardrails::none()).unwrap();
     assert_eq!((snapshot.users.len(), snapshot.features.features.len()), (0, 0));
     assert_eq!((snapshot.slo.availability, snapshot.slo.p95_latency_ms), (0.999, snapshot.router.sla.p95_latency_ms));
     texts.insert(FEATURES.into(), "tenant_id: [".into());
@@ -161,17 +162,27 @@ fn each_slip_in_the_record_and_the_policies_is_one_error_with_its_place() {
         (RETRIEVAL, "tenant_id: acme-corp", "tenant_id: ¦beta-inc", "tenant_id: \"beta-inc\" is not this tenant"),
         (RETRIEVAL, "domain_id: healthcare", "domain_id: ¦\"\"", "domain_id: the text is empty"),
         (RETRIEVAL, "policy_semver: 1.2.3", "policy_semver: ¦1.2", "policy_semver: \"1.2\" is no version"),
-        (RETRIEVAL, "min_trust_score: 0.6", "min_trust_score: ¦60", "rules.security.min_trust_score: 60 is no share"),
+        (
+            RETRIEVAL,
+            "min_trust_score: 0.6",
+            "min_trust_score: ¦60",
+            "settings.security.min_trust_score: 60 is no share",
+        ),
         (
             RETRIEVAL,
             "cdc.example: 0.95",
             "cdc.example: ¦1.95",
-            "rules.security.trust_scores.cdc.example: 1.95 is no share",
+            "settings.security.trust_scores.cdc.example: 1.95 is no share",
         ),
-        (RETRIEVAL, "- cdc.example", "- ¦https://cdc.example", "rules.security.allowlist[3]: "),
-        (RETRIEVAL, r"'\b\d{3}-", r"¦'(unclosed\b\d{3}-", "rules.security.forbidden_patterns[0]: pattern \"(unclosed"),
-        (RETRIEVAL, "top_k: 8", "top_k: ¦101", "rules.top_k: 101 is out of range"),
-        (EVALUATION, "sample_rate: 0.2", "sample_rate: ¦-0.2", "rules.sample_rate: -0.2 is no share"),
+        (RETRIEVAL, "- cdc.example", "- ¦https://cdc.example", "settings.security.allowlist[3]: "),
+        (
+            RETRIEVAL,
+            r"'\b\d{3}-",
+            r"¦'(unclosed\b\d{3}-",
+            "settings.security.forbidden_patterns[0]: pattern \"(unclosed",
+        ),
+        (RETRIEVAL, "top_k: 8", "top_k: ¦101", "settings.top_k: 101 is out of range"),
+        (EVALUATION, "sample_rate: 0.2", "sample_rate: ¦-0.2", "settings.sample_rate: -0.2 is no share"),
         (EVALUATION, "\"2025-10-01T08:00:00Z\"", "¦yesterday", "metadata.created_at: \"yesterday\" is no time"),
         (EVALUATION, "approved", "¦pending", "metadata.approval_status: a pending policy never serves"),
         (GOVERNANCE, "approved", "¦rejected", "metadata.approval_status: a rejected policy never serves"),
@@ -180,9 +191,9 @@ fn each_slip_in_the_record_and_the_policies_is_one_error_with_its_place() {
             GOVERNANCE,
             r"'\b\d{3}-\d{2}-\d{4}\b'",
             "¦'.*'",
-            "rules.output_forbidden_patterns[0]: pattern \".*\" matches every text",
+            "settings.output_forbidden_patterns[0]: pattern \".*\" matches every text",
         ),
-        (GOVERNANCE, "[]", "[model, ¦'']", "rules.allowed_models[1]: the text is empty"),
+        (GOVERNANCE, "[]", "[model, ¦'']", "settings.allowed_models[1]: the text is empty"),
     ]);
 }
 
@@ -215,8 +226,12 @@ fn a_cache_is_asked_for_by_file_within_bounds() {
     };
     let exact =
         |ttl_s: &str, max_bytes: &str| format!("\ncache:\n  exact:\n    ttl_s: {ttl_s}\n    max_bytes: {max_bytes}\n");
-    assert_eq!(compile("acme-corp", &folder("acme-corp")).unwrap().router.cache, None, "off by default");
-    let found = compile("acme-corp", &with(&exact("60", "1000000"))).unwrap().router.cache;
+    assert_eq!(
+        compile("acme-corp", &folder("acme-corp"), &Guardrails::none()).unwrap().router.cache,
+        None,
+        "off by default"
+    );
+    let found = compile("acme-corp", &with(&exact("60", "1000000")), &Guardrails::none()).unwrap().router.cache;
     let exact_rules = ExactCacheRules { ttl_s: 60, max_bytes: 1_000_000 };
     assert_eq!(found, Some(CacheRules { exact: Some(exact_rules), semantic: None }));
     for (section, word) in [
@@ -247,7 +262,7 @@ fn a_semantic_cache_says_what_embeds_and_how_near_is_near() {
         texts.get_mut(ROUTER).unwrap().push_str(&section.replace(from, to));
         texts
     };
-    let compiled = compile("acme-corp", &with("0.9", "0.9")).unwrap();
+    let compiled = compile("acme-corp", &with("0.9", "0.9"), &Guardrails::none()).unwrap();
     let rules = compiled.router.cache.unwrap().semantic.unwrap();
     assert_eq!((rules.ttl_s, rules.max_bytes, rules.min_similarity), (60, 1_000_000, 0.9));
     assert_eq!((rules.embedding.provider.as_str(), rules.embedding.model.as_str()), ("local", "embed-small"));
@@ -271,7 +286,7 @@ fn a_semantic_cache_says_what_embeds_and_how_near_is_near() {
         let [error] = &found[..] else { panic!("one error for {to}: {found:?}") };
         assert!(error.starts_with("router.yaml:") && error.contains(word), "{to}: {error}");
     }
-    let low = compile("acme-corp", &with("0.9", "0.79")).unwrap();
+    let low = compile("acme-corp", &with("0.9", "0.79"), &Guardrails::none()).unwrap();
     assert!(low.warnings.iter().any(|warning| warning.to_string().contains("cache.semantic.min_similarity")));
 }
 
@@ -293,7 +308,8 @@ fn all_errors_of_all_files_are_told_at_once() {
     texts.insert(SLO.into(), texts[SLO].replace("0.999", "2").replace("3100", "0"));
     texts.insert(TENANT.into(), texts[TENANT].replace("name: acme-corp", "name: other"));
     texts.remove(EVALUATION);
-    let files: Vec<String> = compile("acme-corp", &texts).unwrap_err().into_iter().map(|error| error.file).collect();
+    let files: Vec<String> =
+        compile("acme-corp", &texts, &Guardrails::none()).unwrap_err().into_iter().map(|error| error.file).collect();
     assert_eq!(files, [EVALUATION, ROUTER, SLO, SLO, TENANT]);
 }
 
@@ -325,7 +341,7 @@ fn the_numbers_of_the_specification_contradict_each_other_and_it_is_said() {
         .replace("15500", "10000");
     texts.insert(ROUTER.into(), hosted);
     let warnings: Vec<String> =
-        compile("acme-corp", &texts).unwrap().warnings.iter().map(ToString::to_string).collect();
+        compile("acme-corp", &texts, &Guardrails::none()).unwrap().warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 3, "{warnings:#?}");
     assert!(
         warnings[0].contains("budget.daily_limit_usd: 31 days at 500 come to 15500 USD, above the 10000 of a month"),
@@ -349,7 +365,7 @@ fn other_contradictions_are_said() {
         (SLO, "p95_latency_ms: 3100", "p95_latency_ms: 3099", "misses the objective of 3099 ms"),
         (SLO, "error_rate_max: 0.01", "error_rate_max: 0.001", "misses the objective of 0.001"),
     ] {
-        let warnings = compile("acme-corp", &changed(file, from, to)).unwrap().warnings;
+        let warnings = compile("acme-corp", &changed(file, from, to), &Guardrails::none()).unwrap().warnings;
         assert!(
             warnings.len() == 1 && warnings[0].problem.contains(words) && warnings[0].line > 0,
             "{words}: {warnings:#?}"
@@ -359,7 +375,7 @@ fn other_contradictions_are_said() {
 
 #[test]
 fn the_digest_follows_every_file_and_the_version_governance() {
-    let digest = |texts: &FileTexts| compile("acme-corp", texts).unwrap().digest;
+    let digest = |texts: &FileTexts| compile("acme-corp", texts, &Guardrails::none()).unwrap().digest;
     let base = digest(&folder("acme-corp"));
     assert_eq!(digest(&folder("acme-corp")), base);
     for file in FILES {
@@ -367,7 +383,7 @@ fn the_digest_follows_every_file_and_the_version_governance() {
         texts.get_mut(file).unwrap().push_str("# seen\n");
         assert_ne!(digest(&texts), base, "{file}");
     }
-    let newer = compile("acme-corp", &changed(GOVERNANCE, "1.2.3", "1.3.0-rc.1")).unwrap();
+    let newer = compile("acme-corp", &changed(GOVERNANCE, "1.2.3", "1.3.0-rc.1"), &Guardrails::none()).unwrap();
     assert_eq!(newer.version, "1.3.0-rc.1");
 }
 
@@ -379,7 +395,7 @@ fn names_of_tenants() {
     for name in ["", "-a", "a-", "Acme", "a_b", "a/b", "..", "a b", "ä", &"x".repeat(64)] {
         assert!(name_problem(name).is_some(), "{name:?}");
     }
-    assert!(compile("../acme-corp", &folder("acme-corp")).is_err());
+    assert!(compile("../acme-corp", &folder("acme-corp"), &Guardrails::none()).is_err());
 }
 
 proptest! {
@@ -390,13 +406,13 @@ proptest! {
     fn no_text_in_any_file_panics(file in 0..FILES.len(), text in any::<String>()) {
         let mut texts = folder("acme-corp");
         texts.insert(FILES[file].to_owned(), text);
-        let _ = compile("acme-corp", &texts);
+        let _ = compile("acme-corp", &texts, &Guardrails::none());
     }
 
     #[test]
     fn no_share_outside_0_to_1_serves(share in any::<f64>()) {
         let texts = changed(EVALUATION, "sample_rate: 0.2", &format!("sample_rate: {share:?}"));
         let is_share = (0.0..=1.0).contains(&share);
-        prop_assert_eq!(compile("acme-corp", &texts).is_ok(), is_share);
+        prop_assert_eq!(compile("acme-corp", &texts, &Guardrails::none()).is_ok(), is_share);
     }
 }

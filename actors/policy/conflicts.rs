@@ -10,6 +10,7 @@ use crate::regions::boxes::{Box, Steps, TooComplicated, difference, uncovered};
 use crate::regions::space::{Regions, Space};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Conflicts that are told one by one; the rest is counted.
 pub const CONFLICTS_MAX: usize = 1_000;
@@ -61,6 +62,15 @@ pub struct Conflict {
     pub example: Option<Facts>,
     /// Lower case: what is wrong and what to do.
     pub problem: String,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)?;
+        let (Some(action), Some(example)) = (self.actions.first(), &self.example) else { return Ok(()) };
+        let example = serde_json::to_string(example).map_err(|_unwritable| fmt::Error)?;
+        write!(f, "; for example: {action} with {example}")
+    }
 }
 
 /// All conflicts of a set of rules.
@@ -218,10 +228,14 @@ fn problem(kind: Kind, rule: &str, with: Option<&Enacted>) -> String {
             "the rule {rule:?} permits what {other:?} forbids: say in one of them that it `overrides` the other, or narrow it"
         ),
         Kind::Shadowed => {
-            format!("whatever the rule {rule:?} matches is decided by stronger rules: remove it, or let it override them")
+            format!(
+                "whatever the rule {rule:?} matches is decided by stronger rules: remove it, or let it override them"
+            )
         }
         Kind::WeakerThanGuardrail => {
-            format!("the rule {rule:?} permits what the platform's guardrail {other:?} forbids, and the guardrail stands")
+            format!(
+                "the rule {rule:?} permits what the platform's guardrail {other:?} forbids, and the guardrail stands"
+            )
         }
         Kind::Redundant => format!("every decision is the same without the rule {rule:?}: remove it"),
         Kind::TooComplicated => {
@@ -276,10 +290,12 @@ impl World<'_> {
             return Ok(Weight::Shadowed);
         }
         for forbid in self.forbids.iter().filter(|forbid| permit.enacted.lifts(forbid.enacted, action)) {
-            let lifting = self.permits.iter().filter(|other| {
-                !other.is_same(permit) && other.enacted.lifts(forbid.enacted, action)
-            });
-            let known: Vec<_> = forbidden.iter().copied().chain(lifting.flat_map(|other| &other.regions.holds)).collect();
+            let lifting = self
+                .permits
+                .iter()
+                .filter(|other| !other.is_same(permit) && other.enacted.lifts(forbid.enacted, action));
+            let known: Vec<_> =
+                forbidden.iter().copied().chain(lifting.flat_map(|other| &other.regions.holds)).collect();
             for part in meetings(&permit.regions.holds, &forbid.regions.holds) {
                 if !self.covered(&part, &known)? {
                     return Ok(Weight::Decides);

@@ -2,7 +2,7 @@
 use super::*;
 use crate::language::attributes::{self, Kind as Type};
 use crate::language::checks::Origin;
-use crate::language::{Fact, Rule, Test};
+use crate::language::{Fact, Test};
 use crate::naive::{self, Naive};
 use crate::random_rules::{Dice, World as Palette, policy};
 use std::collections::BTreeSet;
@@ -13,7 +13,9 @@ type Found = BTreeSet<(Kind, String, Option<String>)>;
 fn values(attribute: &str, contained: &BTreeSet<String>) -> Vec<Option<Fact>> {
     let found = attributes::find(attribute).unwrap();
     let mut values: Vec<_> = match found.kind {
-        Type::Text => ["0", "a", "aa", "ab", "abz", "b", "bz", "c"].iter().map(|text| Some(Fact::Text((*text).into()))).collect(),
+        Type::Text => {
+            ["0", "a", "aa", "ab", "abz", "b", "bz", "c"].iter().map(|text| Some(Fact::Text((*text).into()))).collect()
+        }
         Type::Number(..) => [0, 1, 5, 6, 9, 10].iter().map(|number| Some(Fact::Number(*number))).collect(),
         Type::Flag => [false, true].iter().map(|flag| Some(Fact::Flag(*flag))).collect(),
         Type::Choice(known) => known.iter().map(|text| Some(Fact::Text((*text).into()))).collect(),
@@ -80,7 +82,8 @@ fn enumerated(rules: &[Enacted], action: Action) -> Found {
         let opposite = (one.rule.effect, other.rule.effect) == (Effect::Permit, Effect::Forbid);
         let both = (0..points.len()).any(|at| held[permit][at] == Some(true) && held[forbid][at] == Some(true));
         let guardrail = other.origin == Origin::Platform;
-        let declared = !guardrail && one.rule.overrides.contains(&other.rule.id) || other.rule.overrides.contains(&one.rule.id);
+        let declared =
+            !guardrail && one.rule.overrides.contains(&other.rule.id) || other.rule.overrides.contains(&one.rule.id);
         if opposite && both && !declared {
             let kind = if guardrail { Kind::WeakerThanGuardrail } else { Kind::Overlap };
             found.insert((kind, id(permit), Some(id(forbid))));
@@ -91,16 +94,19 @@ fn enumerated(rules: &[Enacted], action: Action) -> Found {
     }
     let whole: Vec<_> = (0..points.len()).map(|at| naive::from_held(rules, action, &|index| held[index][at])).collect();
     for index in (0..rules.len()).filter(|index| rules[*index].origin != Origin::Platform && matched(*index)) {
-        let shadowed = (0..points.len()).filter(|at| held[index][*at] == Some(true)).all(|at| {
-            match rules[index].rule.effect {
+        let shadowed =
+            (0..points.len()).filter(|at| held[index][*at] == Some(true)).all(|at| match rules[index].rule.effect {
                 Effect::Permit => whole[at] == Naive::Forbidden,
                 Effect::Forbid => {
-                    let lone: Vec<_> = rules.iter().filter(|other| other.rule.effect == Effect::Permit || other.rule.id == id(index)).cloned().collect();
+                    let lone: Vec<_> = rules
+                        .iter()
+                        .filter(|other| other.rule.effect == Effect::Permit || other.rule.id == id(index))
+                        .cloned()
+                        .collect();
                     naive::decide(&lone, action, &points[at]) != Naive::Forbidden
                 }
                 Effect::Require => false,
-            }
-        });
+            });
         let others: Vec<_> = rules.iter().filter(|other| other.rule.id != id(index)).cloned().collect();
         let same = (0..points.len())
             .filter(|at| held[index][*at] == Some(true))

@@ -88,8 +88,7 @@ fn moved(
         for (inside, obligations) in pieces {
             let gone = difference(vec![inside.clone()], &known, space.lengths(), &mut steps)?;
             let permitted = Outcome::Permitted(*obligations);
-            let (from, to) =
-                if is_old { (permitted, Outcome::Refused) } else { (Outcome::Refused, permitted) };
+            let (from, to) = if is_old { (permitted, Outcome::Refused) } else { (Outcome::Refused, permitted) };
             moved.extend(gone.into_iter().map(|inside| (from, to, inside)));
         }
     }
@@ -111,8 +110,11 @@ fn permitted(
     let lengths = space.lengths();
     let mut refused: Vec<Box> = judged.iter().flat_map(|(_, regions)| regions.errs.clone()).collect();
     for (forbid, regions) in of(Effect::Forbid) {
-        let lifting: Vec<_> =
-            judged.iter().filter(|(other, _)| other.lifts(forbid, action)).flat_map(|(_, regions)| &regions.holds).collect();
+        let lifting: Vec<_> = judged
+            .iter()
+            .filter(|(other, _)| other.lifts(forbid, action))
+            .flat_map(|(_, regions)| &regions.holds)
+            .collect();
         refused.extend(difference(regions.holds.clone(), &lifting, lengths, steps)?);
     }
     let refused: Vec<_> = refused.iter().collect();

@@ -12,7 +12,7 @@ use cedar_policy::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,9 +21,9 @@ use std::str::FromStr;
 pub struct Engine {
     authorizer: Authorizer,
     actions: BTreeMap<Action, Compiled>,
-    asked: EntityUid,
+    nobody: EntityUid,
     /// Cedar's entities: everything a rule may ask is among the facts.
-    nobody: Entities,
+    entities: Entities,
     rules: Vec<Enacted>,
 }
 
@@ -32,6 +32,8 @@ pub struct Engine {
 struct Compiled {
     decisive: PolicySet,
     obliging: PolicySet,
+    /// The attributes its rules ask for: what nobody asks is not told to Cedar.
+    asked: BTreeSet<String>,
 }
 
 /// What the engine rules.
@@ -86,14 +88,18 @@ impl fmt::Display for Refusal<'_> {
             Self::NotPermitted => f.write_str("no rule of the policy permits it; ask for a rule that does"),
             Self::Forbidden(rules) => {
                 let rule = rules.iter().find(|enacted| !enacted.rule.reason.is_empty()).or(rules.first());
-                let (id, reason) = rule.map_or(("", ""), |enacted| (enacted.rule.id.as_str(), enacted.rule.reason.as_str()));
+                let (id, reason) =
+                    rule.map_or(("", ""), |enacted| (enacted.rule.id.as_str(), enacted.rule.reason.as_str()));
                 let above = if rule.is_some_and(|enacted| enacted.is_guardrail()) { "of the platform " } else { "" };
                 write!(f, "the rule {id:?} {above}forbids it")?;
                 if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
             }
             Self::Unjudged(rules) => {
                 let id = rules.first().map_or("", |enacted| enacted.rule.id.as_str());
-                write!(f, "the rule {id:?} asks for what this request does not say, and what cannot be judged is refused")
+                write!(
+                    f,
+                    "the rule {id:?} asks for what this request does not say, and what cannot be judged is refused"
+                )
             }
         }
     }
@@ -129,6 +135,11 @@ impl Engine {
                 let policy = Policy::from_json(Some(PolicyId::new(index.to_string())), text);
                 let policy = policy.map_err(|error| refuse(error.to_string()))?;
                 let compiled = actions.entry(*action).or_default();
+                enacted.rule.when.iter().for_each(|condition| {
+                    condition.each_test(&mut |attribute, _| {
+                        compiled.asked.insert(attribute.to_owned());
+                    });
+                });
                 let set = match enacted.rule.effect {
                     Effect::Require => &mut compiled.obliging,
                     Effect::Permit | Effect::Forbid => &mut compiled.decisive,
@@ -136,9 +147,9 @@ impl Engine {
                 set.add(policy).map_err(|error| refuse(error.to_string()))?;
             }
         }
-        let asked = EntityUid::from_str("Bailiwick::\"request\"")
+        let nobody = EntityUid::from_str("Bailiwick::\"nobody\"")
             .map_err(|error| NotCompiled { rule: String::new(), problem: error.to_string() })?;
-        Ok(Self { authorizer: Authorizer::new(), actions, asked, nobody: Entities::empty(), rules })
+        Ok(Self { authorizer: Authorizer::new(), actions, nobody, entities: Entities::empty(), rules })
     }
 
     /// The rules, guardrails among them.
@@ -153,18 +164,20 @@ impl Engine {
         let Some(compiled) = self.actions.get(&action) else {
             return Ruling::Refused(Refusal::NotPermitted);
         };
-        let Some(request) = self.request(facts) else {
+        let Some(request) = self.request(compiled, facts) else {
             return Ruling::Refused(Refusal::Unjudged(Vec::new()));
         };
-        let decided = self.authorizer.is_authorized(&request, &compiled.decisive, &self.nobody);
+        let decided = self.authorizer.is_authorized(&request, &compiled.decisive, &self.entities);
         let mut unjudged = self.unjudged(&decided);
         let mut obligations = Obligations::default();
         if !compiled.obliging.is_empty() {
-            let obliged = self.authorizer.is_authorized(&request, &compiled.obliging, &self.nobody);
+            let obliged = self.authorizer.is_authorized(&request, &compiled.obliging, &self.entities);
             unjudged.extend(self.unjudged(&obliged));
-            self.reasons(&obliged).iter().filter_map(|enacted| enacted.rule.obligation.as_ref()).for_each(|obligation| {
-                obligations.add(obligation);
-            });
+            self.reasons(&obliged).iter().filter_map(|enacted| enacted.rule.obligation.as_ref()).for_each(
+                |obligation| {
+                    obligations.add(obligation);
+                },
+            );
         }
         let reasons = self.reasons(&decided);
         match decided.decision() {
@@ -175,10 +188,11 @@ impl Engine {
         }
     }
 
-    fn request(&self, facts: &Facts) -> Option<Request> {
-        let pairs = facts.iter().map(|(attribute, fact)| (attribute.to_owned(), expression(fact)));
+    fn request(&self, compiled: &Compiled, facts: &Facts) -> Option<Request> {
+        let asked = facts.iter().filter(|(attribute, _)| compiled.asked.contains(*attribute));
+        let pairs = asked.map(|(attribute, fact)| (attribute.to_owned(), expression(fact)));
         let context = Context::from_pairs(pairs).ok()?;
-        Request::new(self.asked.clone(), self.asked.clone(), self.asked.clone(), context, None).ok()
+        Request::new(self.nobody.clone(), self.nobody.clone(), self.nobody.clone(), context, None).ok()
     }
 
     fn reasons(&self, response: &Response) -> Vec<&Enacted> {
@@ -219,10 +233,13 @@ impl<'a> Matcher<'a> {
     /// The ids of the rules whose condition holds.
     #[must_use]
     pub fn matching(&self, action: Action, facts: &Facts) -> Vec<&'a str> {
-        let Some((compiled, request)) = self.engine.actions.get(&action).zip(self.engine.request(facts)) else {
+        let asked = self.engine.actions.get(&action);
+        let Some((compiled, request)) =
+            asked.and_then(|compiled| Some((compiled, self.engine.request(compiled, facts)?)))
+        else {
             return Vec::new();
         };
-        let decided = self.engine.authorizer.is_authorized(&request, &compiled.decisive, &self.engine.nobody);
+        let decided = self.engine.authorizer.is_authorized(&request, &compiled.decisive, &self.engine.entities);
         let indexes = decided.diagnostics().reason().filter_map(index_of);
         indexes.filter_map(|index| self.rules.get(index)).map(|enacted| enacted.rule.id.as_str()).collect()
     }
@@ -237,7 +254,9 @@ fn expression(fact: &Fact) -> RestrictedExpression {
         Fact::Text(text) => RestrictedExpression::new_string(text.clone()),
         Fact::Number(number) => RestrictedExpression::new_long(*number),
         Fact::Flag(flag) => RestrictedExpression::new_bool(*flag),
-        Fact::Texts(texts) => RestrictedExpression::new_set(texts.iter().cloned().map(RestrictedExpression::new_string)),
+        Fact::Texts(texts) => {
+            RestrictedExpression::new_set(texts.iter().cloned().map(RestrictedExpression::new_string))
+        }
     }
 }
 
@@ -248,9 +267,8 @@ fn cedar(enacted: &Enacted, action: Action, rules: &[Enacted]) -> Value {
     let mut conditions = vec![json!({ "kind": "when", "body": condition(enacted.rule.when.as_ref()) })];
     if enacted.rule.effect == Effect::Forbid {
         let permits = rules.iter().filter(|other| other.lifts(enacted, action));
-        conditions.extend(permits.map(|permit| {
-            json!({ "kind": "unless", "body": condition(permit.rule.when.as_ref()) })
-        }));
+        conditions
+            .extend(permits.map(|permit| json!({ "kind": "unless", "body": condition(permit.rule.when.as_ref()) })));
     }
     json!({
         "effect": effect,
@@ -291,7 +309,11 @@ fn tested(attribute: &str, test: &Test) -> Value {
         Test::Contains(text) => compare("contains", &json!(text)),
         Test::Between { at_least, at_most } => {
             let bounds = [(">=", at_least), ("<=", at_most)];
-            joined("&&", true, bounds.into_iter().filter_map(|(operator, bound)| Some(compare(operator, &json!((*bound)?)))))
+            joined(
+                "&&",
+                true,
+                bounds.into_iter().filter_map(|(operator, bound)| Some(compare(operator, &json!((*bound)?)))),
+            )
         }
         Test::AnyOf(scalars) => any_of(scalars, &value),
     }
@@ -305,8 +327,9 @@ fn any_of(scalars: &[Scalar], value: &Value) -> Value {
             Scalar::Flag(flag) => constants.push(json!({ "Value": flag })),
             Scalar::Text(text) => match Scalar::pattern(text) {
                 Pattern::Exactly(text) => constants.push(json!({ "Value": text })),
-                Pattern::Prefix(prefix) => patterns
-                    .push(json!({ "like": { "left": value, "pattern": [{ "Literal": prefix }, "Wildcard"] } })),
+                Pattern::Prefix(prefix) => {
+                    patterns.push(json!({ "like": { "left": value, "pattern": [{ "Literal": prefix }, "Wildcard"] } }))
+                }
             },
         }
     }

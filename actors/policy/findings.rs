@@ -12,7 +12,8 @@ pub(crate) struct Source<T> {
 }
 
 impl<T> Source<T> {
-    fn at(&self, path: &str, problem: &str) -> FileError {
+    /// Something wrong with the value at a key path.
+    pub(crate) fn at(&self, path: &str, problem: &str) -> FileError {
         self.places.error(self.file, path, problem)
     }
 }

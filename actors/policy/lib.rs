@@ -12,6 +12,7 @@ pub mod diff;
 pub mod evaluate;
 mod findings;
 pub mod guard;
+pub mod guardrails;
 pub mod hosts;
 pub mod language;
 pub mod levels;

@@ -79,14 +79,17 @@ fn unknown_values_name_the_nearest_known_one() {
 fn only_true_and_false_are_booleans_and_no_is_a_text() {
     let governance = |value: &str| {
         format!(
-            "tenant_id: no\ndomain_id: on\nusecase_id: 'yes'\npolicy_semver: 1.0.0\nrules:\n  require_citations: {value}\n\
+            "tenant_id: no\ndomain_id: on\nusecase_id: 'yes'\npolicy_semver: 1.0.0\nrules: []\nsettings:\n  require_citations: {value}\n\
              metadata: {{created_at: a, updated_at: b, author: c, approval_status: approved}}\n"
         )
     };
     let read: GovernancePolicy = parse("g", &governance("false")).unwrap();
-    assert_eq!((read.tenant_id.as_str(), read.domain_id.as_str(), read.rules.require_citations), ("no", "on", false));
+    assert_eq!(
+        (read.tenant_id.as_str(), read.domain_id.as_str(), read.settings.require_citations),
+        ("no", "on", false)
+    );
     let error = parse::<GovernancePolicy>("g.yaml", &governance("no")).unwrap_err();
-    assert_eq!((error.line, error.column), (6, 22));
+    assert_eq!((error.line, error.column), (7, 22));
     assert!(error.problem.contains("true or false"), "{error}");
 }
 

@@ -5,7 +5,7 @@ use serde_saphyr::{NonFiniteFloatPolicy, Spanned};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Key path, such as `rules.security.allowlist[2]`, to line and column.
+/// Key path, such as `settings.security.allowlist[2]`, to line and column.
 #[derive(Clone, Default, Debug)]
 pub struct Places(BTreeMap<String, (u64, u64)>);
 

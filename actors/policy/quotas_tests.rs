@@ -1,5 +1,6 @@
 use super::*;
 use crate::compile::{FILES, TENANT, compile};
+use crate::guardrails::Guardrails;
 use crate::parse::FileTexts;
 use std::path::Path;
 
@@ -15,11 +16,16 @@ fn with(lines: &str) -> FileTexts {
 }
 
 fn errors(lines: &str) -> Vec<String> {
-    compile("acme-corp", &with(lines)).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    compile("acme-corp", &with(lines), &Guardrails::none())
+        .err()
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn warnings(lines: &str) -> Vec<String> {
-    compile("acme-corp", &with(lines)).unwrap().warnings.iter().map(ToString::to_string).collect()
+    compile("acme-corp", &with(lines), &Guardrails::none()).unwrap().warnings.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -34,7 +40,7 @@ fn limits_of_every_level_are_read_and_nothing_is_assumed() {
     - {level: user, name: ben, max_concurrent_requests: 2}
     - {level: key, name: \"*\", max_requests_per_minute: 30}
 ";
-    let quotas = compile("acme-corp", &with(lines)).unwrap().tenant.quotas;
+    let quotas = compile("acme-corp", &with(lines), &Guardrails::none()).unwrap().tenant.quotas;
     assert_eq!((quotas.max_requests_per_minute, quotas.max_tokens_per_minute), (Some(400), Some(90_000)));
     let levels: Vec<Level> = quotas.limits.iter().map(|limit| limit.level).collect();
     assert_eq!(levels, Level::ALL);
@@ -42,7 +48,7 @@ fn limits_of_every_level_are_read_and_nothing_is_assumed() {
     assert_eq!((hr.max_requests_per_hour, hr.max_requests_per_minute, hr.max_storage_gb), (Some(10), None, Some(0.5)));
     let holds = |limit: &LevelLimit, member: &str| names(&limit.name, member);
     assert!(holds(hr, "hr") && !holds(hr, "HR") && !holds(hr, "*") && holds(every_usecase, "anything"));
-    let none = compile("acme-corp", &with("")).unwrap().tenant.quotas;
+    let none = compile("acme-corp", &with(""), &Guardrails::none()).unwrap().tenant.quotas;
     assert_eq!((none.max_requests_per_minute, none.max_tokens_per_minute, none.limits), (None, None, vec![]));
     let written = serde_json::to_value(&quotas).unwrap();
     assert_eq!(serde_json::from_value::<Quotas>(written).unwrap(), quotas, "what is shown reads back");
@@ -81,7 +87,7 @@ fn each_slip_in_a_limit_is_one_error_with_its_place() {
 
 #[test]
 fn figures_that_are_never_reached_are_said() {
-    let per_hour = compile("acme-corp", &with("")).unwrap().tenant.quotas.max_requests_per_hour;
+    let per_hour = compile("acme-corp", &with(""), &Guardrails::none()).unwrap().tenant.quotas.max_requests_per_hour;
     let above = per_hour + 1;
     for (lines, expected) in [
         (format!("  max_requests_per_minute: {above}\n"), "quotas.max_requests_per_minute: "),

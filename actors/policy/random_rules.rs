@@ -150,12 +150,8 @@ pub fn policy(dice: &mut Dice, action: Action, world: &World, most: usize) -> Ve
                     (Effect::Permit, Effect::Forbid) | (Effect::Forbid, Effect::Permit)
                 )
         };
-        let overrides: BTreeSet<_> = rules
-            .iter()
-            .filter(opposite)
-            .filter(|_| dice.once_in(4))
-            .map(|other| other.rule.id.clone())
-            .collect();
+        let overrides: BTreeSet<_> =
+            rules.iter().filter(opposite).filter(|_| dice.once_in(4)).map(|other| other.rule.id.clone()).collect();
         let rule = Rule {
             id: format!("r{index}"),
             effect,
@@ -187,7 +183,9 @@ pub fn facts(dice: &mut Dice, action: Action) -> Facts {
             Kind::Number(..) => Fact::Number(dice.below(24) as i64),
             Kind::Choice(known) => Fact::Text((*dice.pick(known)).to_owned()),
             Kind::Flag => Fact::Flag(dice.once_in(2)),
-            Kind::Texts => Fact::Texts(PERMISSIONS.iter().filter(|_| dice.once_in(2)).map(|text| (*text).to_owned()).collect()),
+            Kind::Texts => {
+                Fact::Texts(PERMISSIONS.iter().filter(|_| dice.once_in(2)).map(|text| (*text).to_owned()).collect())
+            }
         };
         facts = facts.with(attribute.name, fact);
     }

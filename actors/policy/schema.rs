@@ -1,6 +1,7 @@
 //! The files of `tenants/<tenant>/` (contract §4), field names exactly as in the specification. Unknown keys are
 //! refused everywhere.
 pub use crate::budget::{BreakerAction, BudgetBreaker, BudgetRules, CeilingRule, HoldRecords, Window};
+pub use crate::language::Rule;
 pub use crate::quotas::{LevelLimit, Quotas};
 use bailiwick_kernel::money::NanoUsd;
 use schemars::JsonSchema;
@@ -124,10 +125,10 @@ pub struct PolicyMetadata {
     pub approval_status: Approval,
 }
 
-/// The head every policy file carries (specification 2.1); `rules` differ by file.
+/// The head and the rules every policy file carries (specification 2.1); `settings` differ by file.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PolicyFile<Rules> {
+pub struct PolicyFile<Settings> {
     /// The tenant's name.
     pub tenant_id: String,
     /// Domain the rules are for; `*` for all.
@@ -136,23 +137,25 @@ pub struct PolicyFile<Rules> {
     pub usecase_id: String,
     /// Version, such as `1.2.3`.
     pub policy_semver: String,
-    /// The rules.
-    pub rules: Rules,
+    /// What the rooms of the tenant are set to.
+    pub settings: Settings,
+    /// What may be done, what may not, and what goes with it; the rules of the three files are one policy.
+    pub rules: Vec<Rule>,
     /// Provenance.
     pub metadata: PolicyMetadata,
 }
 
 /// `policies/retrieval.yaml`.
-pub type RetrievalPolicy = PolicyFile<RetrievalRules>;
+pub type RetrievalPolicy = PolicyFile<RetrievalSettings>;
 /// `policies/evaluation.yaml`.
-pub type EvaluationPolicy = PolicyFile<EvaluationRules>;
+pub type EvaluationPolicy = PolicyFile<EvaluationSettings>;
 /// `policies/governance.yaml`.
-pub type GovernancePolicy = PolicyFile<GovernanceRules>;
+pub type GovernancePolicy = PolicyFile<GovernanceSettings>;
 
-/// Rules of `policies/retrieval.yaml`: the trust and poisoning guard (specification 2.3).
+/// Settings of `policies/retrieval.yaml`: the trust and poisoning guard (specification 2.3).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RetrievalRules {
+pub struct RetrievalSettings {
     /// The security policy; a tenant without one retrieves nothing.
     pub security: SecurityRules,
     /// Passages taken into an answer unless the caller asks for fewer.
@@ -191,10 +194,10 @@ fn default_trust() -> f64 {
     0.5
 }
 
-/// Rules of `policies/evaluation.yaml`.
+/// Settings of `policies/evaluation.yaml`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct EvaluationRules {
+pub struct EvaluationSettings {
     /// Share of answered questions that is sampled for evaluation (0 to 1).
     pub sample_rate: f64,
     /// Lowest acceptable nDCG@10 on the golden set.
@@ -203,10 +206,10 @@ pub struct EvaluationRules {
     pub min_groundedness: f64,
 }
 
-/// Rules of `policies/governance.yaml`.
+/// Settings of `policies/governance.yaml`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GovernanceRules {
+pub struct GovernanceSettings {
     /// Patterns an answer may not contain; a match withholds the answer.
     #[serde(default)]
     pub output_forbidden_patterns: Vec<String>,

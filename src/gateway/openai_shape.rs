@@ -4,7 +4,7 @@ use super::errors::Failure;
 use super::stream::{Events, event};
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::Outcome;
-use bailiwick_policy::schema::{GovernanceRules, RouterFile};
+use bailiwick_policy::schema::{GovernanceSettings, RouterFile};
 use bailiwick_tenant::question::{Answer, Chat, Completion, Frame, Matter, Question, Reply, Usage};
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -392,7 +392,7 @@ pub struct ModelView {
 }
 
 /// What a tenant may name as a model: the grounded one, those of its router, those its governance allows.
-pub(super) fn model_list(router: &RouterFile, governance: &GovernanceRules) -> ModelList {
+pub(super) fn model_list(router: &RouterFile, governance: &GovernanceSettings) -> ModelList {
     let mut data: Vec<ModelView> = Vec::new();
     let mut add = |id: &str, owned_by: &str| {
         if data.iter().all(|model| model.id != id) {

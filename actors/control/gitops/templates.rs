@@ -95,7 +95,7 @@ pub fn folder(tenant: &TenantFile, now_rfc3339: &str) -> FileTexts {
          in_transit: TLS-1.3\n\n  compliance: {compliance}\n",
         compliance = list(&tenant.metadata.compliance),
     );
-    let policy = |rules: &str| policy(tenant, rules, now_rfc3339);
+    let policy = |settings: &str, rules: &str| policy(tenant, settings, rules, now_rfc3339);
     let files = [
         (TENANT, record(tenant)),
         (ROUTER, router),
@@ -103,16 +103,16 @@ pub fn folder(tenant: &TenantFile, now_rfc3339: &str) -> FileTexts {
         (SOVEREIGNTY, sovereignty),
         (SLO, format!("tenant_id: {name}\nslo:\n  availability: 0.99\n  {objectives}\n")),
         (USERS, format!("tenant_id: {name}\nusers: []\n")),
-        (RETRIEVAL, policy(RETRIEVAL_RULES)),
-        (EVALUATION, policy(EVALUATION_RULES)),
-        (GOVERNANCE, policy(GOVERNANCE_RULES)),
+        (RETRIEVAL, policy(RETRIEVAL_SETTINGS, "rules: []\n")),
+        (EVALUATION, policy(EVALUATION_SETTINGS, "rules: []\n")),
+        (GOVERNANCE, policy(GOVERNANCE_SETTINGS, RULES)),
     ];
     files.into_iter().map(|(file, text)| (file.to_owned(), text)).collect()
 }
 
-fn policy(tenant: &TenantFile, rules: &str, now: &str) -> String {
+fn policy(tenant: &TenantFile, settings: &str, rules: &str, now: &str) -> String {
     format!(
-        "tenant_id: {name}\ndomain_id: \"*\"\nusecase_id: \"*\"\npolicy_semver: 1.0.0\n\nrules:\n{rules}\nmetadata:\n  created_at: {now}\n  \
+        "tenant_id: {name}\ndomain_id: \"*\"\nusecase_id: \"*\"\npolicy_semver: 1.0.0\n\nsettings:\n{settings}\n{rules}\nmetadata:\n  created_at: {now}\n  \
          updated_at: {now}\n  author: {author}\n  approval_status: approved\n",
         name = quoted(&tenant.name),
         now = quoted(now),
@@ -120,7 +120,7 @@ fn policy(tenant: &TenantFile, rules: &str, now: &str) -> String {
     )
 }
 
-const RETRIEVAL_RULES: &str = "  security:
+const RETRIEVAL_SETTINGS: &str = "  security:
     # uploads only; add the hosts documents may come from
     allowlist: [upload.local]
     forbidden_patterns:
@@ -132,10 +132,19 @@ const RETRIEVAL_RULES: &str = "  security:
     default_trust_score: 0.5
   top_k: 8
 ";
-const EVALUATION_RULES: &str = "  sample_rate: 0.05\n  min_ndcg_at_10: 0.6\n  min_groundedness: 0.9\n";
-const GOVERNANCE_RULES: &str = "  output_forbidden_patterns:
+const EVALUATION_SETTINGS: &str = "  sample_rate: 0.05\n  min_ndcg_at_10: 0.6\n  min_groundedness: 0.9\n";
+const GOVERNANCE_SETTINGS: &str = "  output_forbidden_patterns:
     - '-----BEGIN [A-Z ]*PRIVATE KEY-----'
   require_citations: true
   # empty: only the models of router.yaml may be named
   allowed_models: []
+";
+/// What the roles' rights allow is permitted; the tenant narrows it.
+const RULES: &str = "rules:
+  - id: members-work
+    effect: permit
+    actions: [ask, search, complete, embed, ingest, remove, feedback, read]
+  - id: models-of-the-router
+    effect: permit
+    actions: [generate]
 ";

@@ -1,5 +1,10 @@
 //! What a decision costs, and what it takes to find every conflict of a policy: `cargo bench -p bailiwick-policy --bench rules`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a measuring program stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a measuring program stops at the first surprise"
+)]
 use bailiwick_policy::conflicts::{Kind, conflicts};
 use bailiwick_policy::evaluate::Engine;
 use bailiwick_policy::language::checks::{Enacted, Origin, problems};

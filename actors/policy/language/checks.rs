@@ -70,7 +70,11 @@ pub type Problem = (usize, String, String);
 pub fn problems(rules: &[Enacted]) -> Vec<Problem> {
     let mut found = Vec::new();
     if rules.len() > RULES_MAX {
-        found.push((RULES_MAX, String::new(), format!("{} rules are too many: write at most {RULES_MAX}", rules.len())));
+        found.push((
+            RULES_MAX,
+            String::new(),
+            format!("{} rules are too many: write at most {RULES_MAX}", rules.len()),
+        ));
         return found;
     }
     let mut by_id: BTreeMap<&str, usize> = BTreeMap::new();
@@ -107,7 +111,10 @@ fn head(enacted: &Enacted, note: &mut impl FnMut(&str, String)) {
     match (rule.effect, &rule.obligation) {
         (Effect::Require, None) => note("effect", "a rule that requires names its `obligation`: add it".into()),
         (Effect::Permit | Effect::Forbid, Some(_)) => {
-            note("obligation", "only a rule with `effect: require` has an obligation: make it a rule of its own".into());
+            note(
+                "obligation",
+                "only a rule with `effect: require` has an obligation: make it a rule of its own".into(),
+            );
         }
         _ => {}
     }
@@ -205,7 +212,9 @@ fn fits(attribute: Attribute, test: &Test) -> Result<(), String> {
         (Test::Between { at_least, at_most }, Kind::Number(low, high)) => {
             between(at_least.unwrap_or(low), at_most.unwrap_or(high), low, high)
         }
-        (Test::Between { .. }, _) => Err("this is no number, and has no `at_least` or `at_most`: compare values".into()),
+        (Test::Between { .. }, _) => {
+            Err("this is no number, and has no `at_least` or `at_most`: compare values".into())
+        }
         (Test::AnyOf(constants), kind) => {
             if constants.is_empty() || constants.len() > CONSTANTS_MAX {
                 return Err(format!("{} values are out of range: write 1 to {CONSTANTS_MAX}", constants.len()));

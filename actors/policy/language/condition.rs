@@ -5,7 +5,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// When a rule matches. A mapping with several entries asks for all of them, in their order.
+/// When a rule matches. A mapping with several entries, and a list, ask for all of them in their order.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Condition {
     /// Every one holds; tried in order, the first that does not hold decides.
@@ -92,7 +92,7 @@ impl Condition {
 
 impl<'de> Deserialize<'de> for Condition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ConditionVisitor)
+        deserializer.deserialize_any(ConditionVisitor)
     }
 }
 
@@ -102,7 +102,17 @@ impl<'de> Visitor<'de> for ConditionVisitor {
     type Value = Condition;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a condition such as `user.role: [owner, admin]`, or one of `all`, `any`, `not`")
+        f.write_str(
+            "a condition such as `user.role: [owner, admin]`, one of `all`, `any`, `not`, or a list of conditions",
+        )
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Condition, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(part) = list.next_element()? {
+            parts.push(part);
+        }
+        Ok(Condition::All(parts))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Condition, A::Error> {
@@ -179,7 +189,9 @@ impl<'de> Visitor<'de> for TestVisitor {
             (at_least, at_most, None) if at_least.is_some() || at_most.is_some() => {
                 Ok(Test::Between { at_least, at_most })
             }
-            (None, None, None) => Err(A::Error::custom("an empty test asks nothing: write `at_least`, `at_most`, `present` or `contains`")),
+            (None, None, None) => Err(A::Error::custom(
+                "an empty test asks nothing: write `at_least`, `at_most`, `present` or `contains`",
+            )),
             _ => Err(A::Error::custom("two tests of one attribute: write each as an entry of `all`")),
         }
     }
@@ -206,7 +218,9 @@ impl Visitor<'_> for ScalarVisitor {
         Ok(Scalar::Number(number))
     }
     fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
-        i64::try_from(number).map(Scalar::Number).map_err(|_large| E::custom("the number is too large: write a smaller one"))
+        i64::try_from(number)
+            .map(Scalar::Number)
+            .map_err(|_large| E::custom("the number is too large: write a smaller one"))
     }
     fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
         Ok(Scalar::Text(text.to_owned()))
@@ -266,31 +280,37 @@ impl JsonSchema for Condition {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let nested = generator.subschema_for::<Self>();
+        let scalar = json_schema!({ "type": ["string", "integer", "boolean"] });
         json_schema!({
-            "type": "object",
-            "minProperties": 1,
             "description": "When a rule matches: every entry holds. `all`, `any` and `not` join conditions; any other key is an attribute.",
-            "properties": {
-                "all": { "type": "array", "items": nested },
-                "any": { "type": "array", "items": nested },
-                "not": nested,
-            },
-            "additionalProperties": {
-                "anyOf": [
-                    { "type": ["string", "integer", "boolean"] },
-                    { "type": "array", "items": { "type": ["string", "integer", "boolean"] } },
-                    {
-                        "type": "object",
-                        "additionalProperties": false,
-                        "properties": {
-                            "at_least": { "type": "integer" },
-                            "at_most": { "type": "integer" },
-                            "present": { "type": "boolean" },
-                            "contains": { "type": "string" },
-                        },
+            "anyOf": [
+                { "type": "array", "items": nested },
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "properties": {
+                        "all": { "type": "array", "items": nested },
+                        "any": { "type": "array", "items": nested },
+                        "not": nested,
                     },
-                ],
-            },
+                    "additionalProperties": {
+                        "anyOf": [
+                            scalar,
+                            { "type": "array", "items": scalar },
+                            {
+                                "type": "object",
+                                "additionalProperties": false,
+                                "properties": {
+                                    "at_least": { "type": "integer" },
+                                    "at_most": { "type": "integer" },
+                                    "present": { "type": "boolean" },
+                                    "contains": { "type": "string" },
+                                },
+                            },
+                        ],
+                    },
+                },
+            ],
         })
     }
 }

@@ -236,9 +236,15 @@ impl Axis {
         let cells = 0..self.values();
         match (&self.cuts, fact) {
             (_, None) => self.values(),
-            (Cuts::Texts(cuts), Some(Fact::Text(text))) => cells.rev().find(|cell| cuts[*cell as usize] <= *text).unwrap(),
-            (Cuts::Numbers(cuts, _), Some(Fact::Number(number))) => cells.rev().find(|cell| cuts[*cell as usize] <= *number).unwrap(),
-            (Cuts::Choices(known), Some(Fact::Text(text))) => known.iter().position(|choice| choice == text).unwrap() as u32,
+            (Cuts::Texts(cuts), Some(Fact::Text(text))) => {
+                cells.rev().find(|cell| cuts[*cell as usize] <= *text).unwrap()
+            }
+            (Cuts::Numbers(cuts, _), Some(Fact::Number(number))) => {
+                cells.rev().find(|cell| cuts[*cell as usize] <= *number).unwrap()
+            }
+            (Cuts::Choices(known), Some(Fact::Text(text))) => {
+                known.iter().position(|choice| choice == text).unwrap() as u32
+            }
             (Cuts::Flag, Some(Fact::Flag(flag))) => u32::from(*flag),
             (Cuts::Flag, Some(Fact::Texts(texts))) => match test {
                 Test::Contains(text) => u32::from(texts.contains(text)),
@@ -284,6 +290,15 @@ fn readable(from: &str, below: Option<&String>) -> String {
     let fits = |text: &str| text >= from && below.is_none_or(|below| text < below.as_str());
     let base = from.trim_end_matches('\0');
     let printable = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
-    let tries = [base.to_owned(), format!("{base}x"), format!("{base}-other"), format!("{base}0"), "other".into(), "a".into(), "0".into(), "zz".into()];
+    let tries = [
+        base.to_owned(),
+        format!("{base}x"),
+        format!("{base}-other"),
+        format!("{base}0"),
+        "other".into(),
+        "a".into(),
+        "0".into(),
+        "zz".into(),
+    ];
     tries.into_iter().find(|text| fits(text) && printable(text)).unwrap_or_else(|| from.to_owned())
 }

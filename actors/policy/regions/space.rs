@@ -190,11 +190,15 @@ impl Space {
         let mut agrees = true;
         for condition in rules.iter().filter_map(|enacted| enacted.rule.when.as_ref()) {
             condition.each_test(&mut |attribute, test| {
-                let Some(cells) = self.names.get(&axis_name(attribute, test)).and_then(|axis| inside.cells(*axis)) else {
+                let Some(cells) = self.names.get(&axis_name(attribute, test)).and_then(|axis| inside.cells(*axis))
+                else {
                     return;
                 };
                 let axis = self.axes().find(|(name, _)| *name == axis_name(attribute, test)).unwrap().1;
-                agrees &= cells.ranges().iter().any(|(from, to)| (*from..*to).any(|cell| cell == axis.cell_of(test, facts.get(attribute))));
+                agrees &= cells
+                    .ranges()
+                    .iter()
+                    .any(|(from, to)| (*from..*to).any(|cell| cell == axis.cell_of(test, facts.get(attribute))));
             });
         }
         agrees

@@ -4,7 +4,7 @@ use crate::gateway::openai_shape::{
 };
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::Code;
-use bailiwick_policy::schema::{GovernanceRules, RouterFile};
+use bailiwick_policy::schema::{GovernanceSettings, RouterFile};
 use bailiwick_tenant::question::{Answer, Matter};
 use serde_json::{Map, Value, json};
 
@@ -148,7 +148,7 @@ fn models_are_the_grounded_one_the_routers_and_the_allowed() {
         "budget": { "monthly_limit_usd": "1", "daily_limit_usd": "1" },
     }))
     .unwrap();
-    let governance: GovernanceRules = serde_json::from_value(json!({ "allowed_models": ["b", "a"] })).unwrap();
+    let governance: GovernanceSettings = serde_json::from_value(json!({ "allowed_models": ["b", "a"] })).unwrap();
     let list = model_list(&router, &governance);
     let named: Vec<(&str, &str)> = list.data.iter().map(|model| (model.id.as_str(), model.owned_by.as_str())).collect();
     assert_eq!(named, [("bailiwick", "bailiwick"), ("a", "openai"), ("extractive", "extractive"), ("b", "openai")]);
