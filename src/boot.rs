@@ -61,6 +61,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     };
     let parts = Parts {
         tenants: config.tenants.clone(),
+        guardrails: config.guardrails()?,
         operator_key: operator_key_file(&config.data),
         vault: vault.clone(),
         keys,

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::Spanned;
 
+mod guardrails;
 mod prices;
 
 pub use prices::{ModelPrice, ModelPrices};
@@ -42,6 +43,9 @@ pub struct Config {
     /// Folder of the tenants' files.
     #[serde(default = "default_tenants")]
     pub tenants: PathBuf,
+    /// File of the platform's guardrails: rules above every tenant's. Read at the start; none where absent.
+    #[serde(default)]
+    pub guardrails: Option<PathBuf>,
     /// Limits of the doors.
     #[serde(default)]
     pub limits: Limits,
@@ -225,6 +229,7 @@ impl Default for Config {
         Self {
             listen: default_listen(),
             data: default_data(),
+            guardrails: None,
             tenants: default_tenants(),
             limits: Limits::default(),
             providers: Vec::new(),
@@ -248,6 +253,9 @@ pub enum ConfigError {
     /// The file says something that cannot be.
     #[error(transparent)]
     Wrong(#[from] FileError),
+    /// The guardrails are wrong: everything that is, a line each.
+    #[error("{0}")]
+    Guardrails(String),
     /// A secret is not where the file says it is.
     #[error("reading the key of provider {provider}: {problem}")]
     Secret {

@@ -14,6 +14,7 @@ use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::mail::{Awaited, ReplySlot};
 use bailiwick_kernel::shelf::Vault;
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_tenant::supervisor::messages::Happened;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub type MakeHousing = Box<dyn FnOnce(Recipient<Happened>) -> Arc<dyn Housing>>;
 pub struct Parts {
     /// The tenants folder; created where it is missing.
     pub tenants: PathBuf,
+    /// Rules above every tenant's.
+    pub guardrails: Guardrails,
     /// Where the first operator key is written.
     pub operator_key: PathBuf,
     /// The store.
@@ -83,11 +86,11 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
-    let Parts { tenants, operator_key, vault, keys, clock, housing } = parts;
+    let Parts { tenants, guardrails, operator_key, vault, keys, clock, housing } = parts;
     let reopen = opener(vault, &keys)?;
     let first = Arc::clone(&reopen);
     let opening = tokio::task::spawn_blocking(move || {
-        Ok::<_, StartError>((first().map_err(OpeningError::from)?, Folders::open(&tenants)?))
+        Ok::<_, StartError>((first().map_err(OpeningError::from)?, Folders::open(&tenants, guardrails)?))
     });
     let ((journal, mut directory), folders) = opening.await.map_err(|_panicked| StartError::Interrupted)??;
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;

@@ -10,6 +10,7 @@ use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_kernel::shelf::Vault;
+use bailiwick_policy::guardrails::Guardrails;
 use secrecy::SecretString;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,7 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
     let (house_vault, house_keys) = (vault.clone(), keys.clone());
     let parts = Parts {
         tenants: data.join("folders"),
+        guardrails: Guardrails::none(),
         operator_key: data.join("operator.key"),
         vault,
         keys,
@@ -44,7 +46,7 @@ fn operator(data: &Path, tenant: &str) -> Claim {
 #[actix::test]
 async fn the_control_plane_starts_reads_opens_and_ends() {
     let data = tempfile::tempdir().unwrap();
-    let folders = Folders::open(&data.path().join("folders")).unwrap();
+    let folders = Folders::open(&data.path().join("folders"), Guardrails::none()).unwrap();
     for (name, id) in [("acme", ACME), ("beta", BETA)] {
         folders.create(name, &templates::folder(&record(name, id), "2026-01-01T00:00:00Z")).unwrap();
     }
@@ -71,7 +73,7 @@ async fn the_control_plane_starts_reads_opens_and_ends() {
 #[test]
 fn a_tenants_folder_of_the_repository_can_be_loaded() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants");
-    let folders = Folders::open(&root).unwrap();
+    let folders = Folders::open(&root, Guardrails::none()).unwrap();
     let names = folders.names().unwrap();
     assert!(!names.is_empty());
     for name in names {

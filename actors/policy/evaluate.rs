@@ -188,6 +188,14 @@ impl Engine {
         }
     }
 
+    /// What of the facts the rules of an action ask for: requests with equal ones are ruled alike.
+    #[must_use]
+    pub fn asked(&self, action: Action, facts: &Facts) -> String {
+        let Some(compiled) = self.actions.get(&action) else { return String::new() };
+        let asked = facts.iter().filter(|(attribute, _)| compiled.asked.contains(*attribute));
+        asked.map(|(attribute, fact)| format!("{attribute}={fact:?};")).collect()
+    }
+
     fn request(&self, compiled: &Compiled, facts: &Facts) -> Option<Request> {
         let asked = facts.iter().filter(|(attribute, _)| compiled.asked.contains(*attribute));
         let pairs = asked.map(|(attribute, fact)| (attribute.to_owned(), expression(fact)));

@@ -1,4 +1,5 @@
 //! What goes with a permission: obligations of `require` rules, joined to the strictest of all that match.
+use crate::language::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,15 @@ pub enum Obligation {
 }
 
 impl Obligation {
+    /// True where the answer to such a request can meet it.
+    #[must_use]
+    pub fn is_met_by(&self, action: Action) -> bool {
+        match self {
+            Self::Cite => action == Action::Ask,
+            Self::CapTokens(_) => matches!(action, Action::Ask | Action::Complete),
+        }
+    }
+
     /// True where whoever meets this one has met the other as well.
     #[must_use]
     pub fn implies(&self, other: &Self) -> bool {
@@ -21,6 +31,13 @@ impl Obligation {
             (Self::CapTokens(own), Self::CapTokens(others)) => own <= others,
             _ => false,
         }
+    }
+
+    /// What is wrong with it; `None` where it can be met.
+    #[must_use]
+    pub fn problem(&self) -> Option<&'static str> {
+        matches!(self, Self::CapTokens(0))
+            .then_some("an answer of 0 tokens says nothing: write at least 1, or forbid the action")
     }
 }
 

@@ -66,7 +66,7 @@ impl World {
             "request.domain",
             "user.attributes.department",
             "document.trust_percent",
-            "document.signed",
+            "document.has_signature",
             "user.permissions",
         ];
         let mut attributes: BTreeSet<_> = (0..2).map(|_| *dice.pick(&SOME)).collect();

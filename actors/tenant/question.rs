@@ -16,6 +16,31 @@ pub enum Matter {
     Embed(Box<serde_json::Value>),
 }
 
+impl Matter {
+    /// Bytes of its words; of a body, those of its texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Ask(question) => question.text.len(),
+            Self::Search(search) => search.query.len(),
+            Self::Chat(chat) => bytes_of(&chat.body),
+            Self::Embed(body) => bytes_of(body),
+        }
+    }
+}
+
+fn bytes_of(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().fold(0, |sum, item| sum.saturating_add(bytes_of(item))),
+        Value::Object(fields) => {
+            fields.iter().fold(0, |sum, (key, field)| sum.saturating_add(key.len()).saturating_add(bytes_of(field)))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
+}
+
 /// What an asker wants of the answer cache (RFC 9111 `Cache-Control`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum CacheControl {

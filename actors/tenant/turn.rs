@@ -12,6 +12,7 @@ use crate::limits::scope::Scope;
 use crate::limits::sheet::Figure;
 pub use crate::line::{Awaiting, FrameSink, Given, HungUp, ReplyLine};
 use crate::question::{CacheControl, Matter, ModelUsed, Passage, Reply};
+use crate::ruling::Ruled;
 use crate::supervisor::places::Permit;
 use crate::supervisor::repeats::keyed::Keyed;
 use crate::supervisor::sideways::Sideways;
@@ -34,6 +35,8 @@ pub struct Case {
     pub principal: Principal,
     /// The policy in force at admission.
     pub policy: Arc<PolicySnapshot>,
+    /// What the policy's rules make of it.
+    pub ruled: Ruled,
     /// When it was admitted.
     pub admitted_unix_ms: u64,
     /// When it must be answered.

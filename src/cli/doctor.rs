@@ -4,6 +4,7 @@ use crate::config::Config;
 use anyhow::bail;
 use bailiwick_control::gitops::folder::Folders;
 use bailiwick_control::gitops::messages::Found;
+use bailiwick_policy::guardrails::Guardrails;
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -73,7 +74,11 @@ impl Doctor {
             ),
             Err(error) => finding("providers", State::Bad, error.to_string()),
         });
-        findings.extend(tenants(self.tenants.as_deref().unwrap_or(&config.tenants)));
+        let root = self.tenants.as_deref().unwrap_or(&config.tenants);
+        match config.guardrails() {
+            Ok(guardrails) => findings.extend(tenants(root, guardrails)),
+            Err(error) => findings.push(finding("guardrails", State::Bad, error.to_string())),
+        }
         findings.extend(data(self.data.as_deref().unwrap_or(&config.data)));
         findings.extend(limits());
         findings.push(clock());
@@ -96,8 +101,8 @@ impl Doctor {
     }
 }
 
-fn tenants(root: &Path) -> Vec<Finding> {
-    let listed = Folders::open(root).and_then(|folders| Ok((folders.names()?, folders)));
+fn tenants(root: &Path, guardrails: Guardrails) -> Vec<Finding> {
+    let listed = Folders::open(root, guardrails).and_then(|folders| Ok((folders.names()?, folders)));
     let (names, folders) = match listed {
         Ok(listed) => listed,
         Err(error) => return vec![finding("tenants", State::Bad, error.to_string())],

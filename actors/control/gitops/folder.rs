@@ -4,6 +4,7 @@ use super::messages::{FolderSeen, Found};
 use super::rules::{is_file_name, is_folder_name};
 use bailiwick_kernel::limits::{TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX, TENANTS_MAX};
 use bailiwick_policy::compile::{PolicySnapshot, TENANT, compile};
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::parse::{FileError, FileTexts};
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Debug)]
 pub struct Folders {
     root: PathBuf,
+    guardrails: Arc<Guardrails>,
     writes: Arc<AtomicU64>,
 }
 
@@ -54,14 +56,14 @@ fn io(doing: &'static str, name: impl Into<String>) -> impl FnOnce(std::io::Erro
 }
 
 impl Folders {
-    /// The tenants folder at `root`; created where it is missing.
+    /// The tenants folder at `root`, whose tenants stand under these guardrails; created where it is missing.
     ///
     /// # Errors
     /// [`FolderError::Io`].
-    pub fn open(root: &Path) -> Result<Self, FolderError> {
+    pub fn open(root: &Path, guardrails: Guardrails) -> Result<Self, FolderError> {
         std::fs::create_dir_all(root).map_err(io("creating the tenants folder", root.display().to_string()))?;
         let root = root.canonicalize().map_err(io("opening the tenants folder", root.display().to_string()))?;
-        Ok(Self { root, writes: Arc::default() })
+        Ok(Self { root, guardrails: Arc::new(guardrails), writes: Arc::default() })
     }
 
     /// Where it is.
@@ -109,8 +111,17 @@ impl Folders {
         match self.texts(name) {
             Ok(None) => Found::Gone,
             Err(error) => Found::Broken(error.to_string()),
-            Ok(Some(texts)) => compiled(name, &texts).map_or_else(Found::Broken, Found::Compiled),
+            Ok(Some(texts)) => self.compiled(name, &texts).map_or_else(Found::Broken, Found::Compiled),
         }
+    }
+
+    /// Compiles the texts of one folder; the problems come in one text, one a line, with file and line.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn compiled(&self, name: &str, texts: &FileTexts) -> Result<Arc<PolicySnapshot>, String> {
+        let problems = |errors: Vec<FileError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        compile(name, texts, &self.guardrails).map(Arc::new).map_err(problems)
     }
 
     /// The texts of one folder; `None` where there is no such folder.
@@ -223,15 +234,6 @@ impl Folders {
             _ => Ok(()),
         }
     }
-}
-
-/// Compiles the texts of one folder; the problems come in one text, one a line, with file and line.
-///
-/// # Errors
-/// What is wrong with them.
-pub fn compiled(name: &str, texts: &FileTexts) -> Result<Arc<PolicySnapshot>, String> {
-    let problems = |errors: Vec<FileError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    compile(name, texts).map(Arc::new).map_err(problems)
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

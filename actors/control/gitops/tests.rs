@@ -1,4 +1,4 @@
-use super::folder::{FolderError, Folders, compiled};
+use super::folder::{FolderError, Folders};
 use super::messages::{FirstReading, FolderSeen, FoldersSeen, Found, Scope};
 use super::rules::{add, folder_of, is_file_name, to_read};
 use super::templates;
@@ -6,6 +6,7 @@ use crate::registry::fixtures::{ACME, policy_of, record};
 use actix::prelude::*;
 use bailiwick_kernel::limits::{FOLDER_EVENTS_MAX, TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX};
 use bailiwick_policy::compile::TENANT;
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::schema::{Encryption, Plan, Status};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -75,7 +76,7 @@ fn a_created_tenant_compiles_and_says_what_was_asked_for() {
 
 fn folders() -> (tempfile::TempDir, Folders) {
     let root = tempfile::tempdir().unwrap();
-    let folders = Folders::open(&root.path().join("tenants")).unwrap();
+    let folders = Folders::open(&root.path().join("tenants"), Guardrails::none()).unwrap();
     (root, folders)
 }
 
@@ -149,7 +150,7 @@ fn a_record_with_every_quota_reads_back_as_it_was() {
         ],
     }))
     .unwrap();
-    let policy = compiled("acme", &templates::folder(&file, "2026-01-01T00:00:00Z")).unwrap();
+    let policy = policy_of(&file);
     assert_eq!(policy.tenant, file);
 }
 
@@ -157,7 +158,8 @@ fn a_record_with_every_quota_reads_back_as_it_was() {
 fn problems_name_file_and_line() {
     let mut texts = templates::folder(&record("acme", ACME), "2026-01-01T00:00:00Z");
     texts.insert(TENANT.to_owned(), texts[TENANT].replace("quotas:", "quotaz:"));
-    let problem = compiled("acme", &texts).unwrap_err();
+    let root = tempfile::tempdir().unwrap();
+    let problem = Folders::open(root.path(), Guardrails::none()).unwrap().compiled("acme", &texts).unwrap_err();
     assert!(problem.contains("tenant.yaml:") && problem.contains("quotas"), "{problem}");
 }
 

@@ -18,6 +18,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
 use bailiwick_tenant::retrieval::messages::{
@@ -231,7 +232,7 @@ impl Bench {
 
     async fn over(root: Arc<tempfile::TempDir>, vault: Vault) -> Self {
         let key_file = root.path().join("operator.key");
-        let folders = Folders::open(&root.path().join("folders")).unwrap();
+        let folders = Folders::open(&root.path().join("folders"), Guardrails::none()).unwrap();
         let keys_folder = root.path().join("keys");
         let reopen = opener(vault.clone(), &KeyService::open(&keys_folder).unwrap()).unwrap();
         let (journal, mut directory): (_, Directory) = reopen().unwrap();

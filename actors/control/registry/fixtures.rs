@@ -2,12 +2,12 @@
 use super::credentials::{FreshKey, forge};
 use super::directory::Directory;
 use super::entry::{Entry, KeyRecord};
-use crate::gitops::folder::compiled;
 use crate::gitops::templates;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Role;
-use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::compile::{PolicySnapshot, compile};
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::schema::{Encryption, Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -41,7 +41,8 @@ pub(crate) fn record(name: &str, id: Uuid) -> TenantFile {
 }
 
 pub(crate) fn policy_of(file: &TenantFile) -> Arc<PolicySnapshot> {
-    compiled(&file.name, &templates::folder(file, "2026-01-01T00:00:00Z")).unwrap()
+    let texts = templates::folder(file, "2026-01-01T00:00:00Z");
+    Arc::new(compile(&file.name, &texts, &Guardrails::none()).unwrap())
 }
 
 pub(crate) fn fresh(seed: u8) -> FreshKey {

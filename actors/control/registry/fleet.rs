@@ -10,7 +10,7 @@ use super::lifecycle::{self, Wish};
 use super::messages::{FleetRequest, GovernRequest, IssuedKey, NewTenant, TenantChanges, TenantView};
 use super::rules::no_such_tenant;
 use super::{credentials, views};
-use crate::gitops::folder::{FolderError, compiled};
+use crate::gitops::folder::FolderError;
 use crate::gitops::templates;
 use actix::prelude::*;
 use bailiwick_kernel::clock::rfc3339;
@@ -124,7 +124,7 @@ impl Registry {
         let (folders, id, name) = (self.folders.clone(), record.id, record.name.clone());
         let write = move || {
             let texts = templates::folder(&record, &rfc3339(now_unix_ms));
-            let policy = compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
             Ok((policy, write))
         };
@@ -170,7 +170,7 @@ impl Registry {
             let mut texts = folders.texts(&record.name).map_err(|error| not_written(&error))?.unwrap_or_default();
             let text = templates::record(&record);
             texts.insert(TENANT.to_owned(), text.clone());
-            let policy = compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             let write = folders.replace_record(&record.name, &text).map_err(|error| not_written(&error))?;
             Ok((record.name, policy, write))
         };

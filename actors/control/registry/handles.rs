@@ -157,7 +157,8 @@ impl AuditHandle {
     /// # Errors
     /// The tenant's refusal.
     pub async fn documents(&self, after: Option<String>, limit: usize) -> Outcome<Vec<DocumentView>> {
-        call(&self.list, |reply| ListDocuments { after, limit, reply }).await
+        let principal = self.seal.principal.clone();
+        call(&self.list, |reply| ListDocuments { after, limit, principal, reply }).await
     }
 
     /// One document with its text.
@@ -165,7 +166,8 @@ impl AuditHandle {
     /// # Errors
     /// `not_found`.
     pub async fn document(&self, id: String) -> Outcome<(DocumentView, String)> {
-        call(&self.show, |reply| ShowDocument { id, reply }).await
+        let principal = self.seal.principal.clone();
+        call(&self.show, |reply| ShowDocument { id, principal, reply }).await
     }
 
     /// Every record of one answer.
@@ -173,7 +175,8 @@ impl AuditHandle {
     /// # Errors
     /// `not_found`.
     pub async fn lineage(&self, query_id: String) -> Outcome<Lineage> {
-        call(&self.lineage, |reply| ReadLineage { query_id, reply }).await
+        let principal = self.seal.principal.clone();
+        call(&self.lineage, |reply| ReadLineage { query_id, principal, reply }).await
     }
 
     /// A portion of the lineage export.
@@ -181,7 +184,8 @@ impl AuditHandle {
     /// # Errors
     /// The tenant's refusal.
     pub async fn export(&self, from: u64, max: usize) -> Outcome<LineagePortion> {
-        call(&self.export, |reply| ExportLineage { from, max, reply }).await
+        let principal = self.seal.principal.clone();
+        call(&self.export, |reply| ExportLineage { from, max, principal, reply }).await
     }
 
     /// The policy in force.

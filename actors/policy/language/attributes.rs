@@ -39,8 +39,10 @@ enum About {
 
 /// Prefix of the attributes users carry in `users.yaml`.
 pub const USER_ATTRIBUTES: &str = "user.attributes.";
+/// The role of the platform's operator, who has none within a tenant.
+pub const PLATFORM: &str = "platform";
 /// Roles a request may come with: the five of a tenant, and the platform's operator.
-pub const ROLES: &[&str] = &["owner", "admin", "operator", "auditor", "viewer", "platform"];
+pub const ROLES: &[&str] = &["owner", "admin", "operator", "auditor", "viewer", PLATFORM];
 /// Days of the week, as `request.weekday` has them.
 pub const WEEKDAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 const BYTES_MAX: i64 = 1 << 40;
@@ -63,8 +65,8 @@ pub const ATTRIBUTES: [Attribute; 18] = [
     attribute("document.source_host", Kind::Text, false, About::Documents),
     attribute("document.trust_percent", Kind::Number(0, 100), false, About::Documents),
     attribute("document.bytes", Kind::Number(0, BYTES_MAX), false, About::Documents),
-    attribute("document.signed", Kind::Flag, false, About::Documents),
-    attribute("document.region", Kind::Text, true, About::Documents),
+    attribute("document.has_signature", Kind::Flag, false, About::Documents),
+    attribute("document.region", Kind::Text, false, About::Documents),
     attribute("model.provider", Kind::Text, false, About::Models),
     attribute("model.name", Kind::Text, false, About::Models),
     attribute("model.region", Kind::Text, false, About::Models),

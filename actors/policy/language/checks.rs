@@ -2,6 +2,7 @@
 use super::attributes::{self, Attribute, Kind};
 use super::condition::{Pattern, Scalar};
 use super::{Action, Condition, Effect, Rule, Test};
+use crate::obligations::Obligation;
 use crate::parse::advice;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,6 +108,16 @@ fn head(enacted: &Enacted, note: &mut impl FnMut(&str, String)) {
     }
     if rule.actions.iter().collect::<BTreeSet<_>>().len() < rule.actions.len() {
         note("actions", "an action stands here twice: keep one".into());
+    }
+    if let Some((obligation, action)) = rule
+        .obligation
+        .as_ref()
+        .and_then(|obligation| Some((obligation, rule.actions.iter().find(|action| !obligation.is_met_by(**action))?)))
+    {
+        note("obligation", format!("nothing that is said to {action} could meet {obligation:?}: remove that action"));
+    }
+    if let Some(problem) = rule.obligation.as_ref().and_then(Obligation::problem) {
+        note("obligation", problem.into());
     }
     match (rule.effect, &rule.obligation) {
         (Effect::Require, None) => note("effect", "a rule that requires names its `obligation`: add it".into()),

@@ -17,6 +17,7 @@ use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_policy::compile::{FILES, PolicySnapshot, compile};
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::parse::FileTexts;
 use bailiwick_policy::schema::Route;
 use bailiwick_tenant::budget::accounts::{Accounts, Spender, Sum};
@@ -53,7 +54,7 @@ fn policy(holds: &str) -> PolicySnapshot {
         "{}\nbudget:\n  monthly_limit_usd: 1000000\n  daily_limit_usd: 100000\n  hourly_limit_usd: 50000\n  holds: {holds}\n  ceilings:\n{ceilings}",
         &router[..start]
     );
-    compile("default", &texts).unwrap()
+    compile("default", &texts, &Guardrails::none()).unwrap()
 }
 
 fn call(number: u64, prompt_tokens: u64) -> Call {

@@ -228,26 +228,7 @@ fn prompt_tokens(matter: &Matter, passages: &[Passage]) -> u64 {
 
 /// The bytes of a call's prompt, about.
 fn prompt_bytes(matter: &Matter, passages: &[Passage]) -> usize {
-    match matter {
-        Matter::Ask(question) => {
-            passages.iter().fold(question.text.len(), |sum, passage| sum.saturating_add(passage.text.len()))
-        }
-        Matter::Search(search) => search.query.len(),
-        Matter::Chat(chat) => bytes_of(&chat.body),
-        Matter::Embed(body) => bytes_of(body),
-    }
-}
-
-fn bytes_of(value: &serde_json::Value) -> usize {
-    use serde_json::Value;
-    match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().fold(0, |sum, item| sum.saturating_add(bytes_of(item))),
-        Value::Object(fields) => {
-            fields.iter().fold(0, |sum, (key, field)| sum.saturating_add(key.len()).saturating_add(bytes_of(field)))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-    }
+    passages.iter().fold(matter.bytes(), |sum, passage| sum.saturating_add(passage.text.len()))
 }
 
 impl Handler<Turn<Grounded>> for BudgetRoom {
@@ -264,14 +245,16 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
         };
         let answers = answers(&turn.case.matter);
         found.iter_mut().for_each(|candidate| candidate.answers = answers);
+        let cap = turn.case.ruled.obligations().cap_tokens;
+        let mut fallback = fallback(&policy.router, &self.catalog, now);
+        found.iter_mut().chain(&mut fallback).for_each(|candidate| candidate.cap(cap));
         let call = Call {
             query_id: turn.case.query_id.to_string(),
             spender: turn.case.spender(),
             admitted_unix_ms: turn.case.admitted_unix_ms,
             embedding: lookup(&turn.case, &self.catalog, now),
             // words cannot be embedded by a model that chats
-            fallback: fallback(&policy.router, &self.catalog, now)
-                .filter(|_| !matches!(turn.case.matter, Matter::Embed(_))),
+            fallback: fallback.filter(|_| !matches!(turn.case.matter, Matter::Embed(_))),
             is_grounded: matches!(turn.case.matter, Matter::Ask(_)),
             prompt_tokens: 0,
             candidates: found,

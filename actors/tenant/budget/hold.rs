@@ -20,6 +20,13 @@ pub struct Candidate {
     pub is_cut: bool,
 }
 
+impl Candidate {
+    /// Shortens its answers to what the policy allows, where it says.
+    pub fn cap(&mut self, tokens: Option<u32>) {
+        self.route.max_tokens = tokens.map_or(self.route.max_tokens, |tokens| tokens.min(self.route.max_tokens));
+    }
+}
+
 /// The embedding of a question, held for beside its answer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Embedding {

@@ -68,7 +68,7 @@ impl CacheRoom {
         else {
             return;
         };
-        let partition = rules::partition(question, &turn.case.policy, &turn.case.principal);
+        let partition = rules::partition(question, &turn.case.policy, &turn.case.ruled);
         turn.case.lookup = Some(Lookup::new(purpose, Answers::new(Arc::clone(store), partition), key));
     }
 }
@@ -80,7 +80,7 @@ fn stores(policy: &PolicySnapshot) -> (Option<Store>, Option<Arc<SemanticStore>>
 
 fn key_of(turn: &Turn<Grounded>) -> Key {
     let case = &turn.case;
-    rules::key(&case.matter, &turn.stage.passages, &case.policy, &case.principal)
+    rules::key(&case.matter, &turn.stage.passages, &case.policy, &case.ruled)
 }
 
 impl Actor for CacheRoom {

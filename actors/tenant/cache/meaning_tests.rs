@@ -6,6 +6,7 @@ use super::store::SemanticStore;
 use super::tests::{draft, passage, words};
 use crate::question::{Matter, Passage, Question};
 use crate::routing::markers;
+use crate::ruling::Ruled;
 use crate::supervisor::fixtures::{NOW, policy, principal, understanding};
 use crate::turn::{Draft, DraftContent};
 use bailiwick_policy::schema::{EmbeddingRoute, SemanticCacheRules};
@@ -13,6 +14,10 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+/// A request the default tenant's rules permit.
+fn permitted() -> Ruled {
+    Ruled::on(&policy("default", |_| {}), &Matter::Ask(Question::default()), &principal(), NOW).unwrap()
+}
 
 fn towards(numbers: &[f64]) -> Vector {
     Vector::towards(numbers).unwrap()
@@ -28,11 +33,11 @@ fn asked(text: &str) -> Question {
 }
 
 fn part(question: &Question) -> Partition {
-    partition(question, &policy("default", understanding), &principal())
+    partition(question, &policy("default", understanding), &permitted())
 }
 
 fn key_of(text: &str) -> Key {
-    key(&Matter::Ask(asked(text)), &[], &policy("default", understanding), &principal())
+    key(&Matter::Ask(asked(text)), &[], &policy("default", understanding), &permitted())
 }
 
 fn salt_and_oil() -> [Passage; 2] {
@@ -88,7 +93,7 @@ fn whatever_keeps_answers_apart_is_in_the_partition() {
     let with = |change: &dyn Fn(&mut Question)| {
         let mut question = asked("x");
         change(&mut question);
-        partition(&question, &one, &principal())
+        partition(&question, &one, &permitted())
     };
     let parts = [
         with(&|_| {}),
@@ -96,7 +101,7 @@ fn whatever_keeps_answers_apart_is_in_the_partition() {
         with(&|question| question.usecase = Some("d".into())),
         with(&|question| question.top_k = Some(1)),
         with(&|question| question.top_k = Some(0)),
-        partition(&asked("x"), &other, &principal()),
+        partition(&asked("x"), &other, &permitted()),
     ];
     let apart: BTreeSet<String> = parts.iter().map(|part| format!("{part:?}")).collect();
     assert_eq!(apart.len(), parts.len(), "{parts:?}");
@@ -232,7 +237,7 @@ proptest! {
             let mut numbers = vec![0.0; *dimensions];
             numbers[number % dimensions] = 1.0;
             let text = number.to_string();
-            let key = key(&Matter::Ask(asked(&text)), &[], &policy, &principal());
+            let key = key(&Matter::Ask(asked(&text)), &[], &policy, &permitted());
             let (vector, words) = (Arc::new(towards(&numbers)), format!("{text} {} [1]", "x".repeat(*length)));
             let bytes = words.len() + vector.bytes();
             store.remember(Meaning { place: (here, key), vector: Arc::clone(&vector) }, cites(&words), NOW);

@@ -6,8 +6,8 @@
 //! changed changes them, or changes nothing about the answer. They are also what the exit verifies the citations against.
 use crate::digest::{Canon, MatterDigest};
 use crate::question::{CacheControl, Matter, ModelUsed, Passage, Question};
+use crate::ruling::Ruled;
 use crate::turn::{Draft, DraftContent};
-use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::{CACHE_PROVIDER, CacheRules, ExactCacheRules, SemanticCacheRules};
 use std::fmt;
@@ -99,23 +99,23 @@ pub fn semantic(policy: &PolicySnapshot) -> Option<&SemanticCacheRules> {
 /// The partition of a question: everything that must be equal however near two questions come. Every file of the policy is
 /// in it, and so are the router's models and the one that embeds.
 #[must_use]
-pub fn partition(question: &Question, policy: &PolicySnapshot, principal: &Principal) -> Partition {
+pub fn partition(question: &Question, policy: &PolicySnapshot, ruled: &Ruled) -> Partition {
     let Question { text: _, domain, usecase, top_k } = question;
     let mut canon = Canon::new("semantic");
     canon.text(&policy.digest);
-    canon.text(view_of(principal));
+    canon.text(&ruled.view(policy));
     canon.scoped("", domain.as_deref(), usecase.as_deref(), *top_k);
     Partition(canon.finish())
 }
 
 /// The key of a turn: kind and canonical body of the matter, the passages it rests on, every file of the policy (with the
-/// router's models, temperatures and limits), and whose documents may be seen.
+/// router's models, temperatures and limits), and what of the asker decides which answers they may be given.
 #[must_use]
-pub fn key(matter: &Matter, passages: &[Passage], policy: &PolicySnapshot, principal: &Principal) -> Key {
+pub fn key(matter: &Matter, passages: &[Passage], policy: &PolicySnapshot, ruled: &Ruled) -> Key {
     let mut canon = Canon::new("exact");
     canon.bytes(&MatterDigest::of(matter).0);
     canon.text(&policy.digest);
-    canon.text(view_of(principal));
+    canon.text(&ruled.view(policy));
     passages.iter().for_each(|passage| rest_on(&mut canon, passage));
     Key(canon.finish())
 }
@@ -139,12 +139,6 @@ fn rest_on(canon: &mut Canon, passage: &Passage) {
         canon.text(words);
     }
     canon.text(&format!("{start} {end} {page:?} {trust_score}"));
-}
-
-/// Which documents somebody may see. Today every key of a tenant sees the same ones; where visibility comes to depend on
-/// a role or a user, this is the one place that must say so.
-fn view_of(_everybody: &Principal) -> &'static str {
-    "tenant"
 }
 
 /// Whether an answer may be given again: whole, allowed, and not a lesser one given only while the first choice failed.

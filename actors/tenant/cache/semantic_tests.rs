@@ -43,7 +43,10 @@ async fn the_same_meaning_is_answered_for_the_price_of_its_embedding() {
     assert_eq!((again.usage.prompt_tokens, again.usage.completion_tokens), (8, 0));
     assert_eq!((again.model.provider.as_str(), again.model.name.as_str()), ("cache", "meter/metered"));
     assert_eq!(charged(&tenant), [UNIT_NANO_USD + EIGHT_WORDS, EIGHT_WORDS], "once each");
-    let lineage = tenant.told(|reply| ReadLineage { query_id: again.query_id.clone(), reply }).await.unwrap();
+    let lineage = tenant
+        .told(|reply| ReadLineage { query_id: again.query_id.clone(), principal: principal(), reply })
+        .await
+        .unwrap();
     assert_eq!(lineage.lines[0].source_id, first.citations[0].document_id);
     let figures = tenant.figures().await.unwrap();
     let spent = NanoUsd(UNIT_NANO_USD + 2 * EIGHT_WORDS);

@@ -55,7 +55,10 @@ async fn a_hit_costs_nothing_and_its_lineage_says_so() {
     assert_eq!((again.usage.prompt_tokens, again.usage.completion_tokens), (0, 0));
     assert_eq!((again.model.provider.as_str(), again.model.name.as_str()), ("cache", "meter/metered"));
     assert_ne!((&again.query_id, &again.receipt), (&first.query_id, &first.receipt), "an answer of its own");
-    let lineage = tenant.told(|reply| ReadLineage { query_id: again.query_id.clone(), reply }).await.unwrap();
+    let lineage = tenant
+        .told(|reply| ReadLineage { query_id: again.query_id.clone(), principal: principal(), reply })
+        .await
+        .unwrap();
     assert_eq!(lineage.record.usage.cost, NanoUsd::ZERO);
     assert_eq!(lineage.lines[0].agent_id, "cache/meter/metered");
     assert_eq!(lineage.lines[0].source_id, first.citations[0].document_id);

@@ -2,6 +2,7 @@
 use super::rules::{Course, bytes_of, course, exact, given_again, is_fit, key, semantic};
 use super::store::Store;
 use crate::question::{CacheControl, Chat, Matter, ModelUsed, Passage, Question, Search};
+use crate::ruling::Ruled;
 use crate::supervisor::fixtures::{NOW, caching, metered, policy, principal, understanding};
 use crate::turn::{Draft, DraftContent};
 use bailiwick_kernel::outcome::{Code, Rejection};
@@ -9,6 +10,10 @@ use bailiwick_policy::schema::ExactCacheRules;
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
+/// A request the default tenant's rules permit.
+fn permitted() -> Ruled {
+    Ruled::on(&policy("default", |_| {}), &Matter::Ask(Question::default()), &principal(), NOW).unwrap()
+}
 
 pub(super) fn passage(id: &str, text: &str) -> Passage {
     Passage {
@@ -52,27 +57,27 @@ fn everything_that_decides_an_answer_is_in_its_key() {
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
     let filtered = |question: Question| Matter::Ask(Question { text: "x".into(), ..question });
     let keys = [
-        key(&ask("x"), &passages, &caching, &principal()),
-        key(&ask("y"), &passages, &caching, &principal()),
-        key(&filtered(Question { domain: Some("d".into()), ..Question::default() }), &passages, &caching, &principal()),
-        key(&filtered(Question { top_k: Some(1), ..Question::default() }), &passages, &caching, &principal()),
-        key(&ask("x"), &passages, &metered, &principal()),
-        key(&ask("x"), &passages[..1], &caching, &principal()),
-        key(&ask("x"), &[], &caching, &principal()),
-        key(&ask("x"), &[passages[1].clone(), passages[0].clone()], &caching, &principal()),
-        key(&ask("x"), &changed(&|passage| passage.text.push('!')), &caching, &principal()),
-        key(&ask("x"), &changed(&|passage| passage.title.push('!')), &caching, &principal()),
-        key(&ask("x"), &changed(&|passage| passage.document_id.push('!')), &caching, &principal()),
-        key(&ask("x"), &changed(&|passage| passage.trust_score = 0.6), &caching, &principal()),
-        key(&ask("x"), &changed(&|passage| passage.start = 1), &caching, &principal()),
-        key(&ask("x"), &changed(&|passage| passage.page = Some(0)), &caching, &principal()),
-        key(&Matter::Embed(Box::new(body.clone())), &[], &caching, &principal()),
-        key(&Matter::Chat(Box::new(Chat { model: "m".into(), body, max_tokens: None })), &[], &caching, &principal()),
+        key(&ask("x"), &passages, &caching, &permitted()),
+        key(&ask("y"), &passages, &caching, &permitted()),
+        key(&filtered(Question { domain: Some("d".into()), ..Question::default() }), &passages, &caching, &permitted()),
+        key(&filtered(Question { top_k: Some(1), ..Question::default() }), &passages, &caching, &permitted()),
+        key(&ask("x"), &passages, &metered, &permitted()),
+        key(&ask("x"), &passages[..1], &caching, &permitted()),
+        key(&ask("x"), &[], &caching, &permitted()),
+        key(&ask("x"), &[passages[1].clone(), passages[0].clone()], &caching, &permitted()),
+        key(&ask("x"), &changed(&|passage| passage.text.push('!')), &caching, &permitted()),
+        key(&ask("x"), &changed(&|passage| passage.title.push('!')), &caching, &permitted()),
+        key(&ask("x"), &changed(&|passage| passage.document_id.push('!')), &caching, &permitted()),
+        key(&ask("x"), &changed(&|passage| passage.trust_score = 0.6), &caching, &permitted()),
+        key(&ask("x"), &changed(&|passage| passage.start = 1), &caching, &permitted()),
+        key(&ask("x"), &changed(&|passage| passage.page = Some(0)), &caching, &permitted()),
+        key(&Matter::Embed(Box::new(body.clone())), &[], &caching, &permitted()),
+        key(&Matter::Chat(Box::new(Chat { model: "m".into(), body, max_tokens: None })), &[], &caching, &permitted()),
     ];
     let told_apart: BTreeSet<String> = keys.iter().map(|key| format!("{key:?}")).collect();
     assert_eq!(told_apart.len(), keys.len(), "{keys:?}");
     let scored = changed(&|passage| passage.score = 7.0);
-    let again = key(&ask("x"), &scored, &caching, &principal());
+    let again = key(&ask("x"), &scored, &caching, &permitted());
     assert_eq!(again, keys[0], "how well a passage was found is not what it says");
 }
 
@@ -143,7 +148,7 @@ fn an_answer_given_again_says_where_it_came_from() {
 }
 
 fn key_of(number: usize) -> super::rules::Key {
-    key(&ask(&number.to_string()), &[], &policy("default", metered), &principal())
+    key(&ask(&number.to_string()), &[], &policy("default", metered), &permitted())
 }
 
 #[test]
@@ -174,7 +179,7 @@ proptest! {
         let policy = policy("default", metered);
         let mut remembered = Vec::new();
         for (number, length) in lengths.iter().enumerate() {
-            let key = key(&ask(&number.to_string()), &[], &policy, &principal());
+            let key = key(&ask(&number.to_string()), &[], &policy, &permitted());
             let answer = words(&"x".repeat(*length));
             prop_assert!(bytes_of(&answer) > *length);
             store.remember(key, answer, NOW);

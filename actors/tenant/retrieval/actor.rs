@@ -13,6 +13,7 @@ use super::rules::{LIST_MAX, Wanted, wanted};
 use super::upload::Uploads;
 use super::view::view;
 use crate::question::{Matter, Passage};
+use crate::ruling;
 use crate::turn::{Admitted, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
@@ -200,11 +201,9 @@ impl Handler<IngestDocuments> for RetrievalRoom {
         self.note_knock();
         let IngestDocuments { permit, documents, principal, reply } = request;
         let (desk, uploads) = (self.desk.clone(), self.uploads.clone());
-        let occasion = Occasion {
-            policy: desk.corpus.policy.load_full(),
-            now_unix_ms: self.clock.now_unix_ms(),
-            by: principal.key_id,
-        };
+        let (policy, now_unix_ms) = (desk.corpus.policy.load_full(), self.clock.now_unix_ms());
+        let asker = ruling::asker(&policy, &principal, now_unix_ms);
+        let occasion = Occasion { policy, now_unix_ms, by: principal.key_id, asker };
         Self::change(ctx, async move {
             let (outcome, afterwards) = desk.ingest(documents, occasion).await;
             // before the answer: whoever sends the next one after it finds a place
@@ -239,7 +238,7 @@ impl Handler<ListDocuments> for RetrievalRoom {
     type Result = ();
 
     fn handle(&mut self, request: ListDocuments, _ctx: &mut Context<Self>) {
-        let ListDocuments { after, limit, reply } = request;
+        let ListDocuments { after, limit, principal: _, reply } = request;
         let permit = match self.let_in() {
             Ok(permit) => permit,
             Err(rejection) => return reply.answer(Err(rejection)),
@@ -263,7 +262,7 @@ impl Handler<ShowDocument> for RetrievalRoom {
     type Result = ();
 
     fn handle(&mut self, request: ShowDocument, _ctx: &mut Context<Self>) {
-        let ShowDocument { id, reply } = request;
+        let ShowDocument { id, principal: _, reply } = request;
         let permit = match self.let_in() {
             Ok(permit) => permit,
             Err(rejection) => return reply.answer(Err(rejection)),

@@ -18,7 +18,6 @@ use bailiwick_kernel::fabric::Appended;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
-use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -76,7 +75,7 @@ impl Desk {
         let arrived = async {
             request_size(documents.len())?;
             let truth = self.corpus.truth().await?;
-            let (arrivals, reserved) = self.arrive(&truth, documents, &occasion.policy).await?;
+            let (arrivals, reserved) = self.arrive(&truth, documents, &occasion).await?;
             Ok::<_, Rejection>((truth, arrivals, reserved))
         };
         let (truth, arrivals, mut reserved) = match arrived.await {
@@ -121,16 +120,16 @@ impl Desk {
         &self,
         truth: &Arc<Truth>,
         documents: Vec<NewDocument>,
-        policy: &Arc<PolicySnapshot>,
+        occasion: &Occasion,
     ) -> Outcome<(Arrivals, Reserved)> {
-        let ceilings = Ceilings::of(&policy.tenant.quotas);
+        let ceilings = Ceilings::of(&occasion.policy.tenant.quotas);
         if ceilings.reach_below_the_tenant() && !truth.with_storage(|storage| storage.counts_levels()) {
             let _nothing_changes = Arc::clone(&self.corpus.gate).lock_owned().await;
             let counting = Arc::clone(truth);
             in_one_slice(&self.corpus.lanes.writing, self.corpus.parsers(), PATIENCE, move || counting.count_levels())
                 .await??;
         }
-        let arriving = Arriving::new(Arc::clone(truth), Arc::clone(policy));
+        let arriving = Arriving::new(Arc::clone(truth), occasion);
         let lane = self.corpus.parsers();
         let arrived =
             fold_in_slices(&self.corpus.lanes.writing, lane, PATIENCE, arriving, documents, Arriving::next).await?;

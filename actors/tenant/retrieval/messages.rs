@@ -151,6 +151,8 @@ pub struct ListDocuments {
     pub after: Option<String>,
     /// At most this many.
     pub limit: usize,
+    /// Who asks.
+    pub principal: Principal,
     /// Where the answer goes.
     pub reply: ReplySlot<Vec<DocumentView>>,
 }
@@ -161,6 +163,8 @@ pub struct ListDocuments {
 pub struct ShowDocument {
     /// Which.
     pub id: String,
+    /// Who asks.
+    pub principal: Principal,
     /// Where the answer goes; `not_found` where there is none.
     pub reply: ReplySlot<(DocumentView, String)>,
 }

@@ -14,6 +14,7 @@ use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::journal::{JournalError, Record};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::language::Facts;
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 
@@ -61,6 +62,8 @@ pub struct Occasion {
     pub now_unix_ms: u64,
     /// By whose key.
     pub by: String,
+    /// What the policy's rules may ask of whoever brings them.
+    pub asker: Facts,
 }
 
 /// A document that was not taken, as far as it got.

@@ -1,12 +1,14 @@
 //! Storage is counted before any work is done for a document: what arrives reserves its bytes, and only what becomes
 //! durable keeps them.
 use super::messages::NewDocument;
-use super::prepare::Failed;
-use super::rules::{Intake, intake};
+use super::prepare::{Failed, Occasion};
+use super::rules::{Intake, document_facts, intake};
 use super::truth::{Truth, TruthError};
 use crate::limits::storage::{Ceilings, Claim, Footprint};
+use crate::ruling::permitted;
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::language::{Action, Facts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,6 +68,7 @@ pub type Arrivals = Vec<Result<Arrived, Failed>>;
 pub struct Arriving {
     truth: Arc<Truth>,
     policy: Arc<PolicySnapshot>,
+    asker: Facts,
     ceilings: Ceilings,
     reserved: Reserved,
     /// What each id came to so far.
@@ -77,10 +80,11 @@ pub struct Arriving {
 impl Arriving {
     /// Nothing has arrived yet.
     #[must_use]
-    pub fn new(truth: Arc<Truth>, policy: Arc<PolicySnapshot>) -> Self {
+    pub fn new(truth: Arc<Truth>, occasion: &Occasion) -> Self {
+        let (policy, asker) = (Arc::clone(&occasion.policy), occasion.asker.clone());
         let ceilings = Ceilings::of(&policy.tenant.quotas);
         let reserved = Reserved::nothing(Arc::clone(&truth));
-        Self { truth, policy, ceilings, reserved, earlier: BTreeMap::new(), arrivals: Vec::new(), trouble: None }
+        Self { truth, policy, asker, ceilings, reserved, earlier: BTreeMap::new(), arrivals: Vec::new(), trouble: None }
     }
 
     /// Looks at the next document, unless the shelf has failed before. Blocking.
@@ -107,6 +111,11 @@ impl Arriving {
                 return Ok(());
             }
         };
+        let facts = document_facts(self.asker.clone(), &intake, &document, &self.policy.guard);
+        if let Err(rejection) = permitted(&self.policy, Action::Ingest, &facts) {
+            self.arrivals.push(Err(Failed::of(&intake, rejection)));
+            return Ok(());
+        }
         let footprint =
             Footprint { bytes: intake.bytes, domain: intake.domain.clone(), usecase: intake.usecase.clone() };
         let former = match self.earlier.get(&intake.id) {

@@ -1,7 +1,7 @@
 //! The whole room on a real vault: what was promised about ingest, search, removal, guard, restart and sleep.
 use super::messages::*;
 use super::portions::PORTION;
-use super::test_house::{DAY_MS, House, guarded, ids, named, policy};
+use super::test_house::{DAY_MS, House, guarded, ids, named, policy, principal};
 use super::tests::{security, text};
 use crate::entry::{DocumentAccepted, Entry};
 use crate::question::Search;
@@ -337,7 +337,10 @@ async fn lists_come_in_portions() {
         .map(|n| NewDocument { metadata: Some(serde_json::json!({ "n": n })), ..named(&format!("d{n}"), "text") });
     tenant.ingest(documents.collect()).await.unwrap();
     let list = async |after: Option<&str>, limit| {
-        tenant.ask(|reply| ListDocuments { after: after.map(Into::into), limit, reply }).await.unwrap()
+        tenant
+            .ask(|reply| ListDocuments { after: after.map(Into::into), limit, principal: principal(), reply })
+            .await
+            .unwrap()
     };
     let portion = list(None, 3).await;
     assert_eq!(portion.iter().map(|view| view.id.as_str()).collect::<Vec<_>>(), ["d0", "d1", "d2"]);

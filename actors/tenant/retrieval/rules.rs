@@ -8,6 +8,8 @@ use bailiwick_kernel::limits::{DOCUMENT_BYTES_MAX, DOCUMENTS_PER_REQUEST_MAX, TO
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::guard::{DocumentVerdict, Guard};
+use bailiwick_policy::hosts::source_host;
+use bailiwick_policy::language::Facts;
 use bailiwick_policy::schema::Sovereignty;
 use bailiwick_policy::sovereignty::{region_allowed, retention_allows_delete};
 use serde::{Deserialize, Serialize};
@@ -181,6 +183,31 @@ pub fn intake(document: &NewDocument, sovereignty: &Sovereignty) -> Outcome<Inta
         file_name,
         region,
     })
+}
+
+/// What the policy's rules may ask of a document that comes in, beside what they may ask of whoever brings it.
+#[must_use]
+pub fn document_facts(asker: Facts, intake: &Intake, document: &NewDocument, guard: &Guard) -> Facts {
+    let trust_percent = match guard.judge_document(&intake.source, false) {
+        DocumentVerdict::Admitted { trust_score } => percent(trust_score),
+        DocumentVerdict::Quarantined { .. } => 0,
+    };
+    let host = source_host(&intake.source).map(|host| host.as_str().to_owned()).unwrap_or_default();
+    asker
+        .text("request.domain", intake.domain.as_str())
+        .text("request.usecase", intake.usecase.as_str())
+        .text("document.source_host", host)
+        .number("document.trust_percent", trust_percent)
+        .number("document.bytes", intake.bytes)
+        .flag("document.has_signature", document.signature.is_some())
+        .text("document.region", intake.region.as_str())
+}
+
+/// Whole percent of a share, rounded down: what is nearly trusted is not.
+fn percent(share: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "a share is from 0 to 1")]
+    let percent = (share.clamp(0.0, 1.0) * 100.0 + 1e-9).floor() as i64;
+    percent
 }
 
 fn optional(what: &str, value: Option<&str>, chars_max: usize) -> Outcome<Option<String>> {

@@ -1,8 +1,10 @@
 //! The storage quota on a real vault: uploads that run at the same time, fail, repeat themselves, are given up.
 use super::messages::*;
+use super::prepare::Occasion;
 use super::reserve::Arriving;
-use super::test_house::{House, Tenant, named, policy};
+use super::test_house::{House, Tenant, named, policy, principal};
 use super::tests::text;
+use crate::ruling::asker;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::levels::Level;
@@ -103,7 +105,9 @@ async fn a_request_that_is_given_up_gives_its_reservation_back() {
     let house = House::new();
     let tenant = house.tenant(limited(DOCUMENT_BYTES, vec![]));
     let truth = tenant.desk.corpus.truth().await.unwrap();
-    let mut arriving = Arriving::new(truth, Arc::clone(&tenant.policy));
+    let policy = Arc::clone(&tenant.policy);
+    let asker = asker(&policy, &principal(), 1);
+    let mut arriving = Arriving::new(truth, &Occasion { policy, now_unix_ms: 1, by: String::new(), asker });
     arriving.next(named("d1", &words(1)));
     let (_arrivals, reserved) = arriving.end().unwrap();
     assert_eq!(reserved_bytes(&tenant).await, 1_000);

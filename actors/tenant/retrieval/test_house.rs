@@ -8,6 +8,7 @@ use super::pools::{Lanes, Pools};
 use super::tests::{security, text};
 use crate::entry::Entry;
 use crate::question::{Matter, Passage, Search};
+use crate::ruling::Ruled;
 use crate::supervisor::sideways::Sideways;
 use crate::turn::{Case, Grounded, ReplyLine, Turn};
 use actix::prelude::*;
@@ -21,6 +22,7 @@ use bailiwick_kernel::shelf::{Belongings, Vault};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::{FILES, PolicySnapshot, compile};
 use bailiwick_policy::guard::Guard;
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::schema::SecurityRules;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ pub(super) fn policy() -> PolicySnapshot {
         .iter()
         .filter_map(|file| Some(((*file).to_owned(), std::fs::read_to_string(folder.join(file)).ok()?)))
         .collect();
-    let mut policy = compile("default", &texts).unwrap();
+    let mut policy = compile("default", &texts, &Guardrails::none()).unwrap();
     policy.guard = Arc::new(Guard::compile(&security()).unwrap());
     policy.sovereignty.retention.data_days = 0;
     policy
@@ -124,7 +126,7 @@ impl House {
     }
 }
 
-fn principal() -> Principal {
+pub(super) fn principal() -> Principal {
     Principal { key_id: "key".into(), user_id: None, role: None }
 }
 
@@ -161,11 +163,14 @@ impl Tenant {
 
     pub(super) async fn search_under(&mut self, policy: &Arc<PolicySnapshot>, search: Search) -> Outcome<Vec<Passage>> {
         let (line, awaiting) = ReplyLine::whole();
+        let matter = Matter::Search(search);
+        let ruled = Ruled::on(policy, &matter, &principal(), 1).unwrap();
         let case = Case {
             query_id: QueryId::fresh(1, [0; 10]),
-            matter: Matter::Search(search),
+            matter,
             principal: principal(),
             policy: Arc::clone(policy),
+            ruled,
             admitted_unix_ms: 0,
             deadline_unix_ms: u64::MAX,
             idempotency_key: None,
@@ -188,7 +193,7 @@ impl Tenant {
     }
 
     pub(super) async fn document(&self, id: &str) -> Outcome<(DocumentView, String)> {
-        self.ask(|reply| ShowDocument { id: id.into(), reply }).await
+        self.ask(|reply| ShowDocument { id: id.into(), principal: principal(), reply }).await
     }
 
     pub(super) async fn remove(&self, id: &str) -> Outcome<()> {

@@ -3,6 +3,7 @@ use super::providers::{GroundedCall, PassedCall, Provider, ProviderFuture, Said}
 use crate::budget::hold::{Candidate, Hold, Returned};
 use crate::catalog::{Price, ProviderEntry};
 use crate::question::{Matter, Passage, Question};
+use crate::ruling::Ruled;
 use crate::supervisor::sideways::Sideways;
 use crate::turn::{Answered, Awaiting, Case, Funded, ReplyLine, Turn};
 use actix::prelude::*;
@@ -10,7 +11,10 @@ use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::evaluate::Engine;
 use bailiwick_policy::guard::Guard;
+use bailiwick_policy::language::Action;
+use bailiwick_policy::language::checks::{Enacted, Origin};
 use bailiwick_policy::schema::Route;
 use regex::RegexSet;
 use serde_json::{Value, json};
@@ -25,6 +29,11 @@ pub(super) const NOW: u64 = 1_700_000_000_000;
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
+}
+
+fn permit_all() -> Enacted {
+    let rule = read(json!({"id": "all", "effect": "permit", "actions": Action::ALL}));
+    Enacted { rule, origin: Origin::Tenant { file: "policies/governance.yaml", index: 0 } }
 }
 
 /// A policy that allows `eu-*`, forbids the given patterns, and lets two calls be under way.
@@ -42,6 +51,8 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         guard: Arc::new(Guard::compile(&read(json!({"allowlist": ["upload.local"], "min_trust_score": 0.0}))).unwrap()),
         top_k: 3,
         output_forbidden: RegexSet::new(output_forbidden).unwrap(),
+        engine: Arc::new(Engine::compile(vec![permit_all()]).unwrap()),
+        conflicts: Arc::default(),
         governance: read(json!({})),
         evaluation: read(json!({"sample_rate": 0.0, "min_ndcg_at_10": 0.0, "min_groundedness": 0.0})),
         router: read(json!({
@@ -154,11 +165,14 @@ pub(super) fn funded_with(
 ) -> Funding {
     let (line, asker) = if streaming { ReplyLine::streaming() } else { ReplyLine::whole() };
     let (home, returned) = collector::<Returned>();
+    let principal = Principal { key_id: "key".into(), user_id: None, role: None };
+    let ruled = Ruled::on(&policy, &matter, &principal, NOW).unwrap();
     let case = Case {
         query_id: QueryId::fresh(NOW, [7; 10]),
         matter,
-        principal: Principal { key_id: "key".into(), user_id: None, role: None },
+        principal,
         policy,
+        ruled,
         admitted_unix_ms: NOW,
         deadline_unix_ms: NOW + 60_000,
         idempotency_key: None,

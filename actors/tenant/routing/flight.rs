@@ -12,6 +12,7 @@ use super::tokens;
 use crate::budget::candidates::worst_case;
 use crate::budget::hold::Candidate;
 use crate::question::{Chat, Matter, ModelUsed};
+use crate::ruling::ModelCall;
 use crate::turn::{Draft, DraftContent, FrameSink, Funded, Turn};
 use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::mail;
@@ -155,7 +156,7 @@ fn news_of(error: ProviderError) -> News {
     }
 }
 
-/// The candidates as the rules see them, each checked against region and models anew.
+/// The candidates as the rules see them, each checked against region, models and the policy's rules anew.
 fn choices(desk: &Desk, turn: &Turn<Funded>) -> Vec<Choice> {
     let policy = &turn.case.policy;
     let passed_through = !matches!(turn.case.matter, Matter::Ask(_));
@@ -172,7 +173,8 @@ fn choices(desk: &Desk, turn: &Turn<Funded>) -> Vec<Choice> {
                 barred: Some(Rejection::new(Code::UpstreamFailed, detail)),
             };
         };
-        let allowed = rules::check_region(region(client, turn), &policy.sovereignty);
+        let region = region(client, turn);
+        let allowed = rules::check_region(region, &policy.sovereignty);
         let allowed = allowed.and_then(|()| {
             if passed_through {
                 rules::check_model(model, &policy.governance.allowed_models, &policy.router)
@@ -180,6 +182,8 @@ fn choices(desk: &Desk, turn: &Turn<Funded>) -> Vec<Choice> {
                 Ok(())
             }
         });
+        let call = ModelCall { provider, model, region, fallback: candidate.fallback };
+        let allowed = allowed.and_then(|()| turn.case.ruled.may_call(policy, &call));
         Choice {
             provider: provider.clone(),
             retries: client.entry.retries,

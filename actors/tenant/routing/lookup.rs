@@ -10,6 +10,7 @@ use crate::cache::lookup::{Answers, Purpose};
 use crate::cache::meaning::Vector;
 use crate::cache::messages::CacheState;
 use crate::question::{Matter, ModelUsed};
+use crate::ruling::ModelCall;
 use crate::turn::{Draft, DraftContent, FrameSink, Funded, Turn};
 use bailiwick_kernel::limits::LOOKUP_MS_MAX;
 use bailiwick_kernel::outcome::Rejection;
@@ -79,7 +80,11 @@ async fn embed(desk: &Desk, turn: &mut Turn<Funded>) -> Option<Vector> {
     let Matter::Ask(question) = &turn.case.matter else { return None };
     let embedding = turn.stage.hold.embedding()?.clone();
     let client = desk.clients.get(&embedding.route.provider)?;
-    rules::check_region(region(client, turn), &turn.case.policy.sovereignty).ok()?;
+    let (region, policy) = (region(client, turn), &turn.case.policy);
+    rules::check_region(region, &policy.sovereignty).ok()?;
+    let route = &embedding.route;
+    let model_call = ModelCall { provider: &route.provider, model: &route.model, region, fallback: false };
+    turn.case.ruled.may_call(policy, &model_call).ok()?;
     let text = question.text.clone();
     if turn.is_abandoned() && !turn.case.is_told_again() {
         return None; // nobody waits for what would be paid for

@@ -18,11 +18,10 @@ use crate::catalog::Catalog;
 use crate::entry::Entry;
 use crate::question::Matter;
 use crate::retrieval::Pools;
-use crate::retrieval::messages::{
-    AdmitUpload, AdoptRules, IngestDocuments, ListDocuments, Rejudge, RemoveDocument, ShowDocument,
-};
+use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
+use crate::ruling::Ruled;
 use crate::turn::{Case, Turn, Whereabouts};
 use actix::prelude::*;
 use arc_swap::ArcSwapOption;
@@ -218,8 +217,12 @@ impl Supervisor {
         }
     }
 
-    fn forward<M>(&self, message: M, to: impl FnOnce(&Rooms) -> Recipient<M>, refuse: impl FnOnce(M, Rejection))
-    where
+    pub(super) fn forward<M>(
+        &self,
+        message: M,
+        to: impl FnOnce(&Rooms) -> Recipient<M>,
+        refuse: impl FnOnce(M, Rejection),
+    ) where
         M: Message<Result = ()> + Send + 'static,
     {
         if let Err(rejection) = self.phase.admits() {
@@ -237,7 +240,9 @@ impl Supervisor {
         let admitted =
             serveable.and_then(|()| self.admission.admit(&admit.matter, &admit.principal, &admit.line, now_ns));
         match (admitted, admit.wishes.idempotency_key.take()) {
-            (Ok(permit), Some(key)) => self.admit_keyed(key, admit, permit, ctx),
+            // what is told again is ruled on like what is answered anew
+            (Ok(permit), Some(key)) if self.rule(&admit).is_ok() => self.admit_keyed(key, admit, permit, ctx),
+            (Ok(permit), Some(_)) => self.set_out(admit, permit, None),
             (Ok(permit), None) => self.set_out(admit, permit, None),
             (Err(rejection), _) => {
                 self.sideways.tell(Event::Refused { code: rejection.code });
@@ -246,8 +251,9 @@ impl Supervisor {
         }
     }
 
-    /// Sends an admitted turn on its way. The phase may have changed since it was admitted, but not the rooms' being there.
+    /// Sends an admitted turn on its way, where the policy permits it. The phase may have changed since it was admitted, but not the rooms' being there.
     pub(super) fn set_out(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>) {
+        let ruled = self.rule(&admit);
         let Admit { matter, principal, wishes, deadline_ms, line } = admit;
         let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
         let now = self.parts.clock.now_unix_ms();
@@ -258,6 +264,7 @@ impl Supervisor {
             matter,
             principal,
             policy: Arc::clone(&self.policy),
+            ruled: ruled.clone().unwrap_or_else(|_refused| Ruled::nothing()),
             admitted_unix_ms: now,
             deadline_unix_ms: now.saturating_add(deadline_ms),
             idempotency_key,
@@ -268,6 +275,9 @@ impl Supervisor {
             sideways: self.sideways.clone(),
         };
         let turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
+        if let Err(rejection) = ruled {
+            return turn.refuse(rejection);
+        }
         if passes_through {
             let empty: Arc<[crate::question::Passage]> = Arc::from([]);
             if let Err((turn, undelivered)) = offer(&rooms.cache.clone().recipient(), turn.ground(empty)) {
@@ -401,7 +411,8 @@ macro_rules! forwarded {
         }
     )*};
 }
-forwarded!(retrieval: AdmitUpload, IngestDocuments, ListDocuments, ShowDocument, RemoveDocument);
+// what a request to add documents may add is ruled on document by document
+forwarded!(retrieval: AdmitUpload, IngestDocuments);
 forwarded!(budget: Reconcile, ApproveSpending);
 
 impl Handler<AdoptPolicy> for Supervisor {

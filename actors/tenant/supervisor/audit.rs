@@ -13,6 +13,7 @@ use actix::prelude::*;
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::language::Action;
 use std::sync::atomic::Ordering;
 
 /// Records of one export portion, at most.
@@ -31,6 +32,9 @@ impl Handler<ReadLineage> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, read: ReadLineage, _: &mut Self::Context) {
+        if let Err(rejection) = self.permitted(Action::Read, &read.principal) {
+            return read.reply.answer(Err(rejection));
+        }
         let Some((opened, query)) = self.opened.as_ref().zip(QueryId::parse(&read.query_id)) else {
             return read.reply.answer(Err(unknown_query()));
         };
@@ -50,6 +54,9 @@ impl Handler<ExportLineage> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, export: ExportLineage, _: &mut Self::Context) {
+        if let Err(rejection) = self.permitted(Action::Read, &export.principal) {
+            return export.reply.answer(Err(rejection));
+        }
         let Some(opened) = &self.opened else { return export.reply.answer(Err(Rejection::lost())) };
         let (derived, name) = (opened.derived.clone(), self.parts.name.clone());
         actix::spawn(async move {
@@ -64,6 +71,9 @@ impl Handler<GiveFeedback> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, given: GiveFeedback, _: &mut Self::Context) {
+        if let Err(rejection) = self.permitted(Action::Feedback, &given.principal) {
+            return given.reply.answer(Err(rejection));
+        }
         let Some((opened, query)) = self.opened.as_ref().zip(QueryId::parse(&given.query_id)) else {
             return given.reply.answer(Err(unknown_query()));
         };

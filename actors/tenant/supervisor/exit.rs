@@ -9,7 +9,6 @@ use crate::supervisor::sideways::kind_of;
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
-use bailiwick_policy::compile::PolicySnapshot;
 
 /// Bytes of an answer in one record; the question beside it has at most 40 kB.
 const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
@@ -53,7 +52,7 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
         Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
     let Draft { content, model, cut_short, rejection, .. } = draft;
     let (words, body) = match content {
-        DraftContent::Grounded { text, spans } => (ground(&case.policy, passages, &text, &spans), None),
+        DraftContent::Grounded { text, spans } => (ground(must_cite(case), passages, &text, &spans), None),
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (
             Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() },
@@ -93,12 +92,12 @@ pub fn words_of(reply: &Reply) -> String {
     }
 }
 
-fn ground(
-    policy: &PolicySnapshot,
-    passages: &[Passage],
-    text: &str,
-    spans: &[(usize, std::ops::Range<usize>)],
-) -> Words {
+/// Whether an answer without a citation is withheld: by the settings, or by a rule that matched.
+fn must_cite(case: &Case) -> bool {
+    case.policy.governance.require_citations || case.ruled.obligations().cite
+}
+
+fn ground(must_cite: bool, passages: &[Passage], text: &str, spans: &[(usize, std::ops::Range<usize>)]) -> Words {
     let answer = markers::clean(text, passages.len());
     let mut citations = Vec::new();
     let mut chunks = Vec::new();
@@ -112,7 +111,7 @@ fn ground(
         }
         chunks.push(lineage_chunk(passage));
     }
-    if citations.is_empty() && policy.governance.require_citations {
+    if citations.is_empty() && must_cite {
         return abstain(NO_CITATION.to_owned());
     }
     Words { answer, abstained: false, reason: None, citations, chunks }

@@ -25,6 +25,7 @@ use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Vault};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::{FILES, PolicySnapshot, compile};
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::parse::FileTexts;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub(crate) fn texts(name: &str) -> FileTexts {
 pub(crate) fn policy(name: &str, change: impl FnOnce(&mut FileTexts)) -> Arc<PolicySnapshot> {
     let mut texts = texts(name);
     change(&mut texts);
-    Arc::new(compile(name, &texts).unwrap())
+    Arc::new(compile(name, &texts, &Guardrails::none()).unwrap())
 }
 
 /// Replaces words of one file, which must stand there.

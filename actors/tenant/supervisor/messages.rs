@@ -64,6 +64,8 @@ pub struct GiveFeedback {
 pub struct ReadLineage {
     /// Which answer.
     pub query_id: String,
+    /// Who asks.
+    pub principal: Principal,
     /// Where the answer goes; `not_found` where there is none.
     pub reply: ReplySlot<Lineage>,
 }
@@ -76,6 +78,8 @@ pub struct ExportLineage {
     pub from: u64,
     /// Records looked at, at most.
     pub max: usize,
+    /// Who asks.
+    pub principal: Principal,
     /// Where the answer goes.
     pub reply: ReplySlot<LineagePortion>,
 }

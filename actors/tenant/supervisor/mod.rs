@@ -24,6 +24,7 @@ mod meter;
 pub(crate) mod opening;
 #[cfg(test)]
 mod panic_tests;
+mod permitting;
 pub mod places;
 #[cfg(test)]
 mod places_tests;

@@ -46,7 +46,10 @@ async fn a_question_walks_the_whole_tenant() {
     assert_eq!(answer.citations[0].document_id, "reading-room");
     assert_eq!(answer.policy_version, "1.0.0");
 
-    let lineage = tenant.told(|reply| ReadLineage { query_id: answer.query_id.clone(), reply }).await.unwrap();
+    let lineage = tenant
+        .told(|reply| ReadLineage { query_id: answer.query_id.clone(), principal: principal(), reply })
+        .await
+        .unwrap();
     assert_eq!(answer.receipt, format!("bwr1.{}.{}", lineage.seq, lineage.hash), "the receipt names the record");
     assert_eq!((lineage.record.question.as_str(), &lineage.record.answer), (QUESTION, &answer.answer));
     assert_eq!(lineage.lines.len(), lineage.record.cited.len());
@@ -64,7 +67,10 @@ async fn a_question_walks_the_whole_tenant() {
     };
     feedback(answer.query_id.clone()).await.unwrap();
     assert_eq!(feedback(uuid::Uuid::nil().to_string()).await.unwrap_err().code, Code::NotFound);
-    let lineage = tenant.told(|reply| ReadLineage { query_id: answer.query_id.clone(), reply }).await.unwrap();
+    let lineage = tenant
+        .told(|reply| ReadLineage { query_id: answer.query_id.clone(), principal: principal(), reply })
+        .await
+        .unwrap();
     assert_eq!(lineage.feedback[0].correct_answer.as_deref(), Some("jade"));
 }
 
@@ -75,14 +81,22 @@ async fn an_export_misses_no_charge() {
     let tenant = stage.start(1, &policy("default", metered)).with_documents(library()).await;
     tenant.ask(QUESTION).await.unwrap();
     tenant.knock(chat("hello")).reply().await.unwrap();
-    let portion = tenant.told(|reply| ExportLineage { from: 0, max: 1_000, reply }).await.unwrap();
+    let portion =
+        tenant.told(|reply| ExportLineage { from: 0, max: 1_000, principal: principal(), reply }).await.unwrap();
     let mut queries: Vec<_> = portion.lines.iter().map(|line| line.query_id.clone()).collect();
     queries.dedup();
     assert_eq!(queries.len(), 2, "a completion cites nothing and has its line all the same");
     let mut cost = NanoUsd::ZERO;
     for query_id in queries {
-        cost =
-            cost.saturating_add(tenant.told(|reply| ReadLineage { query_id, reply }).await.unwrap().record.usage.cost);
+        cost = cost.saturating_add(
+            tenant
+                .told(|reply| ReadLineage { query_id, principal: principal(), reply })
+                .await
+                .unwrap()
+                .record
+                .usage
+                .cost,
+        );
     }
     assert_eq!((cost, tenant.figures().await.unwrap().budget.spent_month), (NanoUsd(2 * UNIT_NANO_USD), cost));
 }

@@ -6,9 +6,10 @@ use crate::supervisor::messages::{Event, Happened};
 use crate::turn::Case;
 use actix::Recipient;
 use bailiwick_kernel::clock::SharedClock;
-use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::ids::{QueryId, TenantKey};
 use bailiwick_kernel::mail::offer;
 use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::access::Principal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -65,6 +66,11 @@ impl Sideways {
 
     /// A turn was refused: counted always, in the journal where policy, budget or quota said no.
     pub(crate) fn refused(&self, case: &Case, rejection: &Rejection) {
+        self.refused_request(&case.query_id, &case.principal, rejection);
+    }
+
+    /// The same for a request that is no turn.
+    pub(crate) fn refused_request(&self, query_id: &QueryId, principal: &Principal, rejection: &Rejection) {
         let is_refusal = is_governance(rejection.code);
         let counter = if is_refusal { &self.tally.refused } else { &self.tally.failed };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -73,11 +79,11 @@ impl Sideways {
             && self
                 .records
                 .try_send(Entry::Refused {
-                    query_id: case.query_id.to_string(),
+                    query_id: query_id.to_string(),
                     code: rejection.code.as_str().to_owned(),
                     detail: rejection.detail.clone(),
                     at_unix_ms: self.clock.now_unix_ms(),
-                    by: case.principal.key_id.clone(),
+                    by: principal.key_id.clone(),
                 })
                 .is_ok();
         if is_refusal && !recorded {

@@ -8,6 +8,7 @@ use crate::budget::accounts::Spender;
 use crate::budget::ledger::Open;
 use crate::entry::{AnswerRecorded, ChargeAttributed, Entry, HoldClosed, HoldTaken, LineageChunk};
 use crate::question::{Matter, ModelUsed, Passage, Question, Reply, Usage};
+use crate::ruling::Ruled;
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::codec;
 use bailiwick_kernel::ids::{Position, QueryId};
@@ -65,11 +66,13 @@ proptest! {
 }
 
 fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
+    let ruled = Ruled::on(&policy, &matter, &principal(), NOW).unwrap();
     Case {
         query_id: QueryId::fresh(NOW, [7; 10]),
         matter,
         principal: principal(),
         policy,
+        ruled,
         admitted_unix_ms: NOW,
         deadline_unix_ms: NOW + 1_000,
         idempotency_key: None,

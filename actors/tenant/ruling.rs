@@ -1,0 +1,130 @@
+//! What the policy's rules say to one request: what is known of it in, obligations or a refusal out. Pure.
+use crate::question::Matter;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::access::{Principal, Role};
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::evaluate::Ruling;
+use bailiwick_policy::language::attributes::{PLATFORM, USER_ATTRIBUTES, WEEKDAYS};
+use bailiwick_policy::language::{Action, Fact, Facts};
+use bailiwick_policy::obligations::Obligations;
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+/// The epoch began on a Thursday, the fourth day of its week.
+const EPOCH_WEEKDAY: u64 = 3;
+
+/// A request the rules permit, with what they make of it. Only [`Ruled::on`] makes one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ruled {
+    facts: Facts,
+    obligations: Obligations,
+}
+
+impl Ruled {
+    /// Rules on what is asked.
+    ///
+    /// # Errors
+    /// `policy_denied`.
+    pub fn on(policy: &PolicySnapshot, matter: &Matter, principal: &Principal, now_unix_ms: u64) -> Outcome<Self> {
+        let (action, facts) = asked(matter, asker(policy, principal, now_unix_ms));
+        let obligations = permitted(policy, action, &facts)?;
+        Ok(Self { facts, obligations })
+    }
+
+    /// What a refused request carries to its record: no permission follows from it.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { facts: Facts::new(), obligations: Obligations::default() }
+    }
+
+    /// What goes with the permission.
+    #[must_use]
+    pub fn obligations(&self) -> Obligations {
+        self.obligations
+    }
+
+    /// Rules on calling a model for it.
+    ///
+    /// # Errors
+    /// `policy_denied`.
+    pub fn may_call(&self, policy: &PolicySnapshot, call: &ModelCall<'_>) -> Outcome<()> {
+        let facts = self
+            .facts
+            .clone()
+            .text("model.provider", call.provider)
+            .text("model.name", call.model)
+            .text("model.region", call.region)
+            .flag("model.fallback", call.fallback);
+        permitted(policy, Action::Generate, &facts).map(|_| ())
+    }
+
+    /// What of this request decides which answers it may be given: equal views may be given the same answers.
+    #[must_use]
+    pub fn view(&self, policy: &PolicySnapshot) -> String {
+        format!("{:?} {}", self.obligations, policy.engine.asked(Action::Generate, &self.facts))
+    }
+}
+
+/// A call of a model, before it is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ModelCall<'a> {
+    /// The provider's name in `config.toml`.
+    pub provider: &'a str,
+    /// The model's name.
+    pub model: &'a str,
+    /// Where the call goes.
+    pub region: &'a str,
+    /// True for the router's fallback.
+    pub fallback: bool,
+}
+
+/// Rules on an action.
+///
+/// # Errors
+/// `policy_denied`, naming the rule.
+pub fn permitted(policy: &PolicySnapshot, action: Action, facts: &Facts) -> Outcome<Obligations> {
+    match policy.engine.decide(action, facts) {
+        Ruling::Permitted { obligations, .. } => Ok(obligations),
+        Ruling::Refused(refusal) => {
+            let detail = format!("asking to {action}: {refusal} (policy {})", policy.version);
+            Err(Rejection::new(Code::PolicyDenied, detail))
+        }
+    }
+}
+
+/// Who asks, and when: the facts every request has.
+#[must_use]
+pub fn asker(policy: &PolicySnapshot, principal: &Principal, now_unix_ms: u64) -> Facts {
+    let user_id = principal.user_id.as_deref();
+    let user = user_id.and_then(|id| policy.users.iter().find(|user| user.user_id == id));
+    let permissions = user.map(|user| user.permissions.iter().cloned().collect()).unwrap_or_default();
+    let weekday = usize::try_from((now_unix_ms / DAY_MS).saturating_add(EPOCH_WEEKDAY) % 7).unwrap_or_default();
+    let facts = Facts::new()
+        .text_if("user.id", user_id)
+        .text("user.role", principal.role.map_or(PLATFORM, Role::as_str))
+        .with("user.permissions", Fact::Texts(permissions))
+        .number("request.hour_utc", now_unix_ms % DAY_MS / HOUR_MS)
+        .text_if("request.weekday", WEEKDAYS.get(weekday).copied());
+    let attributes = user.into_iter().flat_map(|user| &user.attributes);
+    attributes.fold(facts, |facts, (name, value)| facts.text(format!("{USER_ATTRIBUTES}{name}"), value))
+}
+
+/// What is asked for, with its facts.
+fn asked(matter: &Matter, facts: Facts) -> (Action, Facts) {
+    let (action, domain, usecase, top_k) = match matter {
+        Matter::Ask(question) => (Action::Ask, &question.domain, &question.usecase, question.top_k),
+        Matter::Search(search) => (Action::Search, &search.domain, &search.usecase, search.top_k),
+        Matter::Chat(_) => (Action::Complete, &None, &None, None),
+        Matter::Embed(_) => (Action::Embed, &None, &None, None),
+    };
+    let facts = facts
+        .text_if("request.domain", domain.as_deref())
+        .text_if("request.usecase", usecase.as_deref())
+        .number("request.bytes", matter.bytes())
+        .number("request.top_k", top_k.unwrap_or_default());
+    (action, facts)
+}
+
+#[cfg(test)]
+#[path = "ruling_tests.rs"]
+mod tests;

@@ -1,0 +1,43 @@
+//! What the policy's rules say before anything is done: for turns, and for requests that are none.
+use super::actor::Supervisor;
+use super::messages::Admit;
+use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
+use crate::ruling::{self, Ruled};
+use actix::prelude::*;
+use bailiwick_kernel::ids::QueryId;
+use bailiwick_kernel::outcome::Outcome;
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::language::Action;
+
+impl Supervisor {
+    /// Rules on a turn that would set out now.
+    pub(super) fn rule(&self, admit: &Admit) -> Outcome<Ruled> {
+        Ruled::on(&self.policy, &admit.matter, &admit.principal, self.parts.clock.now_unix_ms())
+    }
+
+    /// Rules on an action that needs no turn; a refusal is recorded like a turn's.
+    pub(super) fn permitted(&self, action: Action, principal: &Principal) -> Outcome<()> {
+        let now_unix_ms = self.parts.clock.now_unix_ms();
+        let facts = ruling::asker(&self.policy, principal, now_unix_ms);
+        ruling::permitted(&self.policy, action, &facts).map(|_nothing_to_meet| ()).inspect_err(|rejection| {
+            let query_id = QueryId::fresh(now_unix_ms, rand::random());
+            self.sideways.refused_request(&query_id, principal, rejection);
+        })
+    }
+}
+
+macro_rules! forwarded_if_permitted {
+    ($action:path => $($message:ty),*) => {$(
+        impl Handler<$message> for Supervisor {
+            type Result = ();
+            fn handle(&mut self, message: $message, _: &mut Self::Context) {
+                match self.permitted($action, &message.principal) {
+                    Ok(()) => self.forward(message, |rooms| rooms.retrieval.clone().recipient(), |message, rejection| message.reply.answer(Err(rejection))),
+                    Err(rejection) => message.reply.answer(Err(rejection)),
+                }
+            }
+        }
+    )*};
+}
+forwarded_if_permitted!(Action::Read => ListDocuments, ShowDocument);
+forwarded_if_permitted!(Action::Remove => RemoveDocument);
