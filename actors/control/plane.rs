@@ -1,6 +1,7 @@
 //! The control plane as boot starts it: its rooms, joined in the one order that leaves nobody without an address.
 use crate::gitops::folder::{FolderError, Folders};
 use crate::gitops::messages::FirstReading;
+use crate::gitops::signer::PlatformSigner;
 use crate::kms::KeyService;
 use crate::registry::actor::{Belongings, Registry, Rooms};
 use crate::registry::directory::Directory;
@@ -10,6 +11,7 @@ use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener
 use crate::registry::messages::CloseAll;
 use crate::{cost, gitops, observability, policy_service, policy_watchdog, registry};
 use actix::{Addr, Recipient};
+use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::mail::{Awaited, ReplySlot};
@@ -73,6 +75,9 @@ pub enum StartError {
     /// The control journal or the operator's key.
     #[error(transparent)]
     Opening(#[from] OpeningError),
+    /// The key policies are signed with.
+    #[error("deriving the key policies are signed with: {0}")]
+    Signer(#[from] CipherError),
     /// The tenants folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -87,6 +92,7 @@ pub enum StartError {
 /// [`StartError`]; nothing runs then.
 pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let Parts { tenants, guardrails, operator_key, vault, keys, clock, housing } = parts;
+    let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
     let reopen = opener(vault, &keys)?;
     let first = Arc::clone(&reopen);
     let opening = tokio::task::spawn_blocking(move || {
@@ -95,7 +101,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let ((journal, mut directory), folders) = opening.await.map_err(|_panicked| StartError::Interrupted)??;
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
-    let (door, registry) = join(Opened { directory, journal, reopen }, clock, folders.clone(), housing);
+    let (door, registry) = join(Opened { directory, journal, reopen }, clock, folders.clone(), signer, housing);
     let first_reading = gitops::start(folders, known, registry.clone().recipient());
     Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
 }
@@ -115,6 +121,7 @@ pub(crate) fn join(
     opened: Opened,
     clock: SharedClock,
     folders: Folders,
+    signer: PlatformSigner,
     housing: MakeHousing,
 ) -> (Door, Addr<Registry>) {
     let vestibule = registry::vestibule();
@@ -130,6 +137,6 @@ pub(crate) fn join(
     };
     let housing = housing(observability.recipient());
     let Opened { directory, journal, reopen } = opened;
-    let door = vestibule.start(Belongings { directory, journal, reopen, clock, housing, folders, rooms });
+    let door = vestibule.start(Belongings { directory, journal, reopen, clock, housing, folders, signer, rooms });
     (door, registry)
 }

@@ -1,10 +1,9 @@
 use crate::gitops::folder::Folders;
-use crate::gitops::templates;
 use crate::house::{Furnish, House};
 use crate::kms::KeyService;
 use crate::plane::{ControlPlane, Parts, start};
 use crate::registry::bench::probe_doors;
-use crate::registry::fixtures::{ACME, BETA, NOW, record};
+use crate::registry::fixtures::{ACME, BETA, NOW, record, signed_folder};
 use crate::registry::messages::Claim;
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
@@ -48,7 +47,7 @@ async fn the_control_plane_starts_reads_opens_and_ends() {
     let data = tempfile::tempdir().unwrap();
     let folders = Folders::open(&data.path().join("folders"), Guardrails::none()).unwrap();
     for (name, id) in [("acme", ACME), ("beta", BETA)] {
-        folders.create(name, &templates::folder(&record(name, id), "2026-01-01T00:00:00Z")).unwrap();
+        folders.create(name, &signed_folder(&record(name, id))).unwrap();
     }
     std::fs::create_dir(folders.root().join("broken")).unwrap();
     let elsewhere = Arbiter::new();

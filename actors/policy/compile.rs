@@ -1,5 +1,6 @@
 //! Parsed files to the one snapshot a tenant's rooms run under.
 pub use crate::checks::name_problem;
+use crate::commit::{Committed, Standing};
 use crate::conflicts::{Conflicts, conflicts};
 use crate::evaluate::Engine;
 use crate::findings::{Findings, Source};
@@ -9,7 +10,7 @@ use crate::language::Rule;
 use crate::language::checks::{Enacted, Origin, problems};
 use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
-use crate::{budget, checks, contradictions, patterns};
+use crate::{budget, checks, commit, contradictions, patterns};
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::tz::TimeZone;
 use regex::RegexSet;
@@ -75,11 +76,21 @@ pub struct PolicySnapshot {
     pub slo: Objectives,
     /// Users.
     pub users: Vec<User>,
+    /// The policy files with their signatures and the list of signers, as they were read.
+    pub signed: Arc<FileTexts>,
     /// Contradictions that keep nobody from serving; `policy check` says them.
     pub warnings: Vec<FileError>,
 }
 
 impl PolicySnapshot {
+    /// What this policy is to the one in force: whether it may follow.
+    ///
+    /// # Errors
+    /// Everything that keeps it from coming into force.
+    pub fn standing(&self, before: Option<&Committed>, now_unix_s: i64) -> Result<Standing, Vec<FileError>> {
+        commit::standing(&self.signed, self.governance.approvals, before, now_unix_s)
+    }
+
     /// Index of the first output pattern an answer contains; such an answer is withheld.
     #[must_use]
     pub fn output_violation(&self, text: &str) -> Option<usize> {
@@ -105,7 +116,7 @@ pub fn compile(
     findings.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     match (compiled, findings.errors.is_empty()) {
         (Some(compiled), true) => {
-            files.snapshot(folder_name, compiled, digest(texts), findings.warnings).ok_or(findings.errors)
+            files.snapshot(folder_name, compiled, texts, findings.warnings).ok_or(findings.errors)
         }
         _ => Err(findings.errors),
     }
@@ -271,9 +282,13 @@ impl Files {
         self,
         folder_name: &str,
         compiled: Compiled,
-        digest: String,
+        texts: &FileTexts,
         warnings: Vec<FileError>,
     ) -> Option<PolicySnapshot> {
+        let digest = digest(texts);
+        let is_signed = |file: &&String| commit::is_about_signatures(file);
+        let signed =
+            texts.iter().filter(|(file, _)| is_signed(file)).map(|(file, text)| (file.clone(), text.clone())).collect();
         let (retrieval, governance, router) = (self.retrieval?.value, self.governance?.value, self.router?.value);
         let evaluation = self.evaluation?.value;
         let no_features = || FeaturesFile { tenant_id: folder_name.to_owned(), features: Default::default() };
@@ -295,6 +310,7 @@ impl Files {
             sovereignty: self.sovereignty?.value.data_sovereignty,
             slo,
             users: self.users.map(|source| source.value.users).unwrap_or_default(),
+            signed: Arc::new(signed),
             warnings,
         })
     }

@@ -5,6 +5,7 @@ pub mod access;
 pub mod budget;
 mod caches;
 mod checks;
+pub mod commit;
 pub mod compile;
 pub mod conflicts;
 mod contradictions;

@@ -213,12 +213,19 @@ pub struct GovernanceSettings {
     /// Patterns an answer may not contain; a match withholds the answer.
     #[serde(default)]
     pub output_forbidden_patterns: Vec<String>,
+    /// People whose signatures a change of a policy needs; 1 where absent.
+    #[serde(default = "one")]
+    pub approvals: u32,
     /// Every answer cites its passages, or abstains.
     #[serde(default = "yes")]
     pub require_citations: bool,
     /// Models that may be named on `/v1/chat/completions`; empty means the models of `router.yaml` only.
     #[serde(default)]
     pub allowed_models: Vec<String>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn yes() -> bool {

@@ -7,6 +7,7 @@ pub mod actor;
 pub mod folder;
 pub mod messages;
 pub mod rules;
+pub mod signer;
 pub mod templates;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,7 @@
 use super::folder::{FolderError, Folders};
 use super::messages::{FirstReading, FolderSeen, FoldersSeen, Found, Scope};
 use super::rules::{add, folder_of, is_file_name, to_read};
-use super::templates;
-use crate::registry::fixtures::{ACME, policy_of, record};
+use crate::registry::fixtures::{ACME, policy_of, record, signed_folder};
 use actix::prelude::*;
 use bailiwick_kernel::limits::{FOLDER_EVENTS_MAX, TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX};
 use bailiwick_policy::compile::TENANT;
@@ -81,7 +80,7 @@ fn folders() -> (tempfile::TempDir, Folders) {
 }
 
 fn create(folders: &Folders, name: &str) {
-    folders.create(name, &templates::folder(&record(name, ACME), "2026-01-01T00:00:00Z")).unwrap();
+    folders.create(name, &signed_folder(&record(name, ACME))).unwrap();
 }
 
 #[test]
@@ -156,7 +155,7 @@ fn a_record_with_every_quota_reads_back_as_it_was() {
 
 #[test]
 fn problems_name_file_and_line() {
-    let mut texts = templates::folder(&record("acme", ACME), "2026-01-01T00:00:00Z");
+    let mut texts = signed_folder(&record("acme", ACME));
     texts.insert(TENANT.to_owned(), texts[TENANT].replace("quotas:", "quotaz:"));
     let root = tempfile::tempdir().unwrap();
     let problem = Folders::open(root.path(), Guardrails::none()).unwrap().compiled("acme", &texts).unwrap_err();
@@ -228,7 +227,7 @@ fn a_reading_says_how_many_writes_had_ended_when_it_began() {
     let (_root, folders) = folders();
     let before = folders.observe("acme".to_owned());
     assert!(matches!(before.found, Found::Gone));
-    let template = templates::folder(&record("acme", ACME), "2026-01-01T00:00:00Z");
+    let template = signed_folder(&record("acme", ACME));
     let created = folders.create("acme", &template).unwrap();
     let replaced = folders.clone().replace_record("acme", &template[TENANT]).unwrap();
     let removed = folders.remove("acme").unwrap();

@@ -9,6 +9,7 @@ mod tests;
 
 pub use key_file::KeyFileError;
 
+use aws_lc_rs::hkdf;
 use bailiwick_kernel::cipher::{Cipher, CipherError};
 use bailiwick_kernel::ids::TenantKey;
 use std::path::Path;
@@ -35,6 +36,20 @@ impl KeyService {
     /// [`KeyFileError`], each with what to do.
     pub fn open(data: &Path) -> Result<Self, KeyFileError> {
         Ok(Self { master: Arc::new(key_file::read_or_make(data)?) })
+    }
+
+    /// The seed of the key this node signs policies with: HKDF-SHA-256 of the master key.
+    ///
+    /// # Errors
+    /// [`CipherError::Refused`] where the crypto provider refuses.
+    pub fn policy_signing_seed(&self) -> Result<Zeroizing<[u8; 32]>, CipherError> {
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bailiwick policy signer v1");
+        let mut seed = Zeroizing::new([0_u8; 32]);
+        salt.extract(self.master.as_slice())
+            .expand(&[b"ed25519"], hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(seed.as_mut_slice()))
+            .map_err(|_unspecified| CipherError::Refused)?;
+        Ok(seed)
     }
 
     /// The cipher of one tenant: HKDF-SHA-256 of the master key with the tenant's key as info.

@@ -16,6 +16,7 @@ use super::{credentials, views};
 use crate::cost::messages::{CostSource, ReadCosts};
 use crate::gitops::folder::Folders;
 use crate::gitops::messages::FoldersSeen;
+use crate::gitops::signer::PlatformSigner;
 use crate::observability::messages::{ReadTree, Supervised};
 use crate::policy_service::messages::Commit;
 use actix::prelude::*;
@@ -50,6 +51,7 @@ pub struct Registry {
     pub(super) clock: SharedClock,
     pub(super) housing: Arc<dyn Housing>,
     pub(super) folders: Folders,
+    pub(super) signer: PlatformSigner,
     /// What the registry itself wrote there.
     pub(super) writes: Writes,
     pub(super) rooms: Rooms,
@@ -81,6 +83,8 @@ pub struct Belongings {
     pub housing: Arc<dyn Housing>,
     /// The tenants folder.
     pub folders: Folders,
+    /// Signs the policies this house writes.
+    pub signer: PlatformSigner,
     /// The rooms it sends to.
     pub rooms: Rooms,
 }
@@ -96,6 +100,7 @@ impl Registry {
             clock: parts.clock,
             housing: parts.housing,
             folders: parts.folders,
+            signer: parts.signer,
             writes: Writes::default(),
             rooms: parts.rooms,
             openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),

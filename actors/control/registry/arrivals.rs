@@ -2,7 +2,7 @@
 use super::actor::Registry;
 use super::directory::Folder;
 use super::entry::Entry;
-use super::lifecycle::{Arrival, arrive};
+use super::lifecycle::{Arrival, arrive, come_into_force};
 use super::lodging::Stage;
 use super::messages::TenantView;
 use crate::gitops::messages::{FolderSeen, FoldersSeen, Found};
@@ -64,6 +64,11 @@ impl Registry {
                 ctx,
             );
         }
+        let before = self.directory.find_id(id).and_then(|tenant| tenant.committed.as_ref());
+        let commit = match come_into_force(before, &policy, self.clock.now_unix_ms()) {
+            Err(rejection) => return self.note_refused(name, rejection.detail, ctx),
+            Ok(commit) => commit,
+        };
         for warning in &policy.warnings {
             tracing::warn!(
                 tenant = name,
@@ -74,6 +79,7 @@ impl Registry {
             );
         }
         batch.entries.extend(entry);
+        batch.entries.extend(commit);
         batch.arrived.push((id, policy));
     }
 

@@ -3,7 +3,7 @@ use super::actor::Registry;
 use super::credentials::forge;
 use super::directory::Directory;
 use super::entry::Entry;
-use super::fixtures::{NOW, key_record};
+use super::fixtures::{NOW, key_record, signer};
 use super::handles::{Door, FleetHandle};
 use super::housing::Housing;
 use super::journal::{ensure_operator_key, opener};
@@ -249,8 +249,13 @@ impl Bench {
         let clock = ManualClock::at(NOW);
         let shared: SharedClock = clock.clone();
         let housing = Arc::clone(&probes) as Arc<dyn Housing>;
-        let (door, registry) =
-            join(Opened { directory, journal, reopen }, shared, folders.clone(), Box::new(move |_happened| housing));
+        let (door, registry) = join(
+            Opened { directory, journal, reopen },
+            shared,
+            folders.clone(),
+            signer(),
+            Box::new(move |_happened| housing),
+        );
         Self { root, folders, probes, registry, door, operator, clock, vault }
     }
 

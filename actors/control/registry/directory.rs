@@ -1,11 +1,15 @@
 //! The directory: everybody who exists, as a fold over the control journal plus what `tenants/` says now. Pure state:
 //! the shell applies entries once they are durable. The one place that mints tenant keys.
 use super::entry::{Entry, KeyRecord, Standing};
+use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::REVOKED_KEYS_LISTED_MAX;
+use bailiwick_policy::commit::Committed;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::Status;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -21,6 +25,22 @@ pub fn control_key() -> TenantKey {
 #[expect(clippy::disallowed_methods, reason = "the directory is the one place that mints tenant keys")]
 fn mint(id: Uuid) -> TenantKey {
     TenantKey::mint(id)
+}
+
+/// Policies listed of a tenant; older ones are in the journal alone.
+const COMMITS_LISTED_MAX: usize = 64;
+
+/// A policy that came into force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct CommitView {
+    /// The version answers are stamped with.
+    pub version: String,
+    /// The version of every policy file.
+    pub files: BTreeMap<String, String>,
+    /// Who signed what changed.
+    pub signed_by: BTreeSet<String>,
+    /// RFC 3339.
+    pub committed_at: String,
 }
 
 /// The last decision about a tenant's standing.
@@ -61,6 +81,10 @@ pub struct Tenant {
     pub registered_unix_ms: u64,
     /// The last decision about its standing; `tenant.yaml` decides where there is none.
     pub decision: Option<Decision>,
+    /// The policies that came into force, as far as the next change is held against them; `None` before the first.
+    pub committed: Option<Committed>,
+    /// The last policies that came into force, newest last.
+    pub commits: VecDeque<CommitView>,
     /// The policy in force; `None` until its files compile once.
     pub policy: Option<Arc<PolicySnapshot>>,
     /// What its folder gives.
@@ -123,6 +147,19 @@ impl Directory {
                 }
                 self.destroyed.insert(*id);
             }
+            Entry::PolicyCommitted { id, version, committed, signed_by, at_unix_ms } => {
+                let Some(tenant) = self.tenants.get_mut(&mint(*id)) else { return };
+                tenant.committed = Some(committed.clone());
+                if tenant.commits.len() >= COMMITS_LISTED_MAX {
+                    tenant.commits.pop_front();
+                }
+                tenant.commits.push_back(CommitView {
+                    version: version.clone(),
+                    files: committed.files.iter().map(|(file, found)| (file.clone(), found.version.clone())).collect(),
+                    signed_by: signed_by.clone(),
+                    committed_at: rfc3339(*at_unix_ms),
+                });
+            }
         }
     }
 
@@ -134,6 +171,8 @@ impl Directory {
             name: name.to_owned(),
             registered_unix_ms: at_unix_ms,
             decision: None,
+            committed: None,
+            commits: VecDeque::new(),
             policy: None,
             folder: Folder::Unread,
             quarantine: None,

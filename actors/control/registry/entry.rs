@@ -2,8 +2,10 @@
 //! codec version. Contents of files do not stand here: `tenants/` is their truth.
 use super::credentials::Digest;
 use bailiwick_policy::access::Role;
+use bailiwick_policy::commit::Committed;
 use bailiwick_policy::schema::Status;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Where a tenant stands, by decision of an operator or of its `tenant.yaml`.
@@ -104,6 +106,20 @@ pub enum Entry {
     DestructionDone {
         /// Which tenant.
         id: Uuid,
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// A policy comes into force: signed, newer than every one before, and found without conflicts. The tenant's rooms take
+    /// it over from here on, or at their next opening.
+    PolicyCommitted {
+        /// Which tenant.
+        id: Uuid,
+        /// The version answers are stamped with.
+        version: String,
+        /// What the next change is held against.
+        committed: Committed,
+        /// Who signed what changed.
+        signed_by: BTreeSet<String>,
         /// When.
         at_unix_ms: u64,
     },

@@ -2,15 +2,18 @@
 use super::credentials::{FreshKey, forge};
 use super::directory::Directory;
 use super::entry::{Entry, KeyRecord};
+use crate::gitops::signer::PlatformSigner;
 use crate::gitops::templates;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::compile::{PolicySnapshot, compile};
 use bailiwick_policy::guardrails::Guardrails;
+use bailiwick_policy::parse::FileTexts;
 use bailiwick_policy::schema::{Encryption, Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use std::sync::Arc;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 pub(crate) const ACME: Uuid = Uuid::from_u128(0xacce << 112);
 pub(crate) const BETA: Uuid = Uuid::from_u128(0xbe7a << 112);
@@ -40,8 +43,20 @@ pub(crate) fn record(name: &str, id: Uuid) -> TenantFile {
     }
 }
 
+/// Signs what the house writes in the tests.
+pub(crate) fn signer() -> PlatformSigner {
+    PlatformSigner::from_seed(&Zeroizing::new([9; 32]))
+}
+
+/// The files of a new tenant, signed.
+pub(crate) fn signed_folder(file: &TenantFile) -> FileTexts {
+    let mut texts = templates::folder(file, "2026-01-01T00:00:00Z");
+    signer().sign_folder(&mut texts).unwrap();
+    texts
+}
+
 pub(crate) fn policy_of(file: &TenantFile) -> Arc<PolicySnapshot> {
-    let texts = templates::folder(file, "2026-01-01T00:00:00Z");
+    let texts = signed_folder(file);
     Arc::new(compile(&file.name, &texts, &Guardrails::none()).unwrap())
 }
 

@@ -6,7 +6,7 @@ use super::directory::Folder;
 use super::entry::Entry;
 use super::journal::random_key_bytes;
 use super::keyring::{self, Issue};
-use super::lifecycle::{self, Wish};
+use super::lifecycle::{self, Wish, come_into_force};
 use super::messages::{FleetRequest, GovernRequest, IssuedKey, NewTenant, TenantChanges, TenantView};
 use super::rules::no_such_tenant;
 use super::{credentials, views};
@@ -121,9 +121,10 @@ impl Registry {
             Ok(record) => record,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
-        let (folders, id, name) = (self.folders.clone(), record.id, record.name.clone());
+        let (folders, signer, id, name) = (self.folders.clone(), self.signer.clone(), record.id, record.name.clone());
         let write = move || {
-            let texts = templates::folder(&record, &rfc3339(now_unix_ms));
+            let mut texts = templates::folder(&record, &rfc3339(now_unix_ms));
+            signer.sign_folder(&mut texts).map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
             Ok((policy, write))
@@ -134,8 +135,12 @@ impl Registry {
                 Err(rejection) => return slot.answer(Err(rejection)),
             };
             act.writes.note(&name, write);
-            let entry = Entry::TenantRegistered { id, name, at_unix_ms: now_unix_ms };
-            act.record(vec![entry], ctx, move |act, ctx, outcome| {
+            let commit = match come_into_force(None, &policy, now_unix_ms) {
+                Ok(commit) => commit,
+                Err(rejection) => return slot.answer(Err(rejection)),
+            };
+            let registered = Entry::TenantRegistered { id, name, at_unix_ms: now_unix_ms };
+            act.record([registered].into_iter().chain(commit).collect(), ctx, move |act, ctx, outcome| {
                 let Some(key) = act.directory.find_id(id).map(|tenant| tenant.key) else {
                     return slot.answer(Err(outcome.err().unwrap_or_else(Rejection::lost)));
                 };
@@ -159,9 +164,9 @@ impl Registry {
         let now_unix_ms = self.clock.now_unix_ms();
         let decided = self.known(name).and_then(|key| {
             let tenant = self.directory.tenant(key).ok_or_else(no_such_tenant)?;
-            Ok((key, lifecycle::update(tenant, changes, now_unix_ms)?))
+            Ok((key, lifecycle::update(tenant, changes, now_unix_ms)?, tenant.committed.clone()))
         });
-        let (key, record) = match decided {
+        let (key, record, committed) = match decided {
             Ok(decided) => decided,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
@@ -171,6 +176,13 @@ impl Registry {
             let text = templates::record(&record);
             texts.insert(TENANT.to_owned(), text.clone());
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            // what else has changed in the folder comes into force by the folder's own way, or not at all
+            if come_into_force(committed.as_ref(), &policy, now_unix_ms)?.is_some() {
+                return Err(Rejection::new(
+                    Code::Conflict,
+                    "the folder holds a policy that is not in force yet; try again once it is",
+                ));
+            }
             let write = folders.replace_record(&record.name, &text).map_err(|error| not_written(&error))?;
             Ok((record.name, policy, write))
         };

@@ -1,0 +1,227 @@
+//! Which policy may come into force after which: signed by those the tenant trusts, by as many of them as its governance
+//! asks for, and newer than any that ever was in force (specification 2.1, stage "validate"; 4 "no prod policy changes
+//! without PR + signature").
+//!
+//! A policy is the three files of `policies/`. Each carries a version of its own and a detached signature beside it,
+//! `<file>.sig`; several signatures stand one below the other. Who may sign stands in `allowed_signers`. The first list a
+//! tenant comes with is trusted as it is, and says so in the journal; a later one is signed by those of the list before.
+use crate::compile::{EVALUATION, GOVERNANCE, RETRIEVAL};
+use crate::parse::{FileError, FileTexts, parse};
+use crate::places::Places;
+use crate::signature::{Signed, Signers, verify};
+use aws_lc_rs::digest::{SHA256, digest};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who may sign, relative to the tenant's folder.
+pub const SIGNERS: &str = "allowed_signers";
+/// The files that are signed.
+pub const SIGNED: [&str; 3] = [RETRIEVAL, EVALUATION, GOVERNANCE];
+/// Signatures of one file.
+const SIGNATURES_MAX: usize = 8;
+/// Lists of signers remembered, so that none comes back.
+const SIGNERS_SEEN_MAX: usize = 4_096;
+const END_OF_ARMOUR: &str = "-----END SSH SIGNATURE-----";
+
+/// The signature's file of a file.
+#[must_use]
+pub fn signature_of(file: &str) -> String {
+    format!("{file}.sig")
+}
+
+/// True for the files a policy's standing is decided by.
+#[must_use]
+pub fn is_about_signatures(file: &str) -> bool {
+    let signed = |name: &str| name == SIGNERS || SIGNED.contains(&name);
+    signed(file) || file.strip_suffix(".sig").is_some_and(signed)
+}
+
+/// What came into force last, and what follows from it for the next.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Committed {
+    /// Every signed file.
+    pub files: BTreeMap<String, CommittedFile>,
+    /// The list of signers, as text.
+    pub signers: String,
+    /// SHA-256 of every list of signers that ever was in force.
+    pub signers_seen: BTreeSet<String>,
+    /// How many people sign the next change.
+    pub approvals: u32,
+}
+
+/// A signed file as it came into force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CommittedFile {
+    /// Its `policy_semver`: the highest this file ever had.
+    pub version: String,
+    /// SHA-256 of its text, in hexadecimal.
+    pub digest: String,
+}
+
+/// What a folder's files are to the policy in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// The same.
+    Unchanged,
+    /// Another one that may follow it.
+    Follows {
+        /// What is in force once it is committed.
+        committed: Committed,
+        /// Who signed what changed.
+        signed_by: BTreeSet<String>,
+    },
+}
+
+/// Decides whether the policy of a folder may come into force. The files have been compiled before; `approvals` is what
+/// their own governance asks for.
+///
+/// # Errors
+/// Everything that keeps it from coming into force, with file, line and column.
+pub fn standing(
+    texts: &FileTexts,
+    approvals: u32,
+    before: Option<&Committed>,
+    now_unix_s: i64,
+) -> Result<Standing, Vec<FileError>> {
+    let mut examination = Examination {
+        texts,
+        signers: trusted(texts, before)?,
+        needed: before.map_or(approvals, |before| before.approvals),
+        now_unix_s,
+        errors: Vec::new(),
+        signed_by: BTreeSet::new(),
+    };
+    let mut files = BTreeMap::new();
+    let mut changed = before.is_none();
+    for file in SIGNED {
+        let former = before.and_then(|before| before.files.get(file));
+        let found = examination.file(file, former);
+        changed |= former != Some(&found);
+        files.insert(file.to_owned(), found);
+    }
+    let signers = texts.get(SIGNERS).cloned().unwrap_or_default();
+    let mut signers_seen = before.map(|before| before.signers_seen.clone()).unwrap_or_default();
+    if before.is_some_and(|before| before.signers != signers) {
+        changed = true;
+        examination.signers_changed(&signers, &signers_seen);
+    }
+    let Examination { errors, signed_by, .. } = examination;
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    if !changed {
+        return Ok(Standing::Unchanged);
+    }
+    signers_seen.insert(sha256(&signers));
+    Ok(Standing::Follows { committed: Committed { files, signers, signers_seen, approvals }, signed_by })
+}
+
+/// The list whose members may sign: that in force, or the tenant's first one.
+fn trusted(texts: &FileTexts, before: Option<&Committed>) -> Result<Signers, Vec<FileError>> {
+    let text = before.map_or_else(|| texts.get(SIGNERS), |before| Some(&before.signers));
+    match text {
+        Some(text) => Signers::parse(SIGNERS, text),
+        None => Ok(Signers::default()),
+    }
+}
+
+struct Examination<'a> {
+    texts: &'a FileTexts,
+    signers: Signers,
+    needed: u32,
+    now_unix_s: i64,
+    errors: Vec<FileError>,
+    signed_by: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    policy_semver: String,
+}
+
+impl Examination<'_> {
+    /// A file as it would be committed; what keeps it from that is noted.
+    fn file(&mut self, file: &'static str, former: Option<&CommittedFile>) -> CommittedFile {
+        let text = self.texts.get(file).map_or("", String::as_str);
+        let digest = sha256(text);
+        if let Some(former) = former.filter(|former| former.digest == digest) {
+            return former.clone();
+        }
+        let version = parse::<Head>(file, text).map(|head| head.policy_semver).unwrap_or_default();
+        let found = CommittedFile { version, digest };
+        if let Some(former) = former
+            && !is_newer(&found.version, &former.version)
+        {
+            let problem = format!(
+                "{} is not newer than {}, which was in force: a changed file has a version above every earlier one, raise it",
+                found.version, former.version
+            );
+            self.errors.push(Places::of(text).error(file, "policy_semver", &problem));
+        }
+        self.signed(file, text);
+        found
+    }
+
+    fn signers_changed(&mut self, signers: &str, seen: &BTreeSet<String>) {
+        if let Err(errors) = Signers::parse(SIGNERS, signers) {
+            self.errors.extend(errors);
+        }
+        if seen.contains(&sha256(signers)) {
+            let problem = "this list of signers was in force before: one that was replaced does not come back, change a comment of it";
+            self.errors.push(FileError::whole(SIGNERS, problem));
+        }
+        if seen.len() >= SIGNERS_SEEN_MAX {
+            let problem = format!("the list of signers was changed {SIGNERS_SEEN_MAX} times: keep it");
+            self.errors.push(FileError::whole(SIGNERS, problem));
+        }
+        self.signed(SIGNERS, signers);
+    }
+
+    /// Notes who signed a file; notes an error where a signature is not valid, or too few people signed.
+    fn signed(&mut self, file: &str, text: &str) {
+        let signature_file = signature_of(file);
+        let armoured = self.texts.get(&signature_file).map_or("", String::as_str);
+        let (mut principals, mut fingerprints) = (BTreeSet::new(), BTreeSet::new());
+        let blocks: Vec<_> = armoured.split_inclusive(END_OF_ARMOUR).filter(|block| !block.trim().is_empty()).collect();
+        if blocks.len() > SIGNATURES_MAX {
+            let problem = format!("{} signatures are too many: keep at most {SIGNATURES_MAX}", blocks.len());
+            return self.errors.push(FileError::whole(&signature_file, problem));
+        }
+        for block in blocks {
+            let block = format!("{}\n", block.trim());
+            match verify(&self.signers, &signature_file, text.as_bytes(), &block, self.now_unix_s) {
+                Ok(Signed { principal, fingerprint }) => {
+                    principals.insert(principal);
+                    fingerprints.insert(fingerprint);
+                }
+                Err(refusal) => self.errors.push(FileError::whole(&signature_file, refusal.to_string())),
+            }
+        }
+        let people = u32::try_from(principals.len().min(fingerprints.len())).unwrap_or(u32::MAX);
+        if people < self.needed.max(1) {
+            let problem = format!(
+                "{file} is signed by {people} of the {} people who have to: sign it with `bailiwick policy sign`, or `ssh-keygen -Y sign -n bailiwick-policy`",
+                self.needed.max(1)
+            );
+            self.errors.push(FileError::whole(&signature_file, problem));
+        }
+        self.signed_by.extend(principals);
+    }
+}
+
+/// By the precedence of semantic versioning; what is no version is newer than nothing.
+fn is_newer(version: &str, former: &str) -> bool {
+    match (Version::parse(version), Version::parse(former)) {
+        (Ok(version), Ok(former)) => version.cmp_precedence(&former).is_gt(),
+        _ => false,
+    }
+}
+
+fn sha256(text: &str) -> String {
+    hex::encode(digest(&SHA256, text.as_bytes()))
+}
+
+#[cfg(test)]
+#[path = "commit_tests.rs"]
+mod tests;

@@ -1,0 +1,295 @@
+//! Attacks on the way into force: whatever is done to files, signatures and lists, nothing comes into force that was not
+//! signed, newer, and signed by enough people.
+use super::*;
+use crate::compile::{FILES, compile};
+use crate::guardrails::Guardrails;
+use crate::random_rules::Dice;
+use crate::signature::{private_key_from_seed, public_line, sign};
+use std::path::Path;
+
+const NOW: i64 = 1_760_000_000;
+const TENANT_NAME: &str = "acme-corp";
+
+struct Person {
+    name: &'static str,
+    key: String,
+}
+
+impl Person {
+    fn new(name: &'static str, seed: u8) -> Self {
+        Self { name, key: private_key_from_seed([seed; 32], name) }
+    }
+
+    fn line(&self, options: &str) -> String {
+        format!("{} namespaces=\"bailiwick-policy\"{options} {}\n", self.name, public_line(&self.key).unwrap())
+    }
+
+    fn sign(&self, text: &str) -> String {
+        sign(&self.key, text.as_bytes()).unwrap()
+    }
+}
+
+/// Two signers, one who was one, and a stranger.
+struct Cast {
+    ann: Person,
+    ben: Person,
+    former: Person,
+    mallory: Person,
+}
+
+impl Cast {
+    fn new() -> Self {
+        Self {
+            ann: Person::new("ann@acme.example", 1),
+            ben: Person::new("ben@acme.example", 2),
+            former: Person::new("former@acme.example", 3),
+            mallory: Person::new("mallory@evil.example", 4),
+        }
+    }
+
+    fn signers(&self) -> String {
+        format!("{}{}", self.ann.line(""), self.ben.line(""))
+    }
+
+    fn both(&self, text: &str) -> String {
+        format!("{}{}", self.ann.sign(text), self.ben.sign(text))
+    }
+}
+
+fn folder(name: &str) -> FileTexts {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants").join(name);
+    FILES.iter().map(|file| ((*file).to_owned(), std::fs::read_to_string(root.join(file)).unwrap())).collect()
+}
+
+/// The folder with every policy at a version, unsigned.
+fn at_version(version: &str) -> FileTexts {
+    let mut texts = folder(TENANT_NAME);
+    for file in SIGNED {
+        let text = texts.get_mut(file).unwrap();
+        let start = text.find("policy_semver: ").unwrap() + "policy_semver: ".len();
+        let end = start + text[start..].find('\n').unwrap();
+        text.replace_range(start..end, version);
+    }
+    texts
+}
+
+fn signed(cast: &Cast, version: &str) -> FileTexts {
+    let mut texts = at_version(version);
+    for file in SIGNED {
+        let signature = cast.both(&texts[file]);
+        texts.insert(signature_of(file), signature);
+    }
+    texts.insert(SIGNERS.to_owned(), cast.signers());
+    texts
+}
+
+fn committed(texts: &FileTexts, before: Option<&Committed>) -> Committed {
+    match standing(texts, 2, before, NOW).unwrap() {
+        Standing::Follows { committed, .. } => committed,
+        Standing::Unchanged => panic!("nothing changed"),
+    }
+}
+
+fn problems(texts: &FileTexts, before: Option<&Committed>) -> String {
+    let errors = standing(texts, 2, before, NOW).err().unwrap_or_default();
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_both_signed_and_is_newer_follows() {
+    let cast = Cast::new();
+    let first = committed(&signed(&cast, "1.0.0"), None);
+    assert_eq!((first.approvals, first.files.len(), first.files[GOVERNANCE].version.as_str()), (2, 3, "1.0.0"));
+    assert_eq!(standing(&signed(&cast, "1.0.0"), 2, Some(&first), NOW), Ok(Standing::Unchanged));
+    let Ok(Standing::Follows { committed: second, signed_by }) =
+        standing(&signed(&cast, "1.0.1"), 1, Some(&first), NOW)
+    else {
+        panic!("it follows")
+    };
+    assert_eq!(signed_by.len(), 2);
+    assert_eq!(second.approvals, 1, "the next change needs what this governance asks for");
+    let one = standing(&signed(&cast, "1.0.0"), 1, Some(&second), NOW).unwrap_err();
+    assert_eq!(one.len(), 3);
+    assert!(one[0].to_string().contains("1.0.0 is not newer than 1.0.1, which was in force"), "{}", one[0]);
+    let mut garbled = signed(&cast, "1.0.1");
+    garbled.insert(signature_of(GOVERNANCE), "nothing".into());
+    assert_eq!(standing(&garbled, 2, Some(&second), NOW), Ok(Standing::Unchanged), "what did not change is not judged");
+}
+
+#[test]
+fn nobody_signs_where_nobody_may() {
+    let cast = Cast::new();
+    let mut texts = signed(&cast, "1.0.0");
+    texts.insert(SIGNERS.to_owned(), "# nobody yet\n".into());
+    assert!(problems(&texts, None).contains("is signed by 0 of the 2 people"));
+    texts.remove(SIGNERS);
+    assert!(problems(&texts, None).contains("is signed by 0 of the 2 people"));
+    let unsigned = at_version("1.0.0");
+    assert!(problems(&unsigned, None).contains("policies/retrieval.yaml is signed by 0 of the 2 people"));
+}
+
+#[test]
+fn the_list_of_signers_changes_by_those_of_the_list_before() {
+    let cast = Cast::new();
+    let first = committed(&signed(&cast, "1.0.0"), None);
+    let mut texts = signed(&cast, "1.0.0");
+    let longer = format!("{}{}", cast.signers(), cast.former.line(""));
+    texts.insert(SIGNERS.to_owned(), longer.clone());
+    assert!(problems(&texts, Some(&first)).contains("allowed_signers is signed by 0 of the 2 people"));
+    texts.insert(signature_of(SIGNERS), format!("{}{}", cast.former.sign(&longer), cast.ann.sign(&longer)));
+    assert!(problems(&texts, Some(&first)).contains("allowed_signers is signed by 1 of the 2 people"));
+    texts.insert(signature_of(SIGNERS), cast.both(&longer));
+    let second = committed(&texts, Some(&first));
+    let mut back = signed(&cast, "1.0.0");
+    back.insert(signature_of(SIGNERS), cast.both(&cast.signers()));
+    assert!(problems(&back, Some(&second)).contains("this list of signers was in force before"));
+}
+
+/// One thing done to a folder that would be in force otherwise.
+fn attack(dice: &mut Dice, cast: &Cast, worlds: &Worlds) -> FileTexts {
+    let place = dice.below(3);
+    let (mut texts, file) = (worlds.next[place].clone(), SIGNED[place]);
+    let text = texts[file].clone();
+    let signature = signature_of(file);
+    match dice.below(16) {
+        0..=3 => {
+            // another byte somewhere in a signed file
+            let mut bytes = text.into_bytes();
+            let at = dice.below(bytes.len());
+            bytes[at] = if bytes[at] == b'#' { b'x' } else { b'#' };
+            texts.insert(file.to_owned(), String::from_utf8_lossy(&bytes).into_owned());
+        }
+        4..=7 => {
+            // another letter somewhere in a signature
+            let mut bytes = texts[&signature].clone().into_bytes();
+            let at = dice.below(bytes.len());
+            let replaced = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let blank = bytes[at].is_ascii_whitespace();
+            bytes[at] = replaced;
+            let forged = String::from_utf8(bytes).unwrap();
+            if blank || decoded(&forged) == decoded(&texts[&signature]) {
+                texts.remove(&signature);
+            } else {
+                texts.insert(signature, forged);
+            }
+        }
+        8 => drop(texts.insert(signature, cast.ann.sign(&text))),
+        9 => drop(texts.insert(signature, cast.ann.sign(&text).repeat(2))),
+        10 => drop(texts.insert(signature, format!("{}{}", cast.ann.sign(&text), cast.mallory.sign(&text)))),
+        11 => drop(texts.insert(signature, format!("{}{}", cast.ann.sign(&text), cast.former.sign(&text)))),
+        12 => {
+            // an earlier version with its own good signature
+            for name in [file.to_owned(), signature] {
+                texts.insert(name.clone(), worlds.earlier[&name].clone());
+            }
+        }
+        13 => {
+            // the signature of another file, or of another version of it
+            let elsewhere = signature_of(SIGNED[(place + 1 + dice.below(2)) % 3]);
+            let other = if dice.once_in(2) { &worlds.earlier[&signature] } else { &texts[&elsewhere] }.clone();
+            texts.insert(signature, other);
+        }
+        14 => {
+            // a list of the stranger's own, signed by the stranger
+            let list = cast.mallory.line("");
+            texts.insert(signature_of(SIGNERS), cast.mallory.sign(&list));
+            texts.insert(SIGNERS.to_owned(), list);
+            texts.insert(signature, cast.mallory.sign(&text));
+        }
+        _ => {
+            // a list that was in force before, with the signatures it then had
+            texts.insert(signature_of(SIGNERS), worlds.earlier[&signature_of(SIGNERS)].clone());
+            texts.insert(SIGNERS.to_owned(), worlds.earlier[SIGNERS].clone());
+        }
+    }
+    texts
+}
+
+/// The bytes a text of armoured signatures stands for.
+fn decoded(armoured: &str) -> Vec<String> {
+    armoured.split_whitespace().map(str::to_owned).collect()
+}
+
+struct Worlds {
+    earlier: FileTexts,
+    before: Committed,
+    /// Each with one file that changed, in the order of [`SIGNED`].
+    next: [FileTexts; 3],
+}
+
+impl Worlds {
+    /// A version with a former signer, one in force without them, and one that may follow.
+    fn new(cast: &Cast) -> Self {
+        let mut earlier = signed(cast, "1.0.0");
+        let long = format!("{}{}", cast.signers(), cast.former.line(""));
+        earlier.insert(signature_of(SIGNERS), cast.both(&long));
+        earlier.insert(SIGNERS.to_owned(), long);
+        let first = committed(&earlier, None);
+        let mut second = signed(cast, "1.1.0");
+        second.insert(signature_of(SIGNERS), cast.both(&cast.signers()));
+        let before = committed(&second, Some(&first));
+        let newer = signed(cast, "1.2.0");
+        let next = SIGNED.map(|file| {
+            let mut texts = second.clone();
+            for name in [file.to_owned(), signature_of(file)] {
+                texts.insert(name.clone(), newer[&name].clone());
+            }
+            texts
+        });
+        Self { earlier, before, next }
+    }
+}
+
+#[test]
+fn no_attack_comes_into_force() {
+    let cast = Cast::new();
+    let worlds = Worlds::new(&cast);
+    for next in &worlds.next {
+        assert!(matches!(standing(next, 2, Some(&worlds.before), NOW), Ok(Standing::Follows { .. })));
+    }
+    let half = &|seed: u64| {
+        let mut dice = Dice::new(seed);
+        let attacks = (0..50_000).map(|_| attack(&mut dice, &cast, &worlds));
+        attacks.filter(|texts| standing(texts, 2, Some(&worlds.before), NOW).is_ok()).count()
+    };
+    let accepted: usize = std::thread::scope(|scope| {
+        let halves = [2026, 2027].map(|seed| scope.spawn(move || half(seed)));
+        halves.into_iter().map(|half| half.join().unwrap()).sum()
+    });
+    println!("100000 attacks, {accepted} accepted");
+    assert_eq!(accepted, 0);
+}
+
+#[test]
+fn time_and_namespace_count() {
+    let cast = Cast::new();
+    let mut texts = signed(&cast, "1.0.0");
+    for (options, expected) in
+        [(",valid-before=\"20200101Z\"", "expired"), (",valid-after=\"20300101Z\"", "not valid before"), ("", "")]
+    {
+        texts.insert(SIGNERS.to_owned(), format!("{}{}", cast.ann.line(options), cast.ben.line("")));
+        let found = problems(&texts, None);
+        assert!(
+            if expected.is_empty() { found.is_empty() } else { found.contains("signed by 1 of the 2") },
+            "{options}: {found}"
+        );
+    }
+    let elsewhere = ssh_key::PrivateKey::from_openssh(&cast.ann.key).unwrap();
+    let foreign = elsewhere.sign("git", ssh_key::HashAlg::Sha512, texts[GOVERNANCE].as_bytes()).unwrap();
+    let foreign = foreign.to_pem(ssh_key::LineEnding::LF).unwrap();
+    texts.insert(signature_of(GOVERNANCE), format!("{foreign}\n{}", cast.ben.sign(&texts[GOVERNANCE])));
+    assert!(problems(&texts, None).contains("signed by 1 of the 2"), "a signature made for git");
+}
+
+#[test]
+fn a_policy_of_another_tenant_does_not_compile_however_well_it_is_signed() {
+    let cast = Cast::new();
+    let mut texts = signed(&cast, "1.0.0");
+    for file in SIGNED {
+        let foreign = folder("beta-inc")[file].clone();
+        texts.insert(signature_of(file), cast.both(&foreign));
+        texts.insert(file.to_owned(), foreign);
+    }
+    let errors = compile(TENANT_NAME, &texts, &Guardrails::none()).unwrap_err();
+    assert!(errors.iter().any(|error| error.to_string().contains("\"beta-inc\" is not this tenant")), "{errors:?}");
+}
