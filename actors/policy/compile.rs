@@ -122,6 +122,18 @@ pub fn compile(
     }
 }
 
+/// The rules of a tenant's policy files with the guardrails above them, for programs that look at rules alone.
+///
+/// # Errors
+/// What keeps them from being read or checked.
+pub fn rules(texts: &FileTexts, guardrails: &Guardrails) -> Result<Vec<Enacted>, Vec<FileError>> {
+    let mut findings = Findings::default();
+    let rules = Files::read(texts, &mut findings).checked_rules(guardrails, &mut findings);
+    let about_rules = |error: &FileError| commit::SIGNED.contains(&error.file.as_str());
+    findings.errors.retain(about_rules);
+    rules.ok_or(findings.errors)
+}
+
 /// Files that look as if they decided something, and do not: a slip in the name of an optional file would
 /// otherwise switch it off in silence.
 fn strangers(texts: &FileTexts) -> impl Iterator<Item = FileError> {
@@ -219,7 +231,7 @@ impl Files {
     }
 
     /// The rules of the three policy files as one policy, with the guardrails above it; `None` where they cannot be one.
-    fn rules(&self, guardrails: &Guardrails, findings: &mut Findings) -> Option<(Engine, Conflicts)> {
+    fn checked_rules(&self, guardrails: &Guardrails, findings: &mut Findings) -> Option<Vec<Enacted>> {
         let enacted = |file: &'static str, rules: &[Rule]| {
             let placed = rules.iter().cloned().enumerate();
             placed.map(|(index, rule)| Enacted { rule, origin: Origin::Tenant { file, index } }).collect::<Vec<_>>()
@@ -232,9 +244,12 @@ impl Files {
         for (index, path, problem) in &problems {
             findings.errors.push(self.at(rules.get(*index), path, problem));
         }
-        if !problems.is_empty() {
-            return None;
-        }
+        problems.is_empty().then_some(rules)
+    }
+
+    /// The rules, compiled, with the conflicts among them that keep nobody from serving.
+    fn rules(&self, guardrails: &Guardrails, findings: &mut Findings) -> Option<(Engine, Conflicts)> {
+        let rules = self.checked_rules(guardrails, findings)?;
         let conflicts = conflicts(&rules);
         for conflict in &conflicts.found {
             let error =

@@ -71,6 +71,21 @@ pub enum Outcome {
     Refused,
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("refused"),
+            Self::Permitted(obligations) => {
+                f.write_str("permitted")?;
+                let cap = obligations.cap_tokens.map(|cap| format!("at most {cap} tokens"));
+                let cite = obligations.cite.then(|| "citations".to_owned());
+                let with: Vec<_> = cite.into_iter().chain(cap).collect();
+                if with.is_empty() { Ok(()) } else { write!(f, " with {}", with.join(" and ")) }
+            }
+        }
+    }
+}
+
 impl Ruling<'_> {
     /// The ruling without its reasons.
     #[must_use]

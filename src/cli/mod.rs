@@ -10,6 +10,7 @@ mod doctor;
 mod ingest;
 mod key;
 mod parse_child;
+mod policy;
 mod report;
 mod schema;
 mod serve;
@@ -40,6 +41,9 @@ enum Verb {
     Ingest(ingest::Ingest),
     /// Ask a tenant's documents a question.
     Ask(ask::Ask),
+    /// Check, compare, sign and list policies.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Write reports: costs.
     #[command(subcommand)]
     Report(report::Report),
@@ -91,6 +95,7 @@ pub fn run() -> ExitCode {
         Verb::Tenant(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Key(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ingest(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Policy(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Report(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ask(verb) => actix_web::rt::System::new().block_on(verb.run()),
     };

@@ -58,6 +58,7 @@ pub(super) fn policy_view(policy: &PolicySnapshot) -> Value {
             },
         },
         "governance": policy.governance,
+        "rules": policy.engine.rules().iter().map(|enacted| &enacted.rule).collect::<Vec<_>>(),
         "evaluation": policy.evaluation,
         "router": policy.router,
         "data_sovereignty": policy.sovereignty,

@@ -22,6 +22,7 @@ mod money;
 mod openai;
 mod openai_shape;
 pub mod openapi;
+mod policies;
 mod probes;
 mod rates;
 mod reply;

@@ -9,11 +9,13 @@ use super::figures::{QuotaView, SloView};
 use super::keys::KeyList;
 use super::money::{ApproveBody, ApprovedView, ReconcileBody, ReconciledView};
 use super::openai_shape::{ModelList, ModelView};
+use super::policies::{CommitLog, ConflictMap};
 use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
-    admin, ask, costs, documents, feedback, figures, keys, lineage, money, openai, openapi, probes, search, session,
+    admin, ask, costs, documents, feedback, figures, keys, lineage, money, openai, openapi, policies, probes, search,
+    session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -267,6 +269,18 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/admin/v1/costs/export", Some(Fleet), "Costs as CSV in the columns of FOCUS 1.2", |r| {
         r.to(costs::export)
     }),
+    route("GET", "/admin/v1/conflicts", Some(Fleet), "Conflicts of the rules, over all tenants", |r| {
+        r.to(policies::map)
+    })
+    .gives::<ConflictMap>(200),
+    route("GET", "/admin/v1/policies/{tenant}/conflicts", Some(Fleet), "Conflicts of one tenant's rules", |r| {
+        r.to(policies::of_tenant)
+    })
+    .gives::<ConflictMap>(200),
+    route("GET", "/admin/v1/policies/{tenant}/log", Some(Fleet), "Policies that came into force, and by whom", |r| {
+        r.to(policies::log)
+    })
+    .gives::<CommitLog>(200),
     route("GET", "/admin/v1/actors", Some(Fleet), "The live tree of rooms", |r| r.to(admin::actors))
         .gives::<ActorList>(200),
     route("GET", "/healthz", None, "The process answers", |r| r.to(probes::alive)).gives::<Health>(200),

@@ -274,6 +274,7 @@ impl Handler<Fleet> for Registry {
                 );
             }
             FleetRequest::List(filters, slot) => slot.answer(Ok(views::list(&self.directory, &filters))),
+            FleetRequest::Policies(name, slot) => slot.answer(views::policies(&self.directory, name.as_deref())),
             FleetRequest::Actors(reply) => {
                 let (supervisors, rooms) = self.tree();
                 if let Err((read, undelivered)) =

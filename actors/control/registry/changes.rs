@@ -52,6 +52,7 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         | FleetRequest::Archive(_, slot)
         | FleetRequest::Delete(_, _, slot) => slot.answer(Err(rejection)),
         FleetRequest::List(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::Policies(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Actors(slot) => slot.answer(Err(rejection)),
         FleetRequest::Costs(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Reconcile(_, _, slot) => slot.answer(Err(rejection)),

@@ -104,6 +104,7 @@ impl Registry {
             FleetRequest::Delete(name, true, slot) => self.destroy(&name, by, slot, ctx),
             other @ (FleetRequest::Get(..)
             | FleetRequest::List(..)
+            | FleetRequest::Policies(..)
             | FleetRequest::Actors(_)
             | FleetRequest::Costs(..)
             | FleetRequest::Reconcile(..)) => {

@@ -3,8 +3,8 @@
 //! address inside is dead.
 use super::lobby::Lobby;
 use super::messages::{
-    Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, TenantChanges, TenantFilters,
-    TenantView, Wanted,
+    Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, PolicyStanding, TenantChanges,
+    TenantFilters, TenantView, Wanted,
 };
 use super::upload::Upload;
 use crate::cost::messages::{CostReport, FleetCosts};
@@ -405,6 +405,14 @@ impl FleetHandle {
     /// `too_large` where the rows are more than a report may have.
     pub async fn costs(&self, query: SpendQuery) -> Outcome<FleetCosts> {
         self.fleet(|slot| FleetRequest::Costs(query, slot)).await
+    }
+
+    /// What the policies of every tenant, or of the one named, come to: conflicts, drift, what came into force.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn policies(&self, tenant: Option<String>) -> Outcome<Vec<PolicyStanding>> {
+        self.fleet(|slot| FleetRequest::Policies(tenant, slot)).await
     }
 
     /// The live tree.

@@ -1,4 +1,5 @@
 //! What the registry takes and gives.
+use super::directory::CommitView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use crate::cost::messages::FleetCosts;
 use actix::Message;
@@ -6,6 +7,7 @@ use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Role;
+use bailiwick_policy::conflicts::Conflicts;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::spend::view::SpendQuery;
@@ -166,6 +168,21 @@ pub struct NewKey {
     pub expires_in_ms: Option<u64>,
 }
 
+/// What a tenant's policy comes to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PolicyStanding {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The version in force; empty where none is.
+    pub policy_version: String,
+    /// Conflicts of the rules in force.
+    pub conflicts: Conflicts,
+    /// Why the newest files are not in force, where they are not.
+    pub refused: Option<String>,
+    /// The last policies that came into force, newest last.
+    pub commits: Vec<CommitView>,
+}
+
 /// What a fleet handle asks of the registry.
 pub enum FleetRequest {
     /// createTenant.
@@ -184,6 +201,8 @@ pub enum FleetRequest {
     Archive(String, ReplySlot<TenantView>),
     /// deleteTenant: soft, or with everything destroyed.
     Delete(String, bool, ReplySlot<TenantView>),
+    /// What the policies of every tenant, or of one, come to.
+    Policies(Option<String>, ReplySlot<Vec<PolicyStanding>>),
     /// The live tree of control rooms and tenants.
     Actors(ReplySlot<Vec<RoomView>>),
     /// What the fleet spent.

@@ -1,9 +1,10 @@
 //! Tenants and keys as the outside sees them.
 use super::directory::{Directory, Folder, Tenant};
 use super::entry::{KeyRecord, Standing};
-use super::messages::{KeyView, TenantFilters, TenantView};
-use super::rules::is_usable;
+use super::messages::{KeyView, PolicyStanding, TenantFilters, TenantView};
+use super::rules::{is_usable, no_such_tenant};
 use bailiwick_kernel::clock::rfc3339;
+use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::schema::{Encryption, Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use uuid::Uuid;
 
@@ -49,6 +50,32 @@ fn state_of(tenant: &Tenant) -> (&'static str, Option<String>) {
         Standing::Active if matches!(tenant.folder, Folder::Gone) => ("suspended", newest_files),
         Standing::Active if tenant.policy.is_none() => ("refused", newest_files),
         Standing::Active => ("serving", newest_files),
+    }
+}
+
+/// What the policies of every tenant, or of the one named, come to; by name.
+///
+/// # Errors
+/// `not_found` where there is no tenant of that name or id.
+pub fn policies(directory: &Directory, named: Option<&str>) -> Outcome<Vec<PolicyStanding>> {
+    let of = |tenant: &Tenant| PolicyStanding {
+        tenant: tenant.name.clone(),
+        policy_version: tenant.policy.as_ref().map(|policy| policy.version.clone()).unwrap_or_default(),
+        conflicts: tenant.policy.as_ref().map(|policy| (*policy.conflicts).clone()).unwrap_or_default(),
+        refused: match &tenant.folder {
+            Folder::Refused(problem) => Some(problem.clone()),
+            Folder::Gone => Some("its folder is gone".to_owned()),
+            Folder::Unread | Folder::Sound => None,
+        },
+        commits: tenant.commits.iter().cloned().collect(),
+    };
+    match named {
+        Some(name) => directory.find(name).map(|tenant| vec![of(tenant)]).ok_or_else(no_such_tenant),
+        None => {
+            let mut standings: Vec<_> = directory.tenants().map(of).collect();
+            standings.sort_by(|one, other| one.tenant.cmp(&other.tenant));
+            Ok(standings)
+        }
     }
 }
 

@@ -290,15 +290,8 @@ fn readable(from: &str, below: Option<&String>) -> String {
     let fits = |text: &str| text >= from && below.is_none_or(|below| text < below.as_str());
     let base = from.trim_end_matches('\0');
     let printable = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
-    let tries = [
-        base.to_owned(),
-        format!("{base}x"),
-        format!("{base}-other"),
-        format!("{base}0"),
-        "other".into(),
-        "a".into(),
-        "0".into(),
-        "zz".into(),
-    ];
-    tries.into_iter().find(|text| fits(text) && printable(text)).unwrap_or_else(|| from.to_owned())
+    let own = [base.to_owned(), format!("{base}x"), format!("{base}-other"), format!("{base}0")];
+    let any = ["other", "a", "0", "zz"].map(str::to_owned);
+    let tries = if base.is_empty() { [any, own] } else { [own, any] };
+    tries.into_iter().flatten().find(|text| fits(text) && printable(text)).unwrap_or_else(|| from.to_owned())
 }

@@ -1,0 +1,70 @@
+//! `/admin/v1/conflicts` and `/admin/v1/policies`: conflicts of rules, and which policies came into force.
+use super::errors::Failure;
+use super::knock;
+use super::reply::ok;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bailiwick_control::registry::directory::CommitView;
+use bailiwick_control::registry::messages::PolicyStanding;
+use bailiwick_policy::conflicts::Conflicts;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The conflict map over all tenants.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct ConflictMap {
+    /// Every tenant, by name.
+    pub tenants: Vec<TenantConflicts>,
+}
+
+/// What one tenant's rules come to.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct TenantConflicts {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The version in force; empty where none is.
+    pub policy_version: String,
+    /// Conflicts of the rules in force, each with a request that shows it.
+    #[schemars(with = "Value")]
+    pub conflicts: Conflicts,
+    /// Why the newest files of the folder are not in force, where they are not: drift.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// Policies that came into force.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct CommitLog {
+    /// The last ones, newest last.
+    pub commits: Vec<CommitView>,
+}
+
+impl From<PolicyStanding> for TenantConflicts {
+    fn from(standing: PolicyStanding) -> Self {
+        let PolicyStanding { tenant, policy_version, conflicts, refused, commits: _ } = standing;
+        Self { tenant, policy_version, conflicts, refused }
+    }
+}
+
+async fn standings(request: &HttpRequest, tenant: Option<String>) -> Result<Vec<PolicyStanding>, Failure> {
+    let handle = knock::edge(request)?.door.fleet(knock::claim_fleet(request)).await?;
+    Ok(handle.policies(tenant).await?)
+}
+
+/// `GET /admin/v1/conflicts`.
+pub(super) async fn map(request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let tenants = standings(&request, None).await?.into_iter().map(TenantConflicts::from).collect();
+    Ok(ok(&ConflictMap { tenants }))
+}
+
+/// `GET /admin/v1/policies/{tenant}/conflicts`.
+pub(super) async fn of_tenant(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let found = standings(&request, Some(tenant.into_inner())).await?;
+    Ok(ok(&ConflictMap { tenants: found.into_iter().map(TenantConflicts::from).collect() }))
+}
+
+/// `GET /admin/v1/policies/{tenant}/log`.
+pub(super) async fn log(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let found = standings(&request, Some(tenant.into_inner())).await?;
+    Ok(ok(&CommitLog { commits: found.into_iter().flat_map(|standing| standing.commits).collect() }))
+}
