@@ -174,6 +174,20 @@ pub const EMBEDDING_DIMENSIONS_MAX: usize = 8_192;
 pub const LOOKUP_MS_MAX: u64 = 5_000;
 /// Ceilings of one budget below the tenant.
 pub const CEILINGS_MAX: usize = 64;
+/// Feature flags of one tenant: all of them are evaluated for one request.
+pub const FLAGS_MAX: usize = 1_000;
+/// Characters of the name of a flag or of a variant.
+pub const FLAG_NAME_CHARS_MAX: usize = 128;
+/// Variants of one flag.
+pub const FLAG_VARIANTS_MAX: usize = 64;
+/// Targets of one flag.
+pub const FLAG_TARGETS_MAX: usize = 64;
+/// Sum of the weights of one flag's split.
+pub const FLAG_SPLIT_WEIGHT_MAX: u32 = 1_000_000;
+/// Bytes of the key a flag's share is drawn by.
+pub const TARGETING_KEY_BYTES_MAX: usize = 1_024;
+/// Bytes of the context a flag is evaluated for.
+pub const FLAG_CONTEXT_BYTES_MAX: usize = 64 << 10;
 /// Domains, use cases, users and keys whose spending one tenant's ledger keeps apart.
 pub const ACCOUNTS_MAX: usize = 4_096;
 /// Calls of one tenant that wait until money held by others comes back.
