@@ -10,6 +10,7 @@ mod line;
 pub mod question;
 pub mod retrieval;
 pub mod routing;
+pub mod service_level;
 pub mod spend;
 pub mod supervisor;
 pub mod tiers;
