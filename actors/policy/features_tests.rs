@@ -72,80 +72,79 @@ fn a_percentage_is_read_to_the_digit_or_refused_where_it_stands() {
     assert_eq!(found, [format!("features.yaml:5:22: 12.3456 is no percentage: {advice}")]);
 }
 
+/// What stands for this in the table: a flag of two variants.
+const TYPED: &str = "enabled: true, variants: {a: 1, b: 2}, default_variant: a";
+
+/// Flags that are refused, each with what is said.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "'a/b': {enabled: true}",
+        "features.yaml:3:10: features.a/b: \"a/b\" is no name of a flag: write 1 to 128 letters, digits and . _ - :",
+    ),
+    (
+        "f: {enabled: true, default_variant: on}",
+        "features.f.default_variant: \"on\" is none: a flag without variants is on or off, so leave this out",
+    ),
+    (
+        "f: {enabled: true, variants: {a: 1}}",
+        "features.f.default_variant: it is missing: say what those get whom the flag is off for",
+    ),
+    (
+        "f: {enabled: true, variants: {a: 1, b: x}, default_variant: a}",
+        "features.f.variants.b: text here and number in \"a\": write all values in one type",
+    ),
+    (
+        "f: {enabled: true, variants: {a: ~}, default_variant: a}",
+        "features.f.variants.a: no flag has such a value: write true or false, a number, a text or an object",
+    ),
+    ("f: {enabled: true, variants: {a: [1]}, default_variant: a}", "features.f.variants.a: no flag has such a value"),
+    (
+        "f: {enabled: true, variants: {alpha: 1, beta: 2}, default_variant: bete}",
+        "features.f.default_variant: the flag has no variant \"bete\": did you mean \"beta\"?",
+    ),
+    (
+        "f: {TYPED, rollout_percent: 10}",
+        "features.f.rollout_percent: without a split everybody gets the default_variant, in or out: write a split",
+    ),
+    (
+        "f: {enabled: true, split: {on: 1, off: 1}}",
+        "features.f.split: there are no variants to split between: write variants, or rollout_percent alone",
+    ),
+    (
+        "f: {TYPED, split: {a: 0}}",
+        "features.f.split: the weights add up to 0: write whole numbers that add up to 1 to 1000000",
+    ),
+    ("f: {TYPED, split: {a: 1000000, b: 1}}", "features.f.split: the weights add up to 1000001"),
+    ("f: {TYPED, split: {a: 1, c: 1}}", "features.f.split.c: the flag has no variant \"c\""),
+    (
+        "f: {enabled: true, targets: [{variant: on}]}",
+        "features.f.targets[0]: it matches nobody: write keys, or an attribute and its values",
+    ),
+    (
+        "f: {enabled: true, targets: [{keys: [a], attribute: b, values: [c], variant: on}]}",
+        "features.f.targets[0]: it has keys and an attribute: write two targets",
+    ),
+    (
+        "f: {enabled: true, targets: [{attribute: b, variant: on}]}",
+        "features.f.targets[0].values: no value ever matches: write at least one",
+    ),
+    (
+        "f: {enabled: true, targets: [{values: [b], variant: on}]}",
+        "features.f.targets[0].values: values of what: name the attribute",
+    ),
+    (
+        "f: {enabled: true, targets: [{keys: [a], variant: onn}]}",
+        "features.f.targets[0].variant: the flag has no variant \"onn\": did you mean \"on\"?",
+    ),
+    ("f: {enabled: true, kill_swich: true}", "unknown key \"kill_swich\": did you mean \"kill_switch\"?"),
+];
+
 #[test]
 fn what_contradicts_itself_is_refused_with_its_place_and_a_way_out() {
-    let typed = "enabled: true, variants: {a: 1, b: 2}, default_variant: a";
-    let cases = [
-        (
-            "'a/b': {enabled: true}",
-            "features.yaml:3:10: features.a/b: \"a/b\" is no name of a flag: write 1 to 128 letters, digits and . _ - :",
-        ),
-        (
-            "f: {enabled: true, default_variant: on}",
-            "features.f.default_variant: \"on\" is none: a flag without variants is on or off, so leave this out",
-        ),
-        (
-            "f: {enabled: true, variants: {a: 1}}",
-            "features.f.default_variant: it is missing: say what those get whom the flag is off for",
-        ),
-        (
-            "f: {enabled: true, variants: {a: 1, b: x}, default_variant: a}",
-            "features.f.variants.b: text here and number in \"a\": write all values in one type",
-        ),
-        (
-            "f: {enabled: true, variants: {a: ~}, default_variant: a}",
-            "features.f.variants.a: no flag has such a value: write true or false, a number, a text or an object",
-        ),
-        (
-            "f: {enabled: true, variants: {a: [1]}, default_variant: a}",
-            "features.f.variants.a: no flag has such a value",
-        ),
-        (
-            "f: {enabled: true, variants: {alpha: 1, beta: 2}, default_variant: bete}",
-            "features.f.default_variant: the flag has no variant \"bete\": did you mean \"beta\"?",
-        ),
-        (
-            &format!("f: {{{typed}, rollout_percent: 10}}"),
-            "features.f.rollout_percent: without a split everybody gets the default_variant, in or out: write a split",
-        ),
-        (
-            "f: {enabled: true, split: {on: 1, off: 1}}",
-            "features.f.split: there are no variants to split between: write variants, or rollout_percent alone",
-        ),
-        (
-            &format!("f: {{{typed}, split: {{a: 0}}}}"),
-            "features.f.split: the weights add up to 0: write whole numbers that add up to 1 to 1000000",
-        ),
-        (&format!("f: {{{typed}, split: {{a: 1000000, b: 1}}}}"), "features.f.split: the weights add up to 1000001"),
-        (&format!("f: {{{typed}, split: {{a: 1, c: 1}}}}"), "features.f.split.c: the flag has no variant \"c\""),
-        (
-            "f: {enabled: true, targets: [{variant: on}]}",
-            "features.f.targets[0]: it matches nobody: write keys, or an attribute and its values",
-        ),
-        (
-            "f: {enabled: true, targets: [{keys: [a], attribute: b, values: [c], variant: on}]}",
-            "features.f.targets[0]: it has keys and an attribute: write two targets",
-        ),
-        (
-            "f: {enabled: true, targets: [{attribute: b, variant: on}]}",
-            "features.f.targets[0].values: no value ever matches: write at least one",
-        ),
-        (
-            "f: {enabled: true, targets: [{values: [b], variant: on}]}",
-            "features.f.targets[0].values: values of what: name the attribute",
-        ),
-        (
-            "f: {enabled: true, targets: [{keys: [a], variant: onn}]}",
-            "features.f.targets[0].variant: the flag has no variant \"onn\": did you mean \"on\"?",
-        ),
-        ("f: {enabled: true, kill_swich: true}", "unknown key \"kill_swich\": did you mean \"kill_switch\"?"),
-        (
-            &format!("f: {{enabled: true, seed: {}}}", "x".repeat(257)),
-            "features.f.seed: it is longer than 256 characters: shorten it",
-        ),
-    ];
-    for (flag, expected) in cases {
-        let found = errors(&format!("  {flag}\n"));
+    let long_seed = format!("f: {{enabled: true, seed: {}}}", "x".repeat(257));
+    let long_seed = (long_seed.as_str(), "features.f.seed: it is longer than 256 characters: shorten it");
+    for (flag, expected) in REFUSED.iter().copied().chain([long_seed]) {
+        let found = errors(&format!("  {}\n", flag.replace("TYPED", TYPED)));
         assert!(
             found.len() == 1 && found[0].starts_with("features.yaml:3:") && found[0].contains(expected),
             "{flag}: {found:?}"

@@ -191,6 +191,12 @@ pub fn draw(purpose: &str, flag: &str, seed: &str, key: &str, places: u32) -> u3
     u32::try_from(place).unwrap_or(u32::MAX) // below `places`
 }
 
+/// Names what was said: equal names, equal bytes.
+#[must_use]
+pub fn fingerprint(said: &[u8]) -> String {
+    hex::encode(digest(&SHA256, said))
+}
+
 /// The draw that decides who is in.
 pub const ROLLOUT: &str = "rollout";
 /// The draw that decides between variants.
