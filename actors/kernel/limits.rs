@@ -140,8 +140,11 @@ pub const FOLDERS_PER_BATCH_MAX: usize = 64;
 pub const FOLDER_EVENTS_MAX: usize = 4_096;
 /// A burst of file events is over after this much quiet.
 pub const FOLDER_QUIET_MS: u64 = 150;
-/// A burst that never ends is read after this long all the same.
-pub const FOLDER_BURST_MS: u64 = 2_000;
+/// A burst that never ends is read after this long all the same: a kill switch must be in force within a second, whatever
+/// is written into other folders meanwhile.
+pub const FOLDER_BURST_MS: u64 = 600;
+/// Where the operating system tells of no file events, folders are looked at this often.
+pub const FOLDER_POLL_MS: u64 = 2_000;
 /// A tenant that has not acknowledged a policy by then is closed.
 pub const ACKNOWLEDGE_MS: u64 = 5_000;
 /// A supervisor that has not ended by then is no longer waited for.
