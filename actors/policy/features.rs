@@ -50,7 +50,7 @@ pub struct Feature {
     /// The variant of everybody the flag is off for, and of everybody where there is no `split`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_variant: Option<String>,
-    /// Variant to its weight among the keys the flag is on for.
+    /// Variant to its weight among the keys the flag is on for. Another weight moves some keys to another variant.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub split: BTreeMap<String, u32>,
     /// Who is given a variant by name, before any share is drawn; the first that matches counts.

@@ -108,7 +108,7 @@ impl schemars::JsonSchema for Percent {
         schemars::json_schema!({
             "description": "a percentage, exact to three digits after the point",
             "anyOf": [
-                {"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001},
+                {"type": "number", "minimum": 0, "maximum": 100},
                 {"type": "string", "pattern": r"^(100(\.0{1,3})?|[1-9]?\d(\.\d{1,3})?)$"}
             ]
         })
