@@ -161,6 +161,9 @@ fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value
             Some(json!({"model": "bailiwick", "messages": [{"role": "user", "content": "How many days of leave?"}]}))
         }
         ("POST", "/v1/embeddings") => Some(json!({"model": "sentences", "input": "leave"})),
+        ("POST", "/ofrep/v1/evaluate/flags" | "/ofrep/v1/evaluate/flags/{key}") => {
+            Some(json!({"context": {"targetingKey": "user-1"}}))
+        }
         ("POST", "/admin/v1/tenants") => Some(new_tenant(&format!("made-{number}"))),
         ("PATCH" | "PUT", "/admin/v1/tenants/{id}") => Some(json!({})),
         ("POST", "/admin/v1/tenants/{id}/suspend") => Some(json!({"reason": "the access matrix"})),
@@ -176,6 +179,7 @@ fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value
         "/v1/lineage" => format!("{path}?query_id={query_id}"),
         "/v1/documents/{id}" if route.method == "DELETE" => "/v1/documents/spare".to_owned(),
         "/v1/documents/{id}" => "/v1/documents/leave".to_owned(),
+        "/ofrep/v1/evaluate/flags/{key}" => "/ofrep/v1/evaluate/flags/streaming".to_owned(),
         "/v1/models/{model}" => "/v1/models/bailiwick".to_owned(),
         path => path.to_owned(),
     };

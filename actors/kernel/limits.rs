@@ -144,8 +144,11 @@ pub const FOLDERS_PER_BATCH_MAX: usize = 64;
 pub const FOLDER_EVENTS_MAX: usize = 4_096;
 /// A burst of file events is over after this much quiet.
 pub const FOLDER_QUIET_MS: u64 = 150;
-/// A burst that never ends is read after this long all the same.
-pub const FOLDER_BURST_MS: u64 = 2_000;
+/// A burst that never ends is read after this long all the same: a kill switch must be in force within a second, whatever
+/// is written into other folders meanwhile.
+pub const FOLDER_BURST_MS: u64 = 600;
+/// Where the operating system tells of no file events, folders are looked at this often.
+pub const FOLDER_POLL_MS: u64 = 2_000;
 /// A tenant that has not acknowledged a policy by then is closed.
 pub const ACKNOWLEDGE_MS: u64 = 5_000;
 /// A supervisor that has not ended by then is no longer waited for.
@@ -178,6 +181,20 @@ pub const EMBEDDING_DIMENSIONS_MAX: usize = 8_192;
 pub const LOOKUP_MS_MAX: u64 = 5_000;
 /// Ceilings of one budget below the tenant.
 pub const CEILINGS_MAX: usize = 64;
+/// Feature flags of one tenant: all of them are evaluated for one request.
+pub const FLAGS_MAX: usize = 1_000;
+/// Characters of the name of a flag or of a variant.
+pub const FLAG_NAME_CHARS_MAX: usize = 128;
+/// Variants of one flag.
+pub const FLAG_VARIANTS_MAX: usize = 64;
+/// Targets of one flag.
+pub const FLAG_TARGETS_MAX: usize = 64;
+/// Sum of the weights of one flag's split.
+pub const FLAG_SPLIT_WEIGHT_MAX: u32 = 1_000_000;
+/// Bytes of the key a flag's share is drawn by.
+pub const TARGETING_KEY_BYTES_MAX: usize = 1_024;
+/// Bytes of the context a flag is evaluated for.
+pub const FLAG_CONTEXT_BYTES_MAX: usize = 64 << 10;
 /// Domains, use cases, users and keys whose spending one tenant's ledger keeps apart.
 pub const ACCOUNTS_MAX: usize = 4_096;
 /// Calls of one tenant that wait until money held by others comes back.

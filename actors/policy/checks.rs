@@ -7,7 +7,7 @@ use crate::patterns;
 use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use crate::{budget, caches};
+use crate::{budget, caches, features};
 use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
@@ -246,9 +246,7 @@ pub(crate) fn router(source: &Source<RouterFile>, folder_name: &str, findings: &
 
 pub(crate) fn features(source: &Source<FeaturesFile>, folder_name: &str, findings: &mut Findings) {
     belongs(source, &source.value.tenant_id, folder_name, findings);
-    if source.value.features.keys().any(|flag| flag.trim().is_empty()) {
-        findings.refuse(source, "features", "a flag has an empty name: name it");
-    }
+    features::check(source, findings);
 }
 
 pub(crate) fn sovereignty(source: &Source<SovereigntyFile>, folder_name: &str, findings: &mut Findings) {

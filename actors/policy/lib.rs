@@ -11,7 +11,9 @@ pub mod conflicts;
 mod contradictions;
 pub mod diff;
 pub mod evaluate;
+pub mod features;
 mod findings;
+pub mod flags;
 pub mod guard;
 pub mod guardrails;
 pub mod hosts;
@@ -22,6 +24,7 @@ mod naive;
 pub mod obligations;
 pub mod parse;
 pub mod patterns;
+pub mod percent;
 pub mod places;
 pub mod quotas;
 #[cfg(test)]

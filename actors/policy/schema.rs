@@ -1,7 +1,9 @@
 //! The files of `tenants/<tenant>/` (contract §4), field names exactly as in the specification. Unknown keys are
 //! refused everywhere.
 pub use crate::budget::{BreakerAction, BudgetBreaker, BudgetRules, CeilingRule, HoldRecords, Window};
+pub use crate::features::{Feature, FeaturesFile, Target};
 pub use crate::language::Rule;
+pub use crate::percent::Percent;
 pub use crate::quotas::{LevelLimit, Quotas};
 use bailiwick_kernel::money::NanoUsd;
 use schemars::JsonSchema;
@@ -340,31 +342,6 @@ pub struct Sla {
     pub error_rate_max: f64,
     /// Cost of a thousand answers.
     pub cost_per_1k_qa_usd: NanoUsd,
-}
-
-/// `features.yaml`: flags of one tenant.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FeaturesFile {
-    /// The tenant's name.
-    pub tenant_id: String,
-    /// Flag name to its state.
-    #[serde(default)]
-    pub features: BTreeMap<String, Feature>,
-}
-
-/// One feature flag.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Feature {
-    /// On or off.
-    pub enabled: bool,
-    /// Turned off first when the tenant's service level suffers.
-    #[serde(default)]
-    pub experimental: bool,
-    /// What it does.
-    #[serde(default)]
-    pub description: String,
 }
 
 /// `data-sovereignty.yaml` (specification 2.5).

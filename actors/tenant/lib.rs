@@ -11,6 +11,7 @@ pub mod question;
 pub mod retrieval;
 pub mod routing;
 pub mod ruling;
+pub mod service_level;
 pub mod spend;
 pub mod supervisor;
 pub mod tiers;

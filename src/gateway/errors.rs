@@ -1,9 +1,10 @@
 //! The single mapping from codes to statuses and bodies: RFC 9457 problems on native routes, OpenAI's error object on
-//! the routes its clients call.
+//! the routes its clients call, OpenFeature's where flags are evaluated.
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::flags::ErrorCode;
 use bailiwick_tenant::retrieval::messages::Ingested;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,8 +22,23 @@ pub struct Failure {
     rejection: Rejection,
     status: Option<StatusCode>,
     param: Option<&'static str>,
-    allow: Option<String>,
+    allow: Option<Box<str>>,
     documents: Vec<Ingested>,
+    // apart: what every answer carries stays small
+    flag: Option<Box<FlagFault>>,
+}
+
+/// What a failure says where flags are evaluated.
+#[derive(Debug)]
+struct FlagFault {
+    key: Option<String>,
+    error_code: ErrorCode,
+}
+
+impl Default for FlagFault {
+    fn default() -> Self {
+        Self { key: None, error_code: ErrorCode::General }
+    }
 }
 
 impl Failure {
@@ -65,12 +81,26 @@ impl Failure {
         self
     }
 
+    /// Names the flag that was to be evaluated.
+    #[must_use]
+    pub fn with_flag(mut self, key: &str) -> Self {
+        self.flag.get_or_insert_default().key = Some(key.to_owned());
+        self
+    }
+
+    /// Says what went wrong in OpenFeature's words.
+    #[must_use]
+    pub fn with_error_code(mut self, error_code: ErrorCode) -> Self {
+        self.flag.get_or_insert_default().error_code = error_code;
+        self
+    }
+
     /// The path exists, the method does not.
     #[must_use]
     pub fn method_not_allowed(allow: String) -> Self {
         let mut failure = Self::invalid(format!("this path does not take this method; it takes {allow}"));
         failure.status = Some(StatusCode::METHOD_NOT_ALLOWED);
-        failure.allow = Some(allow);
+        failure.allow = Some(allow.into_boxed_str());
         failure
     }
 
@@ -138,6 +168,17 @@ impl Failure {
         }
     }
 
+    /// The body where flags are evaluated.
+    #[must_use]
+    pub fn flag_problem(&self) -> FlagProblem<'_> {
+        FlagProblem {
+            key: self.flag.as_ref().and_then(|fault| fault.key.as_deref()),
+            error_code: self.flag.as_ref().map_or(ErrorCode::General, |fault| fault.error_code),
+            error_details: self.detail(),
+            code: self.rejection.code.as_str(),
+        }
+    }
+
     /// Status, headers and body in the given dialect.
     #[must_use]
     pub fn render(&self, dialect: Dialect, request_id: &str) -> HttpResponse {
@@ -158,6 +199,7 @@ impl Failure {
         match dialect {
             Dialect::Native => response.content_type(PROBLEM_JSON).body(json_bytes(&self.problem(request_id))),
             Dialect::OpenAi => response.content_type("application/json").body(json_bytes(&self.openai_body())),
+            Dialect::OpenFeature => response.content_type("application/json").body(json_bytes(&self.flag_problem())),
         }
     }
 }
@@ -169,7 +211,7 @@ pub(super) fn json_bytes<T: Serialize>(value: &T) -> Vec<u8> {
 
 impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
-        Self { rejection, status: None, param: None, allow: None, documents: Vec::new() }
+        Self { rejection, status: None, param: None, allow: None, documents: Vec::new(), flag: None }
     }
 }
 
@@ -197,12 +239,17 @@ pub enum Dialect {
     Native,
     /// OpenAI's error object.
     OpenAi,
+    /// The error of OpenFeature's remote evaluation.
+    OpenFeature,
 }
 
 impl Dialect {
     /// The dialect of a path (contract §2).
     #[must_use]
     pub fn of_path(path: &str) -> Self {
+        if path.starts_with("/ofrep/") {
+            return Self::OpenFeature;
+        }
         let Some(rest) = path.strip_prefix("/v1/") else { return Self::Native };
         let under = |name: &str| rest.strip_prefix(name).is_some_and(|tail| tail.is_empty() || tail.starts_with('/'));
         if under("chat") || under("embeddings") || under("models") { Self::OpenAi } else { Self::Native }
@@ -247,6 +294,21 @@ pub struct OpenAiError<'a> {
     pub kind: &'static str,
     /// The field at fault, where one is.
     pub param: Option<&'static str>,
+    /// The stable code, the same as on native routes.
+    pub code: &'static str,
+}
+
+/// An error where flags are evaluated.
+#[derive(Serialize, JsonSchema, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct FlagProblem<'a> {
+    /// The flag, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
+    /// OpenFeature's code.
+    pub error_code: ErrorCode,
+    /// What is wrong.
+    pub error_details: &'a str,
     /// The stable code, the same as on native routes.
     pub code: &'static str,
 }

@@ -74,7 +74,6 @@ enum Part {
     Whole,
     Router,
     Sovereignty,
-    Flags,
     Users,
 }
 
@@ -83,7 +82,6 @@ fn part_of(policy: &PolicySnapshot, part: Part) -> Value {
         Part::Whole => policy_view(policy),
         Part::Router => json!({ "router": policy.router, "policy_version": policy.version }),
         Part::Sovereignty => json!({ "data_sovereignty": policy.sovereignty, "policy_version": policy.version }),
-        Part::Flags => json!({ "features": policy.features.features, "policy_version": policy.version }),
         Part::Users => json!({ "users": policy.users, "policy_version": policy.version }),
     }
 }
@@ -127,11 +125,6 @@ pub(super) async fn tenant_sovereignty(
     tenant: web::Path<String>,
 ) -> Result<HttpResponse, Failure> {
     audited(&request, knock::claim_on(&request, &tenant), Part::Sovereignty).await
-}
-
-/// `GET /admin/v1/tenants/{id}/flags`.
-pub(super) async fn tenant_flags(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
-    audited(&request, knock::claim_on(&request, &tenant), Part::Flags).await
 }
 
 /// `GET /admin/v1/tenants/{id}/users`.

@@ -19,6 +19,7 @@ mod keys;
 mod knock;
 mod lineage;
 mod money;
+mod ofrep;
 mod openai;
 mod openai_shape;
 pub mod openapi;

@@ -1,5 +1,5 @@
 //! `/openapi.json`, made from the route table and the types that read and write the bodies, and the page that shows it.
-use super::errors::{Dialect, OpenAiProblem, Problem};
+use super::errors::{Dialect, FlagProblem, OpenAiProblem, Problem};
 use super::routes::{ROUTES, Route, Shape};
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -88,8 +88,11 @@ fn tag(route: &Route) -> &'static str {
     match route.right {
         None => "public",
         Some(_) if route.path.starts_with("/admin/") => "control plane",
-        Some(_) if Dialect::of_path(route.path) == Dialect::OpenAi => "openai",
-        Some(_) => "data plane",
+        Some(_) => match Dialect::of_path(route.path) {
+            Dialect::OpenAi => "openai",
+            Dialect::OpenFeature => "openfeature",
+            Dialect::Native => "data plane",
+        },
     }
 }
 
@@ -120,6 +123,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Operation {
     let (media_type, problem): (&str, Shape) = match Dialect::of_path(route.path) {
         Dialect::Native => (super::errors::PROBLEM_JSON, |generator| generator.subschema_for::<Problem<'static>>()),
         Dialect::OpenAi => ("application/json", |generator| generator.subschema_for::<OpenAiProblem<'static>>()),
+        Dialect::OpenFeature => ("application/json", |generator| generator.subschema_for::<FlagProblem<'static>>()),
     };
     let content = ContentBuilder::new().schema(reference(problem, generator)).build();
     operation

@@ -8,14 +8,15 @@ use super::feedback::FeedbackBody;
 use super::figures::{QuotaView, SloView};
 use super::keys::KeyList;
 use super::money::{ApproveBody, ApprovedView, ReconcileBody, ReconciledView};
+use super::ofrep::{EvaluationBody, FlagAnswer, FlagAnswers, FlagsView, NOT_CHANGED};
 use super::openai_shape::{ModelList, ModelView};
 use super::policies::{CommitLog, ConflictMap};
 use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
-    admin, ask, costs, documents, feedback, figures, keys, lineage, money, openai, openapi, policies, probes, search,
-    session,
+    admin, ask, costs, documents, feedback, figures, keys, lineage, money, ofrep, openai, openapi, policies, probes,
+    search, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -159,6 +160,17 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/models", Some(Observe), "Models this tenant may name", |r| r.to(openai::models))
         .gives::<ModelList>(200),
     route("GET", "/v1/models/{model}", Some(Observe), "One model", |r| r.to(openai::model)).gives::<ModelView>(200),
+    route("POST", "/ofrep/v1/evaluate/flags", Some(Observe), "OpenFeature: every flag for a context", |r| {
+        r.to(ofrep::all)
+    })
+    .takes::<EvaluationBody>()
+    .heeds(NOT_CHANGED)
+    .gives::<FlagAnswers<'static>>(200),
+    route("POST", "/ofrep/v1/evaluate/flags/{key}", Some(Observe), "OpenFeature: one flag for a context", |r| {
+        r.to(ofrep::one)
+    })
+    .takes::<EvaluationBody>()
+    .gives::<FlagAnswer<'static>>(200),
     route("GET", "/admin/v1/tenants", Some(Fleet), "List tenants, filtered", |r| r.to(admin::list))
         .gives::<TenantList>(200),
     route("POST", "/admin/v1/tenants", Some(Fleet), "Create a tenant", |r| r.to(admin::create))
@@ -224,10 +236,14 @@ pub const ROUTES: &[Route] = &[
         r.to(figures::tenant_sovereignty)
     })
     .gives::<Object>(200),
-    route("GET", "/admin/v1/tenants/{id}/flags", Some(Audit), "Feature flags in force", |r| {
-        r.to(figures::tenant_flags)
-    })
-    .gives::<Object>(200),
+    route(
+        "GET",
+        "/admin/v1/tenants/{id}/flags",
+        Some(Audit),
+        "Flags as written, and what has switched them off",
+        |r| r.to(ofrep::of_tenant),
+    )
+    .gives::<FlagsView<'static>>(200),
     route("GET", "/admin/v1/tenants/{id}/users", Some(Audit), "Users and roles", |r| r.to(figures::tenant_users))
         .gives::<Object>(200),
     route("GET", "/admin/v1/tenants/{id}/budget", Some(Observe), "Money spent, held and allowed", |r| {

@@ -2,7 +2,7 @@
 use super::messages::{Changed, Scope};
 use super::rules;
 use actix::Recipient;
-use bailiwick_kernel::limits::{FOLDER_BURST_MS, FOLDER_QUIET_MS};
+use bailiwick_kernel::limits::{FOLDER_BURST_MS, FOLDER_POLL_MS, FOLDER_QUIET_MS};
 use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ pub fn watch(root: &Path, burst: &Burst) -> notify::Result<Watching> {
         tenant = "none",
         "file events are not to be had for the tenants folder; looking every two seconds instead"
     );
-    let every = Config::default().with_poll_interval(Duration::from_millis(FOLDER_BURST_MS));
+    let every = Config::default().with_poll_interval(Duration::from_millis(FOLDER_POLL_MS));
     let mut polling = PollWatcher::new(reporter(root, burst), every)?;
     polling.watch(root, RecursiveMode::Recursive)?;
     Ok(Box::new(polling))

@@ -48,6 +48,10 @@ pub fn figures(event: &Event) -> Vec<Figure> {
         }
         Event::Repeated { kind } => vec![count("bailiwick_repeats_total", Some(("kind", kind)), 1)],
         Event::Refused { code } => vec![count("bailiwick_refusals_total", Some(("code", code.as_str())), 1)],
+        Event::LevelChanged { breached } => {
+            let to = if *breached { "breached" } else { "kept" };
+            vec![count("bailiwick_service_level_changes_total", Some(("to", to)), 1)]
+        }
         Event::Rebuilt { room, .. } => vec![count("bailiwick_restarts_total", Some(("room", room)), 1)],
         Event::Quarantined => vec![count("bailiwick_quarantines_total", None, 1)],
     }
@@ -70,7 +74,7 @@ impl Faults {
                 let restarts = self.by_tenant.get(&happened.tenant).map_or(0, |(restarts, _)| *restarts);
                 self.by_tenant.insert(happened.tenant, (restarts, "the restart budget is used up".to_owned()));
             }
-            Event::Answered { .. } | Event::Repeated { .. } | Event::Refused { .. } => {}
+            Event::Answered { .. } | Event::Repeated { .. } | Event::Refused { .. } | Event::LevelChanged { .. } => {}
         }
     }
 

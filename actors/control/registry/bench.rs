@@ -30,8 +30,8 @@ use bailiwick_tenant::spend::rows::Spent;
 use bailiwick_tenant::spend::view::{SpendRow, SpendView};
 use bailiwick_tenant::supervisor::doors::Doors;
 use bailiwick_tenant::supervisor::messages::{
-    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend,
-    RoomView,
+    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage, ReadPolicy,
+    ReadSpend, RoomView,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -73,7 +73,8 @@ drops!(
     ExportLineage,
     ApproveSpending,
     Reconcile,
-    ReadFigures
+    ReadFigures,
+    ReadFlags
 );
 
 impl Handler<ReadPolicy> for Probe {
@@ -198,6 +199,7 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         figures: probe.clone().recipient(),
         spend: probe.clone().recipient(),
         policy: probe.clone().recipient(),
+        flags: probe.clone().recipient(),
         approve: probe.clone().recipient(),
         reconcile: probe.clone().recipient(),
         adopt: probe.clone().recipient(),

@@ -23,8 +23,8 @@ use bailiwick_tenant::retrieval::messages::{
 };
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{
-    Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadLineage, ReadPolicy,
-    ReadSpend, RoomView, Wishes,
+    Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadFlags, ReadLineage,
+    ReadPolicy, ReadSpend, RoomView, Wishes,
 };
 use bailiwick_tenant::turn::ReplyLine;
 use std::sync::Arc;
@@ -149,6 +149,7 @@ pub struct AuditHandle {
     pub(super) lineage: Recipient<ReadLineage>,
     pub(super) export: Recipient<ExportLineage>,
     pub(super) policy: Recipient<ReadPolicy>,
+    pub(super) flags: Recipient<ReadFlags>,
 }
 
 impl AuditHandle {
@@ -204,6 +205,7 @@ pub struct ObserveHandle {
     pub(super) figures: Recipient<ReadFigures>,
     pub(super) spend: Recipient<ReadSpend>,
     pub(super) policy: Recipient<ReadPolicy>,
+    pub(super) flags: Recipient<ReadFlags>,
 }
 
 impl ObserveHandle {

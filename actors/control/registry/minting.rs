@@ -60,12 +60,14 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             lineage: doors.lineage.clone(),
             export: doors.export.clone(),
             policy: doors.policy.clone(),
+            flags: doors.flags.clone(),
         })),
         Wanted::Observe(slot) => slot.answer(Ok(ObserveHandle {
             seal,
             figures: doors.figures.clone(),
             spend: doors.spend.clone(),
             policy: doors.policy.clone(),
+            flags: doors.flags.clone(),
         })),
         other @ (Wanted::Govern(_) | Wanted::Fleet(_)) => {
             refuse(other, Rejection::new(Code::Internal, "this right opens no room"))

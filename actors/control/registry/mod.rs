@@ -14,6 +14,7 @@ pub mod directory;
 pub mod entry;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod flags;
 mod fleet;
 pub mod freshness;
 pub mod handles;

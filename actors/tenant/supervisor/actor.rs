@@ -22,6 +22,7 @@ use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejud
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
 use crate::ruling::Ruled;
+use crate::service_level::SharedWatch;
 use crate::turn::{Case, Turn, Whereabouts};
 use actix::prelude::*;
 use arc_swap::ArcSwapOption;
@@ -99,6 +100,7 @@ pub struct Supervisor {
     recording: Arc<ArcSwapOption<Journal>>,
     pub(super) restarts: Restarts,
     pub(super) latencies: Arc<Mutex<Latencies>>,
+    pub(super) watch: Arc<SharedWatch>,
     pub(super) last_fault: Option<String>,
 }
 
@@ -113,8 +115,14 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
     let (recorder, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let recording = Arc::new(ArcSwapOption::empty());
     actix::spawn(record_refusals(records, Arc::clone(&recording)));
-    let sideways =
-        Sideways::new(parts.belongings.cipher.tenant(), recorder, parts.happened.clone(), Arc::clone(&parts.clock));
+    let watch = Arc::new(SharedWatch::new(&parts.policy.slo));
+    let sideways = Sideways::new(
+        parts.belongings.cipher.tenant(),
+        recorder,
+        parts.happened.clone(),
+        Arc::clone(&parts.clock),
+        Arc::clone(&watch),
+    );
     Supervisor {
         policy: Arc::clone(&parts.policy),
         phase: Phase::Opening,
@@ -132,6 +140,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         recording: Arc::clone(&recording),
         restarts: Restarts::default(),
         latencies: Arc::default(),
+        watch,
         last_fault: None,
         parts,
     }
@@ -245,7 +254,7 @@ impl Supervisor {
             (Ok(permit), Some(_)) => self.set_out(admit, permit, None),
             (Ok(permit), None) => self.set_out(admit, permit, None),
             (Err(rejection), _) => {
-                self.sideways.tell(Event::Refused { code: rejection.code });
+                self.sideways.turned_away(rejection.code);
                 admit.line.reject(rejection);
             }
         }
@@ -346,6 +355,7 @@ impl Supervisor {
         post_certain(&rooms.retrieval, AdoptRules(Arc::clone(&policy)));
         let now_ns = self.now_ns();
         self.admission.adopt(&policy, now_ns);
+        self.watch.adopt(&policy.slo);
         let (version, digest) = (policy.version.clone(), policy.digest.clone());
         self.policy = policy;
         let entry =

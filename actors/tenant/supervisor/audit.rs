@@ -1,7 +1,8 @@
 //! What a tenant may be asked about itself: lineage, export, feedback, figures, the live tree.
 use super::actor::Supervisor;
 use super::messages::{
-    Counts, ExportLineage, Figures, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend, RoomView,
+    Counts, ExportLineage, Figures, FlagsInForce, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
+    ReadPolicy, ReadSpend, RoomView,
 };
 use super::opening::on_derived;
 use super::rooms::{KINDS, Rooms};
@@ -14,6 +15,7 @@ use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::language::Action;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Records of one export portion, at most.
@@ -103,6 +105,14 @@ impl Handler<ReadPolicy> for Supervisor {
 
     fn handle(&mut self, read: ReadPolicy, _: &mut Self::Context) {
         read.reply.answer(Ok(self.policy.clone()));
+    }
+}
+
+impl Handler<ReadFlags> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, read: ReadFlags, _: &mut Self::Context) {
+        read.reply.answer(Ok(FlagsInForce { policy: Arc::clone(&self.policy), level: self.watch.view() }));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::cache::lookup::Lookup;
 use crate::cache::messages::Remember;
 use crate::cache::rules::is_fit;
 use crate::entry::Entry;
+use crate::service_level::rules::Ended;
 use crate::turn::{Answered, Case, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::fabric::Appended;
@@ -108,9 +109,10 @@ impl Handler<Turn<Answered>> for Supervisor {
         draft.prompt_tokens = draft.prompt_tokens.saturating_add(embedded(&turn.stage.hold).tokens);
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
+        let latency_ms = now.saturating_sub(turn.case.admitted_unix_ms);
         let event = Event::Answered {
             kind: kind_of(&turn.case.matter),
-            latency_ms: now.saturating_sub(turn.case.admitted_unix_ms),
+            latency_ms,
             charged: charge.amount,
             abstained: clearance.record.abstained,
             fallback: clearance.record.model.fallback,
@@ -145,10 +147,7 @@ impl Handler<Turn<Answered>> for Supervisor {
                     return;
                 }
             };
-            latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(match &event {
-                Event::Answered { latency_ms, .. } => *latency_ms,
-                _ => 0,
-            });
+            latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(latency_ms);
             sideways.tell(event);
             if let Some(budget) = late {
                 bailiwick_kernel::mail::post_certain(
@@ -158,6 +157,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             }
             match verdict {
                 Ok(mut reply) => {
+                    sideways.ended(Ended::Answered { latency_ms });
                     if let Some((cache, remember)) = remember {
                         let _forgotten = bailiwick_kernel::mail::offer(&cache, remember); // derived: busy is no harm
                     }
@@ -187,6 +187,7 @@ impl Handler<Turn<Grounded>> for Supervisor {
             fallback: false,
             tokens: (0, 0),
         });
+        self.sideways.ended(Ended::Searched);
         let cleared = turn.clear_hits();
         cleared.reply();
     }

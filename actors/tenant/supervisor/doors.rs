@@ -3,7 +3,8 @@ use super::actor::Supervisor;
 use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
-    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadLineage, ReadPolicy, ReadSpend,
+    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage, ReadPolicy,
+    ReadSpend,
 };
 use actix::{Addr, Recipient};
 
@@ -34,6 +35,8 @@ pub struct Doors {
     pub spend: Recipient<ReadSpend>,
     /// Rights `Audit` and `Observe`.
     pub policy: Recipient<ReadPolicy>,
+    /// Rights `Audit` and `Observe`.
+    pub flags: Recipient<ReadFlags>,
     /// Right `Govern`.
     pub approve: Recipient<ApproveSpending>,
     /// Right `Fleet`.
@@ -61,6 +64,7 @@ impl Doors {
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
             policy: address.clone().recipient(),
+            flags: address.clone().recipient(),
             approve: address.clone().recipient(),
             reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),

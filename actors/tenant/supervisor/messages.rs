@@ -4,6 +4,7 @@ use crate::budget::ledger::Books;
 use crate::entry::{AnswerRecorded, FeedbackGiven};
 use crate::question::{CacheControl, Matter};
 use crate::retrieval::messages::CorpusFigures;
+use crate::service_level::rules::LevelView;
 use crate::spend::view::{SpendQuery, SpendView};
 use crate::turn::ReplyLine;
 use actix::Message;
@@ -153,6 +154,23 @@ pub struct ReadSpend {
     pub query: SpendQuery,
     /// Where the answer goes.
     pub reply: ReplySlot<SpendView>,
+}
+
+/// Rights `Observe` and `Audit`: the flags in force, and the level that experimental ones follow.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadFlags {
+    /// Where the answer goes.
+    pub reply: ReplySlot<FlagsInForce>,
+}
+
+/// All that a flag's value depends on beside the context it is asked for.
+#[derive(Clone, Debug)]
+pub struct FlagsInForce {
+    /// Whose `features` they are.
+    pub policy: Arc<PolicySnapshot>,
+    /// The tenant's service level.
+    pub level: LevelView,
 }
 
 /// A tenant's own figures.
@@ -352,6 +370,11 @@ pub enum Event {
     Refused {
         /// The stable code.
         code: bailiwick_kernel::outcome::Code,
+    },
+    /// The tenant's service level is breached, or kept again: experimental flags are off, or as their file says.
+    LevelChanged {
+        /// Which of the two.
+        breached: bool,
     },
     /// A room died and the conveyor was rebuilt.
     Rebuilt {

@@ -13,6 +13,8 @@ pub mod doors;
 pub mod exit;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod flag_tests;
 pub mod fold;
 mod latency;
 #[cfg(test)]

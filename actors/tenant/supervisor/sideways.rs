@@ -2,6 +2,8 @@
 //! a queue is full the record is dropped and counted, because a flood of refusals may not slow an answer.
 use crate::entry::Entry;
 use crate::question::Matter;
+use crate::service_level::SharedWatch;
+use crate::service_level::rules::Ended;
 use crate::supervisor::messages::{Event, Happened};
 use crate::turn::Case;
 use actix::Recipient;
@@ -10,6 +12,7 @@ use bailiwick_kernel::ids::{QueryId, TenantKey};
 use bailiwick_kernel::mail::offer;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::access::Principal;
+use bailiwick_policy::flags::ServiceLevel;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -22,6 +25,7 @@ pub struct Sideways {
     happened: Recipient<Happened>,
     clock: SharedClock,
     tally: Arc<Tally>,
+    watch: Arc<SharedWatch>,
 }
 
 /// Refusals and failures since the rooms were built, and records dropped because the recorder was busy.
@@ -49,8 +53,9 @@ impl Sideways {
         records: mpsc::Sender<Entry>,
         happened: Recipient<Happened>,
         clock: SharedClock,
+        watch: Arc<SharedWatch>,
     ) -> Self {
-        Self { tenant, records, happened, clock, tally: Arc::new(Tally::default()) }
+        Self { tenant, records, happened, clock, tally: Arc::new(Tally::default()), watch }
     }
 
     /// Refusals and failures so far.
@@ -64,6 +69,21 @@ impl Sideways {
         let _busy = offer(&self.happened, Happened { tenant: self.tenant, event });
     }
 
+    /// Notes how a turn ended, for the service level; tells where that has changed the level.
+    pub(crate) fn ended(&self, ended: Ended) {
+        let Some(level) = self.watch.note(ended, self.clock.now_unix_ms()) else { return };
+        tracing::warn!(tenant = %self.tenant, ?level, "the service level has changed; experimental flags follow it");
+        self.tell(Event::LevelChanged { breached: level == ServiceLevel::Breached });
+    }
+
+    /// A turn was turned away at the door: before it was admitted, so that nothing of it is recorded.
+    pub(crate) fn turned_away(&self, code: Code) {
+        self.tell(Event::Refused { code });
+        if is_failure(code) {
+            self.ended(Ended::Failed);
+        }
+    }
+
     /// A turn was refused: counted always, in the journal where policy, budget or quota said no.
     pub(crate) fn refused(&self, case: &Case, rejection: &Rejection) {
         self.refused_request(&case.query_id, &case.principal, rejection);
@@ -74,7 +94,7 @@ impl Sideways {
         let is_refusal = is_governance(rejection.code);
         let counter = if is_refusal { &self.tally.refused } else { &self.tally.failed };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.tell(Event::Refused { code: rejection.code });
+        self.turned_away(rejection.code);
         let recorded = is_refusal
             && self
                 .records
@@ -105,6 +125,11 @@ fn is_governance(code: Code) -> bool {
     )
 }
 
+/// What counts against the service level: the house or a provider failed, whatever the asker did.
+fn is_failure(code: Code) -> bool {
+    matches!(code, Code::Lost | Code::Overloaded | Code::UpstreamFailed | Code::Internal)
+}
+
 /// What a matter is called in records and events.
 #[must_use]
 pub fn kind_of(matter: &Matter) -> &'static str {
@@ -118,10 +143,13 @@ pub fn kind_of(matter: &Matter) -> &'static str {
 
 #[cfg(test)]
 mod unheard {
-    use super::{Happened, Sideways};
+    use super::{Happened, SharedWatch, Sideways};
     use actix::prelude::*;
     use bailiwick_kernel::clock::ManualClock;
     use bailiwick_kernel::ids::TenantKey;
+    use bailiwick_kernel::money::NanoUsd;
+    use bailiwick_policy::schema::Objectives;
+    use std::sync::Arc;
     use tokio::sync::mpsc;
 
     struct Nobody;
@@ -140,7 +168,14 @@ mod unheard {
         #[expect(clippy::disallowed_methods, reason = "test")]
         pub(crate) fn unheard() -> Self {
             let (records, _) = mpsc::channel(1);
-            Self::new(TenantKey::mint(uuid::Uuid::nil()), records, Nobody.start().recipient(), ManualClock::at(0))
+            let watch = SharedWatch::new(&Objectives {
+                availability: 0.0,
+                p95_latency_ms: u64::MAX,
+                error_rate_max: 1.0,
+                cost_per_1k_qa_usd: NanoUsd(u64::MAX),
+            });
+            let happened = Nobody.start().recipient();
+            Self::new(TenantKey::mint(uuid::Uuid::nil()), records, happened, ManualClock::at(0), Arc::new(watch))
         }
     }
 }

@@ -44,13 +44,17 @@ async fn every_code_has_its_status_and_both_bodies() {
         assert_eq!(openai["error"]["param"], Value::Null);
         assert!(openai["error"]["type"].is_string() && openai["error"]["message"].is_string());
         assert_eq!(openai.as_object().unwrap().len(), 1);
+        let flag = body(&failure, Dialect::OpenFeature).await;
+        let general =
+            json!({"errorCode": "GENERAL", "errorDetails": openai["error"]["message"], "code": code.as_str()});
+        assert_eq!(flag, general, "{code:?}");
     }
 }
 
 #[actix_web::test]
 async fn what_failed_inside_is_never_told() {
     let failure = Failure::new(Code::Internal, "sled: /var/secret/path is broken");
-    for dialect in [Dialect::Native, Dialect::OpenAi] {
+    for dialect in [Dialect::Native, Dialect::OpenAi, Dialect::OpenFeature] {
         assert!(!body(&failure, dialect).await.to_string().contains("secret"));
     }
     assert!(!failure.to_string().contains("secret"));
@@ -93,7 +97,10 @@ fn dialects_follow_the_path() {
     for path in ["/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/models/x"] {
         assert_eq!(Dialect::of_path(path), Dialect::OpenAi, "{path}");
     }
-    for path in ["/v1/ask", "/v1/modelsx", "/admin/v1/tenants", "/", "/v1", "/v1/documents/chat"] {
+    for path in ["/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags/f", "/ofrep/v1/configuration"] {
+        assert_eq!(Dialect::of_path(path), Dialect::OpenFeature, "{path}");
+    }
+    for path in ["/v1/ask", "/ofrep", "/v1/modelsx", "/admin/v1/tenants", "/", "/v1", "/v1/documents/chat"] {
         assert_eq!(Dialect::of_path(path), Dialect::Native, "{path}");
     }
 }
