@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 mod support;
-use support::{House, house, until};
+use support::{House, house, sign_policies, until};
 
 const TENANT: &str = "default";
 const QUESTION: &str = "How many days of paid leave does an employee have?";
@@ -34,6 +34,15 @@ fn edit(file: &Path, change: impl Fn(&str) -> String) -> String {
     before
 }
 
+/// Waits until the newest files of the tenant are refused for a reason with these words.
+async fn refusal(house: &House, words: &str) -> String {
+    until(words, async || {
+        let view = view(house, TENANT).await;
+        view["reason"].as_str().filter(|reason| reason.contains(words)).map(str::to_owned)
+    })
+    .await
+}
+
 async fn hits(house: &House, key: &str) -> usize {
     let (status, found) = post(house, "/v1/search", key, json!({"query": "paid leave employee"})).await;
     assert_eq!(status, 200, "{found}");
@@ -51,6 +60,7 @@ async fn a_policy_changes_without_a_restart_and_a_broken_one_changes_nothing() {
         text.replace("forbidden_patterns:\n", "forbidden_patterns:\n      - 'thirty days'\n")
             .replace("policy_semver: 1.0.0", "policy_semver: 1.1.0")
     });
+    sign_policies(&house.tenants, TENANT);
     until("the poisoned document is out of retrieval", async || (hits(&house, &key).await == 0).then_some(())).await;
     let (_, document) = house.call(Method::GET, "/v1/documents/leave", &key, None).await;
     assert_eq!(document["state"], "quarantined", "{document}");
@@ -74,7 +84,16 @@ async fn a_policy_changes_without_a_restart_and_a_broken_one_changes_nothing() {
 
     std::fs::write(&file, poisoned).unwrap();
     until("the file is sound again", async || view(&house, TENANT).await["reason"].is_null().then_some(())).await;
-    std::fs::write(&file, sound).unwrap();
+    // what was in force before does not come back by itself, signed as it was: going back is a newer version
+    std::fs::write(&file, &sound).unwrap();
+    sign_policies(&house.tenants, TENANT);
+    let reason = refusal(&house, "1.0.0 is not newer than 1.1.0").await;
+    assert!(reason.starts_with("policies/retrieval.yaml:"), "{reason}");
+    assert_eq!(hits(&house, &key).await, 0);
+    std::fs::write(&file, sound.replace("policy_semver: 1.0.0", "policy_semver: 1.2.0")).unwrap();
+    refusal(&house, "signed by 0 of the 1 people").await;
+    assert_eq!(hits(&house, &key).await, 0, "it is newer, and nobody signed it");
+    sign_policies(&house.tenants, TENANT);
     until("the document is back", async || (hits(&house, &key).await == 1).then_some(())).await;
 }
 
@@ -94,8 +113,11 @@ async fn a_folder_that_appears_is_a_tenant_and_one_that_goes_is_none() {
                 text.replace("tenant_id: default", "tenant_id: newcomer").replace("name: default", "name: newcomer");
             let text = text.replace("6a0f3f7e-52c1-4b7d-9a36-0c1d8f4b2e91", "0e2d9c3b-1f57-4f0a-8a4e-7d5a3c9b1e60");
             std::fs::write(&target, text).unwrap();
+        } else if entry.file_name() == "allowed_signers" {
+            std::fs::copy(entry.path(), &target).unwrap();
         }
     }
+    sign_policies(staged.parent().unwrap(), "staged");
     std::fs::rename(&staged, &to).unwrap();
     until("the newcomer serves", async || (view(&house, "newcomer").await["state"] == "serving").then_some(())).await;
     let key = house.key("newcomer", "owner").await;
@@ -238,5 +260,43 @@ async fn a_restart_keeps_everything() {
     assert_eq!(view(&again, "harbour").await["state"], "serving");
     for line in log {
         assert!(!line.contains(&owner) && !line.contains(&operator), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_was_replaced_does_not_serve_after_a_restart_either() {
+    let (folder, mut first) = house();
+    let key = first.key(TENANT, "owner").await;
+    let log = async |house: &House| {
+        let path = format!("/admin/v1/policies/{TENANT}/log");
+        house.call(Method::GET, &path, &house.operator_key(), None).await.1["commits"].clone()
+    };
+    let (policies, kept) = (first.tenants.join(TENANT).join("policies"), folder.path().join("kept"));
+    copy_files(&policies, &kept);
+    edit(&policies.join("governance.yaml"), |text| text.replace("policy_semver: 1.0.0", "policy_semver: 1.0.1"));
+    sign_policies(&first.tenants, TENANT);
+    until("the next version is in force", async || (log(&first).await.as_array().unwrap().len() == 2).then_some(()))
+        .await;
+    let commits = log(&first).await;
+    assert_eq!(commits[1]["version"], "1.0.1", "{commits}");
+    assert_eq!(commits[1]["signed_by"], json!(["samples@bailiwick.example"]), "{commits}");
+    let killed = first.0.take().unwrap();
+    tokio::task::spawn_blocking(move || killed.kill()).await.unwrap();
+
+    copy_files(&kept, &policies);
+    let again = support::Ended(Some(House::start_on(folder.path(), None)));
+    let reason = refusal(&again, "1.0.0 is not newer than 1.0.1").await;
+    assert!(reason.starts_with("policies/governance.yaml:"), "{reason}");
+    assert_eq!(view(&again, TENANT).await["state"], "refused");
+    let (status, problem) = post(&again, "/v1/search", &key, json!({"query": "leave"})).await;
+    assert_eq!(status, 403, "{problem}");
+    assert_eq!(log(&again).await, commits, "what came into force stays written down");
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }

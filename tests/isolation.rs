@@ -61,7 +61,7 @@ enum Named {
 const NAMED: [Named; 4] = [Named::None, Named::Own, Named::Other, Named::Absent];
 
 fn in_path(route: &Route) -> bool {
-    route.path.starts_with("/admin/v1/tenants/{id}")
+    ["/admin/v1/tenants/{id}", "/admin/v1/policies/{id}"].iter().any(|start| route.path.starts_with(start))
 }
 
 /// What the law says, written down a second time and independently of the house.

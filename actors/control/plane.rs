@@ -5,7 +5,7 @@ use crate::gitops::signer::PlatformSigner;
 use crate::kms::KeyService;
 use crate::registry::actor::{Belongings, Registry, Rooms};
 use crate::registry::directory::Directory;
-use crate::registry::handles::Door;
+use crate::registry::door::Door;
 use crate::registry::housing::Housing;
 use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;

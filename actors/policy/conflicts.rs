@@ -362,7 +362,7 @@ impl Conflict {
             return false;
         };
         let matching = matcher.matching(*action, example);
-        let matches = |id: &str| matching.iter().any(|found| *found == id);
+        let matches = |id: &str| matching.contains(&id);
         let ruling = engine.decide(*action, example);
         match self.kind {
             Kind::NeverMatches | Kind::TooComplicated => true,

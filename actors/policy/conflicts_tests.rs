@@ -68,8 +68,8 @@ fn enumerated(rules: &[Enacted], action: Action) -> Found {
     let id = |index: usize| rules[index].rule.id.clone();
     let matched = |index: usize| held[index].contains(&Some(true));
     let mut found = Found::new();
-    for index in 0..rules.len() {
-        if held[index].contains(&None) {
+    for (index, row) in held.iter().enumerate() {
+        if row.contains(&None) {
             found.insert((Kind::CanError, id(index), None));
         }
         if !matched(index) {

@@ -1,5 +1,5 @@
 //! What every request finds: the door, the clock and the stated limits of this node.
-use bailiwick_control::registry::handles::Door;
+use bailiwick_control::registry::door::Door;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::limits::{CONNECTIONS_MAX, UPLOADS_IN_FLIGHT_MAX};
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use bailiwick_control::registry::messages::PolicyStanding;
 use bailiwick_policy::conflicts::Conflicts;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The conflict map over all tenants.
 #[derive(Serialize, JsonSchema, Debug)]
@@ -41,30 +41,27 @@ pub struct CommitLog {
 
 impl From<PolicyStanding> for TenantConflicts {
     fn from(standing: PolicyStanding) -> Self {
-        let PolicyStanding { tenant, policy_version, conflicts, refused, commits: _ } = standing;
+        let PolicyStanding { tenant, policy_version, conflicts, refused } = standing;
         Self { tenant, policy_version, conflicts, refused }
     }
 }
 
-async fn standings(request: &HttpRequest, tenant: Option<String>) -> Result<Vec<PolicyStanding>, Failure> {
-    let handle = knock::edge(request)?.door.fleet(knock::claim_fleet(request)).await?;
-    Ok(handle.policies(tenant).await?)
-}
-
 /// `GET /admin/v1/conflicts`.
 pub(super) async fn map(request: HttpRequest) -> Result<HttpResponse, Failure> {
-    let tenants = standings(&request, None).await?.into_iter().map(TenantConflicts::from).collect();
+    let handle = knock::edge(&request)?.door.fleet(knock::claim_fleet(&request)).await?;
+    let tenants = handle.policies().await?.into_iter().map(TenantConflicts::from).collect();
     Ok(ok(&ConflictMap { tenants }))
 }
 
-/// `GET /admin/v1/policies/{tenant}/conflicts`.
+/// `GET /admin/v1/policies/{id}/conflicts`.
 pub(super) async fn of_tenant(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
-    let found = standings(&request, Some(tenant.into_inner())).await?;
-    Ok(ok(&ConflictMap { tenants: found.into_iter().map(TenantConflicts::from).collect() }))
+    let handle = knock::edge(&request)?.door.audit(knock::claim_on(&request, &tenant)).await?;
+    let policy = handle.policy().await?;
+    Ok(ok(&json!({ "policy_version": policy.version, "conflicts": *policy.conflicts })))
 }
 
-/// `GET /admin/v1/policies/{tenant}/log`.
+/// `GET /admin/v1/policies/{id}/log`.
 pub(super) async fn log(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
-    let found = standings(&request, Some(tenant.into_inner())).await?;
-    Ok(ok(&CommitLog { commits: found.into_iter().flat_map(|standing| standing.commits).collect() }))
+    let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
+    Ok(ok(&CommitLog { commits: handle.commits().await? }))
 }

@@ -289,11 +289,11 @@ pub const ROUTES: &[Route] = &[
         r.to(policies::map)
     })
     .gives::<ConflictMap>(200),
-    route("GET", "/admin/v1/policies/{tenant}/conflicts", Some(Fleet), "Conflicts of one tenant's rules", |r| {
+    route("GET", "/admin/v1/policies/{id}/conflicts", Some(Audit), "Conflicts of one tenant's rules", |r| {
         r.to(policies::of_tenant)
     })
-    .gives::<ConflictMap>(200),
-    route("GET", "/admin/v1/policies/{tenant}/log", Some(Fleet), "Policies that came into force, and by whom", |r| {
+    .gives::<Object>(200),
+    route("GET", "/admin/v1/policies/{id}/log", Some(Govern), "Policies that came into force, and by whom", |r| {
         r.to(policies::log)
     })
     .gives::<CommitLog>(200),

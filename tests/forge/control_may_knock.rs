@@ -1,6 +1,7 @@
 //@ compiles
 //! What an honest caller does: knock, and use the handle it was given.
-use bailiwick_control::registry::handles::{AskHandle, Door};
+use bailiwick_control::registry::door::Door;
+use bailiwick_control::registry::handles::AskHandle;
 use bailiwick_control::registry::messages::Claim;
 use bailiwick_kernel::outcome::Outcome;
 

@@ -41,6 +41,18 @@ pub fn copy_tenants(to: &Path) -> PathBuf {
     to.join("tenants")
 }
 
+/// Signs a tenant's policies as they stand, with the key of the samples.
+pub fn sign_policies(tenants: &Path, tenant: &str) {
+    let signed = Command::new(env!("CARGO_BIN_EXE_bailiwick"))
+        .args(["policy", "sign", "--tenant", tenant, "--tenants"])
+        .arg(tenants)
+        .arg("--signer")
+        .arg(repository().join("tests/keys/sample_signer"))
+        .output()
+        .unwrap();
+    assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+}
+
 impl House {
     /// Starts on an existing folder (data and tenants below it), with an optional configuration.
     pub fn start_on(folder: &Path, config: Option<&str>) -> Self {

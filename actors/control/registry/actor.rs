@@ -11,7 +11,7 @@ use super::lobby::{Grounds, KnownTenants, Lobby, Lodgings};
 use super::lodging::{Stage, Waiting};
 use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, Verdict};
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
-use super::rules::{Admission, Place, judge};
+use super::rules::{Admission, Place, judge, no_such_tenant};
 use super::{credentials, views};
 use crate::cost::messages::{CostSource, ReadCosts};
 use crate::gitops::folder::Folders;
@@ -253,6 +253,10 @@ impl Handler<Governed> for Registry {
                     .unwrap_or_default();
                 slot.answer(Ok(keys.into_iter().filter_map(|record| views::key_view(record, now_unix_ms)).collect()));
             }
+            GovernRequest::Commits(slot) => {
+                let commits = self.directory.tenant(tenant).map(|tenant| tenant.commits.iter().cloned().collect());
+                slot.answer(commits.ok_or_else(no_such_tenant));
+            }
             GovernRequest::ApproveSpending(for_ms, slot) => self.approve_spending(tenant, for_ms, by, slot),
             request => self.enqueue(Change::Key { tenant, by, request }, ctx),
         }
@@ -274,7 +278,7 @@ impl Handler<Fleet> for Registry {
                 );
             }
             FleetRequest::List(filters, slot) => slot.answer(Ok(views::list(&self.directory, &filters))),
-            FleetRequest::Policies(name, slot) => slot.answer(views::policies(&self.directory, name.as_deref())),
+            FleetRequest::Policies(slot) => slot.answer(Ok(views::policies(&self.directory))),
             FleetRequest::Actors(reply) => {
                 let (supervisors, rooms) = self.tree();
                 if let Err((read, undelivered)) =

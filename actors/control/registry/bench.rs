@@ -2,9 +2,10 @@
 use super::actor::Registry;
 use super::credentials::forge;
 use super::directory::Directory;
+use super::door::Door;
 use super::entry::Entry;
 use super::fixtures::{NOW, key_record, signer};
-use super::handles::{Door, FleetHandle};
+use super::handles::FleetHandle;
 use super::housing::Housing;
 use super::journal::{ensure_operator_key, opener};
 use super::messages::{Claim, NewTenant, TenantView};

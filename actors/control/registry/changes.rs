@@ -32,6 +32,7 @@ impl Change {
                 GovernRequest::Issue(_, slot) | GovernRequest::Rotate(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::Revoke(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::List(slot) => slot.answer(Err(rejection)),
+                GovernRequest::Commits(slot) => slot.answer(Err(rejection)),
                 GovernRequest::ApproveSpending(_, slot) => slot.answer(Err(rejection)),
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),
@@ -52,7 +53,7 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         | FleetRequest::Archive(_, slot)
         | FleetRequest::Delete(_, _, slot) => slot.answer(Err(rejection)),
         FleetRequest::List(_, slot) => slot.answer(Err(rejection)),
-        FleetRequest::Policies(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::Policies(slot) => slot.answer(Err(rejection)),
         FleetRequest::Actors(slot) => slot.answer(Err(rejection)),
         FleetRequest::Costs(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Reconcile(_, _, slot) => slot.answer(Err(rejection)),

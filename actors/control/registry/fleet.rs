@@ -62,6 +62,9 @@ impl Registry {
                     }),
                 }
             }
+            GovernRequest::Commits(slot) => {
+                slot.answer(Err(Rejection::new(Code::Internal, "listing policies is no change")));
+            }
             GovernRequest::List(slot) => slot.answer(Err(Rejection::new(Code::Internal, "listing keys is no change"))),
             GovernRequest::ApproveSpending(_, slot) => {
                 slot.answer(Err(Rejection::new(Code::Internal, "an approval stands in the tenant's own journal")));

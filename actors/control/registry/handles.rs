@@ -1,10 +1,10 @@
 //! Handles: one struct per right, minted only in this folder. No `Clone`, no serde, no public constructor. Holding
 //! one is the permission, and it permits nothing else. A handle of an older generation fails closed, because the
 //! address inside is dead.
-use super::lobby::Lobby;
+use super::directory::CommitView;
 use super::messages::{
-    Claim, FleetRequest, GovernRequest, IssuedKey, KeyView, Knock, NewKey, NewTenant, PolicyStanding, TenantChanges,
-    TenantFilters, TenantView, Wanted,
+    FleetRequest, GovernRequest, IssuedKey, KeyView, NewKey, NewTenant, PolicyStanding, TenantChanges, TenantFilters,
+    TenantView,
 };
 use super::upload::Upload;
 use crate::cost::messages::{CostReport, FleetCosts};
@@ -261,6 +261,14 @@ impl GovernHandle {
         self.govern(|slot| GovernRequest::ApproveSpending(for_ms, slot)).await
     }
 
+    /// The last policies that came into force, newest last.
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub async fn commits(&self) -> Outcome<Vec<CommitView>> {
+        self.govern(GovernRequest::Commits).await
+    }
+
     async fn govern<T>(&self, request: impl FnOnce(ReplySlot<T>) -> GovernRequest) -> Outcome<T> {
         call(&self.registry, |slot| Governed {
             tenant: self.tenant,
@@ -409,12 +417,12 @@ impl FleetHandle {
         self.fleet(|slot| FleetRequest::Costs(query, slot)).await
     }
 
-    /// What the policies of every tenant, or of the one named, come to: conflicts, drift, what came into force.
+    /// What the policies of every tenant come to: conflicts and drift.
     ///
     /// # Errors
-    /// `not_found`.
-    pub async fn policies(&self, tenant: Option<String>) -> Outcome<Vec<PolicyStanding>> {
-        self.fleet(|slot| FleetRequest::Policies(tenant, slot)).await
+    /// The registry's refusal.
+    pub async fn policies(&self) -> Outcome<Vec<PolicyStanding>> {
+        self.fleet(FleetRequest::Policies).await
     }
 
     /// The live tree.
@@ -423,79 +431,5 @@ impl FleetHandle {
     /// The registry's refusal.
     pub async fn actors(&self) -> Outcome<Vec<RoomView>> {
         self.fleet(FleetRequest::Actors).await
-    }
-}
-
-/// The registry's door: the one thing the edge is given at boot. It opens nothing; it can be knocked at.
-#[derive(Clone, Debug)]
-pub struct Door {
-    pub(super) registry: Recipient<Knock>,
-    pub(super) lobby: Lobby,
-}
-
-impl Door {
-    async fn knock<T>(&self, claim: Claim, wanted: impl FnOnce(ReplySlot<T>) -> Wanted) -> Outcome<T> {
-        let (slot, awaited) = ReplySlot::pair();
-        if let Err(wanted) = self.lobby.grant(&claim, wanted(slot)) {
-            offer(&self.registry, Knock { claim, wanted })
-                .map_err(|(_knock, undelivered)| Rejection::from(undelivered))?;
-        }
-        awaited.outcome().await
-    }
-
-    /// Knocks for the right to ask.
-    ///
-    /// # Errors
-    /// `unauthenticated`, `forbidden`, `tenant_suspended`; unknown and refused tenants answer alike.
-    pub async fn ask(&self, claim: Claim) -> Outcome<AskHandle> {
-        self.knock(claim, Wanted::Ask).await
-    }
-
-    /// Knocks for the right to ingest.
-    ///
-    /// # Errors
-    /// As [`Door::ask`].
-    pub async fn ingest(&self, claim: Claim) -> Outcome<IngestHandle> {
-        self.knock(claim, Wanted::Ingest).await
-    }
-
-    /// Knocks for the right to judge.
-    ///
-    /// # Errors
-    /// As [`Door::ask`].
-    pub async fn feedback(&self, claim: Claim) -> Outcome<FeedbackHandle> {
-        self.knock(claim, Wanted::Feedback).await
-    }
-
-    /// Knocks for the right to read.
-    ///
-    /// # Errors
-    /// As [`Door::ask`].
-    pub async fn audit(&self, claim: Claim) -> Outcome<AuditHandle> {
-        self.knock(claim, Wanted::Audit).await
-    }
-
-    /// Knocks for the right to see figures.
-    ///
-    /// # Errors
-    /// As [`Door::ask`].
-    pub async fn observe(&self, claim: Claim) -> Outcome<ObserveHandle> {
-        self.knock(claim, Wanted::Observe).await
-    }
-
-    /// Knocks for the right to govern.
-    ///
-    /// # Errors
-    /// As [`Door::ask`].
-    pub async fn govern(&self, claim: Claim) -> Outcome<GovernHandle> {
-        self.knock(claim, Wanted::Govern).await
-    }
-
-    /// Knocks for the fleet; only the platform operator is let in.
-    ///
-    /// # Errors
-    /// `unauthenticated`, `forbidden`.
-    pub async fn fleet(&self, claim: Claim) -> Outcome<FleetHandle> {
-        self.knock(claim, Wanted::Fleet).await
     }
 }

@@ -179,8 +179,6 @@ pub struct PolicyStanding {
     pub conflicts: Conflicts,
     /// Why the newest files are not in force, where they are not.
     pub refused: Option<String>,
-    /// The last policies that came into force, newest last.
-    pub commits: Vec<CommitView>,
 }
 
 /// What a fleet handle asks of the registry.
@@ -201,8 +199,8 @@ pub enum FleetRequest {
     Archive(String, ReplySlot<TenantView>),
     /// deleteTenant: soft, or with everything destroyed.
     Delete(String, bool, ReplySlot<TenantView>),
-    /// What the policies of every tenant, or of one, come to.
-    Policies(Option<String>, ReplySlot<Vec<PolicyStanding>>),
+    /// What the policies of every tenant come to.
+    Policies(ReplySlot<Vec<PolicyStanding>>),
     /// The live tree of control rooms and tenants.
     Actors(ReplySlot<Vec<RoomView>>),
     /// What the fleet spent.
@@ -221,6 +219,8 @@ pub enum GovernRequest {
     Revoke(String, ReplySlot<KeyView>),
     /// Revokes one and issues its successor with the same role, user and expiry.
     Rotate(String, ReplySlot<IssuedKey>),
+    /// Lists the last policies that came into force, newest last.
+    Commits(ReplySlot<Vec<CommitView>>),
     /// Lets calls through that the budget's circuit breaker stopped, for so many milliseconds.
     ApproveSpending(u64, ReplySlot<SpendingApproved>),
 }

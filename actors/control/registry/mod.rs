@@ -11,6 +11,7 @@ pub(crate) mod bench;
 mod changes;
 pub mod credentials;
 pub mod directory;
+pub mod door;
 pub mod entry;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -60,9 +61,9 @@ impl Vestibule {
 
     /// Starts the room on the current arbiter; the door is what the edge gets.
     #[must_use]
-    pub fn start(self, parts: actor::Belongings) -> handles::Door {
+    pub fn start(self, parts: actor::Belongings) -> door::Door {
         let lobby = lobby::Lobby::new(Arc::clone(&parts.clock));
         let address = self.0.run(actor::Registry::new(parts, lobby.clone()));
-        handles::Door { registry: address.recipient(), lobby }
+        door::Door { registry: address.recipient(), lobby }
     }
 }

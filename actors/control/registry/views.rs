@@ -2,9 +2,8 @@
 use super::directory::{Directory, Folder, Tenant};
 use super::entry::{KeyRecord, Standing};
 use super::messages::{KeyView, PolicyStanding, TenantFilters, TenantView};
-use super::rules::{is_usable, no_such_tenant};
+use super::rules::is_usable;
 use bailiwick_kernel::clock::rfc3339;
-use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::schema::{Encryption, Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use uuid::Uuid;
 
@@ -53,11 +52,9 @@ fn state_of(tenant: &Tenant) -> (&'static str, Option<String>) {
     }
 }
 
-/// What the policies of every tenant, or of the one named, come to; by name.
-///
-/// # Errors
-/// `not_found` where there is no tenant of that name or id.
-pub fn policies(directory: &Directory, named: Option<&str>) -> Outcome<Vec<PolicyStanding>> {
+/// What the policies of every tenant come to, by name.
+#[must_use]
+pub fn policies(directory: &Directory) -> Vec<PolicyStanding> {
     let of = |tenant: &Tenant| PolicyStanding {
         tenant: tenant.name.clone(),
         policy_version: tenant.policy.as_ref().map(|policy| policy.version.clone()).unwrap_or_default(),
@@ -67,16 +64,10 @@ pub fn policies(directory: &Directory, named: Option<&str>) -> Outcome<Vec<Polic
             Folder::Gone => Some("its folder is gone".to_owned()),
             Folder::Unread | Folder::Sound => None,
         },
-        commits: tenant.commits.iter().cloned().collect(),
     };
-    match named {
-        Some(name) => directory.find(name).map(|tenant| vec![of(tenant)]).ok_or_else(no_such_tenant),
-        None => {
-            let mut standings: Vec<_> = directory.tenants().map(of).collect();
-            standings.sort_by(|one, other| one.tenant.cmp(&other.tenant));
-            Ok(standings)
-        }
-    }
+    let mut standings: Vec<_> = directory.tenants().map(of).collect();
+    standings.sort_by(|one, other| one.tenant.cmp(&other.tenant));
+    standings
 }
 
 /// A folder that never compiled: shown with the nil id and an empty record, because nothing in it is known.
