@@ -15,6 +15,7 @@ pub mod parse;
 pub mod patterns;
 pub mod places;
 pub mod quotas;
+pub mod rollout;
 pub mod schema;
 pub mod schemas;
 pub mod signature;
