@@ -30,6 +30,7 @@ pub mod quotas;
 #[cfg(test)]
 mod random_rules;
 pub mod regions;
+pub mod rollout;
 pub mod schema;
 pub mod schemas;
 pub mod signature;
