@@ -128,7 +128,8 @@ pub(crate) fn join(
     let registry = vestibule.address();
     let cost = cost::start(Arc::clone(&clock));
     let observability = observability::start(registry.clone().recipient());
-    let watchdog = policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient());
+    let watchdog =
+        policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient(), registry.clone().recipient());
     let policy_service = policy_service::start(watchdog.clone().recipient(), watchdog.recipient());
     let rooms = Rooms {
         policy_service: policy_service.recipient(),

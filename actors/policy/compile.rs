@@ -10,6 +10,7 @@ use crate::language::Rule;
 use crate::language::checks::{Enacted, Origin, problems};
 use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
+use crate::signature::Signers;
 use crate::{budget, checks, commit, contradictions, patterns};
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::tz::TimeZone;
@@ -113,6 +114,7 @@ pub fn compile(
     findings.errors.extend(strangers(texts));
     let files = Files::read(texts, &mut findings);
     let compiled = files.check(folder_name, guardrails, &mut findings);
+    files.check_signers(texts, &mut findings);
     findings.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     match (compiled, findings.errors.is_empty()) {
         (Some(compiled), true) => {
@@ -278,6 +280,26 @@ impl Files {
             _ => self.governance.as_ref().map(|source| source.at(&path, problem)),
         };
         places.unwrap_or_else(|| FileError::whole(file, problem))
+    }
+
+    /// Approvals nobody can give would be found at the next change, when it is too late.
+    fn check_signers(&self, texts: &FileTexts, findings: &mut Findings) {
+        let Some(governance) = &self.governance else { return };
+        let (path, approvals) = ("settings.approvals", governance.value.settings.approvals);
+        findings.positive(governance, path, approvals.into());
+        match texts.get(commit::SIGNERS).map(|list| Signers::parse(commit::SIGNERS, list)) {
+            None => {}
+            Some(Err(errors)) => findings.errors.extend(errors),
+            Some(Ok(signers)) if usize::try_from(approvals).is_ok_and(|approvals| approvals > signers.len()) => {
+                let problem = format!(
+                    "{approvals} people have to sign and {} may: nobody could change this policy, name more in {}",
+                    signers.len(),
+                    commit::SIGNERS
+                );
+                findings.refuse(governance, path, problem);
+            }
+            Some(Ok(_)) => {}
+        }
     }
 
     fn check_pairs(&self, findings: &mut Findings) {

@@ -416,3 +416,51 @@ proptest! {
         prop_assert_eq!(compile("acme-corp", &texts, &Guardrails::none()).is_ok(), is_share);
     }
 }
+
+#[test]
+fn approvals_nobody_could_give_are_found() {
+    let asked = |approvals: &str, signers: &str| {
+        let mut texts = changed(
+            GOVERNANCE,
+            "  require_citations: true",
+            &format!("  approvals: {approvals}\n  require_citations: true"),
+        );
+        texts.insert(crate::commit::SIGNERS.to_owned(), signers.to_owned());
+        errors(&texts)
+    };
+    let seed = |number: u8| crate::signature::private_key_from_seed([number; 32], "");
+    let line = |number: u8| format!("p{number} {}\n", crate::signature::public_line(&seed(number)).unwrap());
+    let two = format!("{}{}", line(1), line(2));
+    assert_eq!(asked("2", &two), Vec::<String>::new());
+    assert!(asked("3", &two)[0].contains("settings.approvals: 3 people have to sign and 2 may"));
+    assert!(asked("0", &two)[0].contains("settings.approvals: 0 would refuse everything"));
+    assert!(asked("1", "nobody")[0].starts_with("allowed_signers:1:"));
+}
+
+#[test]
+fn conflicts_are_told_where_the_rule_stands() {
+    let texts = changed(GOVERNANCE, "    overrides: [models-of-the-router]\n", "");
+    let errors = errors(&texts);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].starts_with("policies/governance.yaml:"), "{}", errors[0]);
+    assert!(errors[0].contains("permits what \"health-data-stays-in-the-states\" forbids"), "{}", errors[0]);
+    assert!(errors[0].contains("for example: generate with {\"model.region\":\"other\""), "{}", errors[0]);
+    let mut guarded = folder("acme-corp");
+    let guardrails = "guardrails:\n  - id: nothing-to-cn\n    effect: forbid\n    actions: [generate]\n    when: { model.region: cn-* }\n";
+    let guardrails = Guardrails::parse("guardrails.yaml", guardrails).unwrap();
+    let acme = compile("acme-corp", &guarded, &guardrails).unwrap();
+    assert_eq!(acme.warnings.len(), 1, "it is weaker there, and serves");
+    assert!(acme.warnings[0].to_string().contains("the guardrail stands"), "{}", acme.warnings[0]);
+    let text = guarded.get_mut(GOVERNANCE).unwrap();
+    *text = text.replacen(
+        "    overrides: [models-of-the-router]",
+        "    overrides: [models-of-the-router, nothing-to-cn]",
+        1,
+    );
+    let refused = compile("acme-corp", &guarded, &guardrails).unwrap_err();
+    assert!(
+        refused[0].to_string().contains("is a guardrail of the platform, and nothing overrides it"),
+        "{}",
+        refused[0]
+    );
+}

@@ -1,36 +1,89 @@
 //! The shell of the watchdog: one timer a push.
 use super::messages::{Expect, Heard};
-use super::rules::Outstanding;
-use crate::registry::messages::Verdict;
+use super::rules::{Outstanding, Suspects, deviation};
+use crate::registry::messages::{ReadEnforcing, Verdict};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::limits::ACKNOWLEDGE_MS;
+use bailiwick_kernel::mail::{ReplySlot, offer};
+use bailiwick_tenant::supervisor::messages::ReadPolicy;
+use futures_util::{StreamExt, stream};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::timeout;
+
+/// Between two looks at what is enforced.
+const PATROL: Duration = Duration::from_secs(10);
+/// Tenants asked at the same time.
+const ASKED_AT_ONCE: usize = 16;
 
 /// The room.
 pub struct Watchdog {
     clock: SharedClock,
     registry: Recipient<Verdict>,
+    enforcing: Recipient<ReadEnforcing>,
     outstanding: Outstanding,
+    suspects: Suspects,
 }
 
 impl Watchdog {
     /// A watchdog that expects nothing yet.
     #[must_use]
-    pub fn new(clock: SharedClock, registry: Recipient<Verdict>) -> Self {
-        Self { clock, registry, outstanding: Outstanding::default() }
+    pub fn new(clock: SharedClock, registry: Recipient<Verdict>, enforcing: Recipient<ReadEnforcing>) -> Self {
+        Self { clock, registry, enforcing, outstanding: Outstanding::default(), suspects: Suspects::default() }
+    }
+
+    fn tell(&self, verdict: Verdict, ctx: &mut Context<Self>) {
+        // waits for room in the registry's mailbox: a verdict is never dropped
+        ctx.spawn(self.registry.send(verdict).into_actor(self).map(|_sent, _act, _ctx| ()));
+    }
+
+    /// Asks every open tenant what it enforces; who does not say in time is asked again at the next look, as what is
+    /// silent for long is found by its pushes.
+    fn patrol(&mut self, ctx: &mut Context<Self>) {
+        let now_unix_s = i64::try_from(self.clock.now_unix_ms() / 1_000).unwrap_or(i64::MAX);
+        let looking = look(self.enforcing.clone(), now_unix_s);
+        ctx.spawn(looking.into_actor(self).map(|deviating, act, ctx| {
+            for verdict in act.suspects.look(deviating) {
+                act.tell(verdict, ctx);
+            }
+            ctx.run_later(PATROL, Self::patrol);
+        }));
     }
 
     fn look(&mut self, now_unix_ms: u64, ctx: &mut Context<Self>) {
         for verdict in self.outstanding.overdue(now_unix_ms) {
-            // waits for room in the registry's mailbox: a verdict is never dropped
-            ctx.spawn(self.registry.send(verdict).into_actor(self).map(|_sent, _act, _ctx| ()));
+            self.tell(verdict, ctx);
         }
     }
 }
 
+/// What deviates now, by tenant and incarnation.
+async fn look(enforcing: Recipient<ReadEnforcing>, now_unix_s: i64) -> BTreeMap<(TenantKey, Generation), String> {
+    let (reply, awaited) = ReplySlot::pair();
+    if enforcing.send(ReadEnforcing { reply }).await.is_err() {
+        return BTreeMap::new();
+    }
+    let expected = awaited.outcome().await.unwrap_or_default();
+    let asked = expected.into_iter().map(|expected| async move {
+        let (reply, awaited) = ReplySlot::pair();
+        let sent = offer(&expected.policy, ReadPolicy { reply });
+        let told = timeout(Duration::from_millis(ACKNOWLEDGE_MS), awaited.outcome()).await;
+        let enforced = sent.is_ok().then_some(told).and_then(Result::ok)?.ok()?;
+        let reason = deviation(&expected.digest, expected.committed.as_ref(), &enforced, now_unix_s)?;
+        Some(((expected.tenant, expected.generation), reason))
+    });
+    let found: Vec<_> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
+    found.into_iter().flatten().collect()
+}
+
 impl Actor for Watchdog {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_later(PATROL, Self::patrol);
+    }
 }
 
 impl Handler<Expect> for Watchdog {

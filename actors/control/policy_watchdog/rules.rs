@@ -1,7 +1,10 @@
 //! Which tenants are overdue: expectations and the time in, verdicts out.
 use super::messages::Expect;
 use crate::registry::messages::Verdict;
+use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::limits::ACKNOWLEDGE_MS;
+use bailiwick_policy::commit::{Committed, Standing};
+use bailiwick_policy::compile::PolicySnapshot;
 use std::collections::BTreeMap;
 
 /// Acknowledgements that are outstanding.
@@ -28,6 +31,48 @@ impl Outstanding {
         let late: Vec<_> =
             self.pushes.iter().filter(|(_, (due, _))| *due <= now_unix_ms).map(|(push, _)| *push).collect();
         late.iter().filter_map(|push| self.pushes.remove(push)).map(|(_, expect)| verdict(expect)).collect()
+    }
+}
+
+/// Why what an incarnation enforces is not what was committed; `None` where it is. Signatures that have expired since, and
+/// signers that are no longer trusted, stop the next change and not the service.
+#[must_use]
+pub fn deviation(
+    digest: &str,
+    committed: Option<&Committed>,
+    enforced: &PolicySnapshot,
+    now_unix_s: i64,
+) -> Option<String> {
+    if enforced.digest != digest {
+        return Some(format!("it enforces policy {} of other files than were committed", enforced.version));
+    }
+    match enforced.standing(committed, now_unix_s) {
+        Ok(Standing::Unchanged) => None,
+        Ok(Standing::Follows { .. }) => Some("what it enforces stands in no journal".to_owned()),
+        Err(errors) => Some(format!(
+            "what it enforces is not what was committed: {}",
+            errors.first().map(ToString::to_string).unwrap_or_default()
+        )),
+    }
+}
+
+/// Incarnations that deviated at the last look. A policy that is being adopted deviates for a moment; who deviates in the
+/// same way at two looks does not adopt one.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Suspects(BTreeMap<(TenantKey, Generation), String>);
+
+impl Suspects {
+    /// Notes what a look found; gives a verdict on those that were found so at the look before.
+    pub fn look(&mut self, deviating: BTreeMap<(TenantKey, Generation), String>) -> Vec<Verdict> {
+        let before = std::mem::replace(&mut self.0, deviating);
+        let again = self.0.iter().filter(|(who, reason)| before.get(*who) == Some(*reason));
+        again
+            .map(|((tenant, generation), reason)| Verdict {
+                tenant: *tenant,
+                generation: *generation,
+                reason: reason.clone(),
+            })
+            .collect()
     }
 }
 

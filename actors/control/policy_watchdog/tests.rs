@@ -1,10 +1,21 @@
 use super::messages::Expect;
-use super::rules::Outstanding;
+use super::rules::{Outstanding, Suspects, deviation};
+use crate::registry::fixtures::{ACME, policy_of, record};
+use crate::registry::messages::{Enforcing, ReadEnforcing, Verdict};
+use actix::prelude::*;
+use bailiwick_kernel::clock::ManualClock;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::limits::ACKNOWLEDGE_MS;
+use bailiwick_policy::commit::{Committed, Standing};
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_tenant::supervisor::messages::ReadPolicy;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::sync::mpsc;
 use uuid::Uuid;
+
+const NOW_S: i64 = 1_760_000_000;
 
 #[expect(clippy::disallowed_methods, reason = "test")]
 fn expect(push: u64) -> Expect {
@@ -45,4 +56,88 @@ proptest! {
         let silent: BTreeSet<_> = pushes.filter(|(_, answered)| !answered).map(|(push, _)| push).collect();
         prop_assert_eq!(closed, silent);
     }
+}
+
+#[test]
+fn what_is_enforced_is_held_against_files_and_journal() {
+    let policy = policy_of(&record("acme", ACME));
+    let Ok(Standing::Follows { committed, .. }) = policy.standing(None, NOW_S) else {
+        panic!("it may come into force")
+    };
+    assert_eq!(deviation(&policy.digest, Some(&committed), &policy, NOW_S), None);
+    let other = deviation("of other files", Some(&committed), &policy, NOW_S);
+    assert!(other.is_some_and(|reason| reason.contains("of other files than were committed")));
+    let unwritten = deviation(&policy.digest, None, &policy, NOW_S);
+    assert!(unwritten.is_some_and(|reason| reason.contains("stands in no journal")));
+    let mut later = committed;
+    later.files.values_mut().for_each(|file| (file.version, file.digest) = ("9.0.0".into(), String::new()));
+    let older = deviation(&policy.digest, Some(&later), &policy, NOW_S);
+    assert!(older.is_some_and(|reason| reason.contains("1.0.0 is not newer than 9.0.0")));
+}
+
+/// Stands for the registry and for two supervisors: one enforces what was committed, one does not.
+struct Fake {
+    committed: Option<Committed>,
+    policy: Arc<PolicySnapshot>,
+    verdicts: mpsc::UnboundedSender<Verdict>,
+}
+
+impl Actor for Fake {
+    type Context = Context<Self>;
+}
+
+impl Handler<Verdict> for Fake {
+    type Result = ();
+    fn handle(&mut self, verdict: Verdict, _: &mut Self::Context) {
+        let _ended = self.verdicts.send(verdict);
+    }
+}
+
+impl Handler<ReadEnforcing> for Fake {
+    type Result = ();
+    fn handle(&mut self, ReadEnforcing { reply }: ReadEnforcing, ctx: &mut Self::Context) {
+        let of = |number: u64, digest: &str| Enforcing {
+            tenant: expect(number).tenant,
+            generation: Generation(number),
+            digest: digest.to_owned(),
+            committed: self.committed.clone(),
+            policy: ctx.address().recipient(),
+        };
+        reply.answer(Ok(vec![of(1, &self.policy.digest), of(2, "of other files")]));
+    }
+}
+
+impl Handler<ReadPolicy> for Fake {
+    type Result = ();
+    fn handle(&mut self, ReadPolicy { reply }: ReadPolicy, _: &mut Self::Context) {
+        reply.answer(Ok(Arc::clone(&self.policy)));
+    }
+}
+
+#[actix::test]
+async fn who_enforces_something_else_is_closed_and_nobody_else() {
+    tokio::time::pause();
+    let policy = policy_of(&record("acme", ACME));
+    let Ok(Standing::Follows { committed, .. }) = policy.standing(None, NOW_S) else {
+        panic!("it may come into force")
+    };
+    let (verdicts, mut seen) = mpsc::unbounded_channel();
+    let fake = Fake { committed: Some(committed), policy, verdicts }.start();
+    let clock = ManualClock::at(NOW_S.unsigned_abs() * 1_000);
+    let _watchdog = super::start(clock, fake.clone().recipient(), fake.recipient());
+    let verdict = seen.recv().await.unwrap();
+    assert_eq!((verdict.tenant, verdict.generation), (expect(2).tenant, Generation(2)));
+    let again = seen.recv().await.unwrap();
+    assert_eq!(again.generation, Generation(2), "until the registry has closed it, and never the other one");
+}
+
+#[test]
+fn one_look_is_no_verdict() {
+    let mut suspects = Suspects::default();
+    let found = |reason: &str| BTreeMap::from([((expect(1).tenant, Generation(1)), reason.to_owned())]);
+    assert_eq!(suspects.look(found("adopting")), []);
+    assert_eq!(suspects.look(BTreeMap::new()), []);
+    assert_eq!(suspects.look(found("adopting")), []);
+    assert_eq!(suspects.look(found("something else")), []);
+    assert_eq!(suspects.look(found("something else")).len(), 1);
 }

@@ -9,7 +9,7 @@ use super::housing::Housing;
 use super::journal::Reopen;
 use super::lobby::{Grounds, KnownTenants, Lobby, Lodgings};
 use super::lodging::{Stage, Waiting};
-use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, Verdict};
+use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, ReadEnforcing, Verdict};
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
 use super::rules::{Admission, Place, judge, no_such_tenant};
 use super::{credentials, views};
@@ -304,6 +304,14 @@ impl Handler<FoldersSeen> for Registry {
 
     fn handle(&mut self, seen: FoldersSeen, ctx: &mut Self::Context) {
         self.enqueue(Change::Folders(seen), ctx);
+    }
+}
+
+impl Handler<ReadEnforcing> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, ReadEnforcing { reply }: ReadEnforcing, _ctx: &mut Self::Context) {
+        reply.answer(Ok(self.enforcing()));
     }
 }
 

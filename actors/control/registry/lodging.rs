@@ -1,7 +1,7 @@
 //! Tenants' rooms as the registry keeps them: opened on the blocking pool, closed in order, knocks waiting in between.
 use super::actor::Registry;
 use super::directory::{Folder, Tenant};
-use super::messages::Wanted;
+use super::messages::{Enforcing, Wanted};
 use super::minting::{grant, refuse};
 use super::rules::{Admission, RestartVerdict, restart, serving};
 use crate::policy_service::messages::Commit;
@@ -239,6 +239,22 @@ impl Registry {
             self.open(key, lodging.waiting, ctx);
         }
         self.leave_when_empty();
+    }
+
+    /// What every open tenant is to enforce.
+    pub(super) fn enforcing(&self) -> Vec<Enforcing> {
+        let of = |tenant: &Tenant| {
+            let lodging = self.lodgings.get(&tenant.key)?;
+            let Stage::Open(doors) = &lodging.stage else { return None };
+            Some(Enforcing {
+                tenant: tenant.key,
+                generation: Generation(lodging.generation),
+                digest: tenant.policy.as_ref()?.digest.clone(),
+                committed: tenant.committed.clone(),
+                policy: doors.policy.clone(),
+            })
+        };
+        self.directory.tenants().filter_map(of).collect()
     }
 
     /// The folder of a tenant is there or not: noted, and what follows.

@@ -2,16 +2,17 @@
 use super::directory::CommitView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use crate::cost::messages::FleetCosts;
-use actix::Message;
+use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Role;
+use bailiwick_policy::commit::Committed;
 use bailiwick_policy::conflicts::Conflicts;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::spend::view::SpendQuery;
-use bailiwick_tenant::supervisor::messages::RoomView;
+use bailiwick_tenant::supervisor::messages::{ReadPolicy, RoomView};
 use serde::{Deserialize, Serialize};
 
 /// What a caller shows: an untrusted claim, authenticated and authorised inside the registry.
@@ -231,6 +232,29 @@ pub enum GovernRequest {
 pub struct Quarantined {
     /// Which tenant.
     pub tenant: TenantKey,
+}
+
+/// From the policy watchdog: which policy every open tenant is to enforce, and where to ask what it does.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadEnforcing {
+    /// Where the answer goes.
+    pub reply: ReplySlot<Vec<Enforcing>>,
+}
+
+/// What one open tenant is to enforce.
+#[derive(Clone, Debug)]
+pub struct Enforcing {
+    /// Which tenant.
+    pub tenant: TenantKey,
+    /// Which incarnation.
+    pub generation: Generation,
+    /// Digest of the files that were committed.
+    pub digest: String,
+    /// What the control journal says came into force; `None` where it says nothing.
+    pub committed: Option<Committed>,
+    /// Where the incarnation tells what it enforces.
+    pub policy: Recipient<ReadPolicy>,
 }
 
 /// From the policy watchdog: this incarnation did not acknowledge a policy in time and is to be closed.
