@@ -47,6 +47,14 @@ def main():
             wait.until(lambda _: "acme-corp" in one("main").text and "beta-inc" in one("main").text)
             shot("tenants")
 
+            page.get(f"{served.url}/console#/policies")
+            wait.until(lambda _: "acme-corp" in one("#conflict-map").text and "in force" in one("#conflict-map").text)
+            page.get(f"{served.url}/console#/policies/acme-corp")
+            wait.until(lambda _: "health-data-stays-in-the-states" in one("#rules").text)
+            assert "No conflict." in one("#conflicts").text, one("#conflicts").text
+            assert "samples@bailiwick.example" in one("#commits").text, one("#commits").text
+            shot("policy")
+
             Select(one("#tenant")).select_by_value("default")
             page.get(f"{served.url}/console#/ask")
             question = next(line["question"] for line in golden("default") if not line.get("unanswerable"))
@@ -91,7 +99,7 @@ def main():
             assert not refused, refused
         finally:
             page.quit()
-    print("headless Chromium walked the console: 8 passed, 0 failed")
+    print("headless Chromium walked the console: 9 passed, 0 failed")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@ import { call, get, session, upload } from "./api.js";
 import { askView, lineageView } from "./ask.js";
 import { costsView } from "./costs.js";
 import { el, failure, pill, table, tile } from "./dom.js";
+import { policiesView } from "./policies.js";
 
 const TREE_EVERY_MS = 1000;
 const view = document.getElementById("view");
-const fleetViews = [["overview", "House"], ["tenants", "Tenants"]];
+const fleetViews = [["overview", "House"], ["tenants", "Tenants"], ["policies", "Policies"]];
 const costs = ["costs", "Costs"];
 const tenantViews = [["ask", "Ask"], ["documents", "Documents"], ["lineage", "Lineage"], ["usage", "Usage"]];
 let timer = null;
@@ -89,7 +90,7 @@ async function usage() {
 
 // --- routing and session -------------------------------------------------------------------------------------------
 
-const views = { overview, tenants: tenantsView, ask: async () => askView(), documents, lineage: lineageView, usage, costs: costsView };
+const views = { overview, tenants: tenantsView, ask: async () => askView(), documents, lineage: lineageView, usage, costs: costsView, policies: policiesView };
 
 async function route() {
   const mine = ++turn;
