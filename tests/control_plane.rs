@@ -300,3 +300,35 @@ fn copy_files(from: &Path, to: &Path) {
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_policy_is_compared_and_committed_on_demand() {
+    let (_folder, house) = house();
+    let operator = house.operator_key();
+    let path = |verb: &str| format!("/admin/v1/policies/{TENANT}/{verb}");
+    let file = house.tenants.join(TENANT).join("policies/governance.yaml");
+    let (status, same) = house.call(Method::GET, &path("diff"), &operator, None).await;
+    assert_eq!((status, &same), (200, &json!({"found": [], "more": 0})));
+    edit(&file, |text| {
+        let rule = "  - id: quiet-sundays\n    effect: forbid\n    actions: [ask]\n    when: { request.weekday: sunday }\n    overrides: [members-work]\n\nmetadata:\n";
+        text.replace("policy_semver: 1.0.0", "policy_semver: 1.1.0").replace("metadata:\n", rule)
+    });
+    let (status, changed) = house.call(Method::GET, &path("diff"), &operator, None).await;
+    assert_eq!(status, 200, "{changed}");
+    assert_eq!(changed["found"][0]["action"], "ask", "{changed}");
+    assert_eq!(changed["found"][0]["after"], "refused", "{changed}");
+    assert_eq!(changed["found"][0]["example"]["request.weekday"], "sunday", "{changed}");
+    let (status, refused) = house.call(Method::POST, &path("commit"), &operator, None).await;
+    assert_eq!((status, refused["code"].as_str()), (403, Some("policy_denied")), "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("is signed by 0 of the 1 people"), "{refused}");
+    sign_policies(&house.tenants, TENANT);
+    let (status, committed) = house.call(Method::POST, &path("commit"), &operator, None).await;
+    assert_eq!((status, committed["policy_version"].as_str()), (200, Some("1.1.0")), "{committed}");
+    let (_, same) = house.call(Method::GET, &path("diff"), &operator, None).await;
+    assert_eq!(same["found"], json!([]));
+    let (_, map) = house.call(Method::GET, "/admin/v1/conflicts", &operator, None).await;
+    assert_eq!(map["tenants"].as_array().unwrap().len(), 3, "{map}");
+    let key = house.key(TENANT, "auditor").await;
+    assert_eq!(house.call(Method::POST, &path("commit"), &key, None).await.0, 403, "an auditor changes nothing");
+    assert_eq!(house.call(Method::GET, &path("conflicts"), &key, None).await.0, 200);
+}

@@ -1,4 +1,4 @@
-//! `bailiwick policy …`: a tenant's policy from the shell. All but `log` work on the files alone: no server, no key.
+//! `bailiwick policy …`: a tenant's policy from the shell. All but `commit` and `log` work on the files alone: no server, no key.
 use super::client::{Client, segment};
 use super::{Connection, Output, say};
 use anyhow::{Context, bail};
@@ -28,8 +28,10 @@ pub(crate) enum Policy {
     Diff(Diff),
     /// Sign a tenant's policy files with an OpenSSH key, or add an approval to those that are signed.
     Sign(Sign),
+    /// Have a server bring the tenant's folder into force now, and say why where it does not.
+    Commit(Remote),
     /// List the policies that came into force on a server, and who signed them.
-    Log(Log),
+    Log(Remote),
 }
 
 #[derive(Debug, Args)]
@@ -76,7 +78,7 @@ pub(crate) struct Sign {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Log {
+pub(crate) struct Remote {
     /// The tenant's name.
     #[arg(long)]
     tenant: String,
@@ -92,7 +94,8 @@ impl Policy {
             Self::Conflicts(files) => files.conflicts(),
             Self::Diff(diff) => diff.run(),
             Self::Sign(sign) => sign.run(),
-            Self::Log(log) => log.run().await,
+            Self::Commit(remote) => remote.commit().await,
+            Self::Log(remote) => remote.log().await,
         }
     }
 }
@@ -221,8 +224,21 @@ impl Sign {
     }
 }
 
-impl Log {
-    async fn run(self) -> anyhow::Result<()> {
+impl Remote {
+    async fn commit(self) -> anyhow::Result<()> {
+        let client = Client::new(&self.connection, None)?;
+        let path = format!("/admin/v1/policies/{}/commit", segment(&self.tenant));
+        let view = client.call(Method::POST, &path, None).await?;
+        if self.connection.output == Output::Json {
+            say(serde_json::to_string_pretty(&view)?);
+        } else {
+            let version = view.get("policy_version").and_then(|version| version.as_str()).unwrap_or_default();
+            say(format!("{}: policy {version} is in force", self.tenant));
+        }
+        Ok(())
+    }
+
+    async fn log(self) -> anyhow::Result<()> {
         let client = Client::new(&self.connection, None)?;
         let path = format!("/admin/v1/policies/{}/log", segment(&self.tenant));
         let log = client.call(Method::GET, &path, None).await?;

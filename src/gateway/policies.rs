@@ -65,3 +65,15 @@ pub(super) async fn log(request: HttpRequest, tenant: web::Path<String>) -> Resu
     let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
     Ok(ok(&CommitLog { commits: handle.commits().await? }))
 }
+
+/// `POST /admin/v1/policies/{id}/commit`.
+pub(super) async fn commit(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
+    Ok(ok(&handle.commit_folder().await?))
+}
+
+/// `GET /admin/v1/policies/{id}/diff`.
+pub(super) async fn diff(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
+    Ok(ok(&handle.compare_folder().await?))
+}

@@ -293,6 +293,14 @@ pub const ROUTES: &[Route] = &[
         r.to(policies::of_tenant)
     })
     .gives::<Object>(200),
+    route("GET", "/admin/v1/policies/{id}/diff", Some(Govern), "What the folder's newest rules would change", |r| {
+        r.to(policies::diff)
+    })
+    .gives::<Object>(200),
+    route("POST", "/admin/v1/policies/{id}/commit", Some(Govern), "Bring the folder's newest files into force", |r| {
+        r.to(policies::commit)
+    })
+    .gives::<TenantView>(200),
     route("GET", "/admin/v1/policies/{id}/log", Some(Govern), "Policies that came into force, and by whom", |r| {
         r.to(policies::log)
     })

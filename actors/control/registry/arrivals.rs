@@ -18,10 +18,10 @@ use uuid::Uuid;
 
 /// What a batch of folders comes to.
 #[derive(Default)]
-struct Batch {
-    entries: Vec<Entry>,
+pub(super) struct Batch {
+    pub(super) entries: Vec<Entry>,
     ids: HashSet<Uuid>,
-    arrived: Vec<(Uuid, Arc<PolicySnapshot>)>,
+    pub(super) arrived: Vec<(Uuid, Arc<PolicySnapshot>)>,
 }
 
 impl Registry {
@@ -40,14 +40,20 @@ impl Registry {
         self.record(entries, ctx, move |act, ctx, outcome| {
             if outcome.is_ok() {
                 for (id, policy) in arrived {
-                    act.adopt(id, policy, ctx);
+                    act.adopt(id, policy, None, ctx);
                 }
             }
             seen.reply.answer(outcome.map(|()| outdated));
         });
     }
 
-    fn take_sound(&mut self, name: &str, policy: Arc<PolicySnapshot>, batch: &mut Batch, ctx: &mut Context<Self>) {
+    pub(super) fn take_sound(
+        &mut self,
+        name: &str,
+        policy: Arc<PolicySnapshot>,
+        batch: &mut Batch,
+        ctx: &mut Context<Self>,
+    ) {
         if self.directory.find(name).is_some_and(|tenant| tenant.destroying) {
             return;
         }
@@ -83,7 +89,7 @@ impl Registry {
         batch.arrived.push((id, policy));
     }
 
-    fn note_refused(&mut self, name: &str, problem: String, ctx: &mut Context<Self>) {
+    pub(super) fn note_refused(&mut self, name: &str, problem: String, ctx: &mut Context<Self>) {
         tracing::error!(tenant = name, problem, "the folder is not loaded; the version in force stays");
         match self.directory.find(name).map(|tenant| tenant.key) {
             Some(key) => self.note_folder(key, Folder::Refused(problem), ctx),
@@ -102,19 +108,28 @@ impl Registry {
         }
     }
 
-    /// Brings what a sound folder says into force.
-    fn adopt(&mut self, id: Uuid, policy: Arc<PolicySnapshot>, ctx: &mut Context<Self>) {
+    /// Brings what a sound folder says into force, and answers who waits for it.
+    pub(super) fn adopt(
+        &mut self,
+        id: Uuid,
+        policy: Arc<PolicySnapshot>,
+        slot: Option<ReplySlot<TenantView>>,
+        ctx: &mut Context<Self>,
+    ) {
         let Some(tenant) = self.directory.find_id(id) else { return };
         let key = tenant.key;
         match &tenant.policy {
-            Some(in_force) if in_force.digest == policy.digest => self.note_folder(key, Folder::Sound, ctx),
-            Some(_) => self.commit(key, policy, None, ctx),
+            Some(in_force) if in_force.digest != policy.digest => return self.commit(key, policy, slot, ctx),
+            Some(_) => {}
             None => {
                 if let Some(tenant) = self.directory.tenant_mut(key) {
                     tenant.policy = Some(policy);
                 }
-                self.note_folder(key, Folder::Sound, ctx);
             }
+        }
+        self.note_folder(key, Folder::Sound, ctx);
+        if let Some(slot) = slot {
+            slot.answer(self.view(key));
         }
     }
 

@@ -33,6 +33,8 @@ impl Change {
                 GovernRequest::Revoke(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::List(slot) => slot.answer(Err(rejection)),
                 GovernRequest::Commits(slot) => slot.answer(Err(rejection)),
+                GovernRequest::CommitFolder(slot) => slot.answer(Err(rejection)),
+                GovernRequest::CompareFolder(slot) => slot.answer(Err(rejection)),
                 GovernRequest::ApproveSpending(_, slot) => slot.answer(Err(rejection)),
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),

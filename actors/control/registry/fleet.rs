@@ -62,6 +62,8 @@ impl Registry {
                     }),
                 }
             }
+            GovernRequest::CommitFolder(slot) => self.commit_folder(tenant.key, slot, ctx),
+            GovernRequest::CompareFolder(slot) => self.compare_folder(tenant.key, slot, ctx),
             GovernRequest::Commits(slot) => {
                 slot.answer(Err(Rejection::new(Code::Internal, "listing policies is no change")));
             }

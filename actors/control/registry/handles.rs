@@ -16,6 +16,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::diff::Changes;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
@@ -259,6 +260,22 @@ impl GovernHandle {
     /// The tenant's refusal.
     pub async fn approve_spending(&self, for_ms: u64) -> Outcome<SpendingApproved> {
         self.govern(|slot| GovernRequest::ApproveSpending(for_ms, slot)).await
+    }
+
+    /// Brings what the tenant's folder holds now into force; answered when it is.
+    ///
+    /// # Errors
+    /// `policy_denied` with everything that keeps it from coming into force.
+    pub async fn commit_folder(&self) -> Outcome<TenantView> {
+        self.govern(GovernRequest::CommitFolder).await
+    }
+
+    /// Which requests the folder's newest files would decide otherwise than the policy in force.
+    ///
+    /// # Errors
+    /// `policy_denied` where they do not compile.
+    pub async fn compare_folder(&self) -> Outcome<Changes> {
+        self.govern(GovernRequest::CompareFolder).await
     }
 
     /// The last policies that came into force, newest last.

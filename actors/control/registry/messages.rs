@@ -9,6 +9,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::commit::Committed;
 use bailiwick_policy::conflicts::Conflicts;
+use bailiwick_policy::diff::Changes;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::spend::view::SpendQuery;
@@ -220,6 +221,10 @@ pub enum GovernRequest {
     Revoke(String, ReplySlot<KeyView>),
     /// Revokes one and issues its successor with the same role, user and expiry.
     Rotate(String, ReplySlot<IssuedKey>),
+    /// Brings the folder's newest files into force.
+    CommitFolder(ReplySlot<TenantView>),
+    /// Which requests the folder's newest files would decide otherwise.
+    CompareFolder(ReplySlot<Changes>),
     /// Lists the last policies that came into force, newest last.
     Commits(ReplySlot<Vec<CommitView>>),
     /// Lets calls through that the budget's circuit breaker stopped, for so many milliseconds.

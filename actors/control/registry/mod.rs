@@ -30,6 +30,7 @@ mod lodging;
 pub mod messages;
 mod minting;
 mod money;
+mod pipeline;
 pub mod rules;
 #[cfg(test)]
 mod shell_tests;
