@@ -17,6 +17,8 @@ pub mod entry;
 pub(crate) mod fixtures;
 mod flags;
 mod fleet;
+#[cfg(test)]
+mod foreign_tests;
 pub mod freshness;
 pub mod handles;
 pub mod housing;
