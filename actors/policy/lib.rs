@@ -35,3 +35,4 @@ pub mod schema;
 pub mod schemas;
 pub mod signature;
 pub mod sovereignty;
+pub mod visibility;

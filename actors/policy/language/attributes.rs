@@ -33,10 +33,19 @@ pub struct Attribute {
 enum About {
     Anything,
     Requests,
+    /// Documents that come in.
     Documents,
+    /// Documents that may be found.
+    Kept,
     Models,
 }
 
+/// A kept document's id.
+pub const DOCUMENT_ID: &str = "document.id";
+/// A kept document's domain.
+pub const DOCUMENT_DOMAIN: &str = "document.domain";
+/// A kept document's use case.
+pub const DOCUMENT_USECASE: &str = "document.usecase";
 /// Prefix of the attributes users carry in `users.yaml`.
 pub const USER_ATTRIBUTES: &str = "user.attributes.";
 /// The role of the platform's operator, who has none within a tenant.
@@ -52,7 +61,7 @@ const fn attribute(name: &'static str, kind: Kind, optional: bool, about: About)
 }
 
 /// The table. An attribute users carry ([`USER_ATTRIBUTES`]) is a text that may be absent.
-pub const ATTRIBUTES: [Attribute; 18] = [
+pub const ATTRIBUTES: [Attribute; 21] = [
     attribute("user.id", Kind::Text, true, About::Anything),
     attribute("user.role", Kind::Choice(ROLES), false, About::Anything),
     attribute("user.permissions", Kind::Texts, false, About::Anything),
@@ -67,6 +76,9 @@ pub const ATTRIBUTES: [Attribute; 18] = [
     attribute("document.bytes", Kind::Number(0, BYTES_MAX), false, About::Documents),
     attribute("document.has_signature", Kind::Flag, false, About::Documents),
     attribute("document.region", Kind::Text, false, About::Documents),
+    attribute(DOCUMENT_ID, Kind::Text, false, About::Kept),
+    attribute(DOCUMENT_DOMAIN, Kind::Text, false, About::Kept),
+    attribute(DOCUMENT_USECASE, Kind::Text, false, About::Kept),
     attribute("model.provider", Kind::Text, false, About::Models),
     attribute("model.name", Kind::Text, false, About::Models),
     attribute("model.region", Kind::Text, false, About::Models),
@@ -83,6 +95,7 @@ impl Attribute {
                 matches!(action, Action::Ask | Action::Search | Action::Complete | Action::Embed)
             }
             About::Documents => matches!(action, Action::Ingest),
+            About::Kept => matches!(action, Action::Retrieve),
             About::Models => matches!(action, Action::Generate),
         }
     }

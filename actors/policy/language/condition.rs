@@ -1,4 +1,5 @@
 //! Conditions as they are written: `all`, `any`, `not`, and tests of one attribute.
+use super::facts::Fact;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -41,6 +42,24 @@ pub enum Test {
     Contains(String),
 }
 
+impl Test {
+    /// Whether a value passes; `None` where there is none and the test asks for it.
+    #[must_use]
+    pub fn passes(&self, fact: Option<&Fact>) -> Option<bool> {
+        if let Self::Present(wanted) = self {
+            return Some(fact.is_some() == *wanted);
+        }
+        Some(match (self, fact?) {
+            (Self::Between { at_least, at_most }, Fact::Number(number)) => {
+                at_least.is_none_or(|least| least <= *number) && at_most.is_none_or(|most| *number <= most)
+            }
+            (Self::Contains(text), Fact::Texts(texts)) => texts.contains(text),
+            (Self::AnyOf(scalars), fact) => scalars.iter().any(|scalar| scalar.equals(fact)),
+            _ => false,
+        })
+    }
+}
+
 /// A constant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Scalar {
@@ -53,6 +72,18 @@ pub enum Scalar {
 }
 
 impl Scalar {
+    fn equals(&self, fact: &Fact) -> bool {
+        match (self, fact) {
+            (Self::Number(one), Fact::Number(other)) => one == other,
+            (Self::Flag(one), Fact::Flag(other)) => one == other,
+            (Self::Text(text), Fact::Text(other)) => match Self::pattern(text) {
+                Pattern::Exactly(text) => text == other,
+                Pattern::Prefix(prefix) => other.starts_with(prefix),
+            },
+            _ => false,
+        }
+    }
+
     /// What the text stands for: one text, or every text with a beginning.
     #[must_use]
     pub fn pattern(text: &str) -> Pattern<'_> {

@@ -36,13 +36,15 @@ pub enum Action {
     Feedback,
     /// Read documents, lineage and policy.
     Read,
+    /// Find a document, for an answer, a search or a list.
+    Retrieve,
     /// Call a model for a question, a completion or an embedding that was permitted.
     Generate,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ask,
         Self::Search,
         Self::Complete,
@@ -51,6 +53,7 @@ impl Action {
         Self::Remove,
         Self::Feedback,
         Self::Read,
+        Self::Retrieve,
         Self::Generate,
     ];
 
@@ -66,6 +69,7 @@ impl Action {
             Self::Remove => "remove",
             Self::Feedback => "feedback",
             Self::Read => "read",
+            Self::Retrieve => "retrieve",
             Self::Generate => "generate",
         }
     }
