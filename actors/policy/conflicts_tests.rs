@@ -130,10 +130,10 @@ fn the_conflicts_are_those_that_enumeration_finds() {
     let (mut sets, mut seen) = (0, BTreeMap::new());
     for seed in 0..100_000 {
         let mut dice = Dice::new(seed);
-        let world = Palette::small(&mut dice);
-        let rules = policy(&mut dice, Action::Ingest, &world, 4);
+        let (action, world) = Palette::small(&mut dice);
+        let rules = policy(&mut dice, action, &world, 4);
         let conflicts = conflicts(&rules);
-        assert_eq!(told(&conflicts), enumerated(&rules, Action::Ingest), "seed {seed}: {rules:#?}");
+        assert_eq!(told(&conflicts), enumerated(&rules, action), "seed {seed}: {rules:#?}");
         for conflict in &conflicts.found {
             *seen.entry(conflict.kind).or_insert(0_u32) += 1;
             // compiling to Cedar dear: one set in eight is asked

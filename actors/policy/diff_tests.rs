@@ -16,14 +16,14 @@ fn the_changes_are_those_that_enumeration_finds() {
     let (mut changed, mut alike) = (0_u64, 0_u64);
     for seed in 0..10_000 {
         let mut dice = Dice::new(seed);
-        let world = World::small(&mut dice);
-        let before = policy(&mut dice, Action::Ingest, &world, 3);
-        let after = policy(&mut dice, Action::Ingest, &world, 3);
+        let (action, world) = World::small(&mut dice);
+        let before = policy(&mut dice, action, &world, 3);
+        let after = policy(&mut dice, action, &world, 3);
         let both: Vec<_> = before.iter().chain(&after).cloned().collect();
         let space = Space::of(both.iter().map(|enacted| &enacted.rule));
-        let moved = moved(&before, &after, Action::Ingest, &space).unwrap();
+        let moved = moved(&before, &after, action, &space).unwrap();
         for facts in everything(&both) {
-            let outcomes = [&before, &after].map(|rules| decide(rules, Action::Ingest, &facts).outcome());
+            let outcomes = [&before, &after].map(|rules| decide(rules, action, &facts).outcome());
             let inside = boxes_of(&space, &moved, &both, &facts);
             match (outcomes[0] == outcomes[1], inside.as_slice()) {
                 (true, []) => alike += 1,

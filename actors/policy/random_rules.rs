@@ -41,6 +41,8 @@ pub struct World {
     pub numbers: &'static [i64],
     /// One in so many tests of an optional attribute is not guarded by `present`.
     pub careless: usize,
+    /// One in so many rules has no condition.
+    pub unconditional: usize,
     pub depth: usize,
 }
 
@@ -56,30 +58,38 @@ impl World {
             patterns: &["a", "ab", "a*", "ab*", "b", "eu-*", "eu-west-1", "cn-*", "*"],
             numbers: &[0, 1, 5, 9, 10, 23],
             careless: 8,
+            unconditional: 6,
             depth: 2,
         }
     }
 
-    /// Two or three attributes of a document, with few values.
-    pub fn small(dice: &mut Dice) -> Self {
-        const SOME: [&str; 5] = [
+    /// Two or three attributes with few values, of a document that is added or of a question: only an answer meets
+    /// obligations, and only a document has a flag.
+    pub fn small(dice: &mut Dice) -> (Action, Self) {
+        const DOCUMENT: [&str; 5] = [
             "request.domain",
             "user.attributes.department",
             "document.trust_percent",
             "document.has_signature",
             "user.permissions",
         ];
-        let mut attributes: BTreeSet<_> = (0..2).map(|_| *dice.pick(&SOME)).collect();
+        const QUESTION: [&str; 4] =
+            ["request.domain", "user.attributes.department", "request.top_k", "user.permissions"];
+        let (action, some) =
+            if dice.once_in(3) { (Action::Ingest, &DOCUMENT[..]) } else { (Action::Ask, &QUESTION[..]) };
+        let mut attributes: BTreeSet<_> = (0..2).map(|_| *dice.pick(some)).collect();
         if dice.once_in(3) {
-            attributes.insert(*dice.pick(&SOME));
+            attributes.insert(*dice.pick(some));
         }
-        Self {
+        let world = Self {
             attributes: attributes.into_iter().collect(),
             patterns: &["a", "a*", "ab", "b*"],
             numbers: &[0, 5, 9],
             careless: 12,
+            unconditional: 6,
             depth: 2,
-        }
+        };
+        (action, world)
     }
 }
 
@@ -133,11 +143,14 @@ fn condition(dice: &mut Dice, world: &World, depth: usize) -> Condition {
 pub fn policy(dice: &mut Dice, action: Action, world: &World, most: usize) -> Vec<Enacted> {
     let mut rules: Vec<Enacted> = Vec::new();
     for index in 0..=dice.below(most) {
-        let effect = *dice.pick(&[Effect::Permit, Effect::Permit, Effect::Forbid, Effect::Forbid, Effect::Require]);
-        let obligation = (effect == Effect::Require).then(|| match dice.below(3) {
-            0 => Obligation::Cite,
-            other => Obligation::CapTokens(other as u32 * 100),
-        });
+        let effects = [Effect::Permit, Effect::Permit, Effect::Forbid, Effect::Forbid, Effect::Require];
+        let met: Vec<_> = [Obligation::Cite, Obligation::CapTokens(100), Obligation::CapTokens(200)]
+            .into_iter()
+            .filter(|obligation| obligation.is_met_by(action))
+            .collect();
+        // most actions have no answer that could meet an obligation
+        let effect = *dice.pick(if met.is_empty() { &effects[..4] } else { &effects });
+        let obligation = (effect == Effect::Require).then(|| dice.pick(&met).clone());
         let origin = if effect != Effect::Permit && dice.once_in(5) {
             Origin::Platform
         } else {
@@ -156,7 +169,7 @@ pub fn policy(dice: &mut Dice, action: Action, world: &World, most: usize) -> Ve
             id: format!("r{index}"),
             effect,
             actions: vec![action],
-            when: (!dice.once_in(6)).then(|| condition(dice, world, world.depth)),
+            when: (!dice.once_in(world.unconditional)).then(|| condition(dice, world, world.depth)),
             overrides: overrides.into_iter().collect(),
             obligation,
             reason: String::new(),
