@@ -37,6 +37,7 @@ fn what_may_be_found_is_what_the_engine_permits_of_each_document() {
             patterns: &["a", "a*", "ab", "b*", "*"],
             numbers: &[0],
             careless: 40,
+            unconditional: 6,
             depth: 2,
         };
         let engine = Engine::compile(policy(&mut dice, Action::Retrieve, &world, 5)).unwrap();

@@ -3,10 +3,11 @@ use crate::question::Matter;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::{Principal, Role};
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::evaluate::Ruling;
+use bailiwick_policy::evaluate::{Refusal, Ruling};
 use bailiwick_policy::language::attributes::{PLATFORM, USER_ATTRIBUTES, WEEKDAYS};
 use bailiwick_policy::language::{Action, Fact, Facts};
 use bailiwick_policy::obligations::Obligations;
+use bailiwick_policy::visibility::{self, Visible};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -58,6 +59,14 @@ impl Ruled {
         permitted(policy, Action::Generate, &facts).map(|_| ())
     }
 
+    /// Which documents it may rest on.
+    ///
+    /// # Errors
+    /// `policy_denied` where a rule cannot say.
+    pub fn visible(&self, policy: &PolicySnapshot) -> Outcome<Visible> {
+        visible(policy, &self.facts)
+    }
+
     /// What of this request decides which answers it may be given: equal views may be given the same answers.
     #[must_use]
     pub fn view(&self, policy: &PolicySnapshot) -> String {
@@ -85,11 +94,21 @@ pub struct ModelCall<'a> {
 pub fn permitted(policy: &PolicySnapshot, action: Action, facts: &Facts) -> Outcome<Obligations> {
     match policy.engine.decide(action, facts) {
         Ruling::Permitted { obligations, .. } => Ok(obligations),
-        Ruling::Refused(refusal) => {
-            let detail = format!("asking to {action}: {refusal} (policy {})", policy.version);
-            Err(Rejection::new(Code::PolicyDenied, detail))
-        }
+        Ruling::Refused(refusal) => Err(denied(policy, action, &refusal)),
     }
+}
+
+/// Which documents may be found by whom these facts are about.
+///
+/// # Errors
+/// `policy_denied` where a rule cannot say.
+pub fn visible(policy: &PolicySnapshot, facts: &Facts) -> Outcome<Visible> {
+    visibility::visible(&policy.engine, facts).map_err(|refusal| denied(policy, Action::Retrieve, &refusal))
+}
+
+fn denied(policy: &PolicySnapshot, action: Action, refusal: &Refusal<'_>) -> Rejection {
+    let detail = format!("asking to {action}: {refusal} (policy {})", policy.version);
+    Rejection::new(Code::PolicyDenied, detail)
 }
 
 /// Who asks, and when: the facts every request has.

@@ -143,7 +143,7 @@ const GOVERNANCE_SETTINGS: &str = "  output_forbidden_patterns:
 const RULES: &str = "rules:
   - id: members-work
     effect: permit
-    actions: [ask, search, complete, embed, ingest, remove, feedback, read]
+    actions: [ask, search, complete, embed, ingest, remove, feedback, read, retrieve]
   - id: models-of-the-router
     effect: permit
     actions: [generate]

@@ -273,7 +273,8 @@ fn next_text(text: &str) -> String {
 }
 
 /// The first text that does not begin like this any more, and lies behind all that do; `None` where there is none.
-fn end_of_prefix(prefix: &str) -> Option<String> {
+#[must_use]
+pub fn end_of_prefix(prefix: &str) -> Option<String> {
     let mut kept = prefix.to_owned();
     while let Some(last) = kept.pop() {
         let next = (u32::from(last).saturating_add(1)..=u32::from(char::MAX)).find_map(char::from_u32);

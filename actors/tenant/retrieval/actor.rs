@@ -9,7 +9,7 @@ use super::messages::{
 use super::parse::Sandbox;
 use super::pools::{Lanes, in_slot};
 use super::prepare::Occasion;
-use super::rules::{LIST_MAX, Wanted, wanted};
+use super::rules::{LIST_MAX, Wanted, may_be_found, wanted};
 use super::upload::Uploads;
 use super::view::view;
 use crate::question::{Matter, Passage};
@@ -22,7 +22,9 @@ use bailiwick_kernel::mail::{self, Undelivered};
 use bailiwick_kernel::obituary::Obituary;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
+use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::visibility::Visible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -127,6 +129,15 @@ impl Handler<End> for RetrievalRoom {
     }
 }
 
+impl RetrievalRoom {
+    /// Which documents somebody may be shown.
+    fn visible(&self, principal: &Principal) -> Outcome<Visible> {
+        let policy = self.desk.corpus.policy.load();
+        let facts = ruling::asker(&policy, principal, self.clock.now_unix_ms());
+        ruling::visible(&policy, &facts)
+    }
+}
+
 impl Handler<Turn<Admitted>> for RetrievalRoom {
     type Result = ();
 
@@ -136,7 +147,11 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             Err(rejection) => return turn.refuse(rejection),
         };
         let next = if matches!(turn.case.matter, Matter::Search(_)) { &self.search_exit } else { &self.next };
-        let Some(wanted) = wanted(&turn.case.matter, &turn.case.policy) else {
+        let visible = match turn.case.ruled.visible(&turn.case.policy) {
+            Ok(visible) => visible,
+            Err(rejection) => return turn.refuse(rejection),
+        };
+        let Some(wanted) = wanted(&turn.case.matter, &turn.case.policy, visible) else {
             return forward(next, turn.ground(Arc::from([])));
         };
         let (desk, next) = (self.desk.clone(), next.clone());
@@ -238,15 +253,16 @@ impl Handler<ListDocuments> for RetrievalRoom {
     type Result = ();
 
     fn handle(&mut self, request: ListDocuments, _ctx: &mut Context<Self>) {
-        let ListDocuments { after, limit, principal: _, reply } = request;
-        let permit = match self.let_in() {
-            Ok(permit) => permit,
+        let ListDocuments { after, limit, principal, reply } = request;
+        let let_in = self.let_in().and_then(|permit| Ok((permit, self.visible(&principal)?)));
+        let (permit, visible) = match let_in {
+            Ok(let_in) => let_in,
             Err(rejection) => return reply.answer(Err(rejection)),
         };
         let corpus = Arc::clone(&self.desk.corpus);
         actix::spawn(async move {
             let _until_done = permit;
-            let listed = corpus.read(move |truth| truth.list(after.as_deref(), limit.min(LIST_MAX))).await;
+            let listed = corpus.read(move |truth| truth.list_visible(after, limit.min(LIST_MAX), &visible)).await;
             let views = listed.map(|held| held.into_iter().map(|held| shown(&corpus, held)).collect());
             reply.answer(views);
         });
@@ -262,16 +278,18 @@ impl Handler<ShowDocument> for RetrievalRoom {
     type Result = ();
 
     fn handle(&mut self, request: ShowDocument, _ctx: &mut Context<Self>) {
-        let ShowDocument { id, principal: _, reply } = request;
-        let permit = match self.let_in() {
-            Ok(permit) => permit,
+        let ShowDocument { id, principal, reply } = request;
+        let let_in = self.let_in().and_then(|permit| Ok((permit, self.visible(&principal)?)));
+        let (permit, visible) = match let_in {
+            Ok(let_in) => let_in,
             Err(rejection) => return reply.answer(Err(rejection)),
         };
         let corpus = Arc::clone(&self.desk.corpus);
         actix::spawn(async move {
             let _until_done = permit;
             let found = corpus.read(move |truth| {
-                let Some(held) = truth.get(&id)? else { return Ok(None) };
+                let found = truth.get(&id)?.filter(|held| may_be_found(&visible, &held.accepted));
+                let Some(held) = found else { return Ok(None) };
                 let text = truth.text(&held.accepted)?;
                 Ok(Some((held, text)))
             });

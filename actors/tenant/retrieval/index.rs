@@ -9,6 +9,7 @@ use super::sealed_directory::SealedDirectory;
 use crate::question::Passage;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::codec;
+use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,13 +18,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tantivy::collector::{Count, TopDocs};
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
-use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, TermQuery};
+use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{
     DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, TantivyDocument,
     Term,
 };
+
+mod filter;
 
 const ANALYSER: &str = "words";
 /// Distinct words of one query that are looked up; the rest of a very long question adds cost, not quality.
@@ -292,8 +295,11 @@ impl View {
         let filters = [(self.fields.domain, &wanted.domain), (self.fields.usecase, &wanted.usecase)];
         let mut all: Vec<(Occur, Box<dyn Query>)> = filters
             .into_iter()
-            .filter_map(|(field, only)| only.as_ref().map(|only| (Occur::Must, exactly(field, only))))
+            .filter_map(|(field, only)| only.as_ref().map(|only| (Occur::Must, filter::exactly(field, only))))
             .collect();
+        if wanted.visible != Visible::everything() {
+            all.push((Occur::Must, filter::visible(&self.fields, &wanted.visible)));
+        }
         if all.is_empty() {
             return Some(any);
         }
@@ -306,11 +312,6 @@ impl View {
             Box::new(TermQuery::new(Term::from_field_text(self.fields.text, word), IndexRecordOption::WithFreqs));
         if count > 1.0 { Box::new(BoostQuery::new(term, count)) } else { term }
     }
-}
-
-fn exactly(field: Field, text: &str) -> Box<dyn Query> {
-    let term = TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic);
-    Box::new(ConstScoreQuery::new(Box::new(term), 0.0))
 }
 
 /// The one writer of an index. Nothing it does is visible before a commit and the next view.

@@ -5,6 +5,7 @@ use super::indexer::{WORK_MAX, Work};
 use super::pools::WRITERS_MAX;
 use super::rules::Wanted;
 use super::test_house::{House, ids, named, policy};
+use bailiwick_policy::visibility::Visible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -57,7 +58,8 @@ async fn a_document_that_a_catch_up_found_on_its_way_stands_in_the_index_once() 
     engine.take(&Batch { after: 1, next: 2, ready: vec![ready], removed: vec![] }).unwrap();
     engine.commit().unwrap();
 
-    let wanted = Wanted { text: "harbour".into(), top_k: 10, domain: None, usecase: None };
+    let wanted =
+        Wanted { text: "harbour".into(), top_k: 10, domain: None, usecase: None, visible: Visible::everything() };
     let found = corpus.served(&policy.guard.fingerprint).unwrap().search(&wanted).unwrap();
     assert_eq!(ids(&found), ["a", "b"]);
 }

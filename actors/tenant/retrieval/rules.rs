@@ -12,6 +12,7 @@ use bailiwick_policy::hosts::source_host;
 use bailiwick_policy::language::Facts;
 use bailiwick_policy::schema::Sovereignty;
 use bailiwick_policy::sovereignty::{region_allowed, retention_allows_delete};
+use bailiwick_policy::visibility::{Document, Visible};
 use serde::{Deserialize, Serialize};
 
 /// Characters of a document's id.
@@ -123,6 +124,8 @@ pub struct Wanted {
     pub domain: Option<String>,
     /// Only of this use case.
     pub usecase: Option<String>,
+    /// Only what the asker may find.
+    pub visible: Visible,
 }
 
 fn invalid(detail: impl Into<String>) -> Rejection {
@@ -183,6 +186,12 @@ pub fn intake(document: &NewDocument, sovereignty: &Sovereignty) -> Outcome<Inta
         file_name,
         region,
     })
+}
+
+/// Whether a kept document may be found by somebody.
+#[must_use]
+pub fn may_be_found(visible: &Visible, accepted: &DocumentAccepted) -> bool {
+    visible.admits(&Document { id: &accepted.id, domain: &accepted.domain, usecase: &accepted.usecase })
 }
 
 /// What the policy's rules may ask of a document that comes in, beside what they may ask of whoever brings it.
@@ -345,12 +354,12 @@ pub fn judge<'a>(guard: &Guard, source: &str, chunks: impl Iterator<Item = &'a s
 
 /// What a turn wants from the index; `None` where it wants no passages.
 #[must_use]
-pub fn wanted(matter: &Matter, policy: &PolicySnapshot) -> Option<Wanted> {
+pub fn wanted(matter: &Matter, policy: &PolicySnapshot, visible: Visible) -> Option<Wanted> {
     let (text, top_k, domain, usecase) = match matter {
         Matter::Ask(ask) => (&ask.text, ask.top_k, &ask.domain, &ask.usecase),
         Matter::Search(search) => (&search.query, search.top_k, &search.domain, &search.usecase),
         Matter::Chat(_) | Matter::Embed(_) => return None,
     };
     let top_k = top_k.unwrap_or(policy.top_k).min(TOP_K_MAX);
-    Some(Wanted { text: text.clone(), top_k, domain: domain.clone(), usecase: usecase.clone() })
+    Some(Wanted { text: text.clone(), top_k, domain: domain.clone(), usecase: usecase.clone(), visible })
 }

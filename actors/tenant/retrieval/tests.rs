@@ -7,6 +7,7 @@ use bailiwick_kernel::limits::{DOCUMENT_BYTES_MAX, DOCUMENTS_PER_REQUEST_MAX, TO
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::guard::Guard;
 use bailiwick_policy::schema::{Retention, SecurityRules, SovereignEncryption, Sovereignty};
+use bailiwick_policy::visibility::Visible;
 use proptest::prelude::*;
 
 pub(super) fn text(text: &str) -> NewDocument {
@@ -190,10 +191,10 @@ fn the_guard_keeps_documents_and_chunks_out() {
 fn only_questions_and_searches_want_passages() {
     let policy = super::test_house::policy();
     let ask = |top_k| Matter::Ask(Question { text: "q".into(), top_k, ..Question::default() });
-    assert_eq!(wanted(&ask(None), &policy).unwrap().top_k, policy.top_k);
-    assert_eq!(wanted(&ask(Some(3)), &policy).unwrap().top_k, 3);
-    assert_eq!(wanted(&ask(Some(usize::MAX)), &policy).unwrap().top_k, TOP_K_MAX);
-    assert_eq!(wanted(&Matter::Embed(Box::default()), &policy), None);
+    assert_eq!(wanted(&ask(None), &policy, Visible::everything()).unwrap().top_k, policy.top_k);
+    assert_eq!(wanted(&ask(Some(3)), &policy, Visible::everything()).unwrap().top_k, 3);
+    assert_eq!(wanted(&ask(Some(usize::MAX)), &policy, Visible::everything()).unwrap().top_k, TOP_K_MAX);
+    assert_eq!(wanted(&Matter::Embed(Box::default()), &policy, Visible::everything()), None);
 }
 
 proptest! {

@@ -1,5 +1,5 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
-use super::rules::{Held, Mark, Verdict, body_name};
+use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
 use crate::entry::{DocumentAccepted, Entry};
 use crate::limits::storage::{Claim, Footprint, Storage};
 use bailiwick_kernel::codec::CodecError;
@@ -8,6 +8,7 @@ use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -222,6 +223,24 @@ impl Truth {
             .into_iter()
             .filter_map(|(_key, kept)| if let Kept::Document(held) = kept { Some(*held) } else { None })
             .collect())
+    }
+
+    /// Documents in id order that somebody may find.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn list_visible(&self, after: Option<String>, max: usize, visible: &Visible) -> Result<Vec<Held>, TruthError> {
+        let (mut after, mut listed) = (after, Vec::new());
+        loop {
+            let found = self.list(after.as_deref(), max)?;
+            let is_last = found.len() < max;
+            after = found.last().map(|held| held.accepted.id.clone());
+            listed.extend(found.into_iter().filter(|held| may_be_found(visible, &held.accepted)));
+            if is_last || listed.len() >= max {
+                listed.truncate(max);
+                return Ok(listed);
+            }
+        }
     }
 
     /// The text of a document.

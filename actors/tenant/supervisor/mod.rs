@@ -38,5 +38,7 @@ mod shell_tests;
 pub mod sideways;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod visibility_tests;
 
 pub use actor::{SupervisorParts, start};
