@@ -4,7 +4,9 @@
 //!
 //! A policy is the three files of `policies/`. Each carries a version of its own and a detached signature beside it,
 //! `<file>.sig`; several signatures stand one below the other. Who may sign stands in `allowed_signers`. The first list a
-//! tenant comes with is trusted as it is, and says so in the journal; a later one is signed by those of the list before.
+//! tenant comes with is trusted as it is, and stands in the journal; a later one is signed by those of the list before, and
+//! says for whom it is and which one it is, so that neither another tenant's nor an earlier one counts:
+//! `# bailiwick: tenant=<name> serial=<number>`.
 use crate::compile::{EVALUATION, GOVERNANCE, RETRIEVAL};
 use crate::parse::{FileError, FileTexts, parse};
 use crate::places::Places;
@@ -20,8 +22,12 @@ pub const SIGNERS: &str = "allowed_signers";
 pub const SIGNED: [&str; 3] = [RETRIEVAL, EVALUATION, GOVERNANCE];
 /// Signatures of one file.
 const SIGNATURES_MAX: usize = 8;
-/// Lists of signers remembered, so that none comes back.
-const SIGNERS_SEEN_MAX: usize = 4_096;
+/// Bytes of a list of signers: it stands in the journal.
+const SIGNERS_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a version.
+const VERSION_BYTES_MAX: usize = 64;
+/// Begins the line that says for whom a list of signers is, and which one.
+const SIGNERS_HEAD: &str = "# bailiwick: ";
 const END_OF_ARMOUR: &str = "-----END SSH SIGNATURE-----";
 
 /// The signature's file of a file.
@@ -44,8 +50,8 @@ pub struct Committed {
     pub files: BTreeMap<String, CommittedFile>,
     /// The list of signers, as text.
     pub signers: String,
-    /// SHA-256 of every list of signers that ever was in force.
-    pub signers_seen: BTreeSet<String>,
+    /// Which list it is: a later one has a higher number.
+    pub signers_serial: u64,
     /// How many people sign the next change.
     pub approvals: u32,
 }
@@ -74,11 +80,12 @@ pub enum Standing {
 }
 
 /// Decides whether the policy of a folder may come into force. The files have been compiled before; `approvals` is what
-/// their own governance asks for.
+/// their own governance asks for, `tenant` the tenant's name.
 ///
 /// # Errors
 /// Everything that keeps it from coming into force, with file, line and column.
 pub fn standing(
+    tenant: &str,
     texts: &FileTexts,
     approvals: u32,
     before: Option<&Committed>,
@@ -101,11 +108,8 @@ pub fn standing(
         files.insert(file.to_owned(), found);
     }
     let signers = texts.get(SIGNERS).cloned().unwrap_or_default();
-    let mut signers_seen = before.map(|before| before.signers_seen.clone()).unwrap_or_default();
-    if before.is_some_and(|before| before.signers != signers) {
-        changed = true;
-        examination.signers_changed(&signers, &signers_seen);
-    }
+    let signers_serial = examination.signers(tenant, &signers, before);
+    changed |= before.is_some_and(|before| before.signers != signers);
     let Examination { errors, signed_by, .. } = examination;
     if !errors.is_empty() {
         return Err(errors);
@@ -113,8 +117,7 @@ pub fn standing(
     if !changed {
         return Ok(Standing::Unchanged);
     }
-    signers_seen.insert(sha256(&signers));
-    Ok(Standing::Follows { committed: Committed { files, signers, signers_seen, approvals }, signed_by })
+    Ok(Standing::Follows { committed: Committed { files, signers, signers_serial, approvals }, signed_by })
 }
 
 /// The list whose members may sign: that in force, or the tenant's first one.
@@ -149,6 +152,11 @@ impl Examination<'_> {
             return former.clone();
         }
         let version = parse::<Head>(file, text).map(|head| head.policy_semver).unwrap_or_default();
+        if version.len() > VERSION_BYTES_MAX {
+            let problem =
+                format!("a version of {} bytes is longer than {VERSION_BYTES_MAX}: shorten it", version.len());
+            self.errors.push(Places::of(text).error(file, "policy_semver", &problem));
+        }
         let found = CommittedFile { version, digest };
         if let Some(former) = former
             && !is_newer(&found.version, &former.version)
@@ -163,19 +171,32 @@ impl Examination<'_> {
         found
     }
 
-    fn signers_changed(&mut self, signers: &str, seen: &BTreeSet<String>) {
+    /// The number of the list of signers; what keeps a changed one from being trusted is noted.
+    fn signers(&mut self, tenant: &str, signers: &str, before: Option<&Committed>) -> u64 {
+        if let Some(before) = before.filter(|before| before.signers == signers) {
+            return before.signers_serial;
+        }
+        let mut refuse = |problem: String| self.errors.push(FileError::whole(SIGNERS, problem));
+        if signers.len() > SIGNERS_BYTES_MAX {
+            refuse(format!("{} bytes are more than {SIGNERS_BYTES_MAX}: shorten the list", signers.len()));
+        }
+        let head = head_of(signers);
+        if let Some((named, _)) = head.filter(|(named, _)| *named != tenant) {
+            refuse(format!("this list of signers is for {named:?}, not for {tenant:?}: write one for this tenant"));
+        }
+        let Some(before) = before else { return head.map_or(0, |(_, serial)| serial) };
+        let next = before.signers_serial.saturating_add(1);
+        match head {
+            Some((_, serial)) if serial >= next => {}
+            _ => refuse(format!(
+                "a changed list of signers says for whom it is and that it is a later one: write the line `{SIGNERS_HEAD}tenant={tenant} serial={next}`"
+            )),
+        }
         if let Err(errors) = Signers::parse(SIGNERS, signers) {
             self.errors.extend(errors);
         }
-        if seen.contains(&sha256(signers)) {
-            let problem = "this list of signers was in force before: one that was replaced does not come back, change a comment of it";
-            self.errors.push(FileError::whole(SIGNERS, problem));
-        }
-        if seen.len() >= SIGNERS_SEEN_MAX {
-            let problem = format!("the list of signers was changed {SIGNERS_SEEN_MAX} times: keep it");
-            self.errors.push(FileError::whole(SIGNERS, problem));
-        }
         self.signed(SIGNERS, signers);
+        head.map_or(0, |(_, serial)| serial)
     }
 
     /// Notes who signed a file; notes an error where a signature is not valid, or too few people signed.
@@ -210,8 +231,18 @@ impl Examination<'_> {
     }
 }
 
+/// The tenant and number a list of signers says it has.
+fn head_of(signers: &str) -> Option<(&str, u64)> {
+    let head = signers.lines().find_map(|line| line.strip_prefix(SIGNERS_HEAD))?;
+    let mut words = head.split_whitespace();
+    let tenant = words.next()?.strip_prefix("tenant=")?;
+    let serial = words.next()?.strip_prefix("serial=")?.parse().ok()?;
+    words.next().is_none().then_some((tenant, serial))
+}
+
 /// By the precedence of semantic versioning; what is no version is newer than nothing.
-fn is_newer(version: &str, former: &str) -> bool {
+#[must_use]
+pub fn is_newer(version: &str, former: &str) -> bool {
     match (Version::parse(version), Version::parse(former)) {
         (Ok(version), Ok(former)) => version.cmp_precedence(&former).is_gt(),
         _ => false,

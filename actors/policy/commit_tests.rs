@@ -48,7 +48,11 @@ impl Cast {
     }
 
     fn signers(&self) -> String {
-        format!("{}{}", self.ann.line(""), self.ben.line(""))
+        self.list(1)
+    }
+
+    fn list(&self, serial: u64) -> String {
+        format!("# bailiwick: tenant={TENANT_NAME} serial={serial}\n{}{}", self.ann.line(""), self.ben.line(""))
     }
 
     fn both(&self, text: &str) -> String {
@@ -84,14 +88,14 @@ fn signed(cast: &Cast, version: &str) -> FileTexts {
 }
 
 fn committed(texts: &FileTexts, before: Option<&Committed>) -> Committed {
-    match standing(texts, 2, before, NOW).unwrap() {
+    match standing(TENANT_NAME, texts, 2, before, NOW).unwrap() {
         Standing::Follows { committed, .. } => committed,
         Standing::Unchanged => panic!("nothing changed"),
     }
 }
 
 fn problems(texts: &FileTexts, before: Option<&Committed>) -> String {
-    let errors = standing(texts, 2, before, NOW).err().unwrap_or_default();
+    let errors = standing(TENANT_NAME, texts, 2, before, NOW).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -100,20 +104,24 @@ fn what_both_signed_and_is_newer_follows() {
     let cast = Cast::new();
     let first = committed(&signed(&cast, "1.0.0"), None);
     assert_eq!((first.approvals, first.files.len(), first.files[GOVERNANCE].version.as_str()), (2, 3, "1.0.0"));
-    assert_eq!(standing(&signed(&cast, "1.0.0"), 2, Some(&first), NOW), Ok(Standing::Unchanged));
+    assert_eq!(standing(TENANT_NAME, &signed(&cast, "1.0.0"), 2, Some(&first), NOW), Ok(Standing::Unchanged));
     let Ok(Standing::Follows { committed: second, signed_by }) =
-        standing(&signed(&cast, "1.0.1"), 1, Some(&first), NOW)
+        standing(TENANT_NAME, &signed(&cast, "1.0.1"), 1, Some(&first), NOW)
     else {
         panic!("it follows")
     };
     assert_eq!(signed_by.len(), 2);
     assert_eq!(second.approvals, 1, "the next change needs what this governance asks for");
-    let one = standing(&signed(&cast, "1.0.0"), 1, Some(&second), NOW).unwrap_err();
+    let one = standing(TENANT_NAME, &signed(&cast, "1.0.0"), 1, Some(&second), NOW).unwrap_err();
     assert_eq!(one.len(), 3);
     assert!(one[0].to_string().contains("1.0.0 is not newer than 1.0.1, which was in force"), "{}", one[0]);
     let mut garbled = signed(&cast, "1.0.1");
     garbled.insert(signature_of(GOVERNANCE), "nothing".into());
-    assert_eq!(standing(&garbled, 2, Some(&second), NOW), Ok(Standing::Unchanged), "what did not change is not judged");
+    assert_eq!(
+        standing(TENANT_NAME, &garbled, 2, Some(&second), NOW),
+        Ok(Standing::Unchanged),
+        "what did not change is not judged"
+    );
 }
 
 #[test]
@@ -133,7 +141,16 @@ fn the_list_of_signers_changes_by_those_of_the_list_before() {
     let cast = Cast::new();
     let first = committed(&signed(&cast, "1.0.0"), None);
     let mut texts = signed(&cast, "1.0.0");
-    let longer = format!("{}{}", cast.signers(), cast.former.line(""));
+    let unsaid = format!("{}{}", cast.signers(), cast.former.line(""));
+    texts.insert(signature_of(SIGNERS), cast.both(&unsaid));
+    texts.insert(SIGNERS.to_owned(), unsaid);
+    assert!(problems(&texts, Some(&first)).contains("write the line `# bailiwick: tenant=acme-corp serial=2`"));
+    let foreign = cast.list(2).replace(TENANT_NAME, "beta-inc");
+    texts.insert(signature_of(SIGNERS), cast.both(&foreign));
+    texts.insert(SIGNERS.to_owned(), foreign);
+    assert!(problems(&texts, Some(&first)).contains("this list of signers is for \"beta-inc\""));
+    texts.remove(&signature_of(SIGNERS));
+    let longer = format!("{}{}", cast.list(2), cast.former.line(""));
     texts.insert(SIGNERS.to_owned(), longer.clone());
     assert!(problems(&texts, Some(&first)).contains("allowed_signers is signed by 0 of the 2 people"));
     texts.insert(signature_of(SIGNERS), format!("{}{}", cast.former.sign(&longer), cast.ann.sign(&longer)));
@@ -142,7 +159,7 @@ fn the_list_of_signers_changes_by_those_of_the_list_before() {
     let second = committed(&texts, Some(&first));
     let mut back = signed(&cast, "1.0.0");
     back.insert(signature_of(SIGNERS), cast.both(&cast.signers()));
-    assert!(problems(&back, Some(&second)).contains("this list of signers was in force before"));
+    assert!(problems(&back, Some(&second)).contains("that it is a later one"));
 }
 
 /// One thing done to a folder that would be in force otherwise.
@@ -226,7 +243,8 @@ impl Worlds {
         earlier.insert(SIGNERS.to_owned(), long);
         let first = committed(&earlier, None);
         let mut second = signed(cast, "1.1.0");
-        second.insert(signature_of(SIGNERS), cast.both(&cast.signers()));
+        second.insert(signature_of(SIGNERS), cast.both(&cast.list(2)));
+        second.insert(SIGNERS.to_owned(), cast.list(2));
         let before = committed(&second, Some(&first));
         let newer = signed(cast, "1.2.0");
         let next = SIGNED.map(|file| {
@@ -245,12 +263,12 @@ fn no_attack_comes_into_force() {
     let cast = Cast::new();
     let worlds = Worlds::new(&cast);
     for next in &worlds.next {
-        assert!(matches!(standing(next, 2, Some(&worlds.before), NOW), Ok(Standing::Follows { .. })));
+        assert!(matches!(standing(TENANT_NAME, next, 2, Some(&worlds.before), NOW), Ok(Standing::Follows { .. })));
     }
     let half = &|seed: u64| {
         let mut dice = Dice::new(seed);
         let attacks = (0..50_000).map(|_| attack(&mut dice, &cast, &worlds));
-        attacks.filter(|texts| standing(texts, 2, Some(&worlds.before), NOW).is_ok()).count()
+        attacks.filter(|texts| standing(TENANT_NAME, texts, 2, Some(&worlds.before), NOW).is_ok()).count()
     };
     let accepted: usize = std::thread::scope(|scope| {
         let halves = [2026, 2027].map(|seed| scope.spawn(move || half(seed)));

@@ -1,7 +1,7 @@
 //! Parsed files to the one snapshot a tenant's rooms run under.
 pub use crate::checks::name_problem;
 use crate::commit::{Committed, Standing};
-use crate::conflicts::{Conflicts, conflicts};
+use crate::conflicts::{Conflict, Conflicts, conflicts};
 use crate::evaluate::Engine;
 use crate::findings::{Findings, Source};
 use crate::guard::Guard;
@@ -89,7 +89,7 @@ impl PolicySnapshot {
     /// # Errors
     /// Everything that keeps it from coming into force.
     pub fn standing(&self, before: Option<&Committed>, now_unix_s: i64) -> Result<Standing, Vec<FileError>> {
-        commit::standing(&self.signed, self.governance.approvals, before, now_unix_s)
+        commit::standing(&self.tenant.name, &self.signed, self.governance.approvals, before, now_unix_s)
     }
 
     /// Index of the first output pattern an answer contains; such an answer is withheld.
@@ -252,13 +252,16 @@ impl Files {
     /// The rules, compiled, with the conflicts among them that keep nobody from serving.
     fn rules(&self, guardrails: &Guardrails, findings: &mut Findings) -> Option<(Engine, Conflicts)> {
         let rules = self.checked_rules(guardrails, findings)?;
+        let told = |conflict: &Conflict| {
+            self.at(rules.iter().find(|enacted| enacted.rule.id == conflict.rule), "id", &conflict.to_string())
+        };
         let conflicts = conflicts(&rules);
-        for conflict in &conflicts.found {
-            let error =
-                self.at(rules.iter().find(|enacted| enacted.rule.id == conflict.rule), "id", &conflict.to_string());
-            let list = if conflict.kind.refuses() { &mut findings.errors } else { &mut findings.warnings };
-            list.push(error);
-        }
+        // what refuses is what the tenant's own rules come to: a new guardrail narrows a tenant and never stops it
+        let own: Vec<_> = rules.iter().filter(|enacted| !enacted.is_guardrail()).cloned().collect();
+        let own = if own.len() < rules.len() { self::conflicts(&own) } else { conflicts.clone() };
+        findings.errors.extend(own.found.iter().filter(|conflict| conflict.kind.refuses()).map(told));
+        findings.warnings.extend(conflicts.found.iter().filter(|conflict| !conflict.is_in(&own)).map(told));
+        findings.warnings.extend(own.found.iter().filter(|conflict| !conflict.kind.refuses()).map(told));
         match Engine::compile(rules) {
             Ok(engine) => Some((engine, conflicts)),
             Err(problem) => {

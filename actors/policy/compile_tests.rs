@@ -449,12 +449,12 @@ fn conflicts_are_told_where_the_rule_stands() {
     let guardrails = "guardrails:\n  - id: nothing-to-cn\n    effect: forbid\n    actions: [generate]\n    when: { model.region: cn-* }\n";
     let guardrails = Guardrails::parse("guardrails.yaml", guardrails).unwrap();
     let acme = compile("acme-corp", &guarded, &guardrails).unwrap();
-    assert_eq!(acme.warnings.len(), 1, "it is weaker there, and serves");
+    assert_eq!(acme.warnings.len(), 1, "it is weaker there, and serves: {:?}", acme.warnings);
     assert!(acme.warnings[0].to_string().contains("the guardrail stands"), "{}", acme.warnings[0]);
     let text = guarded.get_mut(GOVERNANCE).unwrap();
     *text = text.replacen(
         "    overrides: [models-of-the-router]",
-        "    overrides: [models-of-the-router, nothing-to-cn]",
+        "    overrides: [models-of-the-router, platform.nothing-to-cn]",
         1,
     );
     let refused = compile("acme-corp", &guarded, &guardrails).unwrap_err();

@@ -14,8 +14,8 @@ use std::fmt;
 
 /// Conflicts that are told one by one; the rest is counted.
 pub const CONFLICTS_MAX: usize = 1_000;
-/// Work for one question about one rule.
-const STEPS_MAX: u64 = 2_000_000;
+/// Work for all questions about all rules: some seconds.
+const STEPS_MAX: u64 = 100_000_000;
 
 /// What is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -85,16 +85,15 @@ pub struct Conflicts {
 /// Finds every conflict of checked rules.
 #[must_use]
 pub fn conflicts(rules: &[Enacted]) -> Conflicts {
-    let mut gathered = BTreeMap::new();
+    let mut analysis = Analysis { action: Action::Ask, found: BTreeMap::new(), more: 0, steps: Steps::new(STEPS_MAX) };
     for action in Action::ALL {
         let concerned: Vec<_> = rules.iter().filter(|enacted| enacted.rule.actions.contains(&action)).collect();
-        Analysis { action, found: &mut gathered }.run(&concerned);
+        analysis.action = action;
+        analysis.run(&concerned);
     }
-    let mut found: Vec<Conflict> = gathered.into_values().collect();
+    let mut found: Vec<Conflict> = analysis.found.into_values().collect();
     found.sort_by_key(|conflict| !conflict.kind.refuses());
-    let more = found.len().saturating_sub(CONFLICTS_MAX);
-    found.truncate(CONFLICTS_MAX);
-    Conflicts { found, more }
+    Conflicts { found, more: analysis.more }
 }
 
 type Gathered = BTreeMap<(Kind, String, Option<String>), Conflict>;
@@ -107,12 +106,14 @@ struct Judged<'a> {
     effective: Vec<Box>,
 }
 
-struct Analysis<'a> {
+struct Analysis {
     action: Action,
-    found: &'a mut Gathered,
+    found: Gathered,
+    more: usize,
+    steps: Steps,
 }
 
-impl Analysis<'_> {
+impl Analysis {
     fn run(&mut self, rules: &[&Enacted]) {
         let space = Space::of(rules.iter().map(|enacted| &enacted.rule));
         let mut judged = Vec::with_capacity(rules.len());
@@ -142,7 +143,11 @@ impl Analysis<'_> {
         // what a rule contributes can be said only where every rule can be judged
         if !errs {
             let world = World { judged: &judged, permits, forbids, lengths: space.lengths() };
-            judged.iter().filter(|rule| !rule.enacted.is_guardrail()).for_each(|rule| self.weigh(rule, &world, &space));
+            for rule in judged.iter().filter(|rule| !rule.enacted.is_guardrail()) {
+                if !self.weigh(rule, &world, &space) {
+                    return;
+                }
+            }
         }
     }
 
@@ -151,20 +156,25 @@ impl Analysis<'_> {
         let mut all = true;
         for at in 0..judged.len() {
             let Some(forbid) = judged.get(at) else { continue };
+            if !forbid.is(Effect::Forbid) {
+                continue;
+            }
             let lifting: Vec<_> = judged
                 .iter()
                 .filter(|other| other.enacted.lifts(forbid.enacted, self.action))
                 .flat_map(|permit| &permit.regions.holds)
                 .collect();
-            if lifting.is_empty() {
+            let looked = self.steps.take(judged.len());
+            if lifting.is_empty() && looked.is_ok() {
                 continue;
             }
-            let mut steps = Steps::new(STEPS_MAX);
-            let left = difference(forbid.regions.holds.clone(), &lifting, space.lengths(), &mut steps);
+            let left = looked
+                .and_then(|()| difference(forbid.regions.holds.clone(), &lifting, space.lengths(), &mut self.steps));
             match (left, judged.get_mut(at)) {
                 (Ok(left), Some(forbid)) => forbid.effective = left,
                 (Err(TooComplicated), Some(forbid)) => {
-                    self.note(Kind::TooComplicated, forbid.enacted, None, None);
+                    let enacted = forbid.enacted;
+                    self.note(Kind::TooComplicated, enacted, None, None);
                     all = false;
                 }
                 (_, None) => {}
@@ -175,6 +185,10 @@ impl Analysis<'_> {
 
     fn overlaps(&mut self, permits: &[&Judged<'_>], forbids: &[&Judged<'_>], space: &Space) {
         for permit in permits {
+            let pairs = forbids.iter().map(|forbid| forbid.regions.holds.len()).sum::<usize>();
+            if self.steps.take(pairs.saturating_mul(permit.regions.holds.len().max(1))).is_err() {
+                return self.note(Kind::TooComplicated, permit.enacted, None, None);
+            }
             for forbid in forbids {
                 let declared = permit.enacted.overrides(forbid.enacted) || forbid.enacted.overrides(permit.enacted);
                 if declared {
@@ -187,25 +201,35 @@ impl Analysis<'_> {
         }
     }
 
-    fn weigh(&mut self, rule: &Judged<'_>, world: &World<'_>, space: &Space) {
-        let Some(example) = rule.regions.holds.first() else { return };
+    /// Says what a rule contributes where that is nothing; false where no work is left to find out.
+    fn weigh(&mut self, rule: &Judged<'_>, world: &World<'_>, space: &Space) -> bool {
+        let Some(example) = rule.regions.holds.first() else { return true };
         let weight = match rule.enacted.rule.effect {
-            Effect::Permit => world.permit(rule, self.action),
-            Effect::Forbid => world.forbid(rule),
-            Effect::Require => world.require(rule),
+            Effect::Permit => world.permit(rule, self.action, &mut self.steps),
+            Effect::Forbid => world.forbid(rule, &mut self.steps),
+            Effect::Require => world.require(rule, &mut self.steps),
         };
         let kind = match weight {
-            Ok(Weight::Decides) => return,
+            Ok(Weight::Decides) => return true,
             Ok(Weight::Shadowed) => Kind::Shadowed,
             Ok(Weight::Redundant) => Kind::Redundant,
             Err(TooComplicated) => Kind::TooComplicated,
         };
         self.note(kind, rule.enacted, None, Some(space.sample(example)));
+        kind != Kind::TooComplicated
     }
 
     fn note(&mut self, kind: Kind, rule: &Enacted, with: Option<&Enacted>, example: Option<Facts>) {
         let key = (kind, rule.rule.id.clone(), with.map(|other| other.rule.id.clone()));
         let action = self.action;
+        if self.found.len() >= CONFLICTS_MAX && !self.found.contains_key(&key) {
+            self.more = self.more.saturating_add(1);
+            // a conflict that refuses is told before any that does not
+            let milder = self.found.keys().rev().find(|(known, ..)| kind.refuses() && !known.refuses()).cloned();
+            if milder.and_then(|milder| self.found.remove(&milder)).is_none() {
+                return;
+            }
+        }
         self.found.entry(key).and_modify(|known| known.actions.push(action)).or_insert_with(|| Conflict {
             kind,
             rule: rule.rule.id.clone(),
@@ -269,20 +293,21 @@ struct World<'a> {
 }
 
 impl World<'_> {
-    fn covered(&self, whole: &Box, covers: &[&Box]) -> Result<bool, TooComplicated> {
+    fn covered(&self, whole: &Box, covers: &[&Box], steps: &mut Steps) -> Result<bool, TooComplicated> {
+        steps.take(covers.len())?;
         let near: Vec<_> = covers.iter().copied().filter(|cover| cover.meets(whole)).collect();
-        uncovered(whole, &near, self.lengths, &mut Steps::new(STEPS_MAX)).map(|left| left.is_none())
+        uncovered(whole, &near, self.lengths, steps).map(|left| left.is_none())
     }
 
-    fn permit(&self, permit: &Judged<'_>, action: Action) -> Result<Weight, TooComplicated> {
+    fn permit(&self, permit: &Judged<'_>, action: Action, steps: &mut Steps) -> Result<Weight, TooComplicated> {
         let forbidden: Vec<_> = self.forbids.iter().flat_map(|forbid| &forbid.effective).collect();
         let others: Vec<_> =
             self.permits.iter().filter(|other| !other.is_same(permit)).flat_map(|other| &other.regions.holds).collect();
         let mut shadowed = true;
         for part in &permit.regions.holds {
-            shadowed &= self.covered(part, &forbidden)?;
+            shadowed &= self.covered(part, &forbidden, steps)?;
             let known: Vec<_> = forbidden.iter().chain(&others).copied().collect();
-            if !self.covered(part, &known)? {
+            if !self.covered(part, &known, steps)? {
                 return Ok(Weight::Decides);
             }
         }
@@ -297,7 +322,7 @@ impl World<'_> {
             let known: Vec<_> =
                 forbidden.iter().copied().chain(lifting.flat_map(|other| &other.regions.holds)).collect();
             for part in meetings(&permit.regions.holds, &forbid.regions.holds) {
-                if !self.covered(&part, &known)? {
+                if !self.covered(&part, &known, steps)? {
                     return Ok(Weight::Decides);
                 }
             }
@@ -305,16 +330,16 @@ impl World<'_> {
         Ok(Weight::Redundant)
     }
 
-    fn forbid(&self, forbid: &Judged<'_>) -> Result<Weight, TooComplicated> {
+    fn forbid(&self, forbid: &Judged<'_>, steps: &mut Steps) -> Result<Weight, TooComplicated> {
         if forbid.effective.is_empty() {
             return Ok(Weight::Shadowed);
         }
         let others: Vec<_> =
             self.forbids.iter().filter(|other| !other.is_same(forbid)).flat_map(|other| &other.effective).collect();
-        self.decides(&forbid.effective, &others)
+        self.decides(&forbid.effective, &others, steps)
     }
 
-    fn require(&self, require: &Judged<'_>) -> Result<Weight, TooComplicated> {
+    fn require(&self, require: &Judged<'_>, steps: &mut Steps) -> Result<Weight, TooComplicated> {
         let implies = |other: &&Judged<'_>| {
             let obligations = (&other.enacted.rule.obligation, &require.enacted.rule.obligation);
             !other.is_same(require) && matches!(obligations, (Some(other), Some(own)) if other.implies(own))
@@ -326,14 +351,15 @@ impl World<'_> {
             .flat_map(|other| &other.regions.holds)
             .chain(self.forbids.iter().flat_map(|forbid| &forbid.effective))
             .collect();
-        self.decides(&require.regions.holds, &others)
+        self.decides(&require.regions.holds, &others, steps)
     }
 
     /// Whether something of the boxes is permitted and in none of the others.
-    fn decides(&self, boxes: &[Box], others: &[&Box]) -> Result<Weight, TooComplicated> {
+    fn decides(&self, boxes: &[Box], others: &[&Box], steps: &mut Steps) -> Result<Weight, TooComplicated> {
         for permit in &self.permits {
+            steps.take(boxes.len().saturating_mul(permit.regions.holds.len()))?;
             for part in meetings(boxes, &permit.regions.holds) {
-                if !self.covered(&part, others)? {
+                if !self.covered(&part, others, steps)? {
                     return Ok(Weight::Decides);
                 }
             }
@@ -352,6 +378,13 @@ fn meeting(ones: &[Box], others: &[Box]) -> Option<Box> {
 }
 
 impl Conflict {
+    /// True where the others have one of this kind about the same rules.
+    #[must_use]
+    pub fn is_in(&self, others: &Conflicts) -> bool {
+        let same = |other: &Self| (other.kind, &other.rule, &other.with) == (self.kind, &self.rule, &self.with);
+        others.found.iter().any(same)
+    }
+
     /// Asks the running engine whether the example shows the conflict. `rules` are those it was found in.
     #[must_use]
     pub fn is_confirmed(&self, rules: &[Enacted]) -> bool {

@@ -77,7 +77,7 @@ fn moved(
     let mut moved = Vec::new();
     for (one, had) in &old {
         for (other, has) in &new {
-            steps.take()?;
+            steps.take(1)?;
             if had != has {
                 moved.extend(one.and(other).map(|both| (Outcome::Permitted(*had), Outcome::Permitted(*has), both)));
             }

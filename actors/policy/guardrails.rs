@@ -1,8 +1,8 @@
 //! Guardrails: rules of the platform above every tenant. They forbid and require, they permit nothing, and no rule of a
 //! tenant overrides one.
 use crate::conflicts::{Kind, conflicts};
-use crate::language::checks::{Enacted, Origin, problems};
-use crate::language::{Effect, Rule};
+use crate::language::Rule;
+use crate::language::checks::{Enacted, GUARDRAIL_PREFIX, Origin, problems};
 use crate::parse::{FileError, parse};
 use crate::places::Places;
 use schemars::JsonSchema;
@@ -59,19 +59,10 @@ impl Guardrails {
 
     /// The guardrails as rules above a tenant's.
     pub fn enacted(&self) -> impl Iterator<Item = Enacted> + '_ {
-        self.0.iter().cloned().map(|rule| Enacted { rule, origin: Origin::Platform })
-    }
-
-    /// True where there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many of them forbid.
-    #[must_use]
-    pub fn forbidding(&self) -> usize {
-        self.0.iter().filter(|rule| rule.effect == Effect::Forbid).count()
+        self.0.iter().cloned().map(|mut rule| {
+            rule.id.insert_str(0, GUARDRAIL_PREFIX);
+            Enacted { rule, origin: Origin::Platform }
+        })
     }
 }
 
@@ -85,7 +76,7 @@ mod tests {
     #[test]
     fn guardrails_forbid_and_never_permit() {
         let read = Guardrails::parse("guardrails.yaml", GOOD).unwrap();
-        assert_eq!((read.enacted().count(), read.forbidding(), read.is_empty()), (1, 1, false));
+        assert_eq!(read.enacted().map(|enacted| enacted.rule.id).collect::<Vec<_>>(), ["platform.no-calls-to-cn"]);
         assert!(read.enacted().all(|enacted| enacted.is_guardrail()));
         let table = [
             ("effect: forbid", "effect: permit", "guardrails.yaml:3:13: guardrails[0].effect: a guardrail narrows"),

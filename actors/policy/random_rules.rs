@@ -64,15 +64,10 @@ impl World {
     }
 
     /// Two or three attributes with few values, of a document that is added or of a question: only an answer meets
-    /// obligations, and only a document has a flag.
+    /// obligations.
     pub fn small(dice: &mut Dice) -> (Action, Self) {
-        const DOCUMENT: [&str; 5] = [
-            "request.domain",
-            "user.attributes.department",
-            "document.trust_percent",
-            "document.has_signature",
-            "user.permissions",
-        ];
+        const DOCUMENT: [&str; 4] =
+            ["request.domain", "user.attributes.department", "document.trust_percent", "user.permissions"];
         const QUESTION: [&str; 4] =
             ["request.domain", "user.attributes.department", "request.top_k", "user.permissions"];
         let (action, some) =

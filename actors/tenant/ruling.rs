@@ -1,5 +1,6 @@
 //! What the policy's rules say to one request: what is known of it in, obligations or a refusal out. Pure.
 use crate::question::Matter;
+use bailiwick_kernel::limits::TOP_K_MAX;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::{Principal, Role};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -27,7 +28,7 @@ impl Ruled {
     /// # Errors
     /// `policy_denied`.
     pub fn on(policy: &PolicySnapshot, matter: &Matter, principal: &Principal, now_unix_ms: u64) -> Outcome<Self> {
-        let (action, facts) = asked(matter, asker(policy, principal, now_unix_ms));
+        let (action, facts) = asked(matter, asker(policy, principal, now_unix_ms), policy.top_k);
         let obligations = permitted(policy, action, &facts)?;
         Ok(Self { facts, obligations })
     }
@@ -129,7 +130,7 @@ pub fn asker(policy: &PolicySnapshot, principal: &Principal, now_unix_ms: u64) -
 }
 
 /// What is asked for, with its facts.
-fn asked(matter: &Matter, facts: Facts) -> (Action, Facts) {
+fn asked(matter: &Matter, facts: Facts, default_top_k: usize) -> (Action, Facts) {
     let (action, domain, usecase, top_k) = match matter {
         Matter::Ask(question) => (Action::Ask, &question.domain, &question.usecase, question.top_k),
         Matter::Search(search) => (Action::Search, &search.domain, &search.usecase, search.top_k),
@@ -140,7 +141,7 @@ fn asked(matter: &Matter, facts: Facts) -> (Action, Facts) {
         .text_if("request.domain", domain.as_deref())
         .text_if("request.usecase", usecase.as_deref())
         .number("request.bytes", matter.bytes())
-        .number("request.top_k", top_k.unwrap_or_default());
+        .number("request.top_k", top_k.unwrap_or(default_top_k).min(TOP_K_MAX));
     (action, facts)
 }
 

@@ -30,10 +30,10 @@ impl PlatformSigner {
     ///
     /// # Errors
     /// [`SignatureRefusal`] where the crypto provider refuses.
-    pub fn sign_folder(&self, texts: &mut FileTexts) -> Result<(), SignatureRefusal> {
+    pub fn sign_folder(&self, tenant: &str, texts: &mut FileTexts) -> Result<(), SignatureRefusal> {
         let line = public_line(self.0.expose_secret())?;
         let list = format!(
-            "# Who may sign the policies of this tenant: ssh-keygen(1), ALLOWED SIGNERS. The first line is the node this tenant was\n\
+            "# bailiwick: tenant={tenant} serial=1\n# Who may sign the policies of this tenant: ssh-keygen(1), ALLOWED SIGNERS. The first line is the node this tenant was\n\
              # created on; add the people who decide, sign this file and let the line go.\n\
              {PLATFORM_PRINCIPAL} namespaces=\"{NAMESPACE}\" {line}\n"
         );

@@ -130,7 +130,9 @@ impl Registry {
         let (folders, signer, id, name) = (self.folders.clone(), self.signer.clone(), record.id, record.name.clone());
         let write = move || {
             let mut texts = templates::folder(&record, &rfc3339(now_unix_ms));
-            signer.sign_folder(&mut texts).map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
+            signer
+                .sign_folder(&record.name, &mut texts)
+                .map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
             Ok((policy, write))

@@ -32,6 +32,8 @@ pub struct Attribute {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum About {
     Anything,
+    /// What names a domain and a use case, in the asker's own words.
+    Scoped,
     Requests,
     /// Documents that come in.
     Documents,
@@ -61,12 +63,12 @@ const fn attribute(name: &'static str, kind: Kind, optional: bool, about: About)
 }
 
 /// The table. An attribute users carry ([`USER_ATTRIBUTES`]) is a text that may be absent.
-pub const ATTRIBUTES: [Attribute; 21] = [
+pub const ATTRIBUTES: [Attribute; 20] = [
     attribute("user.id", Kind::Text, true, About::Anything),
     attribute("user.role", Kind::Choice(ROLES), false, About::Anything),
     attribute("user.permissions", Kind::Texts, false, About::Anything),
-    attribute("request.domain", Kind::Text, true, About::Anything),
-    attribute("request.usecase", Kind::Text, true, About::Anything),
+    attribute("request.domain", Kind::Text, true, About::Scoped),
+    attribute("request.usecase", Kind::Text, true, About::Scoped),
     attribute("request.hour_utc", Kind::Number(0, 23), false, About::Anything),
     attribute("request.weekday", Kind::Choice(WEEKDAYS), false, About::Anything),
     attribute("request.bytes", Kind::Number(0, BYTES_MAX), false, About::Requests),
@@ -74,7 +76,6 @@ pub const ATTRIBUTES: [Attribute; 21] = [
     attribute("document.source_host", Kind::Text, false, About::Documents),
     attribute("document.trust_percent", Kind::Number(0, 100), false, About::Documents),
     attribute("document.bytes", Kind::Number(0, BYTES_MAX), false, About::Documents),
-    attribute("document.has_signature", Kind::Flag, false, About::Documents),
     attribute("document.region", Kind::Text, false, About::Documents),
     attribute(DOCUMENT_ID, Kind::Text, false, About::Kept),
     attribute(DOCUMENT_DOMAIN, Kind::Text, false, About::Kept),
@@ -91,6 +92,9 @@ impl Attribute {
     pub fn belongs_to(self, action: Action) -> bool {
         match self.about {
             About::Anything => true,
+            About::Scoped => {
+                matches!(action, Action::Ask | Action::Search | Action::Ingest | Action::Retrieve | Action::Generate)
+            }
             About::Requests => {
                 matches!(action, Action::Ask | Action::Search | Action::Complete | Action::Embed)
             }

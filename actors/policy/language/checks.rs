@@ -14,8 +14,17 @@ const TESTS_MAX: usize = 64;
 const DEPTH_MAX: usize = 16;
 /// Constants in one test.
 const CONSTANTS_MAX: usize = 256;
+/// Rules one rule may override.
+const OVERRIDES_MAX: usize = 64;
+/// Attributes all rules together may ask for, and texts sets are asked to contain.
+const ASKED_MAX: usize = 4_096;
+/// Problems that are told; with as many, the rest can wait.
+const PROBLEMS_MAX: usize = 100;
 /// Bytes of one constant, and of a rule's id.
 const TEXT_BYTES_MAX: usize = 256;
+
+/// Begins the ids of guardrails, so that a new one never meets a tenant's.
+pub const GUARDRAIL_PREFIX: &str = "platform.";
 
 /// A rule and where it stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -78,8 +87,22 @@ pub fn problems(rules: &[Enacted]) -> Vec<Problem> {
         ));
         return found;
     }
+    let mut asked = BTreeSet::new();
+    for condition in rules.iter().filter_map(|enacted| enacted.rule.when.as_ref()) {
+        condition.each_test(&mut |attribute, test| {
+            asked.insert((attribute, if let Test::Contains(text) = test { text.as_str() } else { "" }));
+        });
+    }
+    if asked.len() > ASKED_MAX {
+        let problem = format!("the rules ask for {} attributes: more than {ASKED_MAX} are not told apart", asked.len());
+        found.push((0, "when".into(), problem));
+        return found;
+    }
     let mut by_id: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, enacted) in rules.iter().enumerate() {
+        if found.len() >= PROBLEMS_MAX {
+            return found;
+        }
         let mut note = |path: &str, problem: String| found.push((index, path.to_owned(), problem));
         head(enacted, &mut note);
         if by_id.insert(&enacted.rule.id, index).is_some() {
@@ -90,6 +113,9 @@ pub fn problems(rules: &[Enacted]) -> Vec<Problem> {
         }
     }
     for (index, enacted) in rules.iter().enumerate() {
+        if found.len() >= PROBLEMS_MAX {
+            return found;
+        }
         let mut note = |path: &str, problem: String| found.push((index, path.to_owned(), problem));
         precedence(enacted, rules, &by_id, &mut note);
     }
@@ -101,6 +127,9 @@ fn head(enacted: &Enacted, note: &mut impl FnMut(&str, String)) {
     let letters = rule.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     if rule.id.is_empty() || rule.id.len() > TEXT_BYTES_MAX || !letters {
         note("id", format!("{:?} is no id of a rule: write letters, digits, hyphens, dots and underscores", rule.id));
+    }
+    if rule.id.starts_with(GUARDRAIL_PREFIX) && !enacted.is_guardrail() {
+        note("id", format!("an id that begins with {GUARDRAIL_PREFIX:?} is a guardrail's: call the rule otherwise"));
     }
     if rule.actions.is_empty() {
         let known: Vec<_> = Action::ALL.iter().map(|action| action.as_str()).collect();
@@ -140,8 +169,18 @@ fn precedence(
     by_id: &BTreeMap<&str, usize>,
     note: &mut impl FnMut(&str, String),
 ) {
+    let overrides = &enacted.rule.overrides;
+    if overrides.len() > OVERRIDES_MAX {
+        return note(
+            "overrides",
+            format!("{} rules are too many to override: write at most {OVERRIDES_MAX}", overrides.len()),
+        );
+    }
+    if overrides.is_empty() {
+        return;
+    }
     let known: Vec<_> = by_id.keys().copied().collect();
-    for (place, id) in enacted.rule.overrides.iter().enumerate() {
+    for (place, id) in overrides.iter().enumerate() {
         let path = format!("overrides[{place}]");
         let Some(other) = by_id.get(id.as_str()).and_then(|index| rules.get(*index)) else {
             note(&path, format!("there is no rule {id:?}: {}", advice(id, &known)));
@@ -217,6 +256,9 @@ fn fits(attribute: Attribute, test: &Test) -> Result<(), String> {
     match (test, attribute.kind) {
         (Test::Present(_), _) if attribute.optional => Ok(()),
         (Test::Present(_), _) => Err("every request has this attribute: remove the test".into()),
+        (Test::Contains(text), Kind::Texts) if text.contains('*') => {
+            Err(format!("{text:?} is looked for as it stands: a set is not searched by beginnings, remove the `*`"))
+        }
         (Test::Contains(text), Kind::Texts) => text_fits(text),
         (Test::Contains(_), _) => Err("only a set contains something: compare the value itself".into()),
         (Test::AnyOf(_), Kind::Texts) => Err("this is a set: ask what it `contains`".into()),

@@ -3,7 +3,7 @@ use super::cells::Cells;
 use crate::language::attributes::Kind;
 use crate::language::condition::{Pattern, Scalar};
 use crate::language::{Fact, Test};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// One attribute of a [`super::space::Space`].
 #[derive(Clone, Debug)]
@@ -220,12 +220,6 @@ impl Axis {
             Cuts::Choices(known) => known.get(at(from)..at(to)).unwrap_or_default().join(", "),
             Cuts::Flag => if from == 0 { "false" } else { "true" }.to_owned(),
         }
-    }
-
-    /// The value of every cell, for programs that go through all of them.
-    #[must_use]
-    pub fn samples(&self) -> BTreeMap<u32, Option<Fact>> {
-        (0..self.len()).map(|cell| (cell, self.sample(cell))).collect()
     }
 }
 

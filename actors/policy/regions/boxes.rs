@@ -3,13 +3,10 @@ use super::cells::Cells;
 
 /// A product of cells. Never empty: a box without a point is not made.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Box(Vec<(u16, Cells)>);
+pub struct Box(Vec<(AxisNumber, Cells)>);
 
 /// The number of an attribute's axis.
-pub type AxisNumber = u16;
-
-/// Work beyond which a question about boxes is given up, and the rules are refused as too complicated.
-pub const STEPS_MAX: u64 = 20_000_000;
+pub type AxisNumber = u32;
 
 /// A bound on work, shared by the parts of one question.
 #[derive(Clone, Debug)]
@@ -26,13 +23,14 @@ impl Steps {
         Self(steps)
     }
 
-    /// Takes one.
+    /// Takes some.
     ///
     /// # Errors
-    /// Where none is left.
-    pub fn take(&mut self) -> Result<(), TooComplicated> {
-        self.0 = self.0.checked_sub(1).ok_or(TooComplicated)?;
-        Ok(())
+    /// Where fewer are left; then none is.
+    pub fn take(&mut self, steps: usize) -> Result<(), TooComplicated> {
+        let left = u64::try_from(steps).ok().and_then(|steps| self.0.checked_sub(steps));
+        self.0 = left.unwrap_or_default();
+        left.map(|_left| ()).ok_or(TooComplicated)
     }
 }
 
@@ -120,7 +118,7 @@ impl Box {
         let mut pieces = Vec::new();
         let mut rest = self.clone();
         for (axis, cells) in &other.0 {
-            let length = lengths.get(usize::from(*axis)).copied().unwrap_or_default();
+            let length = usize::try_from(*axis).ok().and_then(|axis| lengths.get(axis)).copied().unwrap_or_default();
             pieces.extend(rest.narrowed(*axis, cells.complement(length)));
             match rest.narrowed(*axis, cells.clone()) {
                 Some(narrowed) => rest = narrowed,
@@ -144,7 +142,8 @@ pub fn uncovered(
     let mut open = vec![(whole.clone(), 0_usize)];
     while let Some((part, from)) = open.pop() {
         let hit = covers.iter().enumerate().skip(from).find(|(_, cover)| cover.meets(&part));
-        steps.take()?;
+        let looked_at = hit.map_or(covers.len(), |(at, _)| at.saturating_add(1)).saturating_sub(from);
+        steps.take(looked_at.max(1))?;
         match hit {
             None => return Ok(Some(part)),
             Some((at, cover)) => {
@@ -170,7 +169,7 @@ pub fn difference(
     for other in others {
         let mut next = Vec::with_capacity(rest.len());
         for part in rest {
-            steps.take()?;
+            steps.take(1)?;
             next.extend(part.without(other, lengths));
         }
         rest = next;

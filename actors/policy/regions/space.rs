@@ -64,6 +64,10 @@ impl Space {
         space
     }
 
+    fn axis(&self, number: AxisNumber) -> Option<&Axis> {
+        usize::try_from(number).ok().and_then(|number| self.axes.get(number))
+    }
+
     /// How many cells every axis has.
     #[must_use]
     pub fn lengths(&self) -> &[u32] {
@@ -72,7 +76,7 @@ impl Space {
 
     /// The axes, by attribute.
     pub fn axes(&self) -> impl Iterator<Item = (&str, &Axis)> {
-        self.names.iter().filter_map(|(name, number)| Some((name.as_str(), self.axes.get(usize::from(*number))?)))
+        self.names.iter().filter_map(|(name, number)| Some((name.as_str(), self.axis(*number)?)))
     }
 
     /// How a rule parts all requests.
@@ -118,7 +122,7 @@ impl Space {
 
     fn tested(&self, attribute: &str, test: &Test) -> Regions {
         let number = self.names.get(&axis_name(attribute, test)).copied();
-        let Some((number, axis)) = number.and_then(|number| Some((number, self.axes.get(usize::from(number))?))) else {
+        let Some((number, axis)) = number.and_then(|number| Some((number, self.axis(number)?))) else {
             return Regions::default();
         };
         let passing = axis.passing(test);
@@ -134,7 +138,7 @@ impl Space {
         let mut permissions = BTreeSet::new();
         let mut facts = Facts::new();
         for (name, number) in &self.names {
-            let Some(axis) = self.axes.get(usize::from(*number)) else { continue };
+            let Some(axis) = self.axis(*number) else { continue };
             let cell = inside.cells(*number).and_then(Cells::first).unwrap_or_default();
             match (name.split_once(CONTAINS), axis.sample(cell)) {
                 (Some((_, text)), Some(Fact::Flag(true))) => drop(permissions.insert(text.to_owned())),
@@ -150,7 +154,7 @@ impl Space {
     pub fn describe(&self, inside: &Box) -> Vec<String> {
         let mut words = Vec::new();
         for (name, number) in &self.names {
-            let (Some(axis), Some(cells)) = (self.axes.get(usize::from(*number)), inside.cells(*number)) else {
+            let (Some(axis), Some(cells)) = (self.axis(*number), inside.cells(*number)) else {
                 continue;
             };
             words.push(match name.split_once(CONTAINS) {
@@ -175,7 +179,7 @@ fn product(ones: &[Box], others: &[Box]) -> Result<Vec<Box>, TooComplicated> {
     let mut both = Vec::new();
     for one in ones {
         for other in others {
-            steps.take()?;
+            steps.take(1)?;
             both.extend(one.and(other));
         }
     }

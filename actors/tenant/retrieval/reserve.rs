@@ -111,7 +111,7 @@ impl Arriving {
                 return Ok(());
             }
         };
-        let facts = document_facts(self.asker.clone(), &intake, &document, &self.policy.guard);
+        let facts = document_facts(self.asker.clone(), &intake, &self.policy.guard);
         if let Err(rejection) = permitted(&self.policy, Action::Ingest, &facts) {
             self.arrivals.push(Err(Failed::of(&intake, rejection)));
             return Ok(());

@@ -196,7 +196,7 @@ pub fn may_be_found(visible: &Visible, accepted: &DocumentAccepted) -> bool {
 
 /// What the policy's rules may ask of a document that comes in, beside what they may ask of whoever brings it.
 #[must_use]
-pub fn document_facts(asker: Facts, intake: &Intake, document: &NewDocument, guard: &Guard) -> Facts {
+pub fn document_facts(asker: Facts, intake: &Intake, guard: &Guard) -> Facts {
     let trust_percent = match guard.judge_document(&intake.source, false) {
         DocumentVerdict::Admitted { trust_score } => percent(trust_score),
         DocumentVerdict::Quarantined { .. } => 0,
@@ -208,7 +208,6 @@ pub fn document_facts(asker: Facts, intake: &Intake, document: &NewDocument, gua
         .text("document.source_host", host)
         .number("document.trust_percent", trust_percent)
         .number("document.bytes", intake.bytes)
-        .flag("document.has_signature", document.signature.is_some())
         .text("document.region", intake.region.as_str())
 }
 
