@@ -100,6 +100,14 @@ impl Folders {
         FolderSeen { found: self.load(&name), name, read_after }
     }
 
+    /// Reads and compiles one folder for somebody who will act on it at once: what was read before this counts no more. Gives
+    /// the number to note.
+    #[must_use]
+    pub fn observe_now(&self, name: String) -> (FolderSeen, u64) {
+        let number = self.written();
+        (self.observe(name), number)
+    }
+
     /// Counts a write that has ended.
     fn written(&self) -> u64 {
         self.writes.fetch_add(1, Ordering::SeqCst).saturating_add(1)
@@ -236,8 +244,13 @@ impl Folders {
     }
 }
 
+/// Makes the file anew: what stands there under this name, a link perhaps, is taken away and never written through.
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::File::create(path)?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::File::options().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -1,7 +1,7 @@
 //! Which policy may follow which.
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::commit::is_newer;
 use bailiwick_policy::compile::PolicySnapshot;
-use std::cmp::Ordering;
 
 /// Passes a policy whose version is the one in force or newer. The same version with other contents passes, because
 /// files beside `governance.yaml` change without it; an older version does not: an old folder that is copied back
@@ -10,7 +10,8 @@ use std::cmp::Ordering;
 /// # Errors
 /// `conflict`, naming both versions.
 pub fn may_follow(in_force: &PolicySnapshot, next: &PolicySnapshot) -> Outcome<()> {
-    if in_force.digest == next.digest || compare(&next.version, &in_force.version) != Ordering::Less {
+    let is_older = is_newer(&in_force.version, &next.version);
+    if in_force.digest == next.digest || !is_older {
         return Ok(());
     }
     Err(Rejection::new(
@@ -20,23 +21,4 @@ pub fn may_follow(in_force: &PolicySnapshot, next: &PolicySnapshot) -> Outcome<(
             next.version, in_force.version
         ),
     ))
-}
-
-/// Compares two versions by their three numbers (semantic versioning, precedence of the core); what follows the core
-/// is compared as text, with a bare core above a pre-release.
-fn compare(one: &str, other: &str) -> Ordering {
-    let (one_core, one_rest) = parts(one);
-    let (other_core, other_rest) = parts(other);
-    one_core.cmp(&other_core).then_with(|| match (one_rest.is_empty(), other_rest.is_empty()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => Ordering::Greater,
-        (false, true) => Ordering::Less,
-        (false, false) => one_rest.cmp(other_rest),
-    })
-}
-
-fn parts(version: &str) -> (Vec<u64>, &str) {
-    let bare = version.split_once('+').map_or(version, |(bare, _build)| bare);
-    let (core, rest) = bare.split_once('-').unwrap_or((bare, ""));
-    (core.split('.').map(|number| number.parse().unwrap_or(0)).collect(), rest)
 }

@@ -21,6 +21,8 @@ fn an_older_version_never_follows() {
         ("1.0.0", "1.0.0-rc.1", false),
         ("1.0.0-rc.1", "1.0.0", true),
         ("1.0.0-rc.1", "1.0.0-rc.2", true),
+        ("1.0.0-rc.9", "1.0.0-rc.10", true),
+        ("1.0.0-rc.10", "1.0.0-rc.9", false),
         ("1.0.0", "1.0.0+build.7", true),
     ];
     for (in_force, next, may) in table {

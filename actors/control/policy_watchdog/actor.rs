@@ -15,6 +15,8 @@ use tokio::time::timeout;
 
 /// Between two looks at what is enforced.
 const PATROL: Duration = Duration::from_secs(10);
+/// Who says nothing at two looks is closed like who enforces something else.
+const SILENT: &str = "it does not say what it enforces";
 /// Tenants asked at the same time.
 const ASKED_AT_ONCE: usize = 16;
 
@@ -39,8 +41,7 @@ impl Watchdog {
         ctx.spawn(self.registry.send(verdict).into_actor(self).map(|_sent, _act, _ctx| ()));
     }
 
-    /// Asks every open tenant what it enforces; who does not say in time is asked again at the next look, as what is
-    /// silent for long is found by its pushes.
+    /// Asks every open tenant what it enforces.
     fn patrol(&mut self, ctx: &mut Context<Self>) {
         let now_unix_s = i64::try_from(self.clock.now_unix_ms() / 1_000).unwrap_or(i64::MAX);
         let looking = look(self.enforcing.clone(), now_unix_s);
@@ -70,9 +71,15 @@ async fn look(enforcing: Recipient<ReadEnforcing>, now_unix_s: i64) -> BTreeMap<
         let (reply, awaited) = ReplySlot::pair();
         let sent = offer(&expected.policy, ReadPolicy { reply });
         let told = timeout(Duration::from_millis(ACKNOWLEDGE_MS), awaited.outcome()).await;
-        let enforced = sent.is_ok().then_some(told).and_then(Result::ok)?.ok()?;
-        let reason = deviation(&expected.digest, expected.committed.as_ref(), &enforced, now_unix_s)?;
-        Some(((expected.tenant, expected.generation), reason))
+        let who = (expected.tenant, expected.generation);
+        let enforced = match (sent, told) {
+            (Ok(()), Ok(Ok(enforced))) => enforced,
+            (Ok(()), Err(_late)) => return Some((who, SILENT.to_owned())),
+            // full, going, or gone: it ends or answers by itself
+            _ => return None,
+        };
+        let reason = deviation(&expected.digest, expected.committed.as_deref(), &enforced, now_unix_s)?;
+        Some((who, reason))
     });
     let found: Vec<_> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
     found.into_iter().flatten().collect()

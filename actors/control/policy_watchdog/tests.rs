@@ -100,7 +100,7 @@ impl Handler<ReadEnforcing> for Fake {
             tenant: expect(number).tenant,
             generation: Generation(number),
             digest: digest.to_owned(),
-            committed: self.committed.clone(),
+            committed: self.committed.clone().map(Arc::new),
             policy: ctx.address().recipient(),
         };
         reply.answer(Ok(vec![of(1, &self.policy.digest), of(2, "of other files")]));

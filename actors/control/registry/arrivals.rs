@@ -54,7 +54,7 @@ impl Registry {
         batch: &mut Batch,
         ctx: &mut Context<Self>,
     ) {
-        if self.directory.find(name).is_some_and(|tenant| tenant.destroying) {
+        if self.directory.find_name(name).is_some_and(|tenant| tenant.destroying) {
             return;
         }
         let arrival = arrive(&self.directory, name, &policy, self.clock.now_unix_ms());
@@ -70,8 +70,8 @@ impl Registry {
                 ctx,
             );
         }
-        let before = self.directory.find_id(id).and_then(|tenant| tenant.committed.as_ref());
-        let commit = match come_into_force(before, &policy, self.clock.now_unix_ms()) {
+        let before = self.directory.find_id(id).and_then(|tenant| tenant.committed.clone());
+        let commit = match come_into_force(before.as_deref(), &policy, self.clock.now_unix_ms()) {
             Err(rejection) => return self.note_refused(name, rejection.detail, ctx),
             Ok(commit) => commit,
         };
@@ -91,14 +91,14 @@ impl Registry {
 
     pub(super) fn note_refused(&mut self, name: &str, problem: String, ctx: &mut Context<Self>) {
         tracing::error!(tenant = name, problem, "the folder is not loaded; the version in force stays");
-        match self.directory.find(name).map(|tenant| tenant.key) {
+        match self.directory.find_name(name).map(|tenant| tenant.key) {
             Some(key) => self.note_folder(key, Folder::Refused(problem), ctx),
             None => self.directory.note_stray(name, Some(problem)),
         }
     }
 
     fn note_gone(&mut self, name: &str, ctx: &mut Context<Self>) {
-        match self.directory.find(name).map(|tenant| (tenant.key, tenant.destroying)) {
+        match self.directory.find_name(name).map(|tenant| (tenant.key, tenant.destroying)) {
             Some((_, true)) => {}
             Some((key, false)) => {
                 tracing::warn!(tenant = name, "the folder is gone; the tenant is suspended until it is back");
@@ -208,12 +208,33 @@ impl Registry {
                 }
             }
             Err(rejection) => {
-                tracing::error!(tenant = %key, problem = %rejection, "the policy is not in force; the version before it stays");
-                self.note_folder(key, Folder::Refused(rejection.detail.clone()), ctx);
+                tracing::error!(tenant = %key, problem = %rejection, "the policy was not adopted");
+                self.not_adopted(key, number, policy, rejection, ctx);
             }
         }
         if let Some(slot) = slot {
             slot.answer(outcome.and_then(|_version| self.view(key)));
         }
+    }
+
+    /// A policy was refused by the service, and the one before it stays; or the tenant's rooms did not take it over, and are
+    /// closed: it stands in the journal, so that the next ones open with it.
+    fn not_adopted(
+        &mut self,
+        key: TenantKey,
+        number: u64,
+        policy: Arc<PolicySnapshot>,
+        rejection: &Rejection,
+        ctx: &mut Context<Self>,
+    ) {
+        let latest = self.committed.entry(key).or_default();
+        if rejection.code != Code::Conflict && *latest < number {
+            *latest = number;
+            if let Some(tenant) = self.directory.tenant_mut(key) {
+                tenant.policy = Some(policy);
+            }
+            drop(self.close(key, ctx));
+        }
+        self.note_folder(key, Folder::Refused(rejection.detail.clone()), ctx);
     }
 }

@@ -82,7 +82,7 @@ pub struct Tenant {
     /// The last decision about its standing; `tenant.yaml` decides where there is none.
     pub decision: Option<Decision>,
     /// The policies that came into force, as far as the next change is held against them; `None` before the first.
-    pub committed: Option<Committed>,
+    pub committed: Option<Arc<Committed>>,
     /// The last policies that came into force, newest last.
     pub commits: VecDeque<CommitView>,
     /// The policy in force; `None` until its files compile once.
@@ -149,7 +149,7 @@ impl Directory {
             }
             Entry::PolicyCommitted { id, version, committed, signed_by, at_unix_ms } => {
                 let Some(tenant) = self.tenants.get_mut(&mint(*id)) else { return };
-                tenant.committed = Some(committed.clone());
+                tenant.committed = Some(Arc::new(committed.clone()));
                 if tenant.commits.len() >= COMMITS_LISTED_MAX {
                     tenant.commits.pop_front();
                 }
@@ -218,6 +218,12 @@ impl Directory {
         let by_name = self.by_name.get(name_or_id).copied();
         let key = by_name.or_else(|| Uuid::parse_str(name_or_id).ok().map(mint))?;
         self.tenants.get(&key)
+    }
+
+    /// Finds a tenant by name alone: a folder's name is no id.
+    #[must_use]
+    pub fn find_name(&self, name: &str) -> Option<&Tenant> {
+        self.by_name.get(name).and_then(|key| self.tenants.get(key))
     }
 
     /// Finds a tenant by uuid.

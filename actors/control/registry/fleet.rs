@@ -185,7 +185,7 @@ impl Registry {
             texts.insert(TENANT.to_owned(), text.clone());
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             // what else has changed in the folder comes into force by the folder's own way, or not at all
-            if come_into_force(committed.as_ref(), &policy, now_unix_ms)?.is_some() {
+            if come_into_force(committed.as_deref(), &policy, now_unix_ms)?.is_some() {
                 return Err(Rejection::new(
                     Code::Conflict,
                     "the folder holds a policy that is not in force yet; try again once it is",

@@ -15,6 +15,7 @@ use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{ReadPolicy, RoomView};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a caller shows: an untrusted claim, authenticated and authorised inside the registry.
 #[derive(Clone)]
@@ -257,7 +258,7 @@ pub struct Enforcing {
     /// Digest of the files that were committed.
     pub digest: String,
     /// What the control journal says came into force; `None` where it says nothing.
-    pub committed: Option<Committed>,
+    pub committed: Option<Arc<Committed>>,
     /// Where the incarnation tells what it enforces.
     pub policy: Recipient<ReadPolicy>,
 }

@@ -17,24 +17,40 @@ impl Registry {
     pub(super) fn commit_folder(&mut self, key: TenantKey, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
         let Some(tenant) = self.directory.tenant(key) else { return slot.answer(Err(no_such_tenant())) };
         let (folders, name) = (self.folders.clone(), tenant.name.clone());
-        let reading = move || Ok(folders.observe(name));
-        self.prepare(reading, ctx, move |act, ctx, seen: Outcome<FolderSeen>| match seen {
+        let reading = move || Ok(folders.observe_now(name));
+        self.prepare(reading, ctx, move |act, ctx, seen: Outcome<(FolderSeen, u64)>| {
+            let seen = seen.map(|(seen, number)| {
+                act.writes.note(&seen.name, number);
+                seen
+            });
+            act.commit_seen(key, seen, slot, ctx);
+        });
+    }
+
+    fn commit_seen(
+        &mut self,
+        key: TenantKey,
+        seen: Outcome<FolderSeen>,
+        slot: ReplySlot<TenantView>,
+        ctx: &mut Context<Self>,
+    ) {
+        match seen {
             Ok(FolderSeen { name, found: Found::Compiled(policy), .. }) => {
                 let mut batch = Batch::default();
-                act.take_sound(&name, policy, &mut batch, ctx);
-                let Some((id, policy)) = batch.arrived.pop() else { return slot.answer(Err(act.refusal(key))) };
-                act.record(batch.entries, ctx, move |act, ctx, outcome| match outcome {
+                self.take_sound(&name, policy, &mut batch, ctx);
+                let Some((id, policy)) = batch.arrived.pop() else { return slot.answer(Err(self.refusal(key))) };
+                self.record(batch.entries, ctx, move |act, ctx, outcome| match outcome {
                     Ok(()) => act.adopt(id, policy, Some(slot), ctx),
                     Err(rejection) => slot.answer(Err(rejection)),
                 });
             }
             Ok(FolderSeen { name, found: Found::Broken(problem), .. }) => {
-                act.note_refused(&name, problem, ctx);
-                slot.answer(Err(act.refusal(key)));
+                self.note_refused(&name, problem, ctx);
+                slot.answer(Err(self.refusal(key)));
             }
             Ok(FolderSeen { found: Found::Gone, .. }) => slot.answer(Err(gone())),
             Err(rejection) => slot.answer(Err(rejection)),
-        });
+        }
     }
 
     fn refusal(&self, key: TenantKey) -> Rejection {

@@ -34,7 +34,7 @@ pub enum Action {
     Remove,
     /// Judge an answer.
     Feedback,
-    /// Read documents, lineage and policy.
+    /// Read documents and lineage.
     Read,
     /// Find a document, for an answer, a search or a list.
     Retrieve,

@@ -249,9 +249,11 @@ impl Supervisor {
         let admitted =
             serveable.and_then(|()| self.admission.admit(&admit.matter, &admit.principal, &admit.line, now_ns));
         match (admitted, admit.wishes.idempotency_key.take()) {
-            // what is told again is ruled on like what is answered anew
-            (Ok(permit), Some(key)) if self.rule(&admit).is_ok() => self.admit_keyed(key, admit, permit, ctx),
-            (Ok(permit), Some(_)) => self.set_out(admit, permit, None),
+            (Ok(permit), Some(key)) => match self.rule(&admit) {
+                // what is told again is ruled on like what is answered anew
+                Ok(_permitted) => self.admit_keyed(key, admit, permit, ctx),
+                refused => self.set_out_ruled(admit, permit, None, refused),
+            },
             (Ok(permit), None) => self.set_out(admit, permit, None),
             (Err(rejection), _) => {
                 self.sideways.turned_away(rejection.code);
@@ -263,6 +265,10 @@ impl Supervisor {
     /// Sends an admitted turn on its way, where the policy permits it. The phase may have changed since it was admitted, but not the rooms' being there.
     pub(super) fn set_out(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>) {
         let ruled = self.rule(&admit);
+        self.set_out_ruled(admit, permit, idempotency_key, ruled);
+    }
+
+    fn set_out_ruled(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>, ruled: Outcome<Ruled>) {
         let Admit { matter, principal, wishes, deadline_ms, line } = admit;
         let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
         let now = self.parts.clock.now_unix_ms();
