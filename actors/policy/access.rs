@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A role within one tenant (specification 2.5), and the platform's operator above all tenants.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+///
+/// In the order of the access matrix: every role may do what those below it may.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Full control of one tenant.
@@ -74,6 +76,12 @@ impl Role {
         }
     }
 
+    /// The one of two roles that may do less.
+    #[must_use]
+    pub fn lower(self, other: Self) -> Self {
+        self.max(other)
+    }
+
     /// True where this role may issue a key of the other: never one that may do more than itself.
     #[must_use]
     pub fn may_issue(self, other: Self) -> bool {
@@ -117,6 +125,16 @@ mod tests {
             assert_eq!(RIGHTS.map(|right| role.may(right)), row, "{}", role.as_str());
         }
         assert_eq!(matrix.map(|(role, _)| role), Role::ALL);
+    }
+
+    #[test]
+    fn the_lower_of_two_roles_may_what_both_may() {
+        for (one, other) in Role::ALL.into_iter().flat_map(|one| Role::ALL.map(|other| (one, other))) {
+            let both = RIGHTS.map(|right| one.may(right) && other.may(right));
+            assert_eq!(RIGHTS.map(|right| one.lower(other).may(right)), both, "{one:?} {other:?}");
+            assert_eq!(one.lower(other), other.lower(one));
+        }
+        assert_eq!(Role::Owner.lower(Role::Admin), Role::Admin, "equal rights, but an admin issues no owner's key");
     }
 
     #[test]
