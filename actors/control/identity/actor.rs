@@ -24,7 +24,8 @@ pub struct Identity {
 struct Kept {
     issuer: Arc<Issuer>,
     held: Option<Arc<Held>>,
-    read_unix_ms: Option<u64>,
+    /// When a token of an unknown key last had it read.
+    asked_unix_ms: Option<u64>,
     reading: bool,
     due: Option<SpawnHandle>,
     waiting: Vec<ReplySlot<()>>,
@@ -41,7 +42,7 @@ impl Identity {
         let kept = |issuer| Kept {
             issuer: Arc::new(issuer),
             held: None,
-            read_unix_ms: None,
+            asked_unix_ms: None,
             reading: false,
             due: None,
             waiting: Vec::new(),
@@ -50,10 +51,8 @@ impl Identity {
     }
 
     fn read(&mut self, place: usize, ctx: &mut Context<Self>) {
-        let now_unix_ms = self.clock.now_unix_ms();
         let Some(kept) = self.issuers.get_mut(place).filter(|kept| !kept.reading) else { return };
         kept.reading = true;
-        kept.read_unix_ms = Some(now_unix_ms);
         if let Some(due) = kept.due.take() {
             ctx.cancel_future(due);
         }
@@ -124,9 +123,14 @@ impl Handler<Refresh> for Identity {
     fn handle(&mut self, Refresh { issuer: place, reply }: Refresh, ctx: &mut Self::Context) {
         let now_unix_ms = self.clock.now_unix_ms();
         let Some(kept) = self.issuers.get_mut(place) else { return reply.answer(Ok(())) };
-        let worthwhile = kept.reading || may_ask(kept.read_unix_ms, now_unix_ms);
-        if !worthwhile || kept.waiting.len() >= KEY_SET_WAITING_MAX {
+        if kept.waiting.len() >= KEY_SET_WAITING_MAX {
             return reply.answer(Ok(()));
+        }
+        if !kept.reading {
+            if !may_ask(kept.asked_unix_ms, now_unix_ms) {
+                return reply.answer(Ok(()));
+            }
+            kept.asked_unix_ms = Some(now_unix_ms);
         }
         kept.waiting.push(reply);
         self.read(place, ctx);

@@ -3,7 +3,7 @@ use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
 
 /// From the door: a token was shown whose key is not known. Answered when the issuer's key set has been read again, or at
-/// once where it was read a moment ago.
+/// once where such a token had it read a moment ago.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Refresh {

@@ -319,6 +319,6 @@ pub fn good_until_unix_ms(now_unix_ms: u64, fresh_ms: u64) -> u64 {
 
 /// True where a token of an unknown key may have the key set read again.
 #[must_use]
-pub fn may_ask(read_unix_ms: Option<u64>, now_unix_ms: u64) -> bool {
-    read_unix_ms.is_none_or(|read| now_unix_ms.saturating_sub(read) >= KEY_SET_ASKED_MS)
+pub fn may_ask(asked_unix_ms: Option<u64>, now_unix_ms: u64) -> bool {
+    asked_unix_ms.is_none_or(|asked| now_unix_ms.saturating_sub(asked) >= KEY_SET_ASKED_MS)
 }

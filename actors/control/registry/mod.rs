@@ -35,6 +35,8 @@ pub mod rules;
 mod shell_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod token_tests;
 pub mod upload;
 pub mod views;
 
