@@ -36,6 +36,20 @@ fn facts_say_who_asks_and_when() {
 }
 
 #[test]
+fn a_locked_user_asks_nothing_whatever_handle_is_held() {
+    let question = ask(Some("patient-qa"));
+    let locked = policy("acme-corp", |texts| {
+        edit(texts, "users.yaml", "user_id: chiara\n", "user_id: chiara\n    status: locked\n");
+    });
+    let chiara = somebody(Some("chiara"), Some(Role::Operator));
+    assert_eq!(Ruled::on(&locked, &question, &chiara, NOW), Err(Rejection::unauthenticated()));
+    assert!(Ruled::on(&policy("acme-corp", |_| {}), &question, &chiara, NOW).is_ok());
+    for other in [somebody(Some("ben"), Some(Role::Operator)), somebody(None, Some(Role::Operator))] {
+        assert!(Ruled::on(&locked, &question, &other, NOW).is_ok());
+    }
+}
+
+#[test]
 fn what_no_rule_permits_is_refused_and_so_is_what_one_forbids() {
     let acme = policy("acme-corp", |_| {});
     let anybody = somebody(None, Some(Role::Owner));

@@ -48,7 +48,7 @@ pub fn judge(
     let into = match record.tenant {
         None => for_operator(directory, named, right)?,
         Some(id) => {
-            let tenant = directory.find_id(id).ok_or_else(unauthenticated)?;
+            let tenant = directory.find_id(id).ok_or_else(Rejection::unauthenticated)?;
             unlocked(tenant, record.user_id.as_deref())?;
             Place::Tenant(for_tenant(directory, tenant, record.role, named, right)?)
         }
@@ -71,7 +71,7 @@ pub fn judge_token(
     now_unix_ms: u64,
 ) -> Outcome<Admission> {
     let tenant = directory.find(token.tenant()).filter(|tenant| !tenant.destroying && token.is_accepted(now_unix_ms));
-    let tenant = tenant.ok_or_else(unauthenticated)?;
+    let tenant = tenant.ok_or_else(Rejection::unauthenticated)?;
     let user = unlocked(tenant, Some(token.user_id()))?;
     let role = user.map_or(token.role(), |user| user.role.lower(token.role()));
     let into = Place::Tenant(for_tenant(directory, tenant, Some(role), named, right)?);
@@ -89,16 +89,16 @@ fn lease_until(expires_unix_ms: Option<u64>, now_unix_ms: u64) -> u64 {
 fn unlocked<'a>(tenant: &'a Tenant, user_id: Option<&str>) -> Outcome<Option<&'a User>> {
     let user = user_id.and_then(|user_id| tenant.policy.as_ref().and_then(|policy| policy.user(user_id)));
     match user {
-        Some(user) if user.status == UserStatus::Locked => Err(unauthenticated()),
+        Some(user) if user.status == UserStatus::Locked => Err(Rejection::unauthenticated()),
         user => Ok(user),
     }
 }
 
 fn authenticate<'a>(directory: &'a Directory, shown: Option<&ShownKey>, now_unix_ms: u64) -> Outcome<&'a KeyRecord> {
-    let shown = shown.ok_or_else(unauthenticated)?;
+    let shown = shown.ok_or_else(Rejection::unauthenticated)?;
     let record = directory.key(&shown.key_id);
     let proven = shown.proves(record.map_or(&NOBODY, |record| &record.digest));
-    record.filter(|record| proven && is_usable(record, now_unix_ms)).ok_or_else(unauthenticated)
+    record.filter(|record| proven && is_usable(record, now_unix_ms)).ok_or_else(Rejection::unauthenticated)
 }
 
 /// True where a key may still be used.
@@ -164,17 +164,6 @@ pub fn serving(tenant: &Tenant) -> Outcome<()> {
         (Standing::Active, None, _) => "this tenant does not serve: its files are not valid; ask the platform operator",
     };
     Err(Rejection::new(Code::TenantSuspended, detail))
-}
-
-/// The one answer for a credential that is missing, malformed, unknown, wrong, revoked or expired, whether key or token,
-/// and for a user who is locked out.
-#[must_use]
-pub fn unauthenticated() -> Rejection {
-    Rejection::new(
-        Code::Unauthenticated,
-        "no usable key or token was shown: send `Authorization: Bearer` with a key (`bwk_…`) or with a token of an issuer this \
-         node trusts, neither revoked nor expired",
-    )
 }
 
 /// The one answer for a tenant that does not exist, and for one that is somebody else's.

@@ -191,7 +191,7 @@ async fn a_locked_user_is_refused_with_keys_and_tokens_from_the_next_knock_on() 
             refused(scene.bench.door.govern(claim.clone()).await),
             refused(scene.bench.door.fleet(claim.clone()).await),
         ];
-        assert!(words.iter().all(|rejection| *rejection == super::rules::unauthenticated()), "{words:?}");
+        assert!(words.iter().all(|rejection| *rejection == Rejection::unauthenticated()), "{words:?}");
     }
     assert_eq!(scene.asked(&other).await, Ok(Some(Role::Operator)), "nobody else is touched");
     scene.users("").await;
@@ -229,5 +229,5 @@ async fn a_house_that_trusts_nobody_takes_no_token() {
     let bench = Bench::start().await;
     bench.create("acme").await;
     let token = shown(Signer::ed("first").sign(&claims(NOW)));
-    assert_eq!(refused(bench.door.ask(token).await), super::rules::unauthenticated());
+    assert_eq!(refused(bench.door.ask(token).await), Rejection::unauthenticated());
 }
