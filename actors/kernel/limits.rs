@@ -152,6 +152,8 @@ pub const KEY_SET_RETRY_MS: u64 = 60_000;
 pub const KEY_SET_READ_MS: u64 = 10_000;
 /// Knocks waiting for one key set to be read.
 pub const KEY_SET_WAITING_MAX: usize = 256;
+/// Attributes of a user that are taken from one token.
+pub const TOKEN_ATTRIBUTES_MAX: usize = 32;
 /// Seconds an issuer's clock may be off.
 pub const TOKEN_LEEWAY_S_MAX: u64 = 300;
 /// Tenants of one node.

@@ -2,6 +2,7 @@
 //! golden access matrix and the documentation alike.
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A role within one tenant (specification 2.5), and the platform's operator above all tenants.
 ///
@@ -102,6 +103,8 @@ pub struct Principal {
     pub user_id: Option<String>,
     /// The role within the tenant; `None` for the platform operator.
     pub role: Option<Role>,
+    /// What the issuer of a bearer token says of the user, by attribute; nothing for a key.
+    pub attributes: BTreeMap<String, String>,
 }
 
 #[cfg(test)]

@@ -117,7 +117,8 @@ fn facts(user: Option<&User>, principal: &Principal, now_unix_ms: u64) -> Facts 
         .with("user.permissions", Fact::Texts(permissions))
         .number("request.hour_utc", now_unix_ms % DAY_MS / HOUR_MS)
         .text_if("request.weekday", WEEKDAYS.get(weekday).copied());
-    let attributes = user.into_iter().flat_map(|user| &user.attributes);
+    // what the tenant's own file says of a user comes last, and stays
+    let attributes = principal.attributes.iter().chain(user.into_iter().flat_map(|user| &user.attributes));
     attributes.fold(facts, |facts, (name, value)| facts.text(format!("{USER_ATTRIBUTES}{name}"), value))
 }
 

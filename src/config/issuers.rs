@@ -1,9 +1,10 @@
 //! Issuers of bearer tokens: whose tokens this node takes beside its own keys, and for which tenants.
 use super::Config;
 use bailiwick_control::identity::issuer::{ALGORITHMS, Issuer, KeySource, algorithm, key_source};
-use bailiwick_kernel::limits::{ISSUERS_MAX, TOKEN_LEEWAY_S_MAX};
+use bailiwick_kernel::limits::{ISSUERS_MAX, TOKEN_ATTRIBUTES_MAX, TOKEN_LEEWAY_S_MAX};
 use bailiwick_policy::access::Role;
 use bailiwick_policy::compile::name_problem;
+use bailiwick_policy::language::attributes::{USER_ATTRIBUTES, find};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -42,6 +43,9 @@ pub struct TrustedIssuer {
     /// What the values of the role's claim mean; where absent they have to be the names of the roles.
     #[serde(default)]
     pub roles: BTreeMap<String, Role>,
+    /// Attributes of the user, by the claim that says them: `department = "department"`. `users.yaml` wins over them.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
     /// Seconds its clock may be off (at most 300).
     #[serde(default = "default_leeway_s")]
     pub leeway_s: u64,
@@ -93,6 +97,7 @@ impl TrustedIssuer {
             role_claim: self.role_claim.clone(),
             user_claim: self.user_claim.clone(),
             roles: self.roles.clone(),
+            attributes: self.attributes.clone(),
             leeway_s: self.leeway_s,
         })
     }
@@ -123,6 +128,12 @@ impl TrustedIssuer {
         }
         if let Some((name, problem)) = issuer.tenants.iter().find_map(|name| Some((name, name_problem(name)?))) {
             return Err(format!("tenants: {name:?} is no tenant: {problem}"));
+        }
+        if issuer.attributes.len() > TOKEN_ATTRIBUTES_MAX {
+            return Err(format!("attributes: name {TOKEN_ATTRIBUTES_MAX} at most"));
+        }
+        for attribute in issuer.attributes.values() {
+            find(&format!("{USER_ATTRIBUTES}{attribute}")).map_err(|problem| format!("attributes: {problem}"))?;
         }
         if issuer.leeway_s > TOKEN_LEEWAY_S_MAX {
             return Err(format!("leeway_s: write 0 to {TOKEN_LEEWAY_S_MAX}"));

@@ -198,7 +198,7 @@ fn an_issuer_that_could_be_misused_is_refused_where_it_stands() {
         assert_eq!(error.line % 5, 2, "{error}");
     }
     for (line, words) in [
-        ("attributes = {}\n", "unknown field `attributes`"),
+        ("attributes = { dept = \"Department\" }\n", "is no attribute of a user"),
         ("jwks_ulr = \"x\"\n", "did you mean `jwks_url`?"),
         ("roles = { admins = \"root\" }\n", "unknown variant `root`"),
     ] {

@@ -1,5 +1,6 @@
 //! An issuer of bearer tokens as the configuration names it: whose tokens are taken, for which tenants, and what their
 //! claims mean.
+use bailiwick_kernel::limits::NAME_CHARS_MAX;
 use bailiwick_policy::access::Role;
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
@@ -53,6 +54,8 @@ pub struct Issuer {
     pub user_claim: String,
     /// What the claim's values mean; empty where they are the names of the roles.
     pub roles: BTreeMap<String, Role>,
+    /// Attributes of the user, by the claim that says them; `users.yaml` has the last word.
+    pub attributes: BTreeMap<String, String>,
     /// Seconds its clock may be off.
     pub leeway_s: u64,
 }
@@ -64,6 +67,13 @@ impl Issuer {
         let host = Url::parse(&self.issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
         let plain = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-');
         host.as_ref().unwrap_or(&self.issuer).chars().filter(plain).take(HOST_CHARS_MAX).collect()
+    }
+
+    /// What a token's claims say of the user. A claim that is no short text says nothing.
+    pub(super) fn attributes_of(&self, claims: &Map<String, Value>) -> BTreeMap<String, String> {
+        let said =
+            |(name, attribute): (&String, &String)| Some((attribute.clone(), text(claims, name, NAME_CHARS_MAX)?));
+        self.attributes.iter().filter_map(said).collect()
     }
 
     /// The role a token's claims come to: the highest one they name.
@@ -80,11 +90,18 @@ impl Issuer {
 }
 
 /// A claim by its name, or by its JSON Pointer where the name begins with a slash.
-pub(super) fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let Some(path) = name.strip_prefix('/') else { return claims.get(name) };
     let mut parts = path.split('/');
     let first = claims.get(parts.next()?)?;
     parts.try_fold(first, |value, part| value.get(part))
+}
+
+/// A claim that is a text of one character at least, and not too long.
+pub(super) fn text(claims: &Map<String, Value>, name: &str, chars_max: usize) -> Option<String> {
+    let text = claim(claims, name)?.as_str()?;
+    let fits = (1..=chars_max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
 }
 
 /// Reads the name of an algorithm.

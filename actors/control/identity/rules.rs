@@ -1,6 +1,6 @@
 //! Whether a token is true, and how long a key set is: pure decisions. Every refusal is told apart here and in the log;
 //! the caller hears one and the same answer for all.
-use super::issuer::{Issuer, claim};
+use super::issuer::{Issuer, text};
 use super::keys::KeySet;
 use crate::registry::credentials::ShownKey;
 use aws_lc_rs::digest;
@@ -10,6 +10,7 @@ use bailiwick_kernel::limits::{
 use bailiwick_policy::access::Role;
 use jsonwebtoken::{DecodingKey, Header, Validation, dangerous, decode, decode_header};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Time until a key set is read again where its issuer says nothing.
@@ -141,6 +142,7 @@ pub struct Passed {
     role: Role,
     user_id: String,
     key_id: String,
+    attributes: BTreeMap<String, String>,
     expires_unix_ms: u64,
     accepted_until_unix_ms: u64,
 }
@@ -168,6 +170,12 @@ impl Passed {
     #[must_use]
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// What its issuer says of the user, by attribute.
+    #[must_use]
+    pub fn attributes(&self) -> &BTreeMap<String, String> {
+        &self.attributes
     }
 
     /// What nothing granted on it may outlive.
@@ -265,21 +273,17 @@ fn read(
     if !meant {
         return Err(Refusal::Audience);
     }
-    let text = |name: &str, chars_max: usize| {
-        let text = claim(claims, name)?.as_str()?;
-        let fits = (1..=chars_max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        fits.then(|| text.to_owned())
-    };
-    let tenant = text(&issuer.tenant_claim, TENANT_NAME_CHARS_MAX);
+    let tenant = text(claims, &issuer.tenant_claim, TENANT_NAME_CHARS_MAX);
     let tenant = tenant.filter(|tenant| issuer.tenants.contains(tenant)).ok_or(Refusal::Tenant)?;
     let role = issuer.role_of(claims).ok_or(Refusal::Role)?;
-    let user_id = text(&issuer.user_claim, NAME_CHARS_MAX).ok_or(Refusal::User)?;
+    let user_id = text(claims, &issuer.user_claim, NAME_CHARS_MAX).ok_or(Refusal::User)?;
     Ok(Passed {
         mark,
         tenant,
         role,
         key_id: key_id(issuer, &user_id),
         user_id,
+        attributes: issuer.attributes_of(claims),
         expires_unix_ms: expires_s.saturating_mul(1_000).min(good_until),
         accepted_until_unix_ms: accepted_until_s.saturating_mul(1_000).min(good_until),
     })

@@ -188,10 +188,15 @@ fn claims_are_found_by_name_or_by_pointer_and_mean_what_the_configuration_says()
     keycloak.tenant_claim = "https://bailiwick.example/tenant".to_owned();
     keycloak.user_claim = "preferred_username".to_owned();
     keycloak.roles = BTreeMap::from([("staff".to_owned(), Role::Viewer), ("it".to_owned(), Role::Admin)]);
+    let attributes = [("/org/unit", "department"), ("site", "site"), ("floor", "floor"), ("note", "note")];
+    keycloak.attributes = attributes.map(|(claim, name)| (claim.to_owned(), name.to_owned())).into();
     let standing = standing(&[(keycloak, &[&ed])], u64::MAX);
     let mut said = claims(NOW);
     said["https://bailiwick.example/tenant"] = json!("acme");
     said["preferred_username"] = json!("ben");
+    said["org"] = json!({"unit": "cardiology"});
+    said["floor"] = json!(3);
+    said["note"] = json!("x".repeat(257));
     for (roles, role) in [
         (json!(["staff", "offline_access"]), Some(Role::Viewer)),
         (json!(["staff", "it"]), Some(Role::Admin)),
@@ -205,6 +210,9 @@ fn claims_are_found_by_name_or_by_pointer_and_mean_what_the_configuration_says()
             passed.as_ref().ok().map(|passed| (passed.role(), passed.user_id())),
             role.map(|role| (role, "ben"))
         );
+        let attributes = passed.map(|passed| passed.attributes().clone()).unwrap_or_default();
+        let expected = role.map(|_| ("department".to_owned(), "cardiology".to_owned()));
+        assert_eq!(attributes, expected.into_iter().collect(), "what is no short text says nothing");
     }
 }
 

@@ -107,6 +107,7 @@ pub(crate) fn issuer(name: &str, tenants: &[&str], keys: PathBuf) -> Issuer {
         role_claim: "role".to_owned(),
         user_claim: "sub".to_owned(),
         roles: BTreeMap::new(),
+        attributes: BTreeMap::new(),
         leeway_s: 60,
     }
 }

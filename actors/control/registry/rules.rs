@@ -9,6 +9,7 @@ use bailiwick_kernel::limits::{HANDLE_LEASE_MS, RESTART_WINDOW_MS, RESTARTS_MAX}
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::{Principal, Right, Role};
 use bailiwick_policy::schema::{User, UserStatus};
+use std::collections::BTreeMap;
 
 /// Compared against where no such key exists, so that an unknown id takes as long as a wrong secret.
 const NOBODY: Digest = [0; 32];
@@ -53,7 +54,12 @@ pub fn judge(
             Place::Tenant(for_tenant(directory, tenant, record.role, named, right)?)
         }
     };
-    let principal = Principal { key_id: record.key_id.clone(), user_id: record.user_id.clone(), role: record.role };
+    let principal = Principal {
+        key_id: record.key_id.clone(),
+        user_id: record.user_id.clone(),
+        role: record.role,
+        attributes: BTreeMap::new(),
+    };
     let lease_until_unix_ms = lease_until(record.expires_unix_ms, now_unix_ms);
     Ok(Admission { principal, lease_until_unix_ms, into })
 }
@@ -75,8 +81,12 @@ pub fn judge_token(
     let user = unlocked(tenant, Some(token.user_id()))?;
     let role = user.map_or(token.role(), |user| user.role.lower(token.role()));
     let into = Place::Tenant(for_tenant(directory, tenant, Some(role), named, right)?);
-    let principal =
-        Principal { key_id: token.key_id().to_owned(), user_id: Some(token.user_id().to_owned()), role: Some(role) };
+    let principal = Principal {
+        key_id: token.key_id().to_owned(),
+        user_id: Some(token.user_id().to_owned()),
+        role: Some(role),
+        attributes: token.attributes().clone(),
+    };
     Ok(Admission { principal, lease_until_unix_ms: lease_until(Some(token.expires_unix_ms()), now_unix_ms), into })
 }
 
