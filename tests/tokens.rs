@@ -6,8 +6,11 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
+use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 mod support;
 use support::issuer::{Provider, Signer};
@@ -48,6 +51,15 @@ impl Scene {
         let mut claims = self.provider.claims(OWN, "chiara", "operator");
         claims[name] = value;
         self.signer.sign(&claims)
+    }
+
+    /// Locks a user; comes back when nobody is let in with this token of the user any more.
+    async fn lock(&self, user: &str, token: &str) {
+        let file = self.house.tenants.join(OWN).join("users.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (before, after) = (format!("user_id: {user}\n"), format!("user_id: {user}\n    status: locked\n"));
+        std::fs::write(&file, text.replace(&before, &after)).unwrap();
+        until("the file is in force", async || (self.search(token, &[]).await.0 == 401).then_some(())).await;
     }
 
     async fn search(&self, key: &str, headers: &[(&str, &str)]) -> (u16, Value) {
@@ -152,10 +164,7 @@ async fn a_locked_user_is_refused_and_so_is_everybody_whose_issuer_is_not_truste
     for credential in [&key, &token, &other, &other_key] {
         assert_eq!(scene.search(credential, &[]).await.0, 200);
     }
-    let file = scene.house.tenants.join(OWN).join("users.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("user_id: chiara\n", "user_id: chiara\n    status: locked\n")).unwrap();
-    until("the file is in force", async || (scene.search(&token, &[]).await.0 == 401).then_some(())).await;
+    scene.lock("chiara", &token).await;
     for (credential, status) in [(&key, 401), (&token, 401), (&other, 200), (&other_key, 200)] {
         assert_eq!(scene.search(credential, &[]).await.0, status);
     }
@@ -166,4 +175,33 @@ async fn a_locked_user_is_refused_and_so_is_everybody_whose_issuer_is_not_truste
     for (credential, status) in [(&other, 401), (&key, 401), (&other_key, 200)] {
         assert_eq!(house.call(Method::POST, "/v1/search", credential, Some(query.clone())).await.0, status);
     }
+}
+
+#[actix_web::test]
+async fn a_session_opened_by_a_token_ends_for_a_locked_user_at_once() {
+    let scene = Scene::new().await;
+    let token = scene.token("chiara", "operator");
+    let url = format!("{}/v1/session", scene.house.url.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().unwrap();
+    let offered = format!("bailiwick.v1, bailiwick-key.{token}");
+    request.headers_mut().insert("sec-websocket-protocol", offered.parse().unwrap());
+    let (mut session, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let mut ask = async |id: &str| {
+        let frame = json!({"type": "ask", "id": id, "question": "How many beds does the ward have?"});
+        session.send(Message::text(frame.to_string())).await.unwrap();
+        loop {
+            let heard = tokio::time::timeout(std::time::Duration::from_secs(30), session.next()).await;
+            if let Message::Text(text) = heard.expect("the session is silent").unwrap().unwrap() {
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                if frame["type"] == "done" || frame["type"] == "error" {
+                    return frame;
+                }
+            }
+        }
+    };
+    let first = ask("a").await;
+    assert_eq!(first["type"], "done", "{first}");
+    scene.lock("chiara", &token).await;
+    let next = ask("b").await;
+    assert!(next["type"] == "error" && next.to_string().contains("unauthenticated"), "{next}");
 }

@@ -1,4 +1,4 @@
-//! What a decision costs, and what it takes to find every conflict of a policy: `cargo bench -p bailiwick-policy --bench rules`.
+//! What a decision costs, and what it takes to find every conflict of a policy: `cargo bench -p bailiwick-policy --bench decisions`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
