@@ -62,6 +62,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let parts = Parts {
         tenants: config.tenants.clone(),
         guardrails: config.guardrails()?,
+        issuers: config.issuers().map_err(|problem| anyhow!("trusting the issuers of config.toml: {problem}"))?,
         operator_key: operator_key_file(&config.data),
         vault: vault.clone(),
         keys,

@@ -16,8 +16,10 @@ use std::sync::Arc;
 use toml::Spanned;
 
 mod guardrails;
+mod issuers;
 mod prices;
 
+pub use issuers::TrustedIssuer;
 pub use prices::{ModelPrice, ModelPrices};
 
 /// The file's name where none is given.
@@ -52,6 +54,9 @@ pub struct Config {
     /// Model providers beside the embedded one.
     #[serde(default)]
     pub providers: Vec<Provider>,
+    /// Issuers of bearer tokens that are taken beside the house's own keys; none where absent.
+    #[serde(default)]
+    pub issuers: Vec<TrustedIssuer>,
     /// The console.
     #[serde(default)]
     pub console: Console,
@@ -233,6 +238,7 @@ impl Default for Config {
             tenants: default_tenants(),
             limits: Limits::default(),
             providers: Vec::new(),
+            issuers: Vec::new(),
             console: Console::default(),
             observability: Observability::default(),
         }
@@ -294,6 +300,14 @@ impl Config {
                 .check(&names)
                 .map_err(|problem| at(file, text, provider.name.span().start, format!("provider {name}: {problem}")))?;
             names.push(name);
+        }
+        let mut known: Vec<&str> = Vec::new();
+        for trusted in &config.issuers {
+            let issuer = trusted.issuer.as_ref().as_str();
+            trusted.check(&known).map_err(|problem| {
+                at(file, text, trusted.issuer.span().start, format!("issuer {issuer}: {problem}"))
+            })?;
+            known.push(issuer);
         }
         Ok(config)
     }

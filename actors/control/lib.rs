@@ -2,6 +2,7 @@
 pub mod cost;
 pub mod gitops;
 pub mod house;
+pub mod identity;
 pub mod kms;
 pub mod model_catalog;
 pub mod observability;

@@ -2,6 +2,8 @@
 use crate::gitops::folder::{FolderError, Folders};
 use crate::gitops::messages::FirstReading;
 use crate::gitops::signer::PlatformSigner;
+use crate::identity::checkpoint::Checkpoint;
+use crate::identity::issuer::Issuer;
 use crate::kms::KeyService;
 use crate::registry::actor::{Belongings, Registry, Rooms};
 use crate::registry::directory::Directory;
@@ -9,7 +11,7 @@ use crate::registry::door::Door;
 use crate::registry::housing::Housing;
 use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;
-use crate::{cost, gitops, observability, policy_service, policy_watchdog, registry};
+use crate::{cost, gitops, identity, observability, policy_service, policy_watchdog, registry};
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::clock::SharedClock;
@@ -30,6 +32,8 @@ pub struct Parts {
     pub tenants: PathBuf,
     /// Rules above every tenant's.
     pub guardrails: Guardrails,
+    /// Whose bearer tokens are taken beside the house's own keys.
+    pub issuers: Vec<Issuer>,
     /// Where the first operator key is written.
     pub operator_key: PathBuf,
     /// The store.
@@ -81,6 +85,9 @@ pub enum StartError {
     /// The tenants folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The issuers' key sets.
+    #[error("{0}; check the issuers of config.toml")]
+    Identity(String),
     /// The reading of the journal itself failed.
     #[error("opening the control journal: its reading was interrupted; start again")]
     Interrupted,
@@ -91,7 +98,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
-    let Parts { tenants, guardrails, operator_key, vault, keys, clock, housing } = parts;
+    let Parts { tenants, guardrails, issuers, operator_key, vault, keys, clock, housing } = parts;
     let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
     let reopen = opener(vault, &keys)?;
     let first = Arc::clone(&reopen);
@@ -101,12 +108,14 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let ((journal, mut directory), folders) = opening.await.map_err(|_panicked| StartError::Interrupted)??;
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
-    let (door, registry) = join(Opened { directory, journal, reopen }, clock, folders.clone(), signer, housing);
+    let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
+    let opened = Opened { directory, journal, reopen, checkpoint };
+    let (door, registry) = join(opened, clock, folders.clone(), signer, housing);
     let first_reading = gitops::start(folders, known, registry.clone().recipient());
     Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
 }
 
-/// The control journal, opened.
+/// The control journal, opened, and where tokens are verified.
 pub(crate) struct Opened {
     /// What it says.
     pub(crate) directory: Directory,
@@ -114,6 +123,8 @@ pub(crate) struct Opened {
     pub(crate) journal: Journal,
     /// How both are had again.
     pub(crate) reopen: Reopen,
+    /// Verifies tokens before the door.
+    pub(crate) checkpoint: Checkpoint,
 }
 
 /// Starts every room but the one that reads folders, and joins them.
@@ -137,7 +148,8 @@ pub(crate) fn join(
         cost: cost.recipient(),
     };
     let housing = housing(observability.recipient());
-    let Opened { directory, journal, reopen } = opened;
-    let door = vestibule.start(Belongings { directory, journal, reopen, clock, housing, folders, signer, rooms });
+    let Opened { directory, journal, reopen, checkpoint } = opened;
+    let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, rooms };
+    let door = vestibule.start(parts, checkpoint);
     (door, registry)
 }

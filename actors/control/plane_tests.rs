@@ -28,6 +28,7 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
     let parts = Parts {
         tenants: data.join("folders"),
         guardrails: Guardrails::none(),
+        issuers: Vec::new(),
         operator_key: data.join("operator.key"),
         vault,
         keys,

@@ -132,6 +132,30 @@ pub const CHANGES_WAITING_MAX: usize = 256;
 pub const KEYS_PER_TENANT_MAX: usize = 1_000;
 /// Revoked keys of one tenant that are still listed; older ones leave the list.
 pub const REVOKED_KEYS_LISTED_MAX: usize = 1_000;
+/// Issuers of bearer tokens one node trusts.
+pub const ISSUERS_MAX: usize = 64;
+/// Bytes of one bearer token.
+pub const TOKEN_BYTES_MAX: usize = 16 << 10;
+/// Bytes of one issuer's key set.
+pub const KEY_SET_BYTES_MAX: usize = 256 << 10;
+/// Keys of one issuer's key set.
+pub const KEY_SET_KEYS_MAX: usize = 64;
+/// Shortest and longest time until a key set is read again, whatever its issuer says.
+pub const KEY_SET_FRESH_MS: std::ops::RangeInclusive<u64> = 300_000..=86_400_000;
+/// Longest a key set that could not be read again is still used.
+pub const KEY_SET_STALE_MS: u64 = 86_400_000;
+/// Time between two readings of a key set that a token of an unknown key asks for.
+pub const KEY_SET_ASKED_MS: u64 = 30_000;
+/// Time after which a failed reading of a key set is tried again.
+pub const KEY_SET_RETRY_MS: u64 = 60_000;
+/// Longest one reading of a key set may take.
+pub const KEY_SET_READ_MS: u64 = 10_000;
+/// Knocks waiting for one key set to be read.
+pub const KEY_SET_WAITING_MAX: usize = 256;
+/// Attributes of a user that are taken from one token.
+pub const TOKEN_ATTRIBUTES_MAX: usize = 32;
+/// Seconds an issuer's clock may be off.
+pub const TOKEN_LEEWAY_S_MAX: u64 = 300;
 /// Tenants of one node.
 pub const TENANTS_MAX: usize = 20_000;
 /// Bytes of one file of a tenant's folder that is read as text.

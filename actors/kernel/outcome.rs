@@ -103,6 +103,17 @@ impl Rejection {
             100,
         )
     }
+
+    /// The one answer for a credential that is missing, malformed, unknown, wrong, revoked or expired, whether key or token,
+    /// and for a user who is locked out.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(
+            Code::Unauthenticated,
+            "no usable key or token was shown: send `Authorization: Bearer` with a key (`bwk_…`) or with a token of an issuer \
+             this node trusts, neither revoked nor expired",
+        )
+    }
 }
 
 /// What a request ends with.

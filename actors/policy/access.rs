@@ -2,9 +2,12 @@
 //! golden access matrix and the documentation alike.
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A role within one tenant (specification 2.5), and the platform's operator above all tenants.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+///
+/// In the order of the access matrix: every role may do what those below it may.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Full control of one tenant.
@@ -74,6 +77,12 @@ impl Role {
         }
     }
 
+    /// The one of two roles that may do less.
+    #[must_use]
+    pub fn lower(self, other: Self) -> Self {
+        self.max(other)
+    }
+
     /// True where this role may issue a key of the other: never one that may do more than itself.
     #[must_use]
     pub fn may_issue(self, other: Self) -> bool {
@@ -94,6 +103,8 @@ pub struct Principal {
     pub user_id: Option<String>,
     /// The role within the tenant; `None` for the platform operator.
     pub role: Option<Role>,
+    /// What the issuer of a bearer token says of the user, by attribute; nothing for a key.
+    pub attributes: BTreeMap<String, String>,
 }
 
 #[cfg(test)]
@@ -117,6 +128,16 @@ mod tests {
             assert_eq!(RIGHTS.map(|right| role.may(right)), row, "{}", role.as_str());
         }
         assert_eq!(matrix.map(|(role, _)| role), Role::ALL);
+    }
+
+    #[test]
+    fn the_lower_of_two_roles_may_what_both_may() {
+        for (one, other) in Role::ALL.into_iter().flat_map(|one| Role::ALL.map(|other| (one, other))) {
+            let both = RIGHTS.map(|right| one.may(right) && other.may(right));
+            assert_eq!(RIGHTS.map(|right| one.lower(other).may(right)), both, "{one:?} {other:?}");
+            assert_eq!(one.lower(other), other.lower(one));
+        }
+        assert_eq!(Role::Owner.lower(Role::Admin), Role::Admin, "equal rights, but an admin issues no owner's key");
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl PolicySnapshot {
         commit::standing(&self.tenant.name, &self.signed, self.governance.approvals, before, now_unix_s)
     }
 
+    /// The user of this id, where `users.yaml` names one.
+    #[must_use]
+    pub fn user(&self, user_id: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.user_id == user_id)
+    }
+
     /// Index of the first output pattern an answer contains; such an answer is withheld.
     #[must_use]
     pub fn output_violation(&self, text: &str) -> Option<usize> {

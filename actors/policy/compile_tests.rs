@@ -112,6 +112,22 @@ fn optional_files_have_stated_defaults() {
 }
 
 #[test]
+fn a_user_is_active_unless_the_file_locks_the_user() {
+    let file = |text: &str| {
+        let mut texts = folder("acme-corp");
+        texts.insert(USERS.into(), format!("tenant_id: acme-corp\nusers:\n{text}"));
+        texts
+    };
+    let texts = file("  - {user_id: a, role: owner}\n  - {user_id: b, role: viewer, status: locked}\n");
+    let snapshot = compile("acme-corp", &texts, &Guardrails::none()).unwrap();
+    let status = |user_id| snapshot.user(user_id).map(|user| user.status);
+    assert_eq!((status("a"), status("b")), (Some(UserStatus::Active), Some(UserStatus::Locked)));
+    assert_eq!(status("A"), None);
+    let errors = errors(&file("  - {user_id: a, role: owner, status: lokced}\n"));
+    assert!(errors.len() == 1 && errors[0].contains("did you mean \"locked\"?"), "{errors:?}");
+}
+
+#[test]
 fn a_retrieval_policy_without_security_refuses() {
     let mut texts = folder("acme-corp");
     let text = texts.get_mut(RETRIEVAL).unwrap();

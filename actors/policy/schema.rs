@@ -436,6 +436,17 @@ pub struct UsersFile {
     pub users: Vec<User>,
 }
 
+/// Whether a user may come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserStatus {
+    /// Comes in with the user's keys and tokens.
+    #[default]
+    Active,
+    /// Is refused with every key and every token, from the next request on.
+    Locked,
+}
+
 /// One user (specification 2.5 `TenantUser`).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -444,6 +455,9 @@ pub struct User {
     pub user_id: String,
     /// The user's role.
     pub role: crate::access::Role,
+    /// Whether the user may come in at all.
+    #[serde(default)]
+    pub status: UserStatus,
     /// Fine-grained permissions beyond the role.
     #[serde(default)]
     pub permissions: Vec<String>,

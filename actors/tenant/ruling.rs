@@ -8,6 +8,7 @@ use bailiwick_policy::evaluate::{Refusal, Ruling};
 use bailiwick_policy::language::attributes::{PLATFORM, USER_ATTRIBUTES, WEEKDAYS};
 use bailiwick_policy::language::{Action, Fact, Facts};
 use bailiwick_policy::obligations::Obligations;
+use bailiwick_policy::schema::{User, UserStatus};
 use bailiwick_policy::visibility::{self, Visible};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -23,12 +24,16 @@ pub struct Ruled {
 }
 
 impl Ruled {
-    /// Rules on what is asked.
+    /// Rules on what is asked. A session that was opened before its user was locked ends here.
     ///
     /// # Errors
-    /// `policy_denied`.
+    /// `unauthenticated` for a locked user, `policy_denied`.
     pub fn on(policy: &PolicySnapshot, matter: &Matter, principal: &Principal, now_unix_ms: u64) -> Outcome<Self> {
-        let (action, facts) = asked(matter, asker(policy, principal, now_unix_ms), policy.top_k);
+        let user = listed(policy, principal);
+        if user.is_some_and(|user| user.status == UserStatus::Locked) {
+            return Err(Rejection::unauthenticated());
+        }
+        let (action, facts) = asked(matter, facts(user, principal, now_unix_ms), policy.top_k);
         let obligations = permitted(policy, action, &facts)?;
         Ok(Self { facts, obligations })
     }
@@ -115,17 +120,25 @@ fn denied(policy: &PolicySnapshot, action: Action, refusal: &Refusal<'_>) -> Rej
 /// Who asks, and when: the facts every request has.
 #[must_use]
 pub fn asker(policy: &PolicySnapshot, principal: &Principal, now_unix_ms: u64) -> Facts {
-    let user_id = principal.user_id.as_deref();
-    let user = user_id.and_then(|id| policy.users.iter().find(|user| user.user_id == id));
+    facts(listed(policy, principal), principal, now_unix_ms)
+}
+
+/// The user who asks, where `users.yaml` names one.
+fn listed<'a>(policy: &'a PolicySnapshot, principal: &Principal) -> Option<&'a User> {
+    principal.user_id.as_deref().and_then(|user_id| policy.user(user_id))
+}
+
+fn facts(user: Option<&User>, principal: &Principal, now_unix_ms: u64) -> Facts {
     let permissions = user.map(|user| user.permissions.iter().cloned().collect()).unwrap_or_default();
     let weekday = usize::try_from((now_unix_ms / DAY_MS).saturating_add(EPOCH_WEEKDAY) % 7).unwrap_or_default();
     let facts = Facts::new()
-        .text_if("user.id", user_id)
+        .text_if("user.id", principal.user_id.as_deref())
         .text("user.role", principal.role.map_or(PLATFORM, Role::as_str))
         .with("user.permissions", Fact::Texts(permissions))
         .number("request.hour_utc", now_unix_ms % DAY_MS / HOUR_MS)
         .text_if("request.weekday", WEEKDAYS.get(weekday).copied());
-    let attributes = user.into_iter().flat_map(|user| &user.attributes);
+    // what the tenant's own file says of a user comes last, and stays
+    let attributes = principal.attributes.iter().chain(user.into_iter().flat_map(|user| &user.attributes));
     attributes.fold(facts, |facts, (name, value)| facts.text(format!("{USER_ATTRIBUTES}{name}"), value))
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 const NOW: u64 = 1_760_000_000_000;
 
 fn somebody(user_id: Option<&str>, role: Option<Role>) -> Principal {
-    Principal { key_id: "k".into(), user_id: user_id.map(str::to_owned), role }
+    Principal { key_id: "k".into(), user_id: user_id.map(str::to_owned), role, attributes: Default::default() }
 }
 
 fn ask(usecase: Option<&str>) -> Matter {
@@ -33,6 +33,33 @@ fn facts_say_who_asks_and_when() {
     assert_eq!(stranger["user.role"], "platform");
     assert_eq!(stranger["request.weekday"], "sunday");
     assert_eq!(stranger.get("user.attributes.department"), None, "attributes come from users.yaml alone");
+}
+
+#[test]
+fn what_an_issuer_says_of_a_user_counts_where_users_yaml_says_nothing() {
+    let acme = policy("acme-corp", |_| {});
+    let mut chiara = somebody(Some("chiara"), Some(Role::Operator));
+    chiara.attributes =
+        [("department", "board"), ("site", "north")].map(|(name, value)| (name.into(), value.into())).into();
+    let told = serde_json::to_value(asker(&acme, &chiara, NOW)).unwrap();
+    assert_eq!(told["user.attributes.department"], "cardiology", "the tenant's own file has the last word");
+    assert_eq!(told["user.attributes.site"], "north");
+    chiara.user_id = Some("nobody".into());
+    assert_eq!(serde_json::to_value(asker(&acme, &chiara, NOW)).unwrap()["user.attributes.department"], "board");
+}
+
+#[test]
+fn a_locked_user_asks_nothing_whatever_handle_is_held() {
+    let question = ask(Some("patient-qa"));
+    let locked = policy("acme-corp", |texts| {
+        edit(texts, "users.yaml", "user_id: chiara\n", "user_id: chiara\n    status: locked\n");
+    });
+    let chiara = somebody(Some("chiara"), Some(Role::Operator));
+    assert_eq!(Ruled::on(&locked, &question, &chiara, NOW), Err(Rejection::unauthenticated()));
+    assert!(Ruled::on(&policy("acme-corp", |_| {}), &question, &chiara, NOW).is_ok());
+    for other in [somebody(Some("ben"), Some(Role::Operator)), somebody(None, Some(Role::Operator))] {
+        assert!(Ruled::on(&locked, &question, &other, NOW).is_ok());
+    }
 }
 
 #[test]

@@ -4,6 +4,9 @@ use crate::config::Config;
 use anyhow::bail;
 use bailiwick_control::gitops::folder::Folders;
 use bailiwick_control::gitops::messages::Found;
+use bailiwick_control::identity::fetch::read_file;
+use bailiwick_control::identity::issuer::{Issuer, KeySource};
+use bailiwick_control::identity::keys::KeySet;
 use bailiwick_policy::guardrails::Guardrails;
 use clap::Args;
 use serde::Serialize;
@@ -74,6 +77,7 @@ impl Doctor {
             ),
             Err(error) => finding("providers", State::Bad, error.to_string()),
         });
+        findings.extend(issuers(&config));
         let root = self.tenants.as_deref().unwrap_or(&config.tenants);
         match config.guardrails() {
             Ok(guardrails) => findings.extend(tenants(root, guardrails)),
@@ -99,6 +103,32 @@ impl Doctor {
         }
         Ok(())
     }
+}
+
+/// Key sets in files are read; those of addresses are not, because a check of this machine asks no other.
+fn issuers(config: &Config) -> Vec<Finding> {
+    let issuers = match config.issuers() {
+        Ok(issuers) => issuers,
+        Err(problem) => return vec![finding("issuers", State::Bad, problem)],
+    };
+    let looked_at = |issuer: Issuer| match &issuer.keys {
+        KeySource::Url(url) => {
+            let words = format!("{}: its key set is read at {url} when the server starts", issuer.issuer);
+            finding("issuers", State::Good, words)
+        }
+        KeySource::File(path) => match read_file(path).and_then(|bytes| KeySet::read(&bytes)) {
+            Ok(keys) if keys.is_empty() => finding(
+                "issuers",
+                State::Bad,
+                format!("{}: {} holds no public key; every token would be refused", issuer.issuer, path.display()),
+            ),
+            Ok(keys) => {
+                finding("issuers", State::Good, format!("{}: {} keys in {}", issuer.issuer, keys.len(), path.display()))
+            }
+            Err(problem) => finding("issuers", State::Bad, format!("{}: {}: {problem}", issuer.issuer, path.display())),
+        },
+    };
+    issuers.into_iter().map(looked_at).collect()
 }
 
 fn tenants(root: &Path, guardrails: Guardrails) -> Vec<Finding> {

@@ -159,11 +159,66 @@ fn limits_reach_the_gateway() {
     }
 }
 
+const ISSUER: &str =
+    "[[issuers]]\nissuer = \"https://login.example\"\naudience = \"bailiwick\"\ntenants = [\"acme-corp\"]\n";
+
+#[test]
+fn an_issuer_has_safe_defaults() {
+    let config = Config::parse(FILE, &format!("{ISSUER}jwks_url = \"https://login.example/keys\"\n")).unwrap();
+    let issuers = config.issuers().unwrap();
+    let [issuer] = issuers.as_slice() else { panic!("{issuers:?}") };
+    assert_eq!(issuer.algorithms, bailiwick_control::identity::issuer::ALGORITHMS);
+    let claims = [&issuer.tenant_claim, &issuer.role_claim, &issuer.user_claim];
+    assert_eq!((claims, issuer.leeway_s), ([&"tenant".to_owned(), &"role".to_owned(), &"sub".to_owned()], 60));
+    assert!(Config::default().issuers().unwrap().is_empty(), "nobody is trusted unless the file says so");
+}
+
+#[test]
+fn an_issuer_that_could_be_misused_is_refused_where_it_stands() {
+    let url = "jwks_url = \"https://login.example/keys\"\n";
+    let table: &[(String, &str)] = &[
+        (ISSUER.to_owned(), "its keys are nowhere"),
+        (format!("{ISSUER}{url}jwks_file = \"keys.json\"\n"), "exclude each other"),
+        (format!("{ISSUER}jwks_url = \"http://login.example/keys\"\n"), "write an https address"),
+        (format!("{ISSUER}jwks_url = \"http://127.0.0.1.evil.example/keys\"\n"), "write an https address"),
+        (format!("{ISSUER}jwks_url = \"file:///etc/passwd\"\n"), "write an https address"),
+        (format!("{ISSUER}jwks_url = \"keys\"\n"), "is no address"),
+        (format!("{ISSUER}{url}algorithms = [\"HS256\"]\n"), "\"HS256\" is not one of RS256"),
+        (format!("{ISSUER}{url}algorithms = [\"none\"]\n"), "\"none\" is not one of RS256"),
+        (format!("{ISSUER}{url}algorithms = []\n"), "the list is empty"),
+        (format!("{ISSUER}{url}leeway_s = 301\n"), "write 0 to 300"),
+        (format!("{ISSUER}{url}tenant_claim = \"\"\n"), "may not be empty"),
+        (format!("{}{url}", ISSUER.replace("\"acme-corp\"", "")), "name the tenants"),
+        (format!("{}{url}", ISSUER.replace("acme-corp", "*")), "is no tenant"),
+        (format!("{ISSUER}{url}{ISSUER}{url}"), "stands twice"),
+    ];
+    for (text, words) in table {
+        let error = problem(text);
+        assert!(error.problem.contains(words) && error.problem.contains("https://login.example"), "{error}");
+        assert_eq!(error.line % 5, 2, "{error}");
+    }
+    for (line, words) in [
+        ("attributes = { dept = \"Department\" }\n", "is no attribute of a user"),
+        ("jwks_ulr = \"x\"\n", "did you mean `jwks_url`?"),
+        ("roles = { admins = \"root\" }\n", "unknown variant `root`"),
+    ] {
+        let error = problem(&format!("{ISSUER}{url}{line}"));
+        assert!(error.problem.contains(words), "{error}");
+    }
+    let without = |key: &str| ISSUER.lines().filter(|line| !line.starts_with(key)).collect::<Vec<_>>().join("\n");
+    for key in ["issuer", "audience", "tenants"] {
+        assert!(problem(&format!("{}\n{url}", without(key))).problem.contains(&format!("`{key}`")), "{key}");
+    }
+    for loopback in ["http://127.0.0.1:1/keys", "http://[::1]:1/keys", "http://localhost:1/keys"] {
+        assert!(Config::parse(FILE, &format!("{ISSUER}jwks_url = \"{loopback}\"\n")).is_ok(), "{loopback}");
+    }
+}
+
 #[test]
 fn the_schema_names_every_section() {
     let schema = schema();
     let properties = schema.get("properties").and_then(|properties| properties.as_object()).unwrap();
-    for section in ["listen", "data", "tenants", "limits", "providers", "console", "observability"] {
+    for section in ["listen", "data", "tenants", "limits", "providers", "issuers", "console", "observability"] {
         assert!(properties.contains_key(section), "{section}");
     }
 }

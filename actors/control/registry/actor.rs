@@ -11,7 +11,7 @@ use super::lobby::{Grounds, KnownTenants, Lobby, Lodgings};
 use super::lodging::{Stage, Waiting};
 use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, ReadEnforcing, Verdict};
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
-use super::rules::{Admission, Place, judge, no_such_tenant};
+use super::rules::{Admission, Place, judge, judge_token, no_such_tenant};
 use super::{credentials, views};
 use crate::cost::messages::{CostSource, ReadCosts};
 use crate::gitops::folder::Folders;
@@ -181,7 +181,8 @@ impl Registry {
 }
 
 /// The rooms of the control plane, as the live tree shows them.
-const CONTROL_ROOMS: [&str; 6] = ["registry", "gitops", "policy_service", "policy_watchdog", "observability", "cost"];
+const CONTROL_ROOMS: [&str; 7] =
+    ["registry", "identity", "gitops", "policy_service", "policy_watchdog", "observability", "cost"];
 
 fn room_view(address: String, kind: &str, state: &str) -> RoomView {
     RoomView {
@@ -209,20 +210,32 @@ impl Actor for Registry {
 impl Handler<Knock> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Knock { claim, wanted }: Knock, ctx: &mut Self::Context) {
+    fn handle(&mut self, Knock { claim, token, wanted }: Knock, ctx: &mut Self::Context) {
         if self.sealed {
             return refuse(wanted, Rejection::lost());
         }
-        let shown = claim.credential.as_ref().and_then(credentials::read);
-        let right = right_of(&wanted);
-        let admission =
-            match judge(&self.directory, shown.as_ref(), claim.tenant.as_deref(), right, self.clock.now_unix_ms()) {
-                Ok(admission) => admission,
-                Err(rejection) => {
-                    metrics::counter!("bailiwick_knocks_refused_total", "code" => rejection.code.as_str()).increment(1);
-                    return refuse(wanted, rejection);
+        let (right, named, now_unix_ms) = (right_of(&wanted), claim.tenant.as_deref(), self.clock.now_unix_ms());
+        let (judged, shown) = match token {
+            Some(token) => {
+                let judged = judge_token(&self.directory, &token, named, right, now_unix_ms);
+                if judged.as_ref().is_err_and(|rejection| rejection.code == Code::Unauthenticated) {
+                    let (tenant, key) = (token.tenant(), token.key_id());
+                    tracing::info!(tenant, key, "a true token is refused: no such tenant, or its user is locked");
                 }
-            };
+                (judged, Some(token.into_mark()))
+            }
+            None => {
+                let shown = claim.credential.as_ref().and_then(credentials::read);
+                (judge(&self.directory, shown.as_ref(), named, right, now_unix_ms), shown)
+            }
+        };
+        let admission = match judged {
+            Ok(admission) => admission,
+            Err(rejection) => {
+                metrics::counter!("bailiwick_knocks_refused_total", "code" => rejection.code.as_str()).increment(1);
+                return refuse(wanted, rejection);
+            }
+        };
         match admission.into {
             Place::Fleet => grant_fleet(wanted, admission, ctx.address().recipient()),
             Place::Tenant(key) if right == Right::Govern => {

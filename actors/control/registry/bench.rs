@@ -10,6 +10,7 @@ use super::housing::Housing;
 use super::journal::{ensure_operator_key, opener};
 use super::messages::{Claim, NewTenant, TenantView};
 use crate::gitops::folder::Folders;
+use crate::identity::issuer::Issuer;
 use crate::kms::KeyService;
 use crate::plane::{Opened, join};
 use actix::prelude::*;
@@ -223,17 +224,22 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) async fn start() -> Self {
+        Self::trusting(Vec::new()).await
+    }
+
+    /// A registry that takes tokens, too.
+    pub(super) async fn trusting(issuers: Vec<Issuer>) -> Self {
         let root = Arc::new(tempfile::tempdir().unwrap());
         let vault = Vault::open(root.path()).unwrap();
-        Self::over(root, vault).await
+        Self::over(root, vault, issuers).await
     }
 
     /// The same store again, as after a restart: the registry before loses its journal to this one.
     pub(super) async fn restart(&self) -> Self {
-        Self::over(Arc::clone(&self.root), self.vault.clone()).await
+        Self::over(Arc::clone(&self.root), self.vault.clone(), Vec::new()).await
     }
 
-    async fn over(root: Arc<tempfile::TempDir>, vault: Vault) -> Self {
+    async fn over(root: Arc<tempfile::TempDir>, vault: Vault, issuers: Vec<Issuer>) -> Self {
         let key_file = root.path().join("operator.key");
         let folders = Folders::open(&root.path().join("folders"), Guardrails::none()).unwrap();
         let keys_folder = root.path().join("keys");
@@ -251,9 +257,10 @@ impl Bench {
         });
         let clock = ManualClock::at(NOW);
         let shared: SharedClock = clock.clone();
+        let checkpoint = crate::identity::start(issuers, Arc::clone(&shared)).unwrap();
         let housing = Arc::clone(&probes) as Arc<dyn Housing>;
         let (door, registry) = join(
-            Opened { directory, journal, reopen },
+            Opened { directory, journal, reopen, checkpoint },
             shared,
             folders.clone(),
             signer(),

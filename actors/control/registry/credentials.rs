@@ -28,7 +28,7 @@ pub struct FreshKey {
     pub whole: SecretString,
 }
 
-/// A key as shown by a caller, taken apart.
+/// A key as shown by a caller, taken apart; or what a bearer token is remembered by.
 #[derive(Debug)]
 pub struct ShownKey {
     /// Public id.
@@ -70,6 +70,13 @@ pub fn read(token: &SecretString) -> Option<ShownKey> {
 }
 
 impl ShownKey {
+    /// What a bearer token is remembered by, under the key sets of this version: never the name of a key.
+    pub(crate) fn of_token(version: u64, token: &str) -> Self {
+        let digest = digest_of(token);
+        let short: Vec<u8> = digest.iter().copied().take(PUBLIC_BYTES).collect();
+        Self { key_id: format!("token:{version}:{}", hex::encode(short)), digest }
+    }
+
     /// The public id and the digest of the shown secret.
     #[must_use]
     pub fn into_parts(self) -> (String, Digest) {

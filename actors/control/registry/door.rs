@@ -1,7 +1,9 @@
 //! The registry's door, and the knocks at it.
+use super::credentials;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use super::lobby::Lobby;
 use super::messages::{Claim, Knock, Wanted};
+use crate::identity::checkpoint::Checkpoint;
 use actix::Recipient;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Outcome, Rejection};
@@ -11,13 +13,24 @@ use bailiwick_kernel::outcome::{Outcome, Rejection};
 pub struct Door {
     pub(super) registry: Recipient<Knock>,
     pub(super) lobby: Lobby,
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl Door {
     async fn knock<T>(&self, claim: Claim, wanted: impl FnOnce(ReplySlot<T>) -> Wanted) -> Outcome<T> {
         let (slot, awaited) = ReplySlot::pair();
-        if let Err(wanted) = self.lobby.grant(&claim, wanted(slot)) {
-            offer(&self.registry, Knock { claim, wanted })
+        let credential = claim.credential.as_ref();
+        let key = credential.and_then(credentials::read);
+        // what has the form of a key is a key; everything else may be a token
+        let token = credential.filter(|_| key.is_none());
+        let mark = token.and_then(|token| self.checkpoint.mark(token));
+        let named = claim.tenant.as_deref();
+        if let Err(wanted) = self.lobby.grant(key.as_ref().or(mark.as_ref()), named, wanted(slot)) {
+            let token = match token.filter(|_| mark.is_some()) {
+                Some(token) => self.checkpoint.pass(token).await,
+                None => None,
+            };
+            offer(&self.registry, Knock { claim, token, wanted })
                 .map_err(|(_knock, undelivered)| Rejection::from(undelivered))?;
         }
         awaited.outcome().await

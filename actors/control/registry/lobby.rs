@@ -1,12 +1,13 @@
 //! The lobby: knocks the registry has granted, kept before its door so that the same knock, shown again, needs no
 //! second walk to the registry. What was granted stands on the directory and on the open lodgings: both are held as
-//! [`Grounds`], and reaching for either to change it empties the lobby first.
+//! [`Grounds`], and reaching for either to change it empties the lobby first. A token is remembered under the version of the
+//! key sets that proved it: once a set has been read again, no knock finds it.
 use super::credentials::{Digest, ShownKey};
+use super::directory::Directory;
 use super::lodging::Lodging;
-use super::messages::{Claim, Wanted};
+use super::messages::Wanted;
 use super::minting::{grant, right_of};
 use super::rules::Admission;
-use super::{credentials, directory::Directory};
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::limits::LOBBY_MAX;
@@ -46,12 +47,13 @@ impl Lobby {
     }
 
     /// Grants a knock the registry has granted before. Gives it back where the registry must judge it.
-    pub(super) fn grant(&self, claim: &Claim, wanted: Wanted) -> Result<(), Wanted> {
-        let Some(shown) = claim.credential.as_ref().and_then(credentials::read) else { return Err(wanted) };
-        let knocked = Knocked { key_id: shown.key_id.clone(), named: claim.tenant.clone(), right: right_of(&wanted) };
+    pub(super) fn grant(&self, shown: Option<&ShownKey>, named: Option<&str>, wanted: Wanted) -> Result<(), Wanted> {
+        let Some(shown) = shown else { return Err(wanted) };
+        let knocked =
+            Knocked { key_id: shown.key_id.clone(), named: named.map(str::to_owned), right: right_of(&wanted) };
         let granted = self.granted.read().unwrap_or_else(PoisonError::into_inner);
         match granted.get(&knocked) {
-            Some(kept) if kept.stands(&shown, self.clock.now_unix_ms()) => {
+            Some(kept) if kept.stands(shown, self.clock.now_unix_ms()) => {
                 grant(wanted, kept.admission.clone(), kept.generation, &kept.doors);
                 Ok(())
             }
@@ -59,7 +61,7 @@ impl Lobby {
         }
     }
 
-    /// Keeps what the registry has granted on a proven key. Bounded: a full lobby starts again empty.
+    /// Keeps what the registry has granted on a proven key or token. Bounded: a full lobby starts again empty.
     pub(super) fn keep(
         &self,
         shown: ShownKey,

@@ -2,6 +2,7 @@
 use super::directory::CommitView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use crate::cost::messages::FleetCosts;
+use crate::identity::rules::Passed;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
@@ -50,6 +51,8 @@ pub enum Wanted {
 pub struct Knock {
     /// Who claims to be there.
     pub claim: Claim,
+    /// The claim's bearer token, where it is one and was verified.
+    pub token: Option<Passed>,
     /// What is wanted.
     pub wanted: Wanted,
 }

@@ -38,9 +38,12 @@ pub mod rules;
 mod shell_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod token_tests;
 pub mod upload;
 pub mod views;
 
+use crate::identity::checkpoint::Checkpoint;
 use actix::{Addr, AsyncContext, Context};
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use std::sync::Arc;
@@ -64,9 +67,9 @@ impl Vestibule {
 
     /// Starts the room on the current arbiter; the door is what the edge gets.
     #[must_use]
-    pub fn start(self, parts: actor::Belongings) -> door::Door {
+    pub fn start(self, parts: actor::Belongings, checkpoint: Checkpoint) -> door::Door {
         let lobby = lobby::Lobby::new(Arc::clone(&parts.clock));
         let address = self.0.run(actor::Registry::new(parts, lobby.clone()));
-        door::Door { registry: address.recipient(), lobby }
+        door::Door { registry: address.recipient(), lobby, checkpoint }
     }
 }

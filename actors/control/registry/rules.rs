@@ -3,10 +3,13 @@
 use super::credentials::{Digest, ShownKey};
 use super::directory::{Directory, Folder, Tenant};
 use super::entry::{KeyRecord, Standing};
+use crate::identity::rules::Passed;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{HANDLE_LEASE_MS, RESTART_WINDOW_MS, RESTARTS_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
-use bailiwick_policy::access::{Principal, Right};
+use bailiwick_policy::access::{Principal, Right, Role};
+use bailiwick_policy::schema::{User, UserStatus};
+use std::collections::BTreeMap;
 
 /// Compared against where no such key exists, so that an unknown id takes as long as a wrong secret.
 const NOBODY: Digest = [0; 32];
@@ -45,19 +48,67 @@ pub fn judge(
     let record = authenticate(directory, shown, now_unix_ms)?;
     let into = match record.tenant {
         None => for_operator(directory, named, right)?,
-        Some(_) => Place::Tenant(for_tenant_key(directory, record, named, right)?),
+        Some(id) => {
+            let tenant = directory.find_id(id).ok_or_else(Rejection::unauthenticated)?;
+            unlocked(tenant, record.user_id.as_deref())?;
+            Place::Tenant(for_tenant(directory, tenant, record.role, named, right)?)
+        }
     };
-    let principal = Principal { key_id: record.key_id.clone(), user_id: record.user_id.clone(), role: record.role };
-    let lease_over = now_unix_ms.saturating_add(HANDLE_LEASE_MS);
-    let lease_until_unix_ms = record.expires_unix_ms.map_or(lease_over, |expiry| expiry.min(lease_over));
+    let principal = Principal {
+        key_id: record.key_id.clone(),
+        user_id: record.user_id.clone(),
+        role: record.role,
+        attributes: BTreeMap::new(),
+    };
+    let lease_until_unix_ms = lease_until(record.expires_unix_ms, now_unix_ms);
     Ok(Admission { principal, lease_until_unix_ms, into })
 }
 
+/// Decides a knock with a verified token: its issuer has spoken for the tenant, the tenant's `users.yaml` may lower the
+/// role it gives or lock its user out.
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_token(
+    directory: &Directory,
+    token: &Passed,
+    named: Option<&str>,
+    right: Right,
+    now_unix_ms: u64,
+) -> Outcome<Admission> {
+    let tenant = directory.find(token.tenant()).filter(|tenant| !tenant.destroying && token.is_accepted(now_unix_ms));
+    let tenant = tenant.ok_or_else(Rejection::unauthenticated)?;
+    let user = unlocked(tenant, Some(token.user_id()))?;
+    let role = user.map_or(token.role(), |user| user.role.lower(token.role()));
+    let into = Place::Tenant(for_tenant(directory, tenant, Some(role), named, right)?);
+    let principal = Principal {
+        key_id: token.key_id().to_owned(),
+        user_id: Some(token.user_id().to_owned()),
+        role: Some(role),
+        attributes: token.attributes().clone(),
+    };
+    Ok(Admission { principal, lease_until_unix_ms: lease_until(Some(token.expires_unix_ms()), now_unix_ms), into })
+}
+
+fn lease_until(expires_unix_ms: Option<u64>, now_unix_ms: u64) -> u64 {
+    let lease_over = now_unix_ms.saturating_add(HANDLE_LEASE_MS);
+    expires_unix_ms.map_or(lease_over, |expiry| expiry.min(lease_over))
+}
+
+/// What the tenant's `users.yaml` says of a user; a locked one is refused like somebody unknown.
+fn unlocked<'a>(tenant: &'a Tenant, user_id: Option<&str>) -> Outcome<Option<&'a User>> {
+    let user = user_id.and_then(|user_id| tenant.policy.as_ref().and_then(|policy| policy.user(user_id)));
+    match user {
+        Some(user) if user.status == UserStatus::Locked => Err(Rejection::unauthenticated()),
+        user => Ok(user),
+    }
+}
+
 fn authenticate<'a>(directory: &'a Directory, shown: Option<&ShownKey>, now_unix_ms: u64) -> Outcome<&'a KeyRecord> {
-    let shown = shown.ok_or_else(unauthenticated)?;
+    let shown = shown.ok_or_else(Rejection::unauthenticated)?;
     let record = directory.key(&shown.key_id);
     let proven = shown.proves(record.map_or(&NOBODY, |record| &record.digest));
-    record.filter(|record| proven && is_usable(record, now_unix_ms)).ok_or_else(unauthenticated)
+    record.filter(|record| proven && is_usable(record, now_unix_ms)).ok_or_else(Rejection::unauthenticated)
 }
 
 /// True where a key may still be used.
@@ -84,15 +135,20 @@ fn for_operator(directory: &Directory, named: Option<&str>, right: Right) -> Out
     Ok(Place::Tenant(tenant.key))
 }
 
-fn for_tenant_key(directory: &Directory, record: &KeyRecord, named: Option<&str>, right: Right) -> Outcome<TenantKey> {
+fn for_tenant(
+    directory: &Directory,
+    tenant: &Tenant,
+    role: Option<Role>,
+    named: Option<&str>,
+    right: Right,
+) -> Outcome<TenantKey> {
     if right == Right::Fleet {
         return Err(forbidden(right));
     }
-    let tenant = record.tenant.and_then(|id| directory.find_id(id)).ok_or_else(unauthenticated)?;
     if named.is_some_and(|named| directory.find(named).map(|found| found.key) != Some(tenant.key)) {
         return Err(no_such_tenant());
     }
-    if !record.role.is_some_and(|role| role.may(right)) {
+    if !role.is_some_and(|role| role.may(right)) {
         return Err(forbidden(right));
     }
     serving(tenant)?;
@@ -118,15 +174,6 @@ pub fn serving(tenant: &Tenant) -> Outcome<()> {
         (Standing::Active, None, _) => "this tenant does not serve: its files are not valid; ask the platform operator",
     };
     Err(Rejection::new(Code::TenantSuspended, detail))
-}
-
-/// The one answer for a credential that is missing, malformed, unknown, wrong, revoked or expired.
-#[must_use]
-pub fn unauthenticated() -> Rejection {
-    Rejection::new(
-        Code::Unauthenticated,
-        "no usable key was shown: send `Authorization: Bearer bwk_…` with a key that is neither revoked nor expired",
-    )
 }
 
 /// The one answer for a tenant that does not exist, and for one that is somebody else's.

@@ -22,7 +22,7 @@ const RIGHTS: [Right; 7] =
     [Right::Ask, Right::Ingest, Right::Feedback, Right::Audit, Right::Observe, Right::Govern, Right::Fleet];
 
 fn principal(role: Option<Role>) -> Principal {
-    Principal { key_id: "somebody".to_owned(), user_id: None, role }
+    Principal { key_id: "somebody".to_owned(), user_id: None, role, attributes: Default::default() }
 }
 
 /// Judges a knock with a key of the given owner and role.

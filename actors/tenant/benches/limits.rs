@@ -61,8 +61,12 @@ fn askers() -> Vec<(Matter, Principal)> {
             usecase: Some(format!("use-case-{}", number % 16)),
             ..Question::default()
         };
-        let principal =
-            Principal { key_id: format!("{number:016x}"), user_id: Some(format!("user-{}", number % 64)), role: None };
+        let principal = Principal {
+            key_id: format!("{number:016x}"),
+            user_id: Some(format!("user-{}", number % 64)),
+            role: None,
+            attributes: Default::default(),
+        };
         (Matter::Ask(question), principal)
     };
     (0..ASKERS).map(asker).collect()

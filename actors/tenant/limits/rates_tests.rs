@@ -42,7 +42,10 @@ impl Asker {
     fn new(domain: &str, usecase: &str, user: &str, key: &str) -> Self {
         let named = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
         let question = Question { domain: named(domain), usecase: named(usecase), ..Question::default() };
-        Self(Matter::Ask(question), Principal { key_id: key.into(), user_id: named(user), role: None })
+        Self(
+            Matter::Ask(question),
+            Principal { key_id: key.into(), user_id: named(user), role: None, attributes: Default::default() },
+        )
     }
 
     fn scope(&self) -> Scope<'_> {

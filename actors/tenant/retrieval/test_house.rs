@@ -127,7 +127,7 @@ impl House {
 }
 
 pub(super) fn principal() -> Principal {
-    Principal { key_id: "key".into(), user_id: None, role: None }
+    Principal { key_id: "key".into(), user_id: None, role: None, attributes: Default::default() }
 }
 
 pub(super) fn named(id: &str, body: &str) -> NewDocument {

@@ -166,7 +166,7 @@ pub(super) fn funded_with(
 ) -> Funding {
     let (line, asker) = if streaming { ReplyLine::streaming() } else { ReplyLine::whole() };
     let (home, returned) = collector::<Returned>();
-    let principal = Principal { key_id: "key".into(), user_id: None, role: None };
+    let principal = Principal { key_id: "key".into(), user_id: None, role: None, attributes: Default::default() };
     let ruled = Ruled::on(&policy, &matter, &principal, NOW).unwrap();
     let case = Case {
         query_id: QueryId::fresh(NOW, [7; 10]),

@@ -215,7 +215,7 @@ pub(crate) fn nobody() -> Recipient<CallEnded> {
 }
 
 pub(crate) fn principal() -> Principal {
-    Principal { key_id: "key".into(), user_id: None, role: None }
+    Principal { key_id: "key".into(), user_id: None, role: None, attributes: Default::default() }
 }
 
 pub(crate) fn question(text: &str) -> Matter {

@@ -108,7 +108,7 @@ async fn failures_count_and_refusals_and_mistakes_do_not() {
     };
     let limited = stage.start(3, &policy("default", limited));
     stage.meter.release(JUDGED_MIN as usize);
-    let other = || Principal { key_id: "other".into(), user_id: None, role: None };
+    let other = || Principal { key_id: "other".into(), user_id: None, role: None, attributes: Default::default() };
     for _ in 0..=BREACHED_WINDOWS {
         for _ in 0..JUDGED_MIN {
             let _answer_or_refusal =

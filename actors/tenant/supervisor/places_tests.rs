@@ -27,7 +27,7 @@ fn quotas(most: u32, limits: Vec<LevelLimit>) -> Quotas {
 
 fn asker(domain: &str, key: &str) -> (Matter, Principal) {
     let question = Question { domain: Some(domain.into()), ..Question::default() };
-    (Matter::Ask(question), Principal { key_id: key.into(), user_id: None, role: None })
+    (Matter::Ask(question), Principal { key_id: key.into(), user_id: None, role: None, attributes: Default::default() })
 }
 
 fn take(places: &Places, domain: &str, key: &str) -> Result<Permit, String> {

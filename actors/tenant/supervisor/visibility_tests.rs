@@ -27,7 +27,12 @@ fn about(id: &str, domain: &str, usecase: &str) -> NewDocument {
 }
 
 fn user(id: &str) -> Principal {
-    Principal { key_id: "key".into(), user_id: Some(id.into()), role: Some(Role::Admin) }
+    Principal {
+        key_id: "key".into(),
+        user_id: Some(id.into()),
+        role: Some(Role::Admin),
+        attributes: Default::default(),
+    }
 }
 
 async fn found(tenant: &Tenant, principal: &Principal) -> Vec<String> {

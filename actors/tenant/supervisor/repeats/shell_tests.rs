@@ -27,7 +27,7 @@ async fn refused(awaiting: Awaiting) -> Code {
 }
 
 fn somebody_else() -> Principal {
-    Principal { key_id: "another".into(), user_id: None, role: None }
+    Principal { key_id: "another".into(), user_id: None, role: None, attributes: Default::default() }
 }
 
 #[actix_rt::test]
