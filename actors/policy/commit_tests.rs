@@ -151,6 +151,7 @@ fn attack(dice: &mut Dice, cast: &Cast, worlds: &Worlds) -> FileTexts {
     let (mut texts, file) = (worlds.next[place].clone(), SIGNED[place]);
     let text = texts[file].clone();
     let signature = signature_of(file);
+    let by = |person: &Person| worlds.alone[place][person.name].as_str();
     match dice.below(16) {
         0..=3 => {
             // another byte somewhere in a signed file
@@ -173,10 +174,10 @@ fn attack(dice: &mut Dice, cast: &Cast, worlds: &Worlds) -> FileTexts {
                 texts.insert(signature, forged);
             }
         }
-        8 => drop(texts.insert(signature, cast.ann.sign(&text))),
-        9 => drop(texts.insert(signature, cast.ann.sign(&text).repeat(2))),
-        10 => drop(texts.insert(signature, format!("{}{}", cast.ann.sign(&text), cast.mallory.sign(&text)))),
-        11 => drop(texts.insert(signature, format!("{}{}", cast.ann.sign(&text), cast.former.sign(&text)))),
+        8 => drop(texts.insert(signature, by(&cast.ann).to_owned())),
+        9 => drop(texts.insert(signature, by(&cast.ann).repeat(2))),
+        10 => drop(texts.insert(signature, format!("{}{}", by(&cast.ann), by(&cast.mallory)))),
+        11 => drop(texts.insert(signature, format!("{}{}", by(&cast.ann), by(&cast.former)))),
         12 => {
             // an earlier version with its own good signature
             for name in [file.to_owned(), signature] {
@@ -191,10 +192,10 @@ fn attack(dice: &mut Dice, cast: &Cast, worlds: &Worlds) -> FileTexts {
         }
         14 => {
             // a list of the stranger's own, signed by the stranger
-            let list = cast.mallory.line("");
-            texts.insert(signature_of(SIGNERS), cast.mallory.sign(&list));
+            let (list, signed) = worlds.usurped.clone();
+            texts.insert(signature_of(SIGNERS), signed);
             texts.insert(SIGNERS.to_owned(), list);
-            texts.insert(signature, cast.mallory.sign(&text));
+            texts.insert(signature, by(&cast.mallory).to_owned());
         }
         _ => {
             // a list that was in force before, with the signatures it then had
@@ -215,6 +216,10 @@ struct Worlds {
     before: Committed,
     /// Each with one file that changed, in the order of [`SIGNED`].
     next: [FileTexts; 3],
+    /// What each person alone signs of the file that changed, made once: signing is dear.
+    alone: [BTreeMap<&'static str, String>; 3],
+    /// A list of the stranger's own, and the stranger's signature of it.
+    usurped: (String, String),
 }
 
 impl Worlds {
@@ -236,7 +241,11 @@ impl Worlds {
             }
             texts
         });
-        Self { earlier, before, next }
+        let people = [&cast.ann, &cast.ben, &cast.former, &cast.mallory];
+        let alone = SIGNED.map(|file| people.map(|person| (person.name, person.sign(&newer[file]))).into());
+        let list = cast.mallory.line("");
+        let usurped = (list.clone(), cast.mallory.sign(&list));
+        Self { earlier, before, next, alone, usurped }
     }
 }
 
