@@ -270,6 +270,50 @@ fn no_attack_comes_into_force() {
 }
 
 #[test]
+fn one_person_with_two_keys_is_one_and_so_are_two_names_with_one_key() {
+    let cast = Cast::new();
+    let mut texts = signed(&cast, "1.0.0");
+    let second = Person { name: cast.ann.name, key: cast.former.key.clone() };
+    texts.insert(SIGNERS.to_owned(), format!("{}{}", cast.ann.line(""), second.line("")));
+    let both = format!("{}{}", cast.ann.sign(&texts[GOVERNANCE]), second.sign(&texts[GOVERNANCE]));
+    texts.insert(signature_of(GOVERNANCE), both);
+    assert!(problems(&texts, None).contains("policies/governance.yaml is signed by 1 of the 2 people"));
+}
+
+#[test]
+fn how_many_sign_is_said_by_the_policy_in_force_and_is_never_nobody() {
+    let cast = Cast::new();
+    let first = committed(&signed(&cast, "1.0.0"), None);
+    let mut alone = signed(&cast, "1.0.1");
+    for file in SIGNED {
+        let signature = cast.ann.sign(&alone[file]);
+        alone.insert(signature_of(file), signature);
+    }
+    assert_eq!(standing(&alone, 1, Some(&first), NOW).unwrap_err().len(), 3, "who asks for less needs both for it");
+    let second = committed(&signed(&cast, "1.0.1"), Some(&first));
+    let zero = Committed { approvals: 0, ..second };
+    assert!(standing(&at_version("1.0.2"), 0, Some(&zero), NOW).is_err(), "nobody is not enough");
+    assert!(standing(&at_version("1.0.2"), 0, None, NOW).is_err(), "nobody is not enough");
+}
+
+#[test]
+fn a_changed_file_has_a_new_version_and_few_signatures() {
+    let cast = Cast::new();
+    let first = committed(&signed(&cast, "1.0.0"), None);
+    let mut texts = signed(&cast, "1.0.0");
+    let changed = format!("{}# changed\n", texts[GOVERNANCE]);
+    texts.insert(signature_of(GOVERNANCE), cast.both(&changed));
+    texts.insert(GOVERNANCE.to_owned(), changed);
+    assert!(problems(&texts, Some(&first)).contains("1.0.0 is not newer than 1.0.0"));
+    let mut many = signed(&cast, "1.0.1");
+    let signature = cast.both(&many[GOVERNANCE]).repeat(4);
+    many.insert(signature_of(GOVERNANCE), signature.clone());
+    assert_eq!(problems(&many, Some(&first)), "");
+    many.insert(signature_of(GOVERNANCE), format!("{signature}{}", cast.ann.sign(&many[GOVERNANCE])));
+    assert!(problems(&many, Some(&first)).contains("9 signatures are too many"));
+}
+
+#[test]
 fn time_and_namespace_count() {
     let cast = Cast::new();
     let mut texts = signed(&cast, "1.0.0");
