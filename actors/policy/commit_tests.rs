@@ -168,6 +168,7 @@ fn attack(dice: &mut Dice, cast: &Cast, worlds: &Worlds) -> FileTexts {
     let (mut texts, file) = (worlds.next[place].clone(), SIGNED[place]);
     let text = texts[file].clone();
     let signature = signature_of(file);
+    let by = |person: &Person| worlds.alone[place][person.name].as_str();
     match dice.below(16) {
         0..=3 => {
             // another byte somewhere in a signed file
@@ -190,10 +191,10 @@ fn attack(dice: &mut Dice, cast: &Cast, worlds: &Worlds) -> FileTexts {
                 texts.insert(signature, forged);
             }
         }
-        8 => drop(texts.insert(signature, cast.ann.sign(&text))),
-        9 => drop(texts.insert(signature, cast.ann.sign(&text).repeat(2))),
-        10 => drop(texts.insert(signature, format!("{}{}", cast.ann.sign(&text), cast.mallory.sign(&text)))),
-        11 => drop(texts.insert(signature, format!("{}{}", cast.ann.sign(&text), cast.former.sign(&text)))),
+        8 => drop(texts.insert(signature, by(&cast.ann).to_owned())),
+        9 => drop(texts.insert(signature, by(&cast.ann).repeat(2))),
+        10 => drop(texts.insert(signature, format!("{}{}", by(&cast.ann), by(&cast.mallory)))),
+        11 => drop(texts.insert(signature, format!("{}{}", by(&cast.ann), by(&cast.former)))),
         12 => {
             // an earlier version with its own good signature
             for name in [file.to_owned(), signature] {
@@ -208,10 +209,10 @@ fn attack(dice: &mut Dice, cast: &Cast, worlds: &Worlds) -> FileTexts {
         }
         14 => {
             // a list of the stranger's own, signed by the stranger
-            let list = cast.mallory.line("");
-            texts.insert(signature_of(SIGNERS), cast.mallory.sign(&list));
+            let (list, signed) = worlds.usurped.clone();
+            texts.insert(signature_of(SIGNERS), signed);
             texts.insert(SIGNERS.to_owned(), list);
-            texts.insert(signature, cast.mallory.sign(&text));
+            texts.insert(signature, by(&cast.mallory).to_owned());
         }
         _ => {
             // a list that was in force before, with the signatures it then had
@@ -232,6 +233,10 @@ struct Worlds {
     before: Committed,
     /// Each with one file that changed, in the order of [`SIGNED`].
     next: [FileTexts; 3],
+    /// What each person alone signs of the file that changed, made once: signing is dear.
+    alone: [BTreeMap<&'static str, String>; 3],
+    /// A list of the stranger's own, and the stranger's signature of it.
+    usurped: (String, String),
 }
 
 impl Worlds {
@@ -254,7 +259,11 @@ impl Worlds {
             }
             texts
         });
-        Self { earlier, before, next }
+        let people = [&cast.ann, &cast.ben, &cast.former, &cast.mallory];
+        let alone = SIGNED.map(|file| people.map(|person| (person.name, person.sign(&newer[file]))).into());
+        let list = cast.mallory.line("");
+        let usurped = (list.clone(), cast.mallory.sign(&list));
+        Self { earlier, before, next, alone, usurped }
     }
 }
 
@@ -276,6 +285,50 @@ fn no_attack_comes_into_force() {
     });
     println!("100000 attacks, {accepted} accepted");
     assert_eq!(accepted, 0);
+}
+
+#[test]
+fn one_person_with_two_keys_is_one_and_so_are_two_names_with_one_key() {
+    let cast = Cast::new();
+    let mut texts = signed(&cast, "1.0.0");
+    let second = Person { name: cast.ann.name, key: cast.former.key.clone() };
+    texts.insert(SIGNERS.to_owned(), format!("{}{}", cast.ann.line(""), second.line("")));
+    let both = format!("{}{}", cast.ann.sign(&texts[GOVERNANCE]), second.sign(&texts[GOVERNANCE]));
+    texts.insert(signature_of(GOVERNANCE), both);
+    assert!(problems(&texts, None).contains("policies/governance.yaml is signed by 1 of the 2 people"));
+}
+
+#[test]
+fn how_many_sign_is_said_by_the_policy_in_force_and_is_never_nobody() {
+    let cast = Cast::new();
+    let first = committed(&signed(&cast, "1.0.0"), None);
+    let mut alone = signed(&cast, "1.0.1");
+    for file in SIGNED {
+        let signature = cast.ann.sign(&alone[file]);
+        alone.insert(signature_of(file), signature);
+    }
+    assert_eq!(standing(&alone, 1, Some(&first), NOW).unwrap_err().len(), 3, "who asks for less needs both for it");
+    let second = committed(&signed(&cast, "1.0.1"), Some(&first));
+    let zero = Committed { approvals: 0, ..second };
+    assert!(standing(&at_version("1.0.2"), 0, Some(&zero), NOW).is_err(), "nobody is not enough");
+    assert!(standing(&at_version("1.0.2"), 0, None, NOW).is_err(), "nobody is not enough");
+}
+
+#[test]
+fn a_changed_file_has_a_new_version_and_few_signatures() {
+    let cast = Cast::new();
+    let first = committed(&signed(&cast, "1.0.0"), None);
+    let mut texts = signed(&cast, "1.0.0");
+    let changed = format!("{}# changed\n", texts[GOVERNANCE]);
+    texts.insert(signature_of(GOVERNANCE), cast.both(&changed));
+    texts.insert(GOVERNANCE.to_owned(), changed);
+    assert!(problems(&texts, Some(&first)).contains("1.0.0 is not newer than 1.0.0"));
+    let mut many = signed(&cast, "1.0.1");
+    let signature = cast.both(&many[GOVERNANCE]).repeat(4);
+    many.insert(signature_of(GOVERNANCE), signature.clone());
+    assert_eq!(problems(&many, Some(&first)), "");
+    many.insert(signature_of(GOVERNANCE), format!("{signature}{}", cast.ann.sign(&many[GOVERNANCE])));
+    assert!(problems(&many, Some(&first)).contains("9 signatures are too many"));
 }
 
 #[test]

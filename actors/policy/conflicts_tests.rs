@@ -144,3 +144,34 @@ fn the_conflicts_are_those_that_enumeration_finds() {
     println!("{sets} sets, verdicts equal to enumeration: {seen:?}");
     assert!(seen.len() == 6 && seen.values().all(|count| *count > 1_000), "every kind occurs: {seen:?}");
 }
+
+#[test]
+fn the_ends_of_a_range_and_a_second_action_count() {
+    let read = |text: &str| {
+        let rules: Vec<crate::language::Rule> = serde_json::from_str(text).unwrap();
+        let placed = rules.into_iter().enumerate();
+        let enacted = placed
+            .map(|(index, rule)| Enacted { rule, origin: Origin::Tenant { file: "policies/governance.yaml", index } });
+        enacted.collect::<Vec<_>>()
+    };
+    let never = read(
+        r#"[{ "id": "late", "effect": "permit", "actions": ["ask"], "when": { "not": { "request.hour_utc": { "at_least": 0, "at_most": 23 } } } }]"#,
+    );
+    assert_eq!(told(&conflicts(&never)), Found::from([(Kind::NeverMatches, "late".into(), None)]));
+    // the permit is about questions only, and lifts nothing where somebody searches
+    let two = read(
+        r#"[{ "id": "ask", "effect": "permit", "actions": ["ask"], "overrides": ["none"] },
+            { "id": "search", "effect": "permit", "actions": ["search"], "when": { "request.hour_utc": 7 } },
+            { "id": "none", "effect": "forbid", "actions": ["ask", "search"], "overrides": ["search"] }]"#,
+    );
+    let engine = Engine::compile(two.clone()).unwrap();
+    let facts = Facts::new().with("request.hour_utc", Fact::Number(7));
+    assert!(matches!(engine.decide(Action::Ask, &facts), Ruling::Permitted { .. }));
+    assert!(matches!(engine.decide(Action::Search, &facts), Ruling::Refused(Refusal::Forbidden(_))));
+    let shadowed = conflicts(&two).found.into_iter().map(|found| (found.kind, found.rule, found.actions));
+    let expected = [(Kind::Shadowed, "none", Action::Ask), (Kind::Shadowed, "search", Action::Search)];
+    assert_eq!(
+        shadowed.collect::<Vec<_>>(),
+        expected.map(|(kind, rule, action)| (kind, rule.to_owned(), vec![action])).to_vec()
+    );
+}

@@ -46,7 +46,8 @@ pub struct World {
     pub depth: usize,
 }
 
-const TEXTS: [&str; 7] = ["a", "ab", "abc", "b", "eu-west-1", "eu-north-1", "cn-north-1"];
+/// Of requests; one has the beginnings rules ask for in its middle only.
+const TEXTS: [&str; 8] = ["a", "ab", "abc", "b", "cab", "eu-west-1", "eu-north-1", "cn-north-1"];
 const PERMISSIONS: [&str; 2] = ["a", "ab"];
 
 impl World {

@@ -150,6 +150,29 @@ fn rules_are_bounded() {
     };
     assert_eq!(deep(15), Vec::<String>::new());
     assert!(deep(16)[0].contains("nests deeper than"));
+    let domains = |count: usize, letters: usize| {
+        let names: Vec<_> = (0..count).map(|number| format!("{number:0>letters$}")).collect();
+        found("{ present: true }", &format!("['{}']", names.join("', '")))
+    };
+    assert_eq!(domains(256, 256), Vec::<String>::new());
+    assert!(domains(257, 4)[0].contains("257 values are out of range"));
+    assert!(domains(1, 257)[0].contains("longer than 256 bytes"));
+}
+
+#[test]
+fn a_guardrail_forbids_or_requires_and_nothing_overrides_it() {
+    let mut rules = read(GOOD);
+    rules[0].origin = Origin::Platform;
+    let told = |rules: &[Enacted]| problems(rules).into_iter().map(|(_, _, problem)| problem).collect::<String>();
+    assert!(told(&rules).contains("a guardrail narrows and never permits"));
+    let mut rules = read(&GOOD.replace("overrides: [staff-asks]", "overrides: []"));
+    rules[0].rule.overrides = vec![rules[1].rule.id.clone()];
+    assert_eq!(told(&rules), "");
+    assert!(rules[0].overrides(&rules[1]) && rules[0].lifts(&rules[1], Action::Ask));
+    assert!(!rules[0].lifts(&rules[1], Action::Read), "it permits nothing of that action");
+    rules[1].origin = Origin::Platform;
+    assert!(!rules[0].overrides(&rules[1]) && !rules[0].lifts(&rules[1], Action::Ask));
+    assert!(told(&rules).contains("is a guardrail of the platform, and nothing overrides it"));
 }
 
 proptest! {
