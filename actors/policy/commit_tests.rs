@@ -307,11 +307,15 @@ fn how_many_sign_is_said_by_the_policy_in_force_and_is_never_nobody() {
         let signature = cast.ann.sign(&alone[file]);
         alone.insert(signature_of(file), signature);
     }
-    assert_eq!(standing(&alone, 1, Some(&first), NOW).unwrap_err().len(), 3, "who asks for less needs both for it");
+    assert_eq!(
+        standing(TENANT_NAME, &alone, 1, Some(&first), NOW).unwrap_err().len(),
+        3,
+        "who asks for less needs both for it"
+    );
     let second = committed(&signed(&cast, "1.0.1"), Some(&first));
     let zero = Committed { approvals: 0, ..second };
-    assert!(standing(&at_version("1.0.2"), 0, Some(&zero), NOW).is_err(), "nobody is not enough");
-    assert!(standing(&at_version("1.0.2"), 0, None, NOW).is_err(), "nobody is not enough");
+    assert!(standing(TENANT_NAME, &at_version("1.0.2"), 0, Some(&zero), NOW).is_err(), "nobody is not enough");
+    assert!(standing(TENANT_NAME, &at_version("1.0.2"), 0, None, NOW).is_err(), "nobody is not enough");
 }
 
 #[test]
