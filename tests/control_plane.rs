@@ -114,7 +114,8 @@ async fn a_folder_that_appears_is_a_tenant_and_one_that_goes_is_none() {
             let text = text.replace("6a0f3f7e-52c1-4b7d-9a36-0c1d8f4b2e91", "0e2d9c3b-1f57-4f0a-8a4e-7d5a3c9b1e60");
             std::fs::write(&target, text).unwrap();
         } else if entry.file_name() == "allowed_signers" {
-            std::fs::copy(entry.path(), &target).unwrap();
+            let list = std::fs::read_to_string(entry.path()).unwrap();
+            std::fs::write(&target, list.replace("tenant=default", "tenant=newcomer")).unwrap();
         }
     }
     sign_policies(staged.parent().unwrap(), "staged");
@@ -124,6 +125,18 @@ async fn a_folder_that_appears_is_a_tenant_and_one_that_goes_is_none() {
     house.teach(&key, "leave", "Leave", LEAVE).await;
     assert_eq!(hits(&house, &key).await, 1);
     assert_eq!(hits(&house, &house.key(TENANT, "owner").await).await, 0);
+    // a folder that is called like a tenant's id says nothing about that tenant
+    let id = view(&house, TENANT).await["id"].as_str().unwrap().to_owned();
+    let stranger = house.tenants.join(&id);
+    std::fs::create_dir(&stranger).unwrap();
+    until("the stranger is seen", async || {
+        let listed = house.call(Method::GET, "/admin/v1/tenants", &house.operator_key(), None).await.1;
+        listed["tenants"].as_array().unwrap().iter().any(|tenant| tenant["name"] == id.as_str()).then_some(())
+    })
+    .await;
+    std::fs::remove_dir(&stranger).unwrap();
+    assert_eq!(view(&house, TENANT).await["state"], "serving");
+    assert!(view(&house, TENANT).await["reason"].is_null());
     std::fs::rename(&to, &staged).unwrap();
     until("the newcomer is closed", async || {
         let (status, problem) = house.call(Method::GET, "/v1/usage", &key, None).await;

@@ -15,7 +15,7 @@ use std::fmt;
 /// Conflicts that are told one by one; the rest is counted.
 pub const CONFLICTS_MAX: usize = 1_000;
 /// Work for all questions about all rules: some seconds.
-const STEPS_MAX: u64 = 100_000_000;
+const STEPS_MAX: u64 = 60_000_000;
 
 /// What is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -78,7 +78,7 @@ impl fmt::Display for Conflict {
 pub struct Conflicts {
     /// At most [`CONFLICTS_MAX`], those that refuse first.
     pub found: Vec<Conflict>,
-    /// How many more there are.
+    /// How many more there are, at least.
     pub more: usize,
 }
 
@@ -227,6 +227,10 @@ impl Analysis {
             // a conflict that refuses is told before any that does not
             let milder = self.found.keys().rev().find(|(known, ..)| kind.refuses() && !known.refuses()).cloned();
             if milder.and_then(|milder| self.found.remove(&milder)).is_none() {
+                if kind.refuses() {
+                    // as many refuse as are told: nothing more needs to be known
+                    self.steps = Steps::new(0);
+                }
                 return;
             }
         }

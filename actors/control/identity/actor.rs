@@ -120,8 +120,11 @@ impl Actor for Identity {
 impl Handler<Refresh> for Identity {
     type Result = ();
 
-    fn handle(&mut self, Refresh { issuer: place, reply }: Refresh, ctx: &mut Self::Context) {
+    fn handle(&mut self, Refresh { issuer: place, seen_version, reply }: Refresh, ctx: &mut Self::Context) {
         let now_unix_ms = self.clock.now_unix_ms();
+        if self.published.load().version > seen_version {
+            return reply.answer(Ok(()));
+        }
         let Some(kept) = self.issuers.get_mut(place) else { return reply.answer(Ok(())) };
         if kept.waiting.len() >= KEY_SET_WAITING_MAX {
             return reply.answer(Ok(()));

@@ -33,6 +33,7 @@ impl Checkpoint {
 
     /// Verifies a token. Whoever is refused learns nothing of the reason.
     pub(crate) async fn pass(&self, token: &SecretString) -> Option<Passed> {
+        let seen_version = self.standing.load().version;
         let refused = match self.look(token) {
             Ok(passed) => return Some(passed),
             Err(refused) => refused,
@@ -42,7 +43,7 @@ impl Checkpoint {
             return self.note(refused);
         }
         let (reply, awaited) = ReplySlot::pair();
-        if offer(&self.room, Refresh { issuer, reply }).is_ok() {
+        if offer(&self.room, Refresh { issuer, seen_version, reply }).is_ok() {
             let _read_or_not = awaited.outcome().await;
         }
         self.look(token).map_or_else(|refused| self.note(refused), Some)

@@ -9,6 +9,8 @@ use bailiwick_kernel::mail::ReplySlot;
 pub struct Refresh {
     /// Place of the issuer in the configuration.
     pub issuer: usize,
+    /// Version of the key sets the token was held against: what was read since may know its key.
+    pub seen_version: u64,
     /// Where the answer goes.
     pub reply: ReplySlot<()>,
 }
