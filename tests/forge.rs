@@ -15,17 +15,34 @@ fn libraries() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_path_buf()
 }
 
-/// The newest build of a package of the house.
-fn library(name: &str) -> PathBuf {
+/// Builds of a package of the house that lie there: a used folder has those of earlier builds as well.
+fn builds(name: &str) -> impl Iterator<Item = PathBuf> {
     let prefix = format!("lib{name}-");
-    let found = std::fs::read_dir(libraries()).unwrap().filter_map(Result::ok).filter(|entry| {
-        let file = entry.file_name().to_string_lossy().into_owned();
+    let found = std::fs::read_dir(libraries()).unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    found.filter(move |path| {
+        let file = path.file_name().unwrap().to_string_lossy();
         file.starts_with(&prefix) && file.ends_with(".rlib")
-    });
-    found.max_by_key(|entry| entry.metadata().unwrap().modified().unwrap()).map(|entry| entry.path()).unwrap()
+    })
 }
 
-fn compile(case: &Path, out: &Path) -> (bool, String) {
+/// The newest build of the topmost package, and those of the others it was linked with: it has their names in it.
+fn externs() -> Vec<(&'static str, PathBuf)> {
+    let modified = |path: &PathBuf| path.metadata().unwrap().modified().unwrap();
+    let control = builds("bailiwick_control").max_by_key(modified).unwrap();
+    let linked = std::fs::read(&control).unwrap();
+    let mut externs = vec![("bailiwick_control", control)];
+    for name in ["bailiwick_kernel", "bailiwick_policy", "bailiwick_tenant"] {
+        let is_linked = |path: &PathBuf| {
+            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let suffix = stem.rsplit('-').next().unwrap().as_bytes().to_vec();
+            linked.windows(suffix.len()).any(|window| window == suffix)
+        };
+        externs.push((name, builds(name).find(is_linked).unwrap()));
+    }
+    externs
+}
+
+fn compile(case: &Path, out: &Path, externs: &[(&str, PathBuf)]) -> (bool, String) {
     let mut command = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()));
     command.args([
         "--edition",
@@ -45,8 +62,8 @@ fn compile(case: &Path, out: &Path) -> (bool, String) {
         .arg("-o")
         .arg(out.join("case.rmeta"))
         .arg(case);
-    for package in ["bailiwick_kernel", "bailiwick_policy", "bailiwick_tenant", "bailiwick_control"] {
-        command.arg("--extern").arg(format!("{package}={}", library(package).display()));
+    for (package, library) in externs {
+        command.arg("--extern").arg(format!("{package}={}", library.display()));
     }
     let output = command.output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -55,14 +72,14 @@ fn compile(case: &Path, out: &Path) -> (bool, String) {
 #[test]
 fn forgeries_do_not_compile() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forge");
-    let out = tempfile::tempdir().unwrap();
+    let (out, externs) = (tempfile::tempdir().unwrap(), externs());
     let (mut refused, mut compiled, mut findings) = (0, 0, Vec::new());
     let mut cases: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     for case in cases {
         let text = std::fs::read_to_string(&case).unwrap();
         let expected = text.lines().next().unwrap().strip_prefix("//@ ").unwrap().to_owned();
-        let (success, errors) = compile(&case, out.path());
+        let (success, errors) = compile(&case, out.path(), &externs);
         if expected == "compiles" {
             compiled += 1;
             if !success {
