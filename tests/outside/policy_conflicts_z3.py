@@ -29,9 +29,10 @@ CHOICES = {
 }
 RANGES = {"request.hour_utc": (0, 23), "request.bytes": (0, 2**40), "request.top_k": (0, 1_000_000),
           "document.trust_percent": (0, 100), "document.bytes": (0, 2**40)}
-FLAGS = {"document.has_signature", "model.fallback"}
+FLAGS = {"model.fallback"}
 SETS = {"user.permissions"}
-TEXTS = {"document.source_host", "document.region", "model.provider", "model.name", "model.region"}
+TEXTS = {"document.source_host", "document.region", "document.id", "document.domain", "document.usecase",
+         "model.provider", "model.name", "model.region"}
 OPTIONAL_TEXTS = {"user.id", "request.domain", "request.usecase"}
 
 
