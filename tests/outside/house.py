@@ -32,6 +32,12 @@ class House:
         command = [binary(), "ingest", "--server", self.url, "--data", str(self.folder / "data"), "--tenant", tenant, str(corpus)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
+    def sign_policies(self, tenant: str) -> None:
+        """As the tenant's signers would: the samples' key is public."""
+        command = [binary(), "policy", "sign", "--tenant", tenant, "--tenants", str(self.folder / "tenants"),
+                   "--signer", str(REPOSITORY / "tests" / "keys" / "sample_signer")]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
 
 @contextlib.contextmanager
 def house(config: str = ""):

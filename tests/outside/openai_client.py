@@ -82,9 +82,11 @@ def route_to_upstream(house, tenant):
     governance = house.folder / "tenants" / tenant / "policies" / "governance.yaml"
     lines = governance.read_text().splitlines()
     lines = [line for line in lines if not line.strip().startswith("allowed_models")]
-    at = next(number for number, line in enumerate(lines) if line.strip() == "rules:")
+    at = next(number for number, line in enumerate(lines) if line.strip() == "settings:")
     lines.insert(at + 1, "  allowed_models: [fake-embedding]")
+    lines = ["policy_semver: 9.0.0" if line.startswith("policy_semver:") else line for line in lines]
     governance.write_text("\n".join(lines) + "\n")
+    house.sign_policies(tenant)
 
 
 def main():
