@@ -27,7 +27,7 @@ fn present(attribute: &str) -> Condition {
 /// A house of departments, each with rules of its own about its own domains, as large tenants have them: permits by
 /// department and size, forbids by domain and hour, one in fifty reaching into another department's domain.
 fn policy(rules: usize) -> Vec<Enacted> {
-    let actions = [Action::Ask, Action::Search, Action::Complete, Action::Ingest];
+    let actions = [Action::Ask, Action::Search, Action::Retrieve, Action::Ingest];
     let one = |index: usize| {
         let (department, turn) = (index / 8, index % 8);
         let action = actions[department % actions.len()];
