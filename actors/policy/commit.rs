@@ -8,10 +8,10 @@
 //! says for whom it is and which one it is, so that neither another tenant's nor an earlier one counts:
 //! `# bailiwick: tenant=<name> serial=<number>`.
 use crate::compile::{EVALUATION, GOVERNANCE, RETRIEVAL};
+use crate::digest::sha256_hex;
 use crate::parse::{FileError, FileTexts, parse};
 use crate::places::Places;
 use crate::signature::{Signed, Signers, verify};
-use aws_lc_rs::digest::{SHA256, digest};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,7 +147,7 @@ impl Examination<'_> {
     /// A file as it would be committed; what keeps it from that is noted.
     fn file(&mut self, file: &'static str, former: Option<&CommittedFile>) -> CommittedFile {
         let text = self.texts.get(file).map_or("", String::as_str);
-        let digest = sha256(text);
+        let digest = sha256_hex(text.as_bytes());
         if let Some(former) = former.filter(|former| former.digest == digest) {
             return former.clone();
         }
@@ -247,10 +247,6 @@ pub fn is_newer(version: &str, former: &str) -> bool {
         (Ok(version), Ok(former)) => version.cmp_precedence(&former).is_gt(),
         _ => false,
     }
-}
-
-fn sha256(text: &str) -> String {
-    hex::encode(digest(&SHA256, text.as_bytes()))
 }
 
 #[cfg(test)]

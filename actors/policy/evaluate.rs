@@ -219,17 +219,18 @@ impl Engine {
     }
 
     fn reasons(&self, response: &Response) -> Vec<&Enacted> {
-        let mut indexes: Vec<_> = response.diagnostics().reason().filter_map(index_of).collect();
-        indexes.sort_unstable();
-        indexes.into_iter().filter_map(|index| self.rules.get(index)).collect()
+        self.named(response.diagnostics().reason())
     }
 
     fn unjudged(&self, response: &Response) -> Vec<&Enacted> {
-        let erring = response.diagnostics().errors().map(|error| match error {
+        self.named(response.diagnostics().errors().map(|error| match error {
             cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-        });
-        let mut indexes: Vec<_> = erring.filter_map(index_of).collect();
-        indexes.sort_unstable();
+        }))
+    }
+
+    /// The rules Cedar names, in their order.
+    fn named<'a>(&self, ids: impl Iterator<Item = &'a PolicyId>) -> Vec<&Enacted> {
+        let indexes: BTreeSet<_> = ids.filter_map(index_of).collect();
         indexes.into_iter().filter_map(|index| self.rules.get(index)).collect()
     }
 }
@@ -348,7 +349,7 @@ fn any_of(scalars: &[Scalar], value: &Value) -> Value {
         match scalar {
             Scalar::Number(number) => constants.push(json!({ "Value": number })),
             Scalar::Flag(flag) => constants.push(json!({ "Value": flag })),
-            Scalar::Text(text) => match Scalar::pattern(text) {
+            Scalar::Text(text) => match Pattern::of(text) {
                 Pattern::Exactly(text) => constants.push(json!({ "Value": text })),
                 Pattern::Prefix(prefix) => {
                     patterns.push(json!({ "like": { "left": value, "pattern": [{ "Literal": prefix }, "Wildcard"] } }))

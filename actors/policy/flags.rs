@@ -21,9 +21,9 @@
 //!
 //! `seed` is the empty text where the file has none. Who is in at one percentage is in at every higher one, because the draw
 //! does not know the percentage; which variant a key has does not depend on it either, because it is another draw.
+use crate::digest::place;
 use crate::features::{Feature, FeaturesFile, Target};
 use crate::percent::Percent;
-use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_kernel::limits::TARGETING_KEY_BYTES_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -179,22 +179,7 @@ pub fn evaluate_all<'a>(
 /// The place a key draws, below `places`. See the head of this file.
 #[must_use]
 pub fn draw(purpose: &str, flag: &str, seed: &str, key: &str, places: u32) -> u32 {
-    let parts = [purpose, flag, seed, key];
-    let mut input = Vec::with_capacity(parts.iter().map(|part| part.len().saturating_add(8)).sum());
-    for part in parts {
-        input.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        input.extend_from_slice(part.as_bytes());
-    }
-    let hash = digest(&SHA256, &input);
-    let number = hash.as_ref().first_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first));
-    let place = (u128::from(number) * u128::from(places)) >> 64;
-    u32::try_from(place).unwrap_or(u32::MAX) // below `places`
-}
-
-/// Names what was said: equal names, equal bytes.
-#[must_use]
-pub fn fingerprint(said: &[u8]) -> String {
-    hex::encode(digest(&SHA256, said))
+    place(&[purpose, flag, seed, key], places)
 }
 
 /// The draw that decides who is in.

@@ -86,7 +86,7 @@ fn a_million_keys_draw_what_the_other_languages_draw() {
         let place = draw(ROLLOUT, &whole.flag, &whole.seed, &format!("user-{number}"), Percent::PARTS);
         places.extend_from_slice(&place.to_be_bytes());
     }
-    let digest = hex::encode(digest(&SHA256, &places));
+    let digest = crate::digest::sha256_hex(&places);
     println!("flags in Rust: {MILLION} keys, SHA-256 of their places {digest}");
     assert_eq!(digest, whole.places_sha256);
 }

@@ -181,7 +181,7 @@ fn fingerprint(rules: &SecurityRules, allowlist: &[HostPattern]) -> String {
         "trust_scores": rules.trust_scores,
         "default_trust_score": rules.default_trust_score,
     });
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, canonical.to_string().as_bytes()))
+    crate::digest::sha256_hex(canonical.to_string().as_bytes())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod compile;
 pub mod conflicts;
 mod contradictions;
 pub mod diff;
+pub mod digest;
 pub mod evaluate;
 pub mod features;
 mod findings;

@@ -1,4 +1,5 @@
 //! Where data and calls may be, and how long data must be kept (specification 2.5).
+use crate::language::condition::Pattern;
 use crate::schema::Sovereignty;
 
 const MS_PER_DAY: u64 = 86_400_000;
@@ -12,10 +13,10 @@ pub fn region_allowed(sovereignty: &Sovereignty, region: &str) -> Result<(), Str
     if let Some(problem) = region_problem(region) {
         return Err(problem);
     }
-    if let Some(forbidden) = sovereignty.forbidden_regions.iter().find(|pattern| region_matches(pattern, region)) {
+    if let Some(forbidden) = sovereignty.forbidden_regions.iter().find(|pattern| Pattern::of(pattern).matches(region)) {
         return Err(format!("region {region} is forbidden by {forbidden:?}"));
     }
-    if sovereignty.allowed_regions.iter().any(|pattern| region_matches(pattern, region)) {
+    if sovereignty.allowed_regions.iter().any(|pattern| Pattern::of(pattern).matches(region)) {
         return Ok(());
     }
     Err(format!("region {region} is not among the allowed regions ({})", sovereignty.allowed_regions.join(", ")))
@@ -56,13 +57,6 @@ pub fn region_pattern_problem(pattern: &str) -> Option<String> {
             "{pattern:?} is no region pattern: write a region such as eu-west-1, or its beginning and * such as cn-*"
         )
     })
-}
-
-fn region_matches(pattern: &str, region: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => region.starts_with(beginning),
-        None => pattern == region,
-    }
 }
 
 #[cfg(test)]

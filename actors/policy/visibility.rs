@@ -130,10 +130,7 @@ impl Visible {
                     DocumentField::Domain => document.domain,
                     DocumentField::Usecase => document.usecase,
                 };
-                texts.iter().any(|text| match Scalar::pattern(text) {
-                    Pattern::Exactly(text) => value == text,
-                    Pattern::Prefix(prefix) => value.starts_with(prefix),
-                })
+                texts.iter().any(|text| Pattern::of(text).matches(value))
             }
         }
     }

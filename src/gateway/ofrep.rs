@@ -8,7 +8,8 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_kernel::limits::FLAG_CONTEXT_BYTES_MAX;
 use bailiwick_kernel::outcome::Code;
-use bailiwick_policy::flags::{Context, ErrorCode, Evaluation, OffBy, Reason, evaluate, evaluate_all, fingerprint};
+use bailiwick_policy::digest::sha256_hex;
+use bailiwick_policy::flags::{Context, ErrorCode, Evaluation, OffBy, Reason, evaluate, evaluate_all};
 use bailiwick_policy::schema::Feature;
 use bailiwick_tenant::service_level::rules::LevelView;
 use bailiwick_tenant::supervisor::messages::FlagsInForce;
@@ -161,7 +162,7 @@ pub(super) async fn all(request: HttpRequest, payload: web::Payload) -> Result<H
         .collect();
     let body = json_bytes(&FlagAnswers { flags });
     // a name of what is said, not of the files: another context may be told something else by the same files
-    let tag = format!("\"{}\"", fingerprint(&body));
+    let tag = format!("\"{}\"", sha256_hex(&body));
     if knows(request.headers(), &tag) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish());
     }

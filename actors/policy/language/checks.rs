@@ -306,7 +306,7 @@ fn constant_fits(constant: &Scalar, kind: Kind) -> Result<(), String> {
 }
 
 fn text_fits(text: &str) -> Result<(), String> {
-    let (Pattern::Exactly(fixed) | Pattern::Prefix(fixed)) = Scalar::pattern(text);
+    let (Pattern::Exactly(fixed) | Pattern::Prefix(fixed)) = Pattern::of(text);
     if fixed.contains('*') {
         return Err(format!("{text:?} has a `*` before its end, where it would stand for itself: only the last may"));
     }

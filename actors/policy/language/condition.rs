@@ -76,18 +76,9 @@ impl Scalar {
         match (self, fact) {
             (Self::Number(one), Fact::Number(other)) => one == other,
             (Self::Flag(one), Fact::Flag(other)) => one == other,
-            (Self::Text(text), Fact::Text(other)) => match Self::pattern(text) {
-                Pattern::Exactly(text) => text == other,
-                Pattern::Prefix(prefix) => other.starts_with(prefix),
-            },
+            (Self::Text(text), Fact::Text(other)) => Pattern::of(text).matches(other),
             _ => false,
         }
-    }
-
-    /// What the text stands for: one text, or every text with a beginning.
-    #[must_use]
-    pub fn pattern(text: &str) -> Pattern<'_> {
-        text.strip_suffix('*').map_or(Pattern::Exactly(text), Pattern::Prefix)
     }
 }
 
@@ -98,6 +89,23 @@ pub enum Pattern<'a> {
     Exactly(&'a str),
     /// Every text that begins like this.
     Prefix(&'a str),
+}
+
+impl<'a> Pattern<'a> {
+    /// What a text stands for: itself, or where it ends in `*` every text that begins like it.
+    #[must_use]
+    pub fn of(text: &'a str) -> Self {
+        text.strip_suffix('*').map_or(Self::Exactly(text), Self::Prefix)
+    }
+
+    /// Whether it stands for this text.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exactly(own) => *own == text,
+            Self::Prefix(beginning) => text.starts_with(beginning),
+        }
+    }
 }
 
 impl Condition {

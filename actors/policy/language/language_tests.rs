@@ -190,3 +190,10 @@ fn a_rule_reads_back_as_it_was_written() {
         assert_eq!(serde_json::from_str::<Rule>(&json).unwrap(), enacted.rule, "{json}");
     }
 }
+
+#[test]
+fn a_request_comes_with_a_role_of_the_tenant_or_none() {
+    let roles = crate::access::Role::ALL.map(crate::access::Role::as_str);
+    let told: Vec<_> = roles.into_iter().chain([attributes::PLATFORM]).collect();
+    assert_eq!(attributes::ROLES, told);
+}

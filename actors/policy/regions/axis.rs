@@ -100,20 +100,14 @@ impl Axis {
 
     /// How many cells there are.
     #[must_use]
-    pub fn len(&self) -> u32 {
+    pub fn cells(&self) -> u32 {
         self.values().saturating_add(u32::from(self.optional))
-    }
-
-    /// An axis has a cell at least.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The cell of requests that lack the attribute.
     #[must_use]
     pub fn missing(&self) -> Cells {
-        Cells::range(self.values(), self.len())
+        Cells::range(self.values(), self.cells())
     }
 
     /// The cells in which a test passes.
@@ -179,9 +173,9 @@ impl Axis {
     pub fn describe(&self, cells: &Cells) -> String {
         let values = Cells::range(0, self.values());
         let present = cells.and(&values);
-        let is_rest = |range: &Cells| present == values.without(range, self.len());
+        let is_rest = |range: &Cells| present == values.without(range, self.cells());
         let mut parts = Vec::new();
-        let rest = values.without(&present, self.len());
+        let rest = values.without(&present, self.cells());
         if present == values {
             parts.push("any value".to_owned());
         } else if matches!(self.cuts, Cuts::Texts(_)) && present.first() == Some(0) && is_rest(&rest) {
@@ -255,7 +249,7 @@ fn index(at: usize) -> u32 {
 
 /// The texts a constant stands for: from the first, and up to the second where there is one.
 fn text_range(text: &str) -> (String, Option<String>) {
-    match Scalar::pattern(text) {
+    match Pattern::of(text) {
         Pattern::Exactly(text) => (text.to_owned(), Some(next_text(text))),
         Pattern::Prefix(prefix) => (prefix.to_owned(), end_of_prefix(prefix)),
     }

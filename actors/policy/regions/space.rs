@@ -57,7 +57,7 @@ impl Space {
         let mut space = Self { names: BTreeMap::new(), axes: Vec::new(), lengths: Vec::new() };
         for (number, (name, constants)) in (0..).zip(constants) {
             let axis = constants.axis();
-            space.lengths.push(axis.len());
+            space.lengths.push(axis.cells());
             space.axes.push(axis);
             space.names.insert(name, number);
         }
@@ -127,7 +127,7 @@ impl Space {
         };
         let passing = axis.passing(test);
         let missing = if matches!(test, Test::Present(_)) { Cells::default() } else { axis.missing() };
-        let failing = passing.complement(axis.len()).without(&missing, axis.len());
+        let failing = passing.complement(axis.cells()).without(&missing, axis.cells());
         let slab = |cells| Box::of(number, cells).into_iter().collect();
         Regions { holds: slab(passing), fails: slab(failing), errs: slab(missing) }
     }

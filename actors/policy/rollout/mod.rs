@@ -28,7 +28,7 @@ mod stages;
 pub use evidence::{Evidence, Margin, Tally};
 pub use stages::{Event, Hold, Moment, RollBack, Rollout, Rules, Stage, Step};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::digest::place;
 use serde::{Deserialize, Serialize};
 
 /// Which version serves a conversation.
@@ -47,25 +47,15 @@ pub enum Arm {
 /// A request without a conversation has its own id here, and is then a conversation of one request.
 #[must_use]
 pub fn arm(salt: &str, conversation: &str, stage: Stage) -> Arm {
-    if place(salt, conversation) < stage.percent().saturating_mul(PLACES / 100) { Arm::Canary } else { Arm::Control }
+    if place(&[salt, conversation], PLACES) < stage.percent().saturating_mul(PLACES / 100) {
+        Arm::Canary
+    } else {
+        Arm::Control
+    }
 }
 
 /// A percentage has three decimal places, as with features.
 const PLACES: u32 = 100_000;
-
-/// The place a conversation draws, below [`PLACES`]: the first 8 bytes of SHA-256 over every part's length (8 bytes) and
-/// bytes, most significant first, times the places, over 2^64. Integers only, so that others can write it again.
-fn place(salt: &str, conversation: &str) -> u32 {
-    let mut input = Vec::with_capacity(salt.len().saturating_add(conversation.len()).saturating_add(16));
-    for part in [salt, conversation] {
-        input.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        input.extend_from_slice(part.as_bytes());
-    }
-    let hash = digest(&SHA256, &input);
-    let number = hash.as_ref().first_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first));
-    let place = (u128::from(number) * u128::from(PLACES)) >> 64;
-    u32::try_from(place).unwrap_or(u32::MAX) // below PLACES
-}
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use aws_lc_rs::digest;
 use bailiwick_kernel::limits::{DOCUMENT_BYTES_MAX, DOCUMENTS_PER_REQUEST_MAX, TOP_K_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
+pub use bailiwick_policy::digest::sha256_hex;
 use bailiwick_policy::guard::{DocumentVerdict, Guard};
 use bailiwick_policy::hosts::source_host;
 use bailiwick_policy::language::Facts;
@@ -277,12 +278,6 @@ fn derived_id(document: &NewDocument, source: Option<&str>, file_name: Option<&s
     }
     let hash = hex::encode(context.finish());
     format!("doc-{}", hash.get(..16).unwrap_or(&hash))
-}
-
-/// SHA-256 in hexadecimal.
-#[must_use]
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, bytes))
 }
 
 /// The name of a document's body. It contains the content's hash, so that a new version never overwrites the body

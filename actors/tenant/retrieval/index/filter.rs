@@ -1,6 +1,6 @@
 //! What is asked of a document beside its words: filters inside the query, which add nothing to a score.
 use super::Fields;
-use bailiwick_policy::language::condition::{Pattern, Scalar};
+use bailiwick_policy::language::condition::Pattern;
 use bailiwick_policy::regions::axis::end_of_prefix;
 use bailiwick_policy::visibility::{DocumentField, Visible};
 use std::ops::Bound;
@@ -38,7 +38,7 @@ pub(super) fn visible(fields: &Fields, visible: &Visible) -> Box<dyn Query> {
 /// A text of a rule: itself, or everything that begins like it.
 fn written(field: Field, text: &str) -> Box<dyn Query> {
     let from = |text: &str| Term::from_field_text(field, text);
-    match Scalar::pattern(text) {
+    match Pattern::of(text) {
         Pattern::Exactly(text) => exactly(field, text),
         Pattern::Prefix("") => Box::new(AllQuery),
         Pattern::Prefix(prefix) => {
