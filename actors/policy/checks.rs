@@ -209,6 +209,10 @@ pub(crate) fn governance(source: &Source<GovernancePolicy>, findings: &mut Findi
     for (index, model) in settings.allowed_models.iter().enumerate() {
         findings.written(source, &format!("settings.allowed_models[{index}]"), model);
     }
+    if settings.rollout.as_ref().is_some_and(|rollout| rollout.failures.is_empty()) {
+        let problem = "nothing would ever count as a failure, and every version as good: name at least one kind";
+        findings.refuse(source, "settings.rollout.failures", problem);
+    }
     let list = "settings.output_forbidden_patterns";
     let path = |index: Option<usize>| index.map_or_else(|| list.to_owned(), |index| format!("{list}[{index}]"));
     let refuse = |problems: Vec<(Option<usize>, String)>| {

@@ -11,7 +11,7 @@ use crate::language::checks::{Enacted, Origin, problems};
 use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
 use crate::signature::Signers;
-use crate::{budget, checks, commit, contradictions, patterns};
+use crate::{budget, checks, commit, contradictions, patterns, release};
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::tz::TimeZone;
 use regex::RegexSet;
@@ -49,6 +49,8 @@ pub struct PolicySnapshot {
     pub version: String,
     /// SHA-256 over all files of the tenant that decide anything, in hexadecimal.
     pub digest: String,
+    /// SHA-256 over those of them that a release is made of, in hexadecimal ([`RELEASED`](crate::release::RELEASED)).
+    pub release: String,
     /// The registry record.
     pub tenant: TenantFile,
     /// The compiled trust and poisoning guard.
@@ -79,6 +81,9 @@ pub struct PolicySnapshot {
     pub users: Vec<User>,
     /// The policy files with their signatures and the list of signers, as they were read.
     pub signed: Arc<FileTexts>,
+    /// What serves whomever this release does not reach; `None` where it reaches everybody. Only a
+    /// [release](crate::release) that is brought to people in stages, or was sent back, has one.
+    pub control: Option<Arc<PolicySnapshot>>,
     /// Contradictions that keep nobody from serving; `policy check` says them.
     pub warnings: Vec<FileError>,
 }
@@ -156,9 +161,9 @@ fn strangers(texts: &FileTexts) -> impl Iterator<Item = FileError> {
 }
 
 /// Length before content, so that no two sets of files run together to the same bytes.
-fn digest(texts: &FileTexts) -> String {
+pub(crate) fn digest<'a>(texts: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let mut context = Context::new(&SHA256);
-    for part in texts.iter().flat_map(|(file, text)| [file, text]) {
+    for part in texts.into_iter().flat_map(|(file, text)| [file, text]) {
         context.update(&part.len().to_be_bytes());
         context.update(part.as_bytes());
     }
@@ -342,6 +347,7 @@ impl Files {
         Some(PolicySnapshot {
             version: governance.policy_semver,
             digest,
+            release: release::digest_of(texts),
             tenant: self.tenant?.value,
             guard: Arc::new(compiled.guard),
             top_k: usize::try_from(retrieval.settings.top_k).ok()?,
@@ -357,6 +363,7 @@ impl Files {
             slo,
             users: self.users.map(|source| source.value.users).unwrap_or_default(),
             signed: Arc::new(signed),
+            control: None,
             warnings,
         })
     }

@@ -31,6 +31,7 @@ pub mod quotas;
 #[cfg(test)]
 mod random_rules;
 pub mod regions;
+pub mod release;
 pub mod rollout;
 pub mod schema;
 pub mod schemas;

@@ -123,6 +123,12 @@ impl Evidence {
         self.harmless as f64 / PER_NAT
     }
 
+    /// True where every request seen has been weighed: a moment to keep what is known.
+    #[must_use]
+    pub fn is_weighed(&self) -> bool {
+        self.block.requests() == 0
+    }
+
     /// All of an arm.
     #[must_use]
     pub fn total(&self, arm: Arm) -> Tally {

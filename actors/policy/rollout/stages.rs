@@ -83,6 +83,8 @@ pub enum Event {
     Tick,
     /// Somebody, or another guard such as a burning service level, wants the version back.
     Withdraw,
+    /// Somebody takes it upon himself that everybody is served by the version now. Not under a freeze.
+    Promote,
 }
 
 /// When an event happens, and under which circumstances.
@@ -168,12 +170,10 @@ impl Rollout {
     /// Takes an event and says what follows; at most one stage at a time.
     pub fn step(&mut self, event: Event, moment: Moment) -> Step {
         if self.end.is_none() {
-            self.end = self.take(event).map(End::RolledBack);
+            self.end = self.take(event, moment);
         }
-        match self.end {
-            Some(End::RolledBack(reason)) => return Step::RollBack(reason),
-            Some(End::Completed) => return Step::Complete,
-            None => {}
+        if let Some(end) = self.end() {
+            return end;
         }
         if let Some(missing) = self.missing(moment) {
             return Step::Hold(missing);
@@ -189,6 +189,15 @@ impl Rollout {
             Some(End::Completed) => Arm::Canary,
             None => super::arm(salt, conversation, self.stage),
         }
+    }
+
+    /// How it ended; `None` while it goes on.
+    #[must_use]
+    pub fn end(&self) -> Option<Step> {
+        self.end.map(|end| match end {
+            End::RolledBack(reason) => Step::RollBack(reason),
+            End::Completed => Step::Complete,
+        })
     }
 
     /// The stage it is in, or was in when it ended.
@@ -215,14 +224,15 @@ impl Rollout {
         &self.evidence
     }
 
-    fn take(&mut self, event: Event) -> Option<RollBack> {
+    fn take(&mut self, event: Event, moment: Moment) -> Option<End> {
         match event {
-            Event::Withdraw => Some(RollBack::Withdrawn),
+            Event::Withdraw => Some(End::RolledBack(RollBack::Withdrawn)),
+            Event::Promote => (!moment.is_frozen).then_some(End::Completed),
             Event::Tick => None,
             Event::Outcome { arm, failed } => {
                 let is_worse = self.evidence.record(arm, failed, self.stage.percent(), self.rules.margin)
                     && self.evidence.ln_worse() >= ln_needed(self.rules.false_rollback_ppm);
-                is_worse.then_some(RollBack::Worse)
+                is_worse.then_some(End::RolledBack(RollBack::Worse))
             }
         }
     }

@@ -42,6 +42,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
     Arc::new(PolicySnapshot {
         version: "1.0.0".into(),
         digest: String::new(),
+        release: String::new(),
         tenant: read(json!({
             "id": "00000000-0000-4000-8000-000000000001", "name": "t",
             "config": {"region": "eu-west-1", "retention_days": 1},
@@ -69,6 +70,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         slo: read(json!({"availability": 0.9, "p95_latency_ms": 1, "error_rate_max": 0.1, "cost_per_1k_qa_usd": 1})),
         users: Vec::new(),
         signed: Arc::default(),
+        control: None,
         warnings: Vec::new(),
     })
 }

@@ -277,3 +277,16 @@ proptest! {
         prop_assert_eq!(read, rollout);
     }
 }
+
+#[test]
+fn who_promotes_ends_it_at_once_but_not_under_a_freeze() {
+    let mut rollout = begin();
+    assert_eq!(rollout.step(Event::Promote, frozen(1)), Step::Hold(Hold::Frozen));
+    assert_eq!((rollout.end(), rollout.stage()), (None, Stage::Tenth));
+    assert_eq!(rollout.step(Event::Promote, at(2)), Step::Complete);
+    assert_eq!(rollout.end(), Some(Step::Complete));
+    assert_eq!(rollout.step(Event::Withdraw, at(3)), Step::Complete, "what everybody has is no rollout any more");
+    let mut withdrawn = begin();
+    withdrawn.step(Event::Withdraw, at(1));
+    assert_eq!(withdrawn.step(Event::Promote, at(2)), Step::RollBack(RollBack::Withdrawn), "what went back stays back");
+}
