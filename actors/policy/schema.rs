@@ -257,6 +257,13 @@ pub enum FailureKind {
     Abstention,
 }
 
+impl Default for RolloutSettings {
+    /// An hour, a hundred requests, faults and refusals.
+    fn default() -> Self {
+        Self { stage_minutes: an_hour(), stage_requests: a_hundred(), failures: faults_and_refusals() }
+    }
+}
+
 fn an_hour() -> u32 {
     60
 }

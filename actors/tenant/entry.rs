@@ -1,6 +1,7 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
 use crate::budget::accounts::Spender;
 use crate::question::{ModelUsed, Usage};
+use crate::rollout::rules::Standing;
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +97,16 @@ pub enum Entry {
     /// Which part of an answer's charge its question's embedding took; stands in the same append, behind the answer's
     /// record, which carries the charge itself, and its attribution.
     EmbeddingCharged(Box<EmbeddingCharged>),
+    /// All that is known of a release's rollout, at its beginning, whenever requests have been weighed, and when it moves
+    /// on or ends.
+    RolloutStands {
+        /// The rollout.
+        standing: Box<Standing>,
+        /// When.
+        at_unix_ms: u64,
+        /// By whose key, where somebody decided it.
+        by: Option<String>,
+    },
 }
 
 /// Which part of an answer's charge its question's embedding took, and at which provider. Repeats whose charge it is, so

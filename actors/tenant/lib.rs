@@ -9,6 +9,7 @@ pub mod limits;
 mod line;
 pub mod question;
 pub mod retrieval;
+pub mod rollout;
 pub mod routing;
 pub mod ruling;
 pub mod service_level;

@@ -12,6 +12,8 @@ use crate::limits::scope::Scope;
 use crate::limits::sheet::Figure;
 pub use crate::line::{Awaiting, FrameSink, Given, HungUp, ReplyLine};
 use crate::question::{CacheControl, Matter, ModelUsed, Passage, Reply};
+use crate::rollout::Exposure;
+use crate::rollout::rules::Ending;
 use crate::ruling::Ruled;
 use crate::supervisor::places::Permit;
 use crate::supervisor::repeats::keyed::Keyed;
@@ -33,7 +35,7 @@ pub struct Case {
     pub matter: Matter,
     /// Who asks.
     pub principal: Principal,
-    /// The policy in force at admission.
+    /// The policy in force at admission; of two, the one that serves its conversation.
     pub policy: Arc<PolicySnapshot>,
     /// What the policy's rules make of it.
     pub ruled: Ruled,
@@ -51,6 +53,8 @@ pub struct Case {
     pub lookup: Option<Lookup>,
     /// Its place in flight at every level; returned with the turn.
     pub permit: Option<Permit>,
+    /// Its duty to say how it ended, while a release is on its way to everybody.
+    pub exposure: Option<Exposure>,
     /// Where refusals are recorded and counted, one-way.
     pub sideways: Sideways,
 }
@@ -72,6 +76,13 @@ impl Case {
     pub(crate) fn tell_waiting(&mut self, outcome: impl FnOnce() -> Outcome<Given>) {
         if let Some(keyed) = &mut self.idempotency_key {
             keyed.note(outcome);
+        }
+    }
+
+    /// Says how it ended for the release that served it, where one is on its way.
+    fn end_exposure(&mut self, ending: Ending) {
+        if let Some(exposure) = &mut self.exposure {
+            exposure.end(ending);
         }
     }
 
@@ -224,6 +235,7 @@ impl<Stage> Turn<Stage> {
     /// Ends the turn where it stands. A hold it carries returns by itself.
     pub fn refuse(mut self, rejection: Rejection) {
         self.case.sideways.refused(&self.case, &rejection);
+        self.case.end_exposure(Ending::Refused(rejection.code));
         self.case.tell_waiting(|| Err(rejection.clone()));
         self.line.reject(rejection);
     }
@@ -343,6 +355,7 @@ impl Turn<Answered> {
         let Self { mut case, stage: Answered { hold, .. }, line, .. } = self;
         hold.settle(used);
         case.sideways.refused(&case, &rejection);
+        case.end_exposure(Ending::Refused(rejection.code));
         case.tell_waiting(|| Err(rejection.clone()));
         line.reject(rejection);
     }
@@ -352,6 +365,7 @@ impl Turn<Cleared> {
     /// Answers. The one way an answer leaves the house.
     pub fn reply(self) {
         let Turn { mut case, stage: Cleared { reply }, line, .. } = self;
+        case.end_exposure(Ending::Replied { abstained: matches!(&reply, Reply::Answer(answer) if answer.abstained) });
         case.tell_waiting(|| Ok(Given::of_record(reply.clone())));
         line.answer(reply);
     }

@@ -178,6 +178,7 @@ impl Tenant {
             remember_as: None,
             lookup: None,
             permit: None,
+            exposure: None,
             sideways: Sideways::unheard(),
         };
         self.room.send(Turn::admit(case, line, Arc::default())).await.unwrap();

@@ -183,6 +183,7 @@ pub(super) fn funded_with(
         remember_as: None,
         lookup: None,
         permit: None,
+        exposure: None,
         sideways: Sideways::unheard(),
     };
     let hold = Hold::new(1, amount, candidates, PROMPT_TOKENS, home);

@@ -1,12 +1,10 @@
 //! The shell of the supervisor: admits, forwards, rebuilds, adopts, closes.
-use super::admission::{Admission, SWEEP, is_serveable};
+use super::admission::{Admission, SWEEP};
 use super::doors::Doors;
 use super::latency::Latencies;
 use super::lineage::Derived;
 use super::messages::{Admit, AdoptPolicy, Close, Event, Happened};
 use super::opening::{Opened, on_derived, open};
-use super::places::Permit;
-use super::repeats::keyed::Keyed;
 use super::repeats::rules::Repeats;
 use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
@@ -16,18 +14,17 @@ use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconci
 use crate::cache::messages::AdoptCache;
 use crate::catalog::Catalog;
 use crate::entry::Entry;
-use crate::question::Matter;
 use crate::retrieval::Pools;
 use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
 use crate::retrieval::parse::child::Sandbox;
 use crate::routing::clients::Clients;
-use crate::ruling::Ruled;
+use crate::rollout::SharedRollout;
 use crate::service_level::SharedWatch;
-use crate::turn::{Case, Turn, Whereabouts};
+use crate::turn::Whereabouts;
 use actix::prelude::*;
 use arc_swap::ArcSwapOption;
 use bailiwick_kernel::clock::SharedClock;
-use bailiwick_kernel::ids::{Generation, QueryId};
+use bailiwick_kernel::ids::Generation;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer, post_certain};
@@ -87,7 +84,7 @@ pub struct Supervisor {
     pub(super) incarnation: u64,
     /// Rooms of the incarnation that has ended whose obituaries are still to come.
     mourned: usize,
-    admission: Admission,
+    pub(super) admission: Admission,
     /// Members that are counted by name will be looked through.
     sweeping: bool,
     /// Calls in flight under an `Idempotency-Key`.
@@ -101,6 +98,7 @@ pub struct Supervisor {
     pub(super) restarts: Restarts,
     pub(super) latencies: Arc<Mutex<Latencies>>,
     pub(super) watch: Arc<SharedWatch>,
+    pub(super) rollout: Arc<SharedRollout>,
     pub(super) last_fault: Option<String>,
 }
 
@@ -140,6 +138,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         recording: Arc::clone(&recording),
         restarts: Restarts::default(),
         latencies: Arc::default(),
+        rollout: Arc::new(SharedRollout::new(Arc::clone(&parts.clock), Arc::clone(&watch))),
         watch,
         last_fault: None,
         parts,
@@ -177,6 +176,7 @@ impl Supervisor {
             self.parts.belongings.clone(),
             self.derived.clone(),
             Arc::clone(&self.policy),
+            Arc::clone(&self.rollout),
             Arc::clone(&self.parts.clock),
         );
         ctx.wait(opening.into_actor(self).map(|opened, supervisor, ctx| supervisor.build_rooms(opened, ctx)));
@@ -186,7 +186,9 @@ impl Supervisor {
         match opened {
             Ok(opened) => {
                 self.incarnation = self.incarnation.saturating_add(1);
-                self.rooms = Some(Rooms::build(&self.parts, &opened, &self.policy, self.incarnation, &ctx.address()));
+                self.follow_rollout(opened.fold.rollout.clone());
+                let settled = self.policy.settled();
+                self.rooms = Some(Rooms::build(&self.parts, &opened, &settled, self.incarnation, &ctx.address()));
                 self.recording.store(Some(Arc::new(opened.belongings.journal.clone())));
                 self.derived = Some(Arc::clone(&opened.derived));
                 self.opened = Some(opened);
@@ -243,68 +245,8 @@ impl Supervisor {
         }
     }
 
-    fn start_turn(&mut self, mut admit: Admit, ctx: &mut Context<Self>) {
-        let now_ns = self.now_ns();
-        let serveable = self.phase.admits().and_then(|()| is_serveable(&admit.matter));
-        let admitted =
-            serveable.and_then(|()| self.admission.admit(&admit.matter, &admit.principal, &admit.line, now_ns));
-        match (admitted, admit.wishes.idempotency_key.take()) {
-            (Ok(permit), Some(key)) => match self.rule(&admit) {
-                // what is told again is ruled on like what is answered anew
-                Ok(_permitted) => self.admit_keyed(key, admit, permit, ctx),
-                refused => self.set_out_ruled(admit, permit, None, refused),
-            },
-            (Ok(permit), None) => self.set_out(admit, permit, None),
-            (Err(rejection), _) => {
-                self.sideways.turned_away(rejection.code);
-                admit.line.reject(rejection);
-            }
-        }
-    }
-
-    /// Sends an admitted turn on its way, where the policy permits it. The phase may have changed since it was admitted, but not the rooms' being there.
-    pub(super) fn set_out(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>) {
-        let ruled = self.rule(&admit);
-        self.set_out_ruled(admit, permit, idempotency_key, ruled);
-    }
-
-    fn set_out_ruled(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>, ruled: Outcome<Ruled>) {
-        let Admit { matter, principal, wishes, deadline_ms, line } = admit;
-        let Some(rooms) = &self.rooms else { return line.reject(Rejection::lost()) };
-        let now = self.parts.clock.now_unix_ms();
-        let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
-        let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_));
-        let case = Case {
-            query_id: QueryId::fresh(now, rand::random()),
-            matter,
-            principal,
-            policy: Arc::clone(&self.policy),
-            ruled: ruled.clone().unwrap_or_else(|_refused| Ruled::nothing()),
-            admitted_unix_ms: now,
-            deadline_unix_ms: now.saturating_add(deadline_ms),
-            idempotency_key,
-            cache_control: wishes.cache_control,
-            remember_as: None,
-            lookup: None,
-            permit: Some(permit),
-            sideways: self.sideways.clone(),
-        };
-        let turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
-        if let Err(rejection) = ruled {
-            return turn.refuse(rejection);
-        }
-        if passes_through {
-            let empty: Arc<[crate::question::Passage]> = Arc::from([]);
-            if let Err((turn, undelivered)) = offer(&rooms.cache.clone().recipient(), turn.ground(empty)) {
-                turn.refuse(undelivered.into());
-            }
-        } else if let Err((turn, undelivered)) = offer(&rooms.retrieval.clone().recipient(), turn) {
-            turn.refuse(undelivered.into());
-        }
-    }
-
     /// The time limits are counted in.
-    fn now_ns(&self) -> u64 {
+    pub(super) fn now_ns(&self) -> u64 {
         self.parts.clock.now_unix_ms().saturating_mul(MILLISECOND_NS)
     }
 
@@ -356,17 +298,25 @@ impl Supervisor {
         let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else {
             return reply.answer(Err(Rejection::lost()));
         };
-        post_certain(&rooms.cache, AdoptCache(Arc::clone(&policy)));
-        post_certain(&rooms.budget, AdoptBudget(Arc::clone(&policy)));
-        post_certain(&rooms.retrieval, AdoptRules(Arc::clone(&policy)));
+        let settled = policy.settled();
+        post_certain(&rooms.cache, AdoptCache(Arc::clone(&settled)));
+        post_certain(&rooms.budget, AdoptBudget(Arc::clone(&settled)));
+        post_certain(&rooms.retrieval, AdoptRules(settled));
         let now_ns = self.now_ns();
         self.admission.adopt(&policy, now_ns);
         self.watch.adopt(&policy.slo);
         let (version, digest) = (policy.version.clone(), policy.digest.clone());
+        let at_unix_ms = self.parts.clock.now_unix_ms();
+        let adopted = Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms };
+        let begins = self.rollout.begins(&policy, None);
+        let begun = begins.clone().map(|standing| Entry::RolloutStands {
+            standing: Box::new(standing),
+            at_unix_ms,
+            by: None,
+        });
+        let append = opened.belongings.journal.append(&[adopted].into_iter().chain(begun).collect::<Vec<_>>());
         self.policy = policy;
-        let entry =
-            Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms: self.parts.clock.now_unix_ms() };
-        let append = opened.belongings.journal.append(&[entry]);
+        self.follow_rollout(begins);
         actix::spawn(async move {
             reply.answer(
                 append.await.map(|_| version).map_err(|error| Rejection::new(Code::Internal, error.to_string())),

@@ -112,7 +112,11 @@ impl Handler<ReadFlags> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, read: ReadFlags, _: &mut Self::Context) {
-        read.reply.answer(Ok(FlagsInForce { policy: Arc::clone(&self.policy), level: self.watch.view() }));
+        read.reply.answer(Ok(FlagsInForce {
+            policy: Arc::clone(&self.policy),
+            level: self.watch.view(),
+            rollout: Arc::clone(&self.rollout),
+        }));
     }
 }
 

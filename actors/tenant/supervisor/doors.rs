@@ -4,7 +4,7 @@ use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage, ReadPolicy,
-    ReadSpend,
+    ReadRollout, ReadSpend, SteerRollout,
 };
 use actix::{Addr, Recipient};
 
@@ -39,6 +39,10 @@ pub struct Doors {
     pub flags: Recipient<ReadFlags>,
     /// Right `Govern`.
     pub approve: Recipient<ApproveSpending>,
+    /// Right `Audit`.
+    pub rollout: Recipient<ReadRollout>,
+    /// Right `Govern`.
+    pub steer: Recipient<SteerRollout>,
     /// Right `Fleet`.
     pub reconcile: Recipient<Reconcile>,
     /// The policy service's.
@@ -66,6 +70,8 @@ impl Doors {
             policy: address.clone().recipient(),
             flags: address.clone().recipient(),
             approve: address.clone().recipient(),
+            rollout: address.clone().recipient(),
+            steer: address.clone().recipient(),
             reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),
             inspect: address.clone().recipient(),

@@ -19,7 +19,7 @@ fn experimenting(texts: &mut FileTexts) {
 
 /// What has switched a flag off.
 async fn off_by(tenant: &Tenant, flag: &str) -> Option<OffBy> {
-    let FlagsInForce { policy, level } = tenant.told(|reply| ReadFlags { reply }).await.unwrap();
+    let FlagsInForce { policy, level, .. } = tenant.told(|reply| ReadFlags { reply }).await.unwrap();
     let said = evaluate(&policy.features, level.state, flag, &Context::default()).unwrap();
     assert_eq!(said.value, &serde_json::json!(said.off_by.is_none()));
     said.off_by

@@ -2,13 +2,14 @@
 use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
+use crate::rollout::rules::Standing;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
 use serde::{Deserialize, Serialize};
 
 /// Derived state with the position it has reached. Saved now and then; the journal's tail makes it current.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Fold {
     /// The next record to fold.
     pub next: Position,
@@ -26,6 +27,8 @@ pub struct Fold {
     pub accounts: Accounts,
     /// Replies kept for their `Idempotency-Key` so far.
     pub kept: u64,
+    /// The last rollout that stands in the journal.
+    pub rollout: Option<Standing>,
 }
 
 impl Default for Fold {
@@ -36,6 +39,7 @@ impl Default for Fold {
             counts: Counts::default(),
             policy: None,
             kept: 0,
+            rollout: None,
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -52,6 +56,11 @@ impl Fold {
         count(&mut self.counts, entry);
         if let Entry::PolicyAdopted { version, digest, .. } = entry {
             self.policy = Some((version.clone(), digest.clone()));
+        }
+        if let Entry::RolloutStands { standing, .. } = entry
+            && self.rollout.as_ref().is_none_or(|before| standing.is_after(before))
+        {
+            self.rollout = Some((**standing).clone());
         }
         if let Entry::ReplyKept(_) = entry {
             self.kept = self.kept.saturating_add(1);

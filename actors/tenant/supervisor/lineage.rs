@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
-pub(super) const FOLD_KEY: &[u8] = b"fold-4";
+pub(super) const FOLD_KEY: &[u8] = b"fold-5";
 const QUERY_PREFIX: u8 = b'q';
 const SPEND_PREFIX: u8 = b's';
 const ACCOUNT_PREFIX: u8 = b'a';

@@ -4,6 +4,8 @@ use crate::budget::ledger::Books;
 use crate::entry::{AnswerRecorded, FeedbackGiven};
 use crate::question::{CacheControl, Matter};
 use crate::retrieval::messages::CorpusFigures;
+use crate::rollout::SharedRollout;
+use crate::rollout::rules::RolloutView;
 use crate::service_level::rules::LevelView;
 use crate::spend::view::{SpendQuery, SpendView};
 use crate::turn::ReplyLine;
@@ -39,6 +41,8 @@ pub struct Wishes {
     pub idempotency_key: Option<String>,
     /// What the answer cache may do.
     pub cache_control: CacheControl,
+    /// To which conversation it belongs, where the asker says so: one conversation is served by one release.
+    pub conversation: Option<String>,
 }
 
 /// Right `Feedback`: a judgement of an answer.
@@ -171,6 +175,36 @@ pub struct FlagsInForce {
     pub policy: Arc<PolicySnapshot>,
     /// The tenant's service level.
     pub level: LevelView,
+    /// Which of two releases' flags somebody is given.
+    pub rollout: Arc<SharedRollout>,
+}
+
+impl FlagsInForce {
+    /// The policy whose flags whoever has this targeting key is given.
+    #[must_use]
+    pub fn policy_for(&self, targeting_key: Option<&str>) -> Arc<PolicySnapshot> {
+        self.rollout.policy_for(&self.policy, targeting_key)
+    }
+}
+
+/// Right `Audit`: how far the newest release is on its way.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadRollout {
+    /// Where the answer goes; nothing where everybody has the newest release.
+    pub reply: ReplySlot<Option<RolloutView>>,
+}
+
+/// Right `Govern`: the release on its way goes back, or everybody has it now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SteerRollout {
+    /// What is wanted.
+    pub event: bailiwick_policy::rollout::Event,
+    /// By whose key.
+    pub by: String,
+    /// Where the answer goes, once it is durable; `conflict` where no release is on its way.
+    pub reply: ReplySlot<RolloutView>,
 }
 
 /// A tenant's own figures.
@@ -385,4 +419,11 @@ pub enum Event {
     },
     /// The restart budget is used up; the tenant serves nothing until resumed.
     Quarantined,
+    /// A release has reached everybody, or has gone back; told again whenever the rooms are built.
+    RolloutEnded {
+        /// Which.
+        release: String,
+        /// How.
+        end: bailiwick_policy::rollout::Step,
+    },
 }

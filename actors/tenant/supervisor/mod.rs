@@ -7,6 +7,7 @@ mod actor;
 mod admission;
 mod audit;
 mod clearing;
+mod departure;
 #[cfg(test)]
 mod derived_tests;
 pub mod doors;
@@ -36,6 +37,7 @@ pub mod rules;
 #[cfg(test)]
 mod shell_tests;
 pub mod sideways;
+mod staging;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 use super::fold::Fold;
 use super::lineage::{Derived, DerivedError};
 use crate::entry::{Entry, HoldClosed};
+use crate::rollout::SharedRollout;
+use crate::rollout::rules::Standing;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::journal::JournalError;
 use bailiwick_kernel::money::NanoUsd;
@@ -35,6 +37,7 @@ pub(super) async fn open(
     belongings: Belongings,
     former: Option<Arc<Mutex<Derived>>>,
     policy: Arc<PolicySnapshot>,
+    rollout: Arc<SharedRollout>,
     clock: SharedClock,
 ) -> Result<Opened, String> {
     let opening = tokio::task::spawn_blocking(move || match former {
@@ -51,7 +54,8 @@ pub(super) async fn open(
         Ok(derived.catch_up()?.clone())
     })
     .await?;
-    let entries = owed(&before, &policy, clock.now_unix_ms());
+    let begins = rollout.begins(&policy, before.rollout.as_ref());
+    let entries = owed(&before, &policy, begins, clock.now_unix_ms());
     if !entries.is_empty() {
         belongings.journal.append(&entries).await.map_err(|error: JournalError| error.to_string())?;
     }
@@ -60,7 +64,7 @@ pub(super) async fn open(
 }
 
 /// Entries that must stand in the journal before rooms may run.
-pub(crate) fn owed(fold: &Fold, policy: &PolicySnapshot, at_unix_ms: u64) -> Vec<Entry> {
+pub(crate) fn owed(fold: &Fold, policy: &PolicySnapshot, begins: Option<Standing>, at_unix_ms: u64) -> Vec<Entry> {
     let mut entries = Vec::new();
     let block = fold.ledger.open_block();
     if block > NanoUsd::ZERO {
@@ -80,5 +84,6 @@ pub(crate) fn owed(fold: &Fold, policy: &PolicySnapshot, at_unix_ms: u64) -> Vec
     if fold.policy.as_ref() != Some(&in_force) {
         entries.push(Entry::PolicyAdopted { version: in_force.0, digest: in_force.1, at_unix_ms });
     }
+    entries.extend(begins.map(|standing| Entry::RolloutStands { standing: Box::new(standing), at_unix_ms, by: None }));
     entries
 }

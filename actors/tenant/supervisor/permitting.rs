@@ -7,19 +7,21 @@ use actix::prelude::*;
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::language::Action;
 
 impl Supervisor {
-    /// Rules on a turn that would set out now.
-    pub(super) fn rule(&self, admit: &Admit) -> Outcome<Ruled> {
-        Ruled::on(&self.policy, &admit.matter, &admit.principal, self.parts.clock.now_unix_ms())
+    /// Rules on a turn that would set out now, under the policy that serves it.
+    pub(super) fn rule(&self, policy: &PolicySnapshot, admit: &Admit) -> Outcome<Ruled> {
+        Ruled::on(policy, &admit.matter, &admit.principal, self.parts.clock.now_unix_ms())
     }
 
     /// Rules on an action that needs no turn; a refusal is recorded like a turn's.
     pub(super) fn permitted(&self, action: Action, principal: &Principal) -> Outcome<()> {
         let now_unix_ms = self.parts.clock.now_unix_ms();
-        let facts = ruling::asker(&self.policy, principal, now_unix_ms);
-        ruling::permitted(&self.policy, action, &facts).map(|_nothing_to_meet| ()).inspect_err(|rejection| {
+        let policy = self.policy.settled();
+        let facts = ruling::asker(&policy, principal, now_unix_ms);
+        ruling::permitted(&policy, action, &facts).map(|_nothing_to_meet| ()).inspect_err(|rejection| {
             let query_id = QueryId::fresh(now_unix_ms, rand::random());
             self.sideways.refused_request(&query_id, principal, rejection);
         })

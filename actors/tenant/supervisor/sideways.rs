@@ -9,7 +9,7 @@ use crate::turn::Case;
 use actix::Recipient;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::ids::{QueryId, TenantKey};
-use bailiwick_kernel::mail::offer;
+use bailiwick_kernel::mail::{offer, post_certain_to};
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::flags::ServiceLevel;
@@ -67,6 +67,11 @@ impl Sideways {
     /// Tells the control plane; dropped where it is busy, for its figures are derived.
     pub fn tell(&self, event: Event) {
         let _busy = offer(&self.happened, Happened { tenant: self.tenant, event });
+    }
+
+    /// Tells the control plane what it must not miss, and what happens once a release.
+    pub(crate) fn tell_certainly(&self, event: Event) {
+        post_certain_to(&self.happened, Happened { tenant: self.tenant, event });
     }
 
     /// Notes how a turn ended, for the service level; tells where that has changed the level.

@@ -80,6 +80,7 @@ fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
         remember_as: None,
         lookup: None,
         permit: None,
+        exposure: None,
         sideways: Sideways::unheard(),
     }
 }

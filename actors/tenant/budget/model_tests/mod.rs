@@ -343,7 +343,7 @@ impl World {
             }
         }
         let (fold, _) = self.folded();
-        let lost = owed(&fold, &self.policy, self.now);
+        let lost = owed(&fold, &self.policy, None, self.now);
         self.journal.extend(lost.iter().cloned());
         let (fold, accounts) = self.folded();
         let unreconciled: u64 = fold.ledger.lumps.iter().map(|lump| lump.amount.0).sum();

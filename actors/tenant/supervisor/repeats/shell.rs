@@ -50,17 +50,26 @@ impl Supervisor {
         let ahead = u64::try_from(self.repeats.in_flight()).unwrap_or(u64::MAX);
         let searched = on_derived(opened.derived.clone(), move |derived| derived.kept(&name, ahead, now));
         ctx.spawn(
-            searched.into_actor(self).map(move |found, supervisor, _| supervisor.searched(keyed, admit, permit, found)),
+            searched
+                .into_actor(self)
+                .map(move |found, supervisor, ctx| supervisor.searched(keyed, admit, permit, found, &ctx.address())),
         );
     }
 
-    fn searched(&mut self, mut keyed: Keyed, admit: Admit, permit: Permit, found: Result<Search, String>) {
+    fn searched(
+        &mut self,
+        mut keyed: Keyed,
+        admit: Admit,
+        permit: Permit,
+        found: Result<Search, String>,
+        home: &Addr<Self>,
+    ) {
         let rejection = match found {
             Ok(Search::Nothing) => {
                 for waiter in self.repeats.runs(&keyed.name(), keyed.attempt(), keyed.matter) {
                     self.tell(waiter, Err(rules::other_body()));
                 }
-                return self.set_out(admit, permit, Some(keyed));
+                return self.set_out(admit, permit, Some(keyed), home);
             }
             Ok(Search::Kept(matter, outcome)) => {
                 let outcome = outcome.and_then(|given| self.may_be_given(given));
@@ -90,7 +99,7 @@ impl Supervisor {
 
     /// A kept reply is given under the policy in force now: what that one withholds is not said again.
     fn may_be_given(&self, given: Given) -> Outcome<Given> {
-        match self.policy.output_violation(&given.words()) {
+        match self.policy.settled().output_violation(&given.words()) {
             None => Ok(given),
             Some(_) => Err(super::super::exit::withheld()),
         }

@@ -1,0 +1,94 @@
+//! A turn sets out: let in, ruled on, given its policy, and sent to its first room.
+use super::actor::Supervisor;
+use super::admission::is_serveable;
+use super::messages::Admit;
+use super::places::Permit;
+use super::repeats::keyed::Keyed;
+use crate::question::{Matter, Passage};
+use crate::ruling::Ruled;
+use crate::turn::{Case, Turn};
+use actix::prelude::*;
+use bailiwick_kernel::ids::QueryId;
+use bailiwick_kernel::mail::offer;
+use bailiwick_kernel::outcome::{Outcome, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
+use std::sync::Arc;
+
+impl Supervisor {
+    pub(super) fn start_turn(&mut self, mut admit: Admit, ctx: &mut Context<Self>) {
+        let now_ns = self.now_ns();
+        let serveable = self.phase.admits().and_then(|()| is_serveable(&admit.matter));
+        let admitted =
+            serveable.and_then(|()| self.admission.admit(&admit.matter, &admit.principal, &admit.line, now_ns));
+        let permit = match admitted {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                self.sideways.turned_away(rejection.code);
+                return admit.line.reject(rejection);
+            }
+        };
+        self.name_conversation(&mut admit);
+        let Some(key) = admit.wishes.idempotency_key.take() else {
+            return self.set_out(admit, permit, None, &ctx.address());
+        };
+        let policy = self.policy_for(&admit);
+        match self.rule(&policy, &admit) {
+            // what is told again is ruled on like what is answered anew
+            Ok(_permitted) => self.admit_keyed(key, admit, permit, ctx),
+            refused => self.depart(admit, permit, None, policy, refused, &ctx.address()),
+        }
+    }
+
+    /// Sends an admitted turn on its way, where the policy permits it. The phase may have changed since it was admitted,
+    /// but not the rooms' being there.
+    pub(super) fn set_out(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>, home: &Addr<Self>) {
+        let policy = self.policy_for(&admit);
+        let ruled = self.rule(&policy, &admit);
+        self.depart(admit, permit, idempotency_key, policy, ruled, home);
+    }
+
+    fn depart(
+        &self,
+        admit: Admit,
+        permit: Permit,
+        idempotency_key: Option<Keyed>,
+        policy: Arc<PolicySnapshot>,
+        ruled: Outcome<Ruled>,
+        home: &Addr<Self>,
+    ) {
+        let Some(rooms) = &self.rooms else { return admit.line.reject(Rejection::lost()) };
+        let exposure = self.exposure(&admit, home);
+        let Admit { matter, principal, wishes, deadline_ms, line } = admit;
+        let now = self.parts.clock.now_unix_ms();
+        let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
+        let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_));
+        let case = Case {
+            query_id: QueryId::fresh(now, rand::random()),
+            matter,
+            principal,
+            policy,
+            ruled: ruled.clone().unwrap_or_else(|_refused| Ruled::nothing()),
+            admitted_unix_ms: now,
+            deadline_unix_ms: now.saturating_add(deadline_ms),
+            idempotency_key,
+            cache_control: wishes.cache_control,
+            remember_as: None,
+            lookup: None,
+            permit: Some(permit),
+            exposure,
+            sideways: self.sideways.clone(),
+        };
+        let turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
+        if let Err(rejection) = ruled {
+            return turn.refuse(rejection);
+        }
+        if passes_through {
+            let empty: Arc<[Passage]> = Arc::from([]);
+            if let Err((turn, undelivered)) = offer(&rooms.cache.clone().recipient(), turn.ground(empty)) {
+                turn.refuse(undelivered.into());
+            }
+        } else if let Err((turn, undelivered)) = offer(&rooms.retrieval.clone().recipient(), turn) {
+            turn.refuse(undelivered.into());
+        }
+    }
+}

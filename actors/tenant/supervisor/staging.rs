@@ -1,0 +1,118 @@
+//! A release on its way: which policy serves a turn, what its ending is written down as, and who may hurry or stop it.
+use super::actor::Supervisor;
+use super::messages::{Admit, Event, ReadRollout, SteerRollout};
+use crate::entry::Entry;
+use crate::rollout::rules::Standing;
+use crate::rollout::{Exposure, KeepStanding};
+use actix::prelude::*;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::rollout::{Hold, Step};
+use std::sync::Arc;
+
+impl Supervisor {
+    /// Gives a turn that belongs to no conversation one of its own while a release is on its way. A repeat under an
+    /// `Idempotency-Key` is the same conversation.
+    pub(super) fn name_conversation(&self, admit: &mut Admit) {
+        if self.policy.control.is_some() && admit.wishes.conversation.is_none() {
+            let key = admit.wishes.idempotency_key.clone();
+            admit.wishes.conversation = Some(key.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())));
+        }
+    }
+
+    /// The policy that serves a turn.
+    pub(super) fn policy_for(&self, admit: &Admit) -> Arc<PolicySnapshot> {
+        self.rollout.policy_for(&self.policy, admit.wishes.conversation.as_deref())
+    }
+
+    /// A turn's duty to say how it ended, while a release is on its way.
+    pub(super) fn exposure(&self, admit: &Admit, home: &Addr<Self>) -> Option<Exposure> {
+        let conversation = admit.wishes.conversation.as_deref().filter(|_| self.policy.control.is_some())?;
+        let drawn = self.rollout.draw(conversation)?;
+        Some(Exposure::new(Arc::clone(&self.rollout), drawn, home.clone().recipient()))
+    }
+
+    /// Follows the rollout of the policy in force from where it stands; what has ended is told again.
+    pub(super) fn follow_rollout(&self, standing: Option<Standing>) {
+        self.rollout.follow(&self.policy, standing);
+        if let Some((release, end)) = self.rollout.ended() {
+            self.sideways.tell_certainly(Event::RolloutEnded { release, end });
+        }
+    }
+
+    /// Writes down where a rollout stands; it is so once that is durable.
+    fn keep(
+        &self,
+        standing: Standing,
+        by: Option<String>,
+    ) -> impl Future<Output = Outcome<()>> + 'static + use<> {
+        let entry = Entry::RolloutStands {
+            standing: Box::new(standing.clone()),
+            at_unix_ms: self.parts.clock.now_unix_ms(),
+            by,
+        };
+        let append = self.opened.as_ref().map(|opened| opened.belongings.journal.append(&[entry]));
+        let (rollout, sideways) = (Arc::clone(&self.rollout), self.sideways.clone());
+        let tenant = self.parts.belongings.cipher.tenant();
+        async move {
+            let Some(append) = append else { return Err(Rejection::lost()) };
+            append.await.map_err(|error| {
+                tracing::error!(%tenant, %error, "where a rollout stands could not be recorded; it stays where it was");
+                Rejection::new(Code::Internal, "the rollout could not be recorded; the operator finds the reason in the log")
+            })?;
+            if let Some(end) = rollout.is_kept(&standing) {
+                tracing::info!(%tenant, release = standing.release, ?end, "the rollout has ended");
+                sideways.tell_certainly(Event::RolloutEnded { release: standing.release, end });
+            }
+            Ok(())
+        }
+    }
+}
+
+impl Handler<KeepStanding> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, KeepStanding(standing): KeepStanding, _: &mut Self::Context) {
+        let keeping = self.keep(standing, None);
+        actix::spawn(async move {
+            let _logged = keeping.await;
+        });
+    }
+}
+
+impl Handler<ReadRollout> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, read: ReadRollout, _: &mut Self::Context) {
+        read.reply.answer(Ok(self.rollout.view()));
+    }
+}
+
+fn none_on_its_way() -> Rejection {
+    Rejection::new(Code::Conflict, "steering a rollout: no release is on its way; everybody has the same one")
+}
+
+impl Handler<SteerRollout> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, steer: SteerRollout, _: &mut Self::Context) {
+        let SteerRollout { event, by, reply } = steer;
+        if self.rollout.ended().is_some() {
+            return reply.answer(Err(none_on_its_way()));
+        }
+        let standing = match self.rollout.steer(event) {
+            Some((Step::Hold(Hold::Frozen), None)) => {
+                let detail = "steering a rollout: releases are frozen while the tenant's service level is breached; wait \
+                              until it is kept again, or send the release back";
+                return reply.answer(Err(Rejection::new(Code::Conflict, detail)));
+            }
+            None | Some((_, None)) => return reply.answer(Err(none_on_its_way())),
+            Some((_, Some(standing))) => standing,
+        };
+        let (keeping, rollout) = (self.keep(standing, Some(by)), Arc::clone(&self.rollout));
+        actix::spawn(async move {
+            let kept = keeping.await;
+            reply.answer(kept.and_then(|()| rollout.view().ok_or_else(none_on_its_way)));
+        });
+    }
+}
