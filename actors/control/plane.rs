@@ -5,6 +5,7 @@ use crate::gitops::signer::PlatformSigner;
 use crate::identity::checkpoint::Checkpoint;
 use crate::identity::issuer::Issuer;
 use crate::kms::KeyService;
+use crate::policy_service::history::History;
 use crate::registry::actor::{Belongings, Registry, Rooms};
 use crate::registry::directory::Directory;
 use crate::registry::door::Door;
@@ -138,12 +139,17 @@ pub(crate) fn join(
     let vestibule = registry::vestibule();
     let registry = vestibule.address();
     let cost = cost::start(Arc::clone(&clock));
-    let observability = observability::start(registry.clone().recipient());
+    let observability = observability::start(registry.clone().recipient(), registry.clone().recipient());
     let watchdog =
         policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient(), registry.clone().recipient());
-    let policy_service = policy_service::start(watchdog.clone().recipient(), watchdog.recipient());
+    let history = History::new(opened.journal.clone(), folders.clone());
+    let policy_service =
+        policy_service::start(watchdog.clone().recipient(), watchdog.recipient(), history, Arc::clone(&clock));
     let rooms = Rooms {
-        policy_service: policy_service.recipient(),
+        policy_service: policy_service.clone().recipient(),
+        examine: policy_service.clone().recipient(),
+        release: policy_service.clone().recipient(),
+        forget: policy_service.recipient(),
         observability: observability.clone().recipient(),
         cost: cost.recipient(),
     };

@@ -93,7 +93,10 @@ fn the_release_before_serves_under_what_holds_for_everybody() {
     assert_eq!((control.version.as_str(), staged.version.as_str()), ("1.2.3", "2.0.0"));
     assert!(control.governance.require_citations && !staged.governance.require_citations);
     assert!(control.sovereignty.forbidden_regions.contains(&"xx-*".to_owned()), "regions are everybody's at once");
-    assert!(control.digest != before.digest && control.digest != next.digest, "answers kept for one are not the other's");
+    assert!(
+        control.digest != before.digest && control.digest != next.digest,
+        "answers kept for one are not the other's"
+    );
     assert!(!staged.is_same_as(&next) && staged.for_everybody().is_same_as(&next));
     assert_eq!(Arc::new(next.clone()).settled().version, "2.0.0");
 }
@@ -102,11 +105,17 @@ fn the_release_before_serves_under_what_holds_for_everybody() {
 fn stages_are_as_long_as_the_tenant_says() {
     let next = with(
         GOVERNANCE,
-        &[("settings:\n", "settings:\n  rollout: { stage_minutes: 5, stage_requests: 7, failures: [fault, abstention] }\n")],
+        &[(
+            "settings:\n",
+            "settings:\n  rollout: { stage_minutes: 5, stage_requests: 7, failures: [fault, abstention] }\n",
+        )],
     );
     let rules = Rules::from(next.governance.rollout.as_ref().unwrap());
     assert_eq!((rules.stage_ms, rules.canary_requests), (300_000, 7));
-    assert_eq!((rules.false_rollback_ppm, rules.margin), (Rules::default().false_rollback_ppm, Rules::default().margin));
+    assert_eq!(
+        (rules.false_rollback_ppm, rules.margin),
+        (Rules::default().false_rollback_ppm, Rules::default().margin)
+    );
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn tenants(root: &Path, guardrails: Guardrails) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in names {
         match folders.load(&name) {
-            Found::Compiled(snapshot) => {
+            Found::Compiled(Sound { policy: snapshot, .. }) => {
                 findings.push(finding("tenants", State::Good, format!("{name}: policy {}", snapshot.version)));
                 let warnings = snapshot.warnings.iter();
                 findings

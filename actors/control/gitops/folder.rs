@@ -1,6 +1,6 @@
 //! The tenants folder on disk: reading a tenant's texts within bounds, writing what operators change over HTTP.
 //! Everything here blocks and runs on the blocking pool.
-use super::messages::{FolderSeen, Found};
+use super::messages::{FolderSeen, Found, Sound};
 use super::rules::{is_file_name, is_folder_name};
 use bailiwick_kernel::limits::{TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX, TENANTS_MAX};
 use bailiwick_policy::compile::{PolicySnapshot, TENANT, compile};
@@ -119,7 +119,10 @@ impl Folders {
         match self.texts(name) {
             Ok(None) => Found::Gone,
             Err(error) => Found::Broken(error.to_string()),
-            Ok(Some(texts)) => self.compiled(name, &texts).map_or_else(Found::Broken, Found::Compiled),
+            Ok(Some(texts)) => match self.compiled(name, &texts) {
+                Ok(policy) => Found::Compiled(Sound { policy, texts: Arc::new(texts) }),
+                Err(problems) => Found::Broken(problems),
+            },
         }
     }
 

@@ -2,6 +2,7 @@
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::parse::FileTexts;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -28,11 +29,20 @@ pub struct FolderSeen {
     pub read_after: u64,
 }
 
+/// A folder whose files compile.
+#[derive(Clone, Debug)]
+pub struct Sound {
+    /// What they come to.
+    pub policy: Arc<PolicySnapshot>,
+    /// The files.
+    pub texts: Arc<FileTexts>,
+}
+
 /// What a folder gives.
 #[derive(Clone, Debug)]
 pub enum Found {
     /// Its files compile.
-    Compiled(Arc<PolicySnapshot>),
+    Compiled(Sound),
     /// They do not: every problem, with file and line.
     Broken(String),
     /// There is no such folder.

@@ -88,7 +88,7 @@ fn folders_are_created_whole_read_back_and_removed() {
     let (_root, folders) = folders();
     create(&folders, "acme");
     assert_eq!(folders.names().unwrap(), names(["acme"]));
-    assert!(matches!(folders.load("acme"), Found::Compiled(policy) if policy.tenant.id == ACME));
+    assert!(matches!(folders.load("acme"), Found::Compiled(sound) if sound.policy.tenant.id == ACME));
     assert!(matches!(folders.create("acme", &Default::default()), Err(FolderError::Exists(_))));
     folders.replace_record("acme", "id: [").unwrap();
     assert!(matches!(folders.load("acme"), Found::Broken(problem) if problem.contains("tenant.yaml:1:")));

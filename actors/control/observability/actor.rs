@@ -1,11 +1,12 @@
 //! The shell of observability.
 use super::messages::{ReadTree, Supervised};
 use super::rules::{Amount, Faults, Figure, figures};
-use crate::registry::messages::Quarantined;
+use crate::registry::messages::{Quarantined, RolloutOver};
 use actix::prelude::*;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{INSPECT_MS, INSPECTIONS_AT_ONCE};
 use bailiwick_kernel::mail::{ReplySlot, offer};
+use bailiwick_policy::rollout::Step;
 use bailiwick_tenant::supervisor::messages::{Event, Happened, Inspect, RoomView};
 use futures_util::stream::{self, StreamExt};
 use metrics::Label;
@@ -15,14 +16,15 @@ use tokio::time::timeout;
 /// The room.
 pub struct Observability {
     registry: Recipient<Quarantined>,
+    rollouts: Recipient<RolloutOver>,
     faults: Faults,
 }
 
 impl Observability {
     /// A room that has seen nothing yet.
     #[must_use]
-    pub fn new(registry: Recipient<Quarantined>) -> Self {
-        Self { registry, faults: Faults::default() }
+    pub fn new(registry: Recipient<Quarantined>, rollouts: Recipient<RolloutOver>) -> Self {
+        Self { registry, rollouts, faults: Faults::default() }
     }
 }
 
@@ -47,6 +49,14 @@ impl Handler<Happened> for Observability {
             emit(happened.tenant, &figure);
         }
         self.faults.note(&happened);
+        if let Event::RolloutEnded { release, end } = &happened.event {
+            let over = RolloutOver {
+                tenant: happened.tenant,
+                release: release.clone(),
+                reached_everybody: *end == Step::Complete,
+            };
+            ctx.spawn(self.rollouts.send(over).into_actor(self).map(|_sent, _act, _ctx| ()));
+        }
         if happened.event == Event::Quarantined {
             let registry = self.registry.clone();
             let quarantined = Quarantined { tenant: happened.tenant };

@@ -9,14 +9,14 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 
-use crate::registry::messages::Quarantined;
+use crate::registry::messages::{Quarantined, RolloutOver};
 use actix::{Addr, Context, Recipient};
 use bailiwick_kernel::limits::MAILBOX_MAX;
 
 /// Starts the room on the current arbiter.
 #[must_use]
-pub fn start(registry: Recipient<Quarantined>) -> Addr<actor::Observability> {
+pub fn start(registry: Recipient<Quarantined>, rollouts: Recipient<RolloutOver>) -> Addr<actor::Observability> {
     let mut context = Context::new();
     context.set_mailbox_capacity(MAILBOX_MAX);
-    context.run(actor::Observability::new(registry))
+    context.run(actor::Observability::new(registry, rollouts))
 }

@@ -1,6 +1,7 @@
 //! Events to figures: which metric, which labels, how much. Labels are the tenant's key in short form and values of
 //! enumerations; never a name, an id of a document or anything a caller wrote.
 use bailiwick_kernel::ids::TenantKey;
+use bailiwick_policy::rollout::Step;
 use bailiwick_tenant::supervisor::messages::{Event, Happened, RoomView};
 use std::collections::HashMap;
 
@@ -53,6 +54,10 @@ pub fn figures(event: &Event) -> Vec<Figure> {
             vec![count("bailiwick_service_level_changes_total", Some(("to", to)), 1)]
         }
         Event::Rebuilt { room, .. } => vec![count("bailiwick_restarts_total", Some(("room", room)), 1)],
+        Event::RolloutEnded { end, .. } => {
+            let how = if *end == Step::Complete { "complete" } else { "sent_back" };
+            vec![count("bailiwick_rollouts_ended_total", Some(("how", how)), 1)]
+        }
         Event::Quarantined => vec![count("bailiwick_quarantines_total", None, 1)],
     }
 }
@@ -74,7 +79,11 @@ impl Faults {
                 let restarts = self.by_tenant.get(&happened.tenant).map_or(0, |(restarts, _)| *restarts);
                 self.by_tenant.insert(happened.tenant, (restarts, "the restart budget is used up".to_owned()));
             }
-            Event::Answered { .. } | Event::Repeated { .. } | Event::Refused { .. } | Event::LevelChanged { .. } => {}
+            Event::Answered { .. }
+            | Event::Repeated { .. }
+            | Event::Refused { .. }
+            | Event::LevelChanged { .. }
+            | Event::RolloutEnded { .. } => {}
         }
     }
 

@@ -1,11 +1,14 @@
-//! The shell of the policy service: pushes, waits for the acknowledgement, reports.
-use super::messages::Commit;
-use super::rules::may_follow;
+//! The shell of the policy service: examines off the reactor, pushes, waits for the acknowledgement, reports.
+use super::history::History;
+use super::messages::{Candidate, Commit, Examine, ForgetReleases, Passed, ReadRelease};
+use super::rules;
 use crate::policy_watchdog::messages::{Expect, Heard};
 use actix::prelude::*;
+use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::limits::ACKNOWLEDGE_MS;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_tenant::supervisor::messages::AdoptPolicy;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -14,14 +17,16 @@ use tokio::time::timeout;
 pub struct PolicyService {
     expect: Recipient<Expect>,
     heard: Recipient<Heard>,
+    history: History,
+    clock: SharedClock,
     pushes: u64,
 }
 
 impl PolicyService {
     /// A service with nothing under way.
     #[must_use]
-    pub fn new(expect: Recipient<Expect>, heard: Recipient<Heard>) -> Self {
-        Self { expect, heard, pushes: 0 }
+    pub fn new(expect: Recipient<Expect>, heard: Recipient<Heard>, history: History, clock: SharedClock) -> Self {
+        Self { expect, heard, history, clock, pushes: 0 }
     }
 
     /// Tells the watchdog, then pushes. Without the watchdog nothing is pushed: nobody would see a silent tenant.
@@ -56,6 +61,62 @@ impl PolicyService {
     }
 }
 
+/// Examines one candidate and keeps the texts of its release. Blocking.
+fn examine(history: &History, candidate: &Candidate, now_unix_ms: u64) -> Outcome<Passed> {
+    let Candidate { policy, texts, releases, in_force, .. } = candidate;
+    let entries = rules::entries(candidate, now_unix_ms)?;
+    let tenant = &policy.tenant;
+    let former = match rules::former(candidate) {
+        None => None,
+        Some(release) => match in_force.as_ref().map(PolicySnapshot::settled) {
+            Some(settled) if settled.release == release => Some(settled),
+            _ => Some(history.snapshot(tenant.id, &tenant.name, release)?),
+        },
+    };
+    let passed = rules::pass(candidate, entries, former, now_unix_ms);
+    if passed.is_new {
+        history.keep(tenant.id, &policy.release, texts)?;
+        if let Some(outgoing) = releases.outgoing() {
+            history.forget(tenant.id, &outgoing.release)?;
+        }
+    }
+    Ok(passed)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static, reply: ReplySlot<T>) {
+    reply.answer(tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost())));
+}
+
+impl Handler<Examine> for PolicyService {
+    type Result = ();
+
+    fn handle(&mut self, Examine { candidates, reply }: Examine, _: &mut Self::Context) {
+        let (history, now_unix_ms) = (self.history.clone(), self.clock.now_unix_ms());
+        let verdicts =
+            move || Ok(candidates.iter().map(|candidate| examine(&history, candidate, now_unix_ms)).collect());
+        actix::spawn(blocking(verdicts, reply));
+    }
+}
+
+impl Handler<ReadRelease> for PolicyService {
+    type Result = ();
+
+    fn handle(&mut self, ReadRelease { tenant, release, reply }: ReadRelease, _: &mut Self::Context) {
+        let history = self.history.clone();
+        actix::spawn(blocking(move || history.texts(tenant, &release), reply));
+    }
+}
+
+impl Handler<ForgetReleases> for PolicyService {
+    type Result = ();
+
+    fn handle(&mut self, ForgetReleases { tenant, releases, reply }: ForgetReleases, _: &mut Self::Context) {
+        let history = self.history.clone();
+        let forgetting = move || releases.iter().try_for_each(|release| history.forget(tenant, release));
+        actix::spawn(blocking(forgetting, reply));
+    }
+}
+
 fn silent() -> Outcome<String> {
     Err(Rejection::new(
         Code::Internal,
@@ -73,10 +134,6 @@ impl Handler<Commit> for PolicyService {
     type Result = ();
 
     fn handle(&mut self, mut commit: Commit, ctx: &mut Self::Context) {
-        if let Err(rejection) = may_follow(&commit.in_force, &commit.policy) {
-            commit.reply.answer(Err(rejection));
-            return;
-        }
         match commit.to.take() {
             None => commit.reply.answer(Ok(commit.policy.version.clone())),
             Some(to) => self.push(commit, &to, ctx),

@@ -1,10 +1,76 @@
 //! What the policy service takes.
+use crate::registry::entry::Entry;
+use crate::registry::releases::Releases;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
+use bailiwick_kernel::outcome::Outcome;
+use bailiwick_policy::commit::Committed;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::parse::FileTexts;
 use bailiwick_tenant::supervisor::messages::AdoptPolicy;
 use std::sync::Arc;
+use uuid::Uuid;
+
+/// From the registry: may these come into force? Answered with a verdict for each, in the same order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Examine {
+    /// The candidates, of different tenants.
+    pub candidates: Vec<Candidate>,
+    /// The verdicts.
+    pub reply: ReplySlot<Vec<Outcome<Passed>>>,
+}
+
+/// A folder that compiled, and what it is held against.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// What its files come to.
+    pub policy: Arc<PolicySnapshot>,
+    /// Its files.
+    pub texts: Arc<FileTexts>,
+    /// What came into force last.
+    pub committed: Option<Arc<Committed>>,
+    /// The tenant's releases.
+    pub releases: Releases,
+    /// What is in force now.
+    pub in_force: Option<Arc<PolicySnapshot>>,
+}
+
+/// A candidate that may come into force.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// What is to be enforced, with the release beside it where not everybody has it.
+    pub policy: Arc<PolicySnapshot>,
+    /// What has to stand in the control journal first.
+    pub entries: Vec<Entry>,
+    /// Its release was never committed before.
+    pub is_new: bool,
+}
+
+/// From the registry: the texts of a release.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadRelease {
+    /// Of which tenant.
+    pub tenant: Uuid,
+    /// Which release.
+    pub release: String,
+    /// `not_found` where they are kept no longer.
+    pub reply: ReplySlot<FileTexts>,
+}
+
+/// From the registry: everything of a tenant is being destroyed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ForgetReleases {
+    /// Of which tenant.
+    pub tenant: Uuid,
+    /// Its releases.
+    pub releases: Vec<String>,
+    /// Answered when their texts are gone.
+    pub reply: ReplySlot<()>,
+}
 
 /// From the registry: bring this policy into force.
 #[derive(Debug, Message)]
@@ -14,9 +80,7 @@ pub struct Commit {
     pub tenant: TenantKey,
     /// The incarnation whose door is given.
     pub generation: Generation,
-    /// What is in force now.
-    pub in_force: Arc<PolicySnapshot>,
-    /// What is to be.
+    /// What is to be in force.
     pub policy: Arc<PolicySnapshot>,
     /// Where to push it; `None` where the tenant's rooms are not open: they open with it.
     pub to: Option<Recipient<AdoptPolicy>>,

@@ -78,7 +78,7 @@ async fn look(enforcing: Recipient<ReadEnforcing>, now_unix_s: i64) -> BTreeMap<
             // full, going, or gone: it ends or answers by itself
             _ => return None,
         };
-        let reason = deviation(&expected.digest, expected.committed.as_deref(), &enforced, now_unix_s)?;
+        let reason = deviation(&expected.expected, expected.committed.as_deref(), &enforced, now_unix_s)?;
         Some((who, reason))
     });
     let found: Vec<_> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;

@@ -38,12 +38,12 @@ impl Outstanding {
 /// signers that are no longer trusted, stop the next change and not the service.
 #[must_use]
 pub fn deviation(
-    digest: &str,
+    expected: &PolicySnapshot,
     committed: Option<&Committed>,
     enforced: &PolicySnapshot,
     now_unix_s: i64,
 ) -> Option<String> {
-    if enforced.digest != digest {
+    if !enforced.is_same_as(expected) {
         return Some(format!("it enforces policy {} of other files than were committed", enforced.version));
     }
     match enforced.standing(committed, now_unix_s) {

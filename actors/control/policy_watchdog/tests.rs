@@ -64,15 +64,31 @@ fn what_is_enforced_is_held_against_files_and_journal() {
     let Ok(Standing::Follows { committed, .. }) = policy.standing(None, NOW_S) else {
         panic!("it may come into force")
     };
-    assert_eq!(deviation(&policy.digest, Some(&committed), &policy, NOW_S), None);
-    let other = deviation("of other files", Some(&committed), &policy, NOW_S);
+    assert_eq!(deviation(&policy, Some(&committed), &policy, NOW_S), None);
+    let other = deviation(&other_files(&policy), Some(&committed), &policy, NOW_S);
     assert!(other.is_some_and(|reason| reason.contains("of other files than were committed")));
-    let unwritten = deviation(&policy.digest, None, &policy, NOW_S);
+    let unwritten = deviation(&policy, None, &policy, NOW_S);
     assert!(unwritten.is_some_and(|reason| reason.contains("stands in no journal")));
     let mut later = committed;
     later.files.values_mut().for_each(|file| (file.version, file.digest) = ("9.0.0".into(), String::new()));
-    let older = deviation(&policy.digest, Some(&later), &policy, NOW_S);
+    let older = deviation(&policy, Some(&later), &policy, NOW_S);
     assert!(older.is_some_and(|reason| reason.contains("1.0.0 is not newer than 9.0.0")));
+}
+
+#[test]
+fn who_brings_a_release_to_everybody_too_soon_deviates() {
+    let policy = policy_of(&record("acme", ACME));
+    let Ok(Standing::Follows { committed, .. }) = policy.standing(None, NOW_S) else {
+        panic!("it may come into force")
+    };
+    let staged = policy.in_stages(&other_files(&policy));
+    assert_eq!(deviation(&staged, Some(&committed), &staged, NOW_S), None);
+    let too_soon = deviation(&staged, Some(&committed), &policy, NOW_S);
+    assert!(too_soon.is_some_and(|reason| reason.contains("of other files than were committed")));
+}
+
+fn other_files(policy: &PolicySnapshot) -> PolicySnapshot {
+    PolicySnapshot { digest: "of other files".to_owned(), ..policy.clone() }
 }
 
 /// Stands for the registry and for two supervisors: one enforces what was committed, one does not.
@@ -96,14 +112,14 @@ impl Handler<Verdict> for Fake {
 impl Handler<ReadEnforcing> for Fake {
     type Result = ();
     fn handle(&mut self, ReadEnforcing { reply }: ReadEnforcing, ctx: &mut Self::Context) {
-        let of = |number: u64, digest: &str| Enforcing {
+        let of = |number: u64, expected: PolicySnapshot| Enforcing {
             tenant: expect(number).tenant,
             generation: Generation(number),
-            digest: digest.to_owned(),
+            expected: Arc::new(expected),
             committed: self.committed.clone().map(Arc::new),
             policy: ctx.address().recipient(),
         };
-        reply.answer(Ok(vec![of(1, &self.policy.digest), of(2, "of other files")]));
+        reply.answer(Ok(vec![of(1, (*self.policy).clone()), of(2, other_files(&self.policy))]));
     }
 }
 

@@ -9,7 +9,7 @@ use super::housing::Housing;
 use super::journal::Reopen;
 use super::lobby::{Grounds, KnownTenants, Lobby, Lodgings};
 use super::lodging::{Stage, Waiting};
-use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, ReadEnforcing, Verdict};
+use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, ReadEnforcing, RolloutOver, Verdict};
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
 use super::rules::{Admission, Place, judge, judge_token, no_such_tenant};
 use super::{credentials, views};
@@ -18,7 +18,7 @@ use crate::gitops::folder::Folders;
 use crate::gitops::messages::FoldersSeen;
 use crate::gitops::signer::PlatformSigner;
 use crate::observability::messages::{ReadTree, Supervised};
-use crate::policy_service::messages::Commit;
+use crate::policy_service::messages::{Commit, Examine, ForgetReleases, ReadRelease};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::ids::{Generation, TenantKey};
@@ -37,6 +37,12 @@ use tokio::sync::Semaphore;
 pub struct Rooms {
     /// Brings policies into force.
     pub policy_service: Recipient<Commit>,
+    /// Says which policies may come into force.
+    pub examine: Recipient<Examine>,
+    /// Gives the texts of releases.
+    pub release: Recipient<ReadRelease>,
+    /// Forgets them.
+    pub forget: Recipient<ForgetReleases>,
     /// Shows the live tree.
     pub observability: Recipient<ReadTree>,
     /// Shows what the fleet cost.
@@ -271,6 +277,8 @@ impl Handler<Governed> for Registry {
                 slot.answer(commits.ok_or_else(no_such_tenant));
             }
             GovernRequest::ApproveSpending(for_ms, slot) => self.approve_spending(tenant, for_ms, by, slot),
+            GovernRequest::SteerRollout(event, slot) => self.steer_rollout(tenant, event, by, slot),
+            GovernRequest::ReadRelease(version, slot) => self.read_release(tenant, &version, slot),
             request => self.enqueue(Change::Key { tenant, by, request }, ctx),
         }
     }
@@ -335,6 +343,14 @@ impl Handler<Quarantined> for Registry {
         if self.lodgings.contains_key(&tenant) {
             self.quarantine(tenant, "its rooms died too often", ctx);
         }
+    }
+}
+
+impl Handler<RolloutOver> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, over: RolloutOver, ctx: &mut Self::Context) {
+        self.enqueue(Change::Rollout(over), ctx);
     }
 }
 

@@ -2,91 +2,123 @@
 use super::actor::Registry;
 use super::directory::Folder;
 use super::entry::Entry;
-use super::lifecycle::{Arrival, arrive, come_into_force};
+use super::lifecycle::{Arrival, arrive};
 use super::lodging::Stage;
 use super::messages::TenantView;
-use crate::gitops::messages::{FolderSeen, FoldersSeen, Found};
-use crate::policy_service::messages::Commit;
+use crate::gitops::messages::{FolderSeen, FoldersSeen, Found, Sound};
+use crate::policy_service::messages::{Candidate, Commit, Examine};
 use actix::prelude::*;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
-use std::collections::HashSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// What a batch of folders comes to.
-#[derive(Default)]
-pub(super) struct Batch {
-    pub(super) entries: Vec<Entry>,
-    ids: HashSet<Uuid>,
-    pub(super) arrived: Vec<(Uuid, Arc<PolicySnapshot>)>,
+/// A folder that compiled and belongs to somebody: what it says of the tenant's standing, and what wants to come into force.
+pub(super) struct Arrived {
+    name: String,
+    id: Uuid,
+    entry: Option<Entry>,
+    candidate: Candidate,
 }
 
 impl Registry {
     pub(super) fn take_folders(&mut self, seen: FoldersSeen, ctx: &mut Context<Self>) {
-        let mut batch = Batch::default();
-        let mut outdated = Vec::new();
+        let (mut arrived, mut outdated) = (Vec::<Arrived>::new(), Vec::new());
         for FolderSeen { name, found, read_after } in seen.folders {
             match found {
                 _ if self.writes.outdate(&name, read_after) => outdated.push(name),
-                Found::Compiled(policy) => self.take_sound(&name, policy, &mut batch, ctx),
+                Found::Compiled(sound) => {
+                    let Some(one) = self.take_sound(&name, sound, ctx) else { continue };
+                    if arrived.iter().any(|other| other.id == one.id) {
+                        let problem = "tenant.yaml: another new folder has the same id; every tenant has its own";
+                        self.note_refused(&name, problem.to_owned(), ctx);
+                    } else {
+                        arrived.push(one);
+                    }
+                }
                 Found::Broken(problem) => self.note_refused(&name, problem, ctx),
                 Found::Gone => self.note_gone(&name, ctx),
             }
         }
-        let Batch { entries, arrived, .. } = batch;
-        self.record(entries, ctx, move |act, ctx, outcome| {
-            if outcome.is_ok() {
-                for (id, policy) in arrived {
+        self.examine(arrived, ctx, move |act, ctx, outcome| {
+            let outcome = outcome.map(|passed| {
+                for (id, policy) in passed {
                     act.adopt(id, policy, None, ctx);
                 }
-            }
-            seen.reply.answer(outcome.map(|()| outdated));
+                outdated
+            });
+            seen.reply.answer(outcome);
         });
     }
 
-    pub(super) fn take_sound(
-        &mut self,
-        name: &str,
-        policy: Arc<PolicySnapshot>,
-        batch: &mut Batch,
-        ctx: &mut Context<Self>,
-    ) {
+    /// Whose folder it is; `None` where it cannot be loaded, which is noted.
+    pub(super) fn take_sound(&mut self, name: &str, sound: Sound, ctx: &mut Context<Self>) -> Option<Arrived> {
         if self.directory.find_name(name).is_some_and(|tenant| tenant.destroying) {
-            return;
+            return None;
         }
-        let arrival = arrive(&self.directory, name, &policy, self.clock.now_unix_ms());
-        let (id, entry) = match arrival {
-            Err(rejection) => return self.note_refused(name, rejection.detail, ctx),
+        let Sound { policy, texts } = sound;
+        let (id, entry) = match arrive(&self.directory, name, &policy, self.clock.now_unix_ms()) {
+            Err(rejection) => {
+                self.note_refused(name, rejection.detail, ctx);
+                return None;
+            }
             Ok(Arrival::New(entry)) => (policy.tenant.id, Some(entry)),
             Ok(Arrival::Known(id, entry)) => (id, entry),
         };
-        if !batch.ids.insert(id) {
-            return self.note_refused(
-                name,
-                "tenant.yaml: another new folder has the same id; every tenant has its own".to_owned(),
-                ctx,
-            );
-        }
-        let before = self.directory.find_id(id).and_then(|tenant| tenant.committed.clone());
-        let commit = match come_into_force(before.as_deref(), &policy, self.clock.now_unix_ms()) {
-            Err(rejection) => return self.note_refused(name, rejection.detail, ctx),
-            Ok(commit) => commit,
+        let tenant = self.directory.find_id(id);
+        let candidate = Candidate {
+            policy,
+            texts,
+            committed: tenant.and_then(|tenant| tenant.committed.clone()),
+            releases: tenant.map(|tenant| tenant.releases.clone()).unwrap_or_default(),
+            in_force: tenant.and_then(|tenant| tenant.policy.clone()),
         };
-        for warning in &policy.warnings {
-            tracing::warn!(
-                tenant = name,
-                file = warning.file,
-                line = warning.line,
-                problem = warning.problem,
-                "policy warning"
-            );
+        Some(Arrived { name: name.to_owned(), id, entry, candidate })
+    }
+
+    /// Has the policy service examine what arrived, and writes down what comes into force. What may not is noted. The next
+    /// change waits.
+    pub(super) fn examine(
+        &mut self,
+        arrived: Vec<Arrived>,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, &mut Context<Self>, Outcome<Vec<(Uuid, Arc<PolicySnapshot>)>>) + 'static,
+    ) {
+        if arrived.is_empty() {
+            return then(self, ctx, Ok(Vec::new()));
         }
-        batch.entries.extend(entry);
-        batch.entries.extend(commit);
-        batch.arrived.push((id, policy));
+        let candidates = arrived.iter().map(|one| one.candidate.clone()).collect();
+        let (reply, awaited) = ReplySlot::pair();
+        let sent = offer(&self.rooms.examine, Examine { candidates, reply })
+            .map_err(|(_examine, undelivered)| Rejection::from(undelivered));
+        self.busy = true;
+        let examining = async move {
+            sent?;
+            awaited.outcome().await
+        };
+        ctx.spawn(examining.into_actor(self).map(move |verdicts, act, ctx| {
+            act.busy = false;
+            match verdicts {
+                Ok(verdicts) => {
+                    let (mut entries, mut passed) = (Vec::new(), Vec::new());
+                    for (one, verdict) in arrived.into_iter().zip(verdicts) {
+                        match verdict {
+                            Err(rejection) => act.note_refused(&one.name, rejection.detail, ctx),
+                            Ok(verdict) => {
+                                warn_of(&one.name, &verdict.policy);
+                                entries.extend(one.entry.into_iter().chain(verdict.entries));
+                                passed.push((one.id, verdict.policy));
+                            }
+                        }
+                    }
+                    act.record(entries, ctx, move |act, ctx, outcome| then(act, ctx, outcome.map(|()| passed)));
+                }
+                Err(rejection) => then(act, ctx, Err(rejection)),
+            }
+            act.next_change(ctx);
+        }));
     }
 
     pub(super) fn note_refused(&mut self, name: &str, problem: String, ctx: &mut Context<Self>) {
@@ -119,7 +151,7 @@ impl Registry {
         let Some(tenant) = self.directory.find_id(id) else { return };
         let key = tenant.key;
         match &tenant.policy {
-            Some(in_force) if in_force.digest != policy.digest => return self.commit(key, policy, slot, ctx),
+            Some(in_force) if !in_force.is_same_as(&policy) => return self.commit(key, policy, slot, ctx),
             Some(_) => {}
             None => {
                 if let Some(tenant) = self.directory.tenant_mut(key) {
@@ -127,10 +159,23 @@ impl Registry {
                 }
             }
         }
-        self.note_folder(key, Folder::Sound, ctx);
+        self.note_taken(key, ctx);
         if let Some(slot) = slot {
             slot.answer(self.view(key));
         }
+    }
+
+    /// What the folder holds is in force, or was and has been sent back.
+    pub(super) fn note_taken(&mut self, key: TenantKey, ctx: &mut Context<Self>) {
+        let sent_back = self.directory.tenant(key).and_then(|tenant| tenant.releases.sent_back());
+        let folder = sent_back.map_or(Folder::Sound, |release| {
+            Folder::Refused(format!(
+                "version {} was sent back and serves nobody, the one before serves: put something newer into the folder, \
+                 or what was there before under a newer version (`bailiwick policy rollback`)",
+                release.version
+            ))
+        });
+        self.note_folder(key, folder, ctx);
     }
 
     /// Hands a policy to the policy service; in force, and answered, once the tenant has acknowledged it.
@@ -143,8 +188,6 @@ impl Registry {
     ) {
         self.commits = self.commits.saturating_add(1);
         let number = self.commits;
-        let in_force =
-            self.directory.tenant(key).and_then(|tenant| tenant.policy.clone()).unwrap_or_else(|| Arc::clone(&policy));
         let (generation, to) = match self.lodgings.get(&key) {
             Some(lodging) => match &lodging.stage {
                 Stage::Open(doors) if doors.adopt.connected() => (lodging.generation, Some(doors.adopt.clone())),
@@ -154,14 +197,7 @@ impl Registry {
         };
         let pushed = to.is_some();
         let (reply, awaited) = ReplySlot::pair();
-        let commit = Commit {
-            tenant: key,
-            generation: Generation(generation),
-            in_force,
-            policy: Arc::clone(&policy),
-            to,
-            reply,
-        };
+        let commit = Commit { tenant: key, generation: Generation(generation), policy: Arc::clone(&policy), to, reply };
         let sent =
             offer(&self.rooms.policy_service, commit).map_err(|(_commit, undelivered)| Rejection::from(undelivered));
         let committing = async move {
@@ -204,7 +240,7 @@ impl Registry {
                     if let Some(tenant) = self.directory.tenant_mut(key) {
                         tenant.policy = Some(policy);
                     }
-                    self.note_folder(key, Folder::Sound, ctx);
+                    self.note_taken(key, ctx);
                 }
             }
             Err(rejection) => {
@@ -236,5 +272,12 @@ impl Registry {
             drop(self.close(key, ctx));
         }
         self.note_folder(key, Folder::Refused(rejection.detail.clone()), ctx);
+    }
+}
+
+fn warn_of(tenant: &str, policy: &PolicySnapshot) {
+    for warning in &policy.warnings {
+        let (file, line, problem) = (&warning.file, warning.line, &warning.problem);
+        tracing::warn!(tenant, file, line, problem, "policy warning");
     }
 }

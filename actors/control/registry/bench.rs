@@ -13,9 +13,11 @@ use crate::gitops::folder::Folders;
 use crate::identity::issuer::Issuer;
 use crate::kms::KeyService;
 use crate::plane::{Opened, join};
+use crate::policy_service::history::History;
 use actix::prelude::*;
 use bailiwick_kernel::clock::{ManualClock, SharedClock};
 use bailiwick_kernel::ids::{Generation, TenantKey};
+use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Vault;
@@ -33,7 +35,7 @@ use bailiwick_tenant::spend::view::{SpendRow, SpendView};
 use bailiwick_tenant::supervisor::doors::Doors;
 use bailiwick_tenant::supervisor::messages::{
     Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage, ReadPolicy,
-    ReadSpend, RoomView,
+    ReadRollout, ReadSpend, RoomView, SteerRollout,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -76,7 +78,9 @@ drops!(
     ApproveSpending,
     Reconcile,
     ReadFigures,
-    ReadFlags
+    ReadFlags,
+    ReadRollout,
+    SteerRollout
 );
 
 impl Handler<ReadPolicy> for Probe {
@@ -204,6 +208,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         flags: probe.clone().recipient(),
         approve: probe.clone().recipient(),
         reconcile: probe.clone().recipient(),
+        rollout: probe.clone().recipient(),
+        steer: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         inspect: probe.clone().recipient(),
         close: probe.clone().recipient(),
@@ -219,6 +225,7 @@ pub(super) struct Bench {
     pub(super) door: Door,
     pub(super) operator: SecretString,
     pub(super) clock: Arc<ManualClock>,
+    journal: Journal,
     vault: Vault,
 }
 
@@ -259,6 +266,7 @@ impl Bench {
         let shared: SharedClock = clock.clone();
         let checkpoint = crate::identity::start(issuers, Arc::clone(&shared)).unwrap();
         let housing = Arc::clone(&probes) as Arc<dyn Housing>;
+        let texts = journal.clone();
         let (door, registry) = join(
             Opened { directory, journal, reopen, checkpoint },
             shared,
@@ -266,11 +274,16 @@ impl Bench {
             signer(),
             Box::new(move |_happened| housing),
         );
-        Self { root, folders, probes, registry, door, operator, clock, vault }
+        Self { root, folders, probes, registry, door, operator, clock, journal: texts, vault }
     }
 
     pub(super) fn vault(&self) -> Vault {
         self.vault.clone()
+    }
+
+    /// The texts of releases.
+    pub(super) fn history(&self) -> History {
+        History::new(self.journal.clone(), self.folders.clone())
     }
 
     pub(super) fn as_operator(&self, tenant: Option<&str>) -> Claim {

@@ -1,7 +1,7 @@
 //! The one queue of changes: each is decided on what is durable, written, applied, then answered.
 use super::actor::Registry;
 use super::entry::Entry;
-use super::messages::{FleetRequest, GovernRequest};
+use super::messages::{FleetRequest, GovernRequest, RolloutOver};
 use crate::gitops::messages::FoldersSeen;
 use actix::prelude::*;
 use bailiwick_kernel::fabric::AppendError;
@@ -20,6 +20,8 @@ pub(super) enum Change {
     Fleet { by: Principal, request: FleetRequest },
     /// Folders were read.
     Folders(FoldersSeen),
+    /// A release of a tenant has reached everybody, or was sent back.
+    Rollout(RolloutOver),
     /// Everything of a tenant has been destroyed, its folder by the write of this number.
     Destroyed(TenantKey, u64, Option<bailiwick_kernel::mail::ReplySlot<super::messages::TenantView>>),
 }
@@ -36,11 +38,14 @@ impl Change {
                 GovernRequest::CommitFolder(slot) => slot.answer(Err(rejection)),
                 GovernRequest::CompareFolder(slot) => slot.answer(Err(rejection)),
                 GovernRequest::ApproveSpending(_, slot) => slot.answer(Err(rejection)),
+                GovernRequest::ReadRelease(_, slot) => slot.answer(Err(rejection)),
+                GovernRequest::SteerRollout(_, slot) => slot.answer(Err(rejection)),
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),
             Self::Folders(seen) => seen.reply.answer(Err(rejection)),
             Self::Destroyed(_, _, Some(slot)) => slot.answer(Err(rejection)),
-            Self::Destroyed(_, _, None) => {}
+            // told again when the tenant's rooms are built next
+            Self::Rollout(_) | Self::Destroyed(_, _, None) => {}
         }
     }
 }
@@ -77,7 +82,7 @@ impl Registry {
         self.next_change(ctx);
     }
 
-    fn next_change(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn next_change(&mut self, ctx: &mut Context<Self>) {
         while !self.busy
             && let Some(change) = self.changes.pop_front()
         {
@@ -85,6 +90,7 @@ impl Registry {
                 Change::Key { tenant, by, request } => self.change_key(tenant, &by, request, ctx),
                 Change::Fleet { by, request } => self.change_fleet(&by, request, ctx),
                 Change::Folders(seen) => self.take_folders(seen, ctx),
+                Change::Rollout(over) => self.rollout_over(over, ctx),
                 Change::Destroyed(tenant, write, slot) => self.destroyed(tenant, write, slot, ctx),
             }
         }

@@ -1,6 +1,7 @@
 //! The directory: everybody who exists, as a fold over the control journal plus what `tenants/` says now. Pure state:
 //! the shell applies entries once they are durable. The one place that mints tenant keys.
 use super::entry::{Entry, KeyRecord, Standing};
+use super::releases::{Release, Releases};
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::REVOKED_KEYS_LISTED_MAX;
@@ -85,6 +86,8 @@ pub struct Tenant {
     pub committed: Option<Arc<Committed>>,
     /// The last policies that came into force, newest last.
     pub commits: VecDeque<CommitView>,
+    /// Its releases: which came through, which is on its way.
+    pub releases: Releases,
     /// The policy in force; `None` until its files compile once.
     pub policy: Option<Arc<PolicySnapshot>>,
     /// What its folder gives.
@@ -160,6 +163,15 @@ impl Directory {
                     committed_at: rfc3339(*at_unix_ms),
                 });
             }
+            Entry::ReleaseCommitted { id, release, version, is_staged, .. } => {
+                let Some(tenant) = self.tenants.get_mut(&mint(*id)) else { return };
+                let release = Release { release: release.clone(), version: version.clone() };
+                tenant.releases.committed(release, *is_staged);
+            }
+            Entry::RolloutEnded { id, release, reached_everybody, .. } => {
+                let Some(tenant) = self.tenants.get_mut(&mint(*id)) else { return };
+                tenant.releases.ended(release, *reached_everybody);
+            }
         }
     }
 
@@ -173,6 +185,7 @@ impl Directory {
             decision: None,
             committed: None,
             commits: VecDeque::new(),
+            releases: Releases::default(),
             policy: None,
             folder: Folder::Unread,
             quarantine: None,

@@ -123,4 +123,28 @@ pub enum Entry {
         /// When.
         at_unix_ms: u64,
     },
+    /// A release of a tenant is committed: its policy files, models and flags. Its texts are kept.
+    ReleaseCommitted {
+        /// Which tenant.
+        id: Uuid,
+        /// Names the release: a digest of its files.
+        release: String,
+        /// The version answers are stamped with.
+        version: String,
+        /// It is brought to people in stages, beside the last one that came through.
+        is_staged: bool,
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// A release that was brought to people in stages has reached everybody, or was sent back.
+    RolloutEnded {
+        /// Which tenant.
+        id: Uuid,
+        /// Which release.
+        release: String,
+        /// It has reached everybody.
+        reached_everybody: bool,
+        /// When.
+        at_unix_ms: u64,
+    },
 }

@@ -2,6 +2,7 @@
 use super::credentials::{FreshKey, forge};
 use super::directory::Directory;
 use super::entry::{Entry, KeyRecord};
+use crate::gitops::messages::Sound;
 use crate::gitops::signer::PlatformSigner;
 use crate::gitops::templates;
 use bailiwick_kernel::ids::TenantKey;
@@ -56,8 +57,17 @@ pub(crate) fn signed_folder(file: &TenantFile) -> FileTexts {
 }
 
 pub(crate) fn policy_of(file: &TenantFile) -> Arc<PolicySnapshot> {
-    let texts = signed_folder(file);
-    Arc::new(compile(&file.name, &texts, &Guardrails::none()).unwrap())
+    sound(file).policy
+}
+
+/// What its folder gives.
+pub(crate) fn sound(file: &TenantFile) -> Sound {
+    sound_of(&file.name, signed_folder(file))
+}
+
+/// What a folder of these files gives.
+pub(crate) fn sound_of(name: &str, texts: FileTexts) -> Sound {
+    Sound { policy: Arc::new(compile(name, &texts, &Guardrails::none()).unwrap()), texts: Arc::new(texts) }
 }
 
 pub(crate) fn fresh(seed: u8) -> FreshKey {

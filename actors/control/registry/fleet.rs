@@ -2,15 +2,15 @@
 use super::actor::Registry;
 use super::changes::Change;
 use super::credentials::FreshKey;
-use super::directory::Folder;
 use super::entry::Entry;
 use super::journal::random_key_bytes;
 use super::keyring::{self, Issue};
-use super::lifecycle::{self, Wish, come_into_force};
+use super::lifecycle::{self, Wish};
 use super::messages::{FleetRequest, GovernRequest, IssuedKey, NewTenant, TenantChanges, TenantView};
 use super::rules::no_such_tenant;
 use super::{credentials, views};
 use crate::gitops::folder::FolderError;
+use crate::gitops::messages::Sound;
 use crate::gitops::templates;
 use actix::prelude::*;
 use bailiwick_kernel::clock::rfc3339;
@@ -18,6 +18,7 @@ use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::Principal;
+use bailiwick_policy::commit::Standing;
 use bailiwick_policy::compile::TENANT;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -70,6 +71,12 @@ impl Registry {
             GovernRequest::List(slot) => slot.answer(Err(Rejection::new(Code::Internal, "listing keys is no change"))),
             GovernRequest::ApproveSpending(_, slot) => {
                 slot.answer(Err(Rejection::new(Code::Internal, "an approval stands in the tenant's own journal")));
+            }
+            GovernRequest::SteerRollout(_, slot) => {
+                slot.answer(Err(Rejection::new(Code::Internal, "a rollout stands in the tenant's own journal")));
+            }
+            GovernRequest::ReadRelease(_, slot) => {
+                slot.answer(Err(Rejection::new(Code::Internal, "reading a release is no change")));
             }
         }
     }
@@ -127,7 +134,7 @@ impl Registry {
             Ok(record) => record,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
-        let (folders, signer, id, name) = (self.folders.clone(), self.signer.clone(), record.id, record.name.clone());
+        let (folders, signer, name) = (self.folders.clone(), self.signer.clone(), record.name.clone());
         let write = move || {
             let mut texts = templates::folder(&record, &rfc3339(now_unix_ms));
             signer
@@ -135,28 +142,21 @@ impl Registry {
                 .map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
-            Ok((policy, write))
+            Ok((Sound { policy, texts: Arc::new(texts) }, write))
         };
         self.prepare(write, ctx, move |act, ctx, written| {
-            let (policy, write) = match written {
+            let (sound, write) = match written {
                 Ok(written) => written,
                 Err(rejection) => return slot.answer(Err(rejection)),
             };
             act.writes.note(&name, write);
-            let commit = match come_into_force(None, &policy, now_unix_ms) {
-                Ok(commit) => commit,
-                Err(rejection) => return slot.answer(Err(rejection)),
+            let Some(arrived) = act.take_sound(&name, sound, ctx) else {
+                return slot.answer(Err(act.not_taken(&name)));
             };
-            let registered = Entry::TenantRegistered { id, name, at_unix_ms: now_unix_ms };
-            act.record([registered].into_iter().chain(commit).collect(), ctx, move |act, ctx, outcome| {
-                let Some(key) = act.directory.find_id(id).map(|tenant| tenant.key) else {
-                    return slot.answer(Err(outcome.err().unwrap_or_else(Rejection::lost)));
-                };
-                if let Some(tenant) = act.directory.tenant_mut(key) {
-                    tenant.policy = Some(policy);
-                }
-                act.note_folder(key, Folder::Sound, ctx);
-                slot.answer(outcome.and_then(|()| act.view(key)));
+            act.examine(vec![arrived], ctx, move |act, ctx, outcome| match outcome.map(|mut passed| passed.pop()) {
+                Ok(Some((id, policy))) => act.adopt(id, policy, Some(slot), ctx),
+                Ok(None) => slot.answer(Err(act.not_taken(&name))),
+                Err(rejection) => slot.answer(Err(rejection)),
             });
         });
     }
@@ -172,9 +172,11 @@ impl Registry {
         let now_unix_ms = self.clock.now_unix_ms();
         let decided = self.known(name).and_then(|key| {
             let tenant = self.directory.tenant(key).ok_or_else(no_such_tenant)?;
-            Ok((key, lifecycle::update(tenant, changes, now_unix_ms)?, tenant.committed.clone()))
+            let (newest, committed) = (tenant.releases.newest().map(str::to_owned), tenant.committed.clone());
+            let control = tenant.policy.as_ref().and_then(|policy| policy.control.clone());
+            Ok((key, lifecycle::update(tenant, changes, now_unix_ms)?, committed, newest, control))
         });
-        let (key, record, committed) = match decided {
+        let (key, record, committed, newest, control) = match decided {
             Ok(decided) => decided,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
@@ -185,7 +187,9 @@ impl Registry {
             texts.insert(TENANT.to_owned(), text.clone());
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             // what else has changed in the folder comes into force by the folder's own way, or not at all
-            if come_into_force(committed.as_deref(), &policy, now_unix_ms)?.is_some() {
+            let now_unix_s = i64::try_from(now_unix_ms / 1_000).unwrap_or(i64::MAX);
+            let is_signed_alike = policy.standing(committed.as_deref(), now_unix_s) == Ok(Standing::Unchanged);
+            if !is_signed_alike || newest.as_ref() != Some(&policy.release) {
                 return Err(Rejection::new(
                     Code::Conflict,
                     "the folder holds a policy that is not in force yet; try again once it is",
@@ -200,7 +204,11 @@ impl Registry {
                 act.writes.note(&name, write);
                 let entry = Entry::TenantChanged { id, digest: policy.digest.clone(), at_unix_ms: now_unix_ms, by };
                 act.record(vec![entry], ctx, move |act, ctx, outcome| match outcome {
-                    Ok(()) => act.commit(key, policy, Some(slot), ctx),
+                    Ok(()) => {
+                        let policy =
+                            control.map_or_else(|| Arc::clone(&policy), |control| Arc::new(policy.in_stages(&control)));
+                        act.commit(key, policy, Some(slot), ctx);
+                    }
                     Err(rejection) => slot.answer(Err(rejection)),
                 });
             }
@@ -266,11 +274,13 @@ impl Registry {
         slot: Option<ReplySlot<TenantView>>,
         ctx: &mut Context<Self>,
     ) {
-        let Some(name) = self.directory.tenant(key).map(|tenant| tenant.name.clone()) else { return };
+        let Some(tenant) = self.directory.tenant(key) else { return };
+        let (name, forgotten) = (tenant.name.clone(), self.forget_releases(tenant));
         let (closed, housing, folders) =
             (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone());
         let destroying = async move {
             closed.await?;
+            forgotten.await?;
             let work = move || {
                 housing.shred(key)?;
                 folders.remove(&name).map_err(|error| not_written(&error))
@@ -322,6 +332,14 @@ impl Registry {
 
     pub(super) fn view(&self, key: TenantKey) -> Outcome<TenantView> {
         self.directory.tenant(key).map(views::tenant_view).ok_or_else(no_such_tenant)
+    }
+}
+
+impl Registry {
+    /// Why a folder the house wrote was not taken.
+    fn not_taken(&self, name: &str) -> Rejection {
+        let problem = self.directory.strays().get(name).map_or("it is not taken", String::as_str);
+        invalid(problem)
     }
 }
 

@@ -25,7 +25,7 @@ use bailiwick_tenant::retrieval::messages::{
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{
     Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadFlags, ReadLineage,
-    ReadPolicy, ReadSpend, RoomView, Wishes,
+    ReadPolicy, ReadRollout, ReadSpend, RoomView, Wishes,
 };
 use bailiwick_tenant::turn::ReplyLine;
 use std::sync::Arc;
@@ -151,6 +151,7 @@ pub struct AuditHandle {
     pub(super) export: Recipient<ExportLineage>,
     pub(super) policy: Recipient<ReadPolicy>,
     pub(super) flags: Recipient<ReadFlags>,
+    pub(super) rollout: Recipient<ReadRollout>,
 }
 
 impl AuditHandle {
@@ -190,12 +191,12 @@ impl AuditHandle {
         call(&self.export, |reply| ExportLineage { from, max, principal, reply }).await
     }
 
-    /// The policy in force.
+    /// The policy in force: the release that came through last.
     ///
     /// # Errors
     /// The tenant's refusal.
     pub async fn policy(&self) -> Outcome<Arc<PolicySnapshot>> {
-        call(&self.policy, |reply| ReadPolicy { reply }).await
+        Ok(call(&self.policy, |reply| ReadPolicy { reply }).await?.settled())
     }
 }
 
@@ -232,7 +233,7 @@ impl ObserveHandle {
     /// # Errors
     /// The tenant's refusal.
     pub async fn policy(&self) -> Outcome<Arc<PolicySnapshot>> {
-        call(&self.policy, |reply| ReadPolicy { reply }).await
+        Ok(call(&self.policy, |reply| ReadPolicy { reply }).await?.settled())
     }
 }
 
@@ -286,7 +287,7 @@ impl GovernHandle {
         self.govern(GovernRequest::Commits).await
     }
 
-    async fn govern<T>(&self, request: impl FnOnce(ReplySlot<T>) -> GovernRequest) -> Outcome<T> {
+    pub(super) async fn govern<T>(&self, request: impl FnOnce(ReplySlot<T>) -> GovernRequest) -> Outcome<T> {
         call(&self.registry, |slot| Governed {
             tenant: self.tenant,
             by: self.seal.principal.clone(),

@@ -6,7 +6,6 @@ use super::messages::{NewTenant, TenantChanges};
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::limits::{NOTE_CHARS_MAX, TENANTS_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
-use bailiwick_policy::commit::{Committed, Standing as PolicyStanding};
 use bailiwick_policy::compile::{PolicySnapshot, name_problem};
 use bailiwick_policy::schema::{Status, TenantFile};
 use uuid::Uuid;
@@ -154,32 +153,6 @@ fn decision(tenant: &Tenant, standing: Standing, reason: Option<String>, by: &st
         (None, None) => Status::Active,
     };
     Entry::StandingChanged { id: tenant.id, standing, reason, file_status, at_unix_ms: now_unix_ms, by: by.to_owned() }
-}
-
-/// The entry by which the policy of a folder comes into force; `None` where it is in force already.
-///
-/// # Errors
-/// Why it may not: every reason on a line of its own, with file and place.
-pub fn come_into_force(
-    committed: Option<&Committed>,
-    policy: &PolicySnapshot,
-    now_unix_ms: u64,
-) -> Outcome<Option<Entry>> {
-    let now_unix_s = i64::try_from(now_unix_ms / 1_000).unwrap_or(i64::MAX);
-    match policy.standing(committed, now_unix_s) {
-        Ok(PolicyStanding::Unchanged) => Ok(None),
-        Ok(PolicyStanding::Follows { committed, signed_by }) => Ok(Some(Entry::PolicyCommitted {
-            id: policy.tenant.id,
-            version: policy.version.clone(),
-            committed,
-            signed_by,
-            at_unix_ms: now_unix_ms,
-        })),
-        Err(errors) => {
-            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            Err(Rejection::new(Code::PolicyDenied, lines.join("\n")))
-        }
-    }
 }
 
 /// What a compiled folder means.

@@ -131,7 +131,7 @@ impl Registry {
             return;
         }
         match in_force {
-            Some(newer) if newer.digest != policy.digest => self.catch_up(key, policy, newer, doors, ctx),
+            Some(newer) if !newer.is_same_as(&policy) => self.catch_up(key, newer, doors, ctx),
             _ => {
                 let generation = Generation(lodging.generation);
                 for waiting in std::mem::take(&mut lodging.waiting) {
@@ -145,20 +145,12 @@ impl Registry {
 
     /// A policy came into force while the rooms were being opened with the one before: nobody is let in until they
     /// have adopted it.
-    fn catch_up(
-        &mut self,
-        key: TenantKey,
-        opened_with: Arc<PolicySnapshot>,
-        newer: Arc<PolicySnapshot>,
-        doors: Doors,
-        ctx: &mut Context<Self>,
-    ) {
+    fn catch_up(&mut self, key: TenantKey, newer: Arc<PolicySnapshot>, doors: Doors, ctx: &mut Context<Self>) {
         let generation = self.lodgings.get(&key).map_or(0, |lodging| lodging.generation);
         let (reply, awaited) = ReplySlot::pair();
         let commit = Commit {
             tenant: key,
             generation: Generation(generation),
-            in_force: opened_with,
             policy: Arc::clone(&newer),
             to: Some(doors.adopt.clone()),
             reply,
@@ -249,7 +241,7 @@ impl Registry {
             Some(Enforcing {
                 tenant: tenant.key,
                 generation: Generation(lodging.generation),
-                digest: tenant.policy.as_ref()?.digest.clone(),
+                expected: tenant.policy.clone()?,
                 committed: tenant.committed.clone(),
                 policy: doors.policy.clone(),
             })

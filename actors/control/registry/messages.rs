@@ -9,10 +9,14 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::commit::Committed;
+use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::conflicts::Conflicts;
 use bailiwick_policy::diff::Changes;
+use bailiwick_policy::parse::FileTexts;
+use bailiwick_policy::rollout::Event;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
+use bailiwick_tenant::rollout::rules::RolloutView;
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{ReadPolicy, RoomView};
 use serde::{Deserialize, Serialize};
@@ -231,6 +235,10 @@ pub enum GovernRequest {
     CompareFolder(ReplySlot<Changes>),
     /// Lists the last policies that came into force, newest last.
     Commits(ReplySlot<Vec<CommitView>>),
+    /// The texts of the last release of a version.
+    ReadRelease(String, ReplySlot<FileTexts>),
+    /// Sends the release on its way back, or takes it for everybody.
+    SteerRollout(Event, ReplySlot<RolloutView>),
     /// Lets calls through that the budget's circuit breaker stopped, for so many milliseconds.
     ApproveSpending(u64, ReplySlot<SpendingApproved>),
 }
@@ -241,6 +249,18 @@ pub enum GovernRequest {
 pub struct Quarantined {
     /// Which tenant.
     pub tenant: TenantKey,
+}
+
+/// From observability: a release has reached everybody, or was sent back.
+#[derive(Clone, PartialEq, Eq, Debug, Message)]
+#[rtype(result = "()")]
+pub struct RolloutOver {
+    /// Of which tenant.
+    pub tenant: TenantKey,
+    /// Which release.
+    pub release: String,
+    /// It has reached everybody.
+    pub reached_everybody: bool,
 }
 
 /// From the policy watchdog: which policy every open tenant is to enforce, and where to ask what it does.
@@ -258,8 +278,8 @@ pub struct Enforcing {
     pub tenant: TenantKey,
     /// Which incarnation.
     pub generation: Generation,
-    /// Digest of the files that were committed.
-    pub digest: String,
+    /// What was committed.
+    pub expected: Arc<PolicySnapshot>,
     /// What the control journal says came into force; `None` where it says nothing.
     pub committed: Option<Arc<Committed>>,
     /// Where the incarnation tells what it enforces.

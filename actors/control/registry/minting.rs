@@ -61,6 +61,7 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             export: doors.export.clone(),
             policy: doors.policy.clone(),
             flags: doors.flags.clone(),
+            rollout: doors.rollout.clone(),
         })),
         Wanted::Observe(slot) => slot.answer(Ok(ObserveHandle {
             seal,

@@ -33,6 +33,10 @@ pub mod messages;
 mod minting;
 mod money;
 mod pipeline;
+pub mod releases;
+mod rollout;
+#[cfg(test)]
+mod rollout_tests;
 pub mod rules;
 #[cfg(test)]
 mod shell_tests;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 impl Registry {
     /// The doors of a tenant that is open.
-    fn open_doors(&self, key: TenantKey) -> Outcome<Arc<Doors>> {
+    pub(super) fn open_doors(&self, key: TenantKey) -> Outcome<Arc<Doors>> {
         let tenant = self.directory.tenant(key).ok_or_else(no_such_tenant)?;
         serving(tenant)?;
         match self.lodgings.get(&key).map(|lodging| &lodging.stage) {

@@ -1,15 +1,15 @@
 //! The policy pipeline on demand: what the folder's newest files would change, and bringing them into force now. They go the
 //! way every folder goes; asking for it gives the answer, and no other way in.
 use super::actor::Registry;
-use super::arrivals::Batch;
 use super::directory::Folder;
 use super::messages::TenantView;
 use super::rules::no_such_tenant;
-use crate::gitops::messages::{FolderSeen, Found};
+use crate::gitops::messages::{FolderSeen, Found, Sound};
 use actix::prelude::*;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::diff::{Changes, changes};
 
 impl Registry {
@@ -35,13 +35,16 @@ impl Registry {
         ctx: &mut Context<Self>,
     ) {
         match seen {
-            Ok(FolderSeen { name, found: Found::Compiled(policy), .. }) => {
-                let mut batch = Batch::default();
-                self.take_sound(&name, policy, &mut batch, ctx);
-                let Some((id, policy)) = batch.arrived.pop() else { return slot.answer(Err(self.refusal(key))) };
-                self.record(batch.entries, ctx, move |act, ctx, outcome| match outcome {
-                    Ok(()) => act.adopt(id, policy, Some(slot), ctx),
-                    Err(rejection) => slot.answer(Err(rejection)),
+            Ok(FolderSeen { name, found: Found::Compiled(sound), .. }) => {
+                let Some(arrived) = self.take_sound(&name, sound, ctx) else {
+                    return slot.answer(Err(self.refusal(key)));
+                };
+                self.examine(vec![arrived], ctx, move |act, ctx, outcome| {
+                    match outcome.map(|mut passed| passed.pop()) {
+                        Ok(Some((id, policy))) => act.adopt(id, policy, Some(slot), ctx),
+                        Ok(None) => slot.answer(Err(act.refusal(key))),
+                        Err(rejection) => slot.answer(Err(rejection)),
+                    }
                 });
             }
             Ok(FolderSeen { name, found: Found::Broken(problem), .. }) => {
@@ -66,8 +69,9 @@ impl Registry {
         let Some(tenant) = self.directory.tenant(key) else { return slot.answer(Err(no_such_tenant())) };
         let (folders, name, in_force) = (self.folders.clone(), tenant.name.clone(), tenant.policy.clone());
         let comparing = move || match folders.load(&name) {
-            Found::Compiled(newest) => {
-                let before = in_force.as_ref().map_or(&[][..], |policy| policy.engine.rules());
+            Found::Compiled(Sound { policy: newest, .. }) => {
+                let settled = in_force.as_ref().map(PolicySnapshot::settled);
+                let before = settled.as_ref().map_or(&[][..], |policy| policy.engine.rules());
                 changes(before, newest.engine.rules()).map_err(|_too_complicated| {
                     let detail = "comparing two policies: their rules are too complicated to be compared; split them";
                     Rejection::new(Code::TooLarge, detail)

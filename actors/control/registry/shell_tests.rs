@@ -39,8 +39,8 @@ async fn a_created_tenant_serves_at_once_and_its_folder_is_sound() {
     let bench = Bench::start().await;
     let view = bench.create("acme").await;
     assert_eq!((view.state.as_str(), view.policy_version.as_str()), ("serving", "1.0.0"));
-    let Found::Compiled(policy) = bench.folders.load("acme") else { panic!("its folder must compile") };
-    assert_eq!(policy.tenant, view.record);
+    let Found::Compiled(sound) = bench.folders.load("acme") else { panic!("its folder must compile") };
+    assert_eq!(sound.policy.tenant, view.record);
     let (_, claim) = bench.key("acme", Role::Operator).await;
     let asking = bench.door.ask(claim.clone()).await.unwrap();
     assert_eq!(asking.generation().0, view.generation);
@@ -193,7 +193,9 @@ async fn policies_reach_open_tenants_without_a_new_generation() {
     let view = bench.fleet().await.update("acme".into(), changes).await.unwrap();
     assert_eq!(view.record.plan, Plan::Enterprise);
     assert_eq!(reading.policy().await.unwrap().tenant.plan, Plan::Enterprise, "the same handle, the new policy");
-    assert!(matches!(bench.folders.load("acme"), Found::Compiled(policy) if policy.tenant.plan == Plan::Enterprise));
+    assert!(
+        matches!(bench.folders.load("acme"), Found::Compiled(sound) if sound.policy.tenant.plan == Plan::Enterprise)
+    );
 
     see(&bench, "acme", Found::Broken("router.yaml:3:1: no".into())).await;
     let view = bench.fleet().await.get("acme".into()).await.unwrap();
@@ -225,8 +227,8 @@ async fn broken_strangers_are_listed_and_two_of_one_id_are_not_both_loaded() {
     let id = uuid::Uuid::from_u128(55);
     let mut folders = Vec::new();
     for name in ["one", "two"] {
-        let policy = super::fixtures::policy_of(&super::fixtures::record(name, id));
-        folders.push(reading(&bench, name, Found::Compiled(policy)));
+        let sound = super::fixtures::sound(&super::fixtures::record(name, id));
+        folders.push(reading(&bench, name, Found::Compiled(sound)));
     }
     assert!(hand_over(&bench, folders).await.is_empty());
     let states: Vec<_> = bench

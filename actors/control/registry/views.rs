@@ -26,8 +26,13 @@ pub fn tenant_view(tenant: &Tenant) -> TenantView {
         state: state.to_owned(),
         reason,
         generation: tenant.generation,
-        policy_version: tenant.policy.as_ref().map(|policy| policy.version.clone()).unwrap_or_default(),
+        policy_version: version_of(tenant),
     }
+}
+
+/// The version that came through last.
+fn version_of(tenant: &Tenant) -> String {
+    tenant.policy.as_ref().map(|policy| policy.settled().version.clone()).unwrap_or_default()
 }
 
 fn state_of(tenant: &Tenant) -> (&'static str, Option<String>) {
@@ -57,7 +62,7 @@ fn state_of(tenant: &Tenant) -> (&'static str, Option<String>) {
 pub fn policies(directory: &Directory) -> Vec<PolicyStanding> {
     let of = |tenant: &Tenant| PolicyStanding {
         tenant: tenant.name.clone(),
-        policy_version: tenant.policy.as_ref().map(|policy| policy.version.clone()).unwrap_or_default(),
+        policy_version: version_of(tenant),
         conflicts: tenant.policy.as_ref().map(|policy| (*policy.conflicts).clone()).unwrap_or_default(),
         refused: match &tenant.folder {
             Folder::Refused(problem) => Some(problem.clone()),

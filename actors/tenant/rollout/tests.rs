@@ -135,7 +135,10 @@ fn a_course_read_from_the_journal_goes_on() {
     let settings = RolloutSettings::default();
     let resumed = Course::at(kept.unwrap(), &settings);
     assert_eq!(resumed.view(at(START)), walk.course.view(at(START)), "two hundred are whole blocks: nothing is lost");
-    assert_eq!(resumed.view(at(START)).next, Step::Hold(Hold::TooFewRequests { missing: 100 - resumed.view(at(START)).canary.requests }));
+    assert_eq!(
+        resumed.view(at(START)).next,
+        Step::Hold(Hold::TooFewRequests { missing: 100 - resumed.view(at(START)).canary.requests })
+    );
 }
 
 #[test]

@@ -17,8 +17,8 @@ use crate::entry::Entry;
 use crate::retrieval::Pools;
 use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
 use crate::retrieval::parse::child::Sandbox;
-use crate::routing::clients::Clients;
 use crate::rollout::SharedRollout;
+use crate::routing::clients::Clients;
 use crate::service_level::SharedWatch;
 use crate::turn::Whereabouts;
 use actix::prelude::*;
@@ -309,11 +309,8 @@ impl Supervisor {
         let at_unix_ms = self.parts.clock.now_unix_ms();
         let adopted = Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms };
         let begins = self.rollout.begins(&policy, None);
-        let begun = begins.clone().map(|standing| Entry::RolloutStands {
-            standing: Box::new(standing),
-            at_unix_ms,
-            by: None,
-        });
+        let begun =
+            begins.clone().map(|standing| Entry::RolloutStands { standing: Box::new(standing), at_unix_ms, by: None });
         let append = opened.belongings.journal.append(&[adopted].into_iter().chain(begun).collect::<Vec<_>>());
         self.policy = policy;
         self.follow_rollout(begins);

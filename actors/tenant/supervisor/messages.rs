@@ -14,6 +14,7 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::rollout::{Event as RolloutEvent, Step};
 use bailiwick_policy::schema::Window;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -200,7 +201,7 @@ pub struct ReadRollout {
 #[rtype(result = "()")]
 pub struct SteerRollout {
     /// What is wanted.
-    pub event: bailiwick_policy::rollout::Event,
+    pub event: RolloutEvent,
     /// By whose key.
     pub by: String,
     /// Where the answer goes, once it is durable; `conflict` where no release is on its way.
@@ -424,6 +425,6 @@ pub enum Event {
         /// Which.
         release: String,
         /// How.
-        end: bailiwick_policy::rollout::Step,
+        end: Step,
     },
 }

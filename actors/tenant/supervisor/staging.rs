@@ -41,11 +41,7 @@ impl Supervisor {
     }
 
     /// Writes down where a rollout stands; it is so once that is durable.
-    fn keep(
-        &self,
-        standing: Standing,
-        by: Option<String>,
-    ) -> impl Future<Output = Outcome<()>> + 'static + use<> {
+    fn keep(&self, standing: Standing, by: Option<String>) -> impl Future<Output = Outcome<()>> + 'static + use<> {
         let entry = Entry::RolloutStands {
             standing: Box::new(standing.clone()),
             at_unix_ms: self.parts.clock.now_unix_ms(),
@@ -58,7 +54,10 @@ impl Supervisor {
             let Some(append) = append else { return Err(Rejection::lost()) };
             append.await.map_err(|error| {
                 tracing::error!(%tenant, %error, "where a rollout stands could not be recorded; it stays where it was");
-                Rejection::new(Code::Internal, "the rollout could not be recorded; the operator finds the reason in the log")
+                Rejection::new(
+                    Code::Internal,
+                    "the rollout could not be recorded; the operator finds the reason in the log",
+                )
             })?;
             if let Some(end) = rollout.is_kept(&standing) {
                 tracing::info!(%tenant, release = standing.release, ?end, "the rollout has ended");
