@@ -172,6 +172,7 @@ fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value
         ("POST", "/admin/v1/tenants/{id}/budget/approve") => Some(json!({"minutes": 5})),
         ("POST", "/admin/v1/tenants/{id}/resume" | "/admin/v1/tenants/{id}/archive")
         | ("POST", "/admin/v1/policies/{id}/commit" | "/admin/v1/tenants/{id}/keys/{key_id}/rotate")
+        | ("POST", "/admin/v1/policies/{id}/promote" | "/admin/v1/policies/{id}/rollback")
         | ("GET" | "DELETE", _) => None,
         (method, path) => panic!("{method} {path} is not in the matrix: give it a sample request here"),
     };
@@ -263,7 +264,7 @@ async fn knock(fixture: &Fixture, route: &Route, caller: Caller, named: Named, n
         let key_id = fixture.spare_key_id(if among_others { OTHER } else { OWN }).await;
         path = path.replace("{key_id}", &key_id);
     }
-    path = path.replace("{id}", &tenant);
+    path = path.replace("{id}", &tenant).replace("{version}", if among_others { "2.0.1" } else { "1.0.0" });
     let mut headers = vec![("x-request-id", REQUEST_ID)];
     if !in_path(route) && named != Named::None {
         headers.push(("x-bailiwick-tenant", &tenant));

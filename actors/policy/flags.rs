@@ -110,6 +110,12 @@ impl Context {
         Self { targeting_key: Some(key.to_owned()), attributes: Map::new() }
     }
 
+    /// For whom flags are asked, where it is said.
+    #[must_use]
+    pub fn targeting_key(&self) -> Option<&str> {
+        self.targeting_key.as_deref()
+    }
+
     /// Reads a context. An absent one knows nothing; an empty targeting key is none.
     ///
     /// # Errors

@@ -3,7 +3,7 @@ use super::{Output, say};
 use crate::config::Config;
 use anyhow::bail;
 use bailiwick_control::gitops::folder::Folders;
-use bailiwick_control::gitops::messages::Found;
+use bailiwick_control::gitops::messages::{Found, Sound};
 use bailiwick_control::identity::fetch::read_file;
 use bailiwick_control::identity::issuer::{Issuer, KeySource};
 use bailiwick_control::identity::keys::KeySet;

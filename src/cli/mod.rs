@@ -12,6 +12,7 @@ mod key;
 mod parse_child;
 mod policy;
 mod report;
+mod rollout;
 mod schema;
 mod serve;
 mod tenant;

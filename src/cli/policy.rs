@@ -1,5 +1,6 @@
 //! `bailiwick policy …`: a tenant's policy from the shell. All but `commit` and `log` work on the files alone: no server, no key.
 use super::client::{Client, segment};
+use super::rollout::{self, Rollback};
 use super::{Connection, Output, say};
 use anyhow::{Context, bail};
 use bailiwick_control::gitops::folder::Folders;
@@ -35,6 +36,12 @@ pub(crate) enum Policy {
     Commit(Remote),
     /// List the policies that came into force on a server, and who signed them.
     Log(Remote),
+    /// Show how far the newest release is on its way to everybody.
+    Rollout(Remote),
+    /// Give everybody the release that is on its way now.
+    Promote(Remote),
+    /// Send the release that is on its way back; or put an earlier one into the folder, under newer versions.
+    Rollback(Rollback),
 }
 
 #[derive(Debug, Args)]
@@ -84,9 +91,9 @@ pub(crate) struct Sign {
 pub(crate) struct Remote {
     /// The tenant's name.
     #[arg(long)]
-    tenant: String,
+    pub(super) tenant: String,
     #[command(flatten)]
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Policy {
@@ -99,6 +106,9 @@ impl Policy {
             Self::Sign(sign) => sign.run(),
             Self::Commit(remote) => remote.commit().await,
             Self::Log(remote) => remote.log().await,
+            Self::Rollout(remote) => rollout::show(&remote).await,
+            Self::Promote(remote) => rollout::steer(&remote, "promote").await,
+            Self::Rollback(rollback) => rollback.run().await,
         }
     }
 }
@@ -107,7 +117,7 @@ fn told(errors: &[FileError]) -> anyhow::Error {
     anyhow::anyhow!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
-fn texts(tenants: &Path, tenant: &str) -> anyhow::Result<FileTexts> {
+pub(super) fn texts(tenants: &Path, tenant: &str) -> anyhow::Result<FileTexts> {
     // a folder that is not there is not made by looking
     if !tenants.is_dir() {
         bail!("reading {}: there is no such folder; name the folder of all tenants", tenants.display());
@@ -204,31 +214,44 @@ impl Diff {
 
 impl Sign {
     fn run(self) -> anyhow::Result<()> {
-        let (files, texts) = (&self.files, self.files.texts()?);
-        let key = zeroize::Zeroizing::new(
-            std::fs::read_to_string(&self.signer).with_context(|| format!("reading {}", self.signer.display()))?,
-        );
-        let line = public_line(&key)?;
-        let folder = files.tenants.join(&files.tenant);
-        for file in SIGNED.into_iter().chain([SIGNERS]) {
-            let Some(text) = texts.get(file) else { continue };
-            let signature = sign(&key, text.as_bytes())?;
-            let name = signature_of(file);
-            let kept = if self.approve { texts.get(&name).cloned().unwrap_or_default() } else { String::new() };
-            std::fs::write(folder.join(&name), format!("{kept}{signature}"))
-                .with_context(|| format!("writing {}/{name}", files.tenant))?;
-            if files.output == Output::Text {
-                say(format!("signed {}/{file}", files.tenant));
+        let texts = self.files.texts()?;
+        let before = if self.approve { texts.clone() } else { FileTexts::new() };
+        let signatures = signatures(&self.files.tenant, &texts, &before, &self.signer)?;
+        let folder = self.files.tenants.join(&self.files.tenant);
+        for (name, text) in signatures {
+            std::fs::write(folder.join(&name), text)
+                .with_context(|| format!("writing {}/{name}", self.files.tenant))?;
+            if self.files.output == Output::Text {
+                say(format!("signed {}/{}", self.files.tenant, name.trim_end_matches(".sig")));
             }
-        }
-        if !texts.get(SIGNERS).is_some_and(|list| list.contains(&line)) {
-            say(format!(
-                "note: {line} is not in {SIGNERS} of {}: its signature counts for nothing there",
-                files.tenant
-            ));
         }
         Ok(())
     }
+}
+
+/// The signatures of a tenant's files by a key, behind those that stood there before.
+pub(super) fn signatures(
+    tenant: &str,
+    texts: &FileTexts,
+    before: &FileTexts,
+    signer: &Path,
+) -> anyhow::Result<FileTexts> {
+    let key = zeroize::Zeroizing::new(
+        std::fs::read_to_string(signer).with_context(|| format!("reading {}", signer.display()))?,
+    );
+    let line = public_line(&key)?;
+    let mut signatures = FileTexts::new();
+    for file in SIGNED.into_iter().chain([SIGNERS]) {
+        let Some(text) = texts.get(file) else { continue };
+        let name = signature_of(file);
+        let kept = before.get(&name).map_or("", String::as_str);
+        let signature = format!("{kept}{}", sign(&key, text.as_bytes())?);
+        signatures.insert(name, signature);
+    }
+    if !texts.get(SIGNERS).is_some_and(|list| list.contains(&line)) {
+        say(format!("note: {line} is not in {SIGNERS} of {tenant}: its signature counts for nothing there"));
+    }
+    Ok(signatures)
 }
 
 impl Remote {

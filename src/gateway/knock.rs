@@ -13,6 +13,8 @@ use secrecy::SecretString;
 /// Names the tenant for the platform operator, whose key belongs to none.
 const TENANT: &str = "x-bailiwick-tenant";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Names the conversation a request belongs to: one conversation is served by one release.
+const CONVERSATION: &str = "x-bailiwick-conversation";
 /// The sub-protocol spoken on `/v1/session`.
 pub(super) const PROTOCOL: &str = "bailiwick.v1";
 /// Browsers cannot set headers on a WebSocket; they may offer their key as a second sub-protocol of this prefix.
@@ -65,7 +67,20 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, F
 /// What a request wants beside its answer: to be the same as an earlier one, or as fresh as can be.
 pub(super) fn wishes(request: &HttpRequest) -> Result<Wishes, Failure> {
     let cache_control = text(request.headers(), header::CACHE_CONTROL.as_str()).map(CacheControl::parse);
-    Ok(Wishes { idempotency_key: idempotency_key(request)?, cache_control: cache_control.unwrap_or_default() })
+    Ok(Wishes {
+        idempotency_key: idempotency_key(request)?,
+        cache_control: cache_control.unwrap_or_default(),
+        conversation: conversation(request)?,
+    })
+}
+
+/// The conversation a request belongs to, where it says so.
+pub(super) fn conversation(request: &HttpRequest) -> Result<Option<String>, Failure> {
+    let Some(value) = request.headers().get(CONVERSATION) else { return Ok(None) };
+    let name = value.to_str().ok().filter(|name| is_idempotency_key(name));
+    name.map(|name| Some(name.to_owned())).ok_or_else(|| {
+        Failure::invalid(format!("reading {CONVERSATION}: send 1 to {NAME_CHARS_MAX} visible ASCII characters"))
+    })
 }
 
 /// True where a text may serve as an idempotency key.

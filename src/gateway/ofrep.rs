@@ -132,9 +132,10 @@ pub(super) async fn one(
 
 async fn evaluate_one(request: &HttpRequest, key: &str, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(request)?;
-    let FlagsInForce { policy, level } = in_force(&edge, request).await?;
+    let in_force = in_force(&edge, request).await?;
     let context = context(&edge, request, payload).await?;
-    let said = evaluate(&policy.features, level.state, key, &context).and_then(answered);
+    let policy = in_force.policy_for(context.targeting_key());
+    let said = evaluate(&policy.features, in_force.level.state, key, &context).and_then(answered);
     said.map(|answer| ok(&answer)).map_err(|error| {
         match error {
             ErrorCode::FlagNotFound => Failure::new(Code::NotFound, "there is no such flag in features.yaml"),
@@ -147,9 +148,10 @@ async fn evaluate_one(request: &HttpRequest, key: &str, payload: web::Payload) -
 /// `POST /ofrep/v1/evaluate/flags`.
 pub(super) async fn all(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
-    let FlagsInForce { policy, level } = in_force(&edge, &request).await?;
+    let in_force = in_force(&edge, &request).await?;
     let context = context(&edge, &request, payload).await?;
-    let flags = evaluate_all(&policy.features, level.state, &context)
+    let policy = in_force.policy_for(context.targeting_key());
+    let flags = evaluate_all(&policy.features, in_force.level.state, &context)
         .map(|said| match answered(said) {
             Ok(answer) => FlagItem::Answer(answer),
             Err(error) => FlagItem::Problem(FlagProblem {
@@ -178,7 +180,8 @@ fn knows(headers: &HeaderMap, tag: &str) -> bool {
 /// `GET /admin/v1/tenants/{id}/flags`.
 pub(super) async fn of_tenant(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
     let handle = knock::edge(&request)?.door.audit(knock::claim_on(&request, &tenant)).await?;
-    let FlagsInForce { policy, level } = handle.flags().await?;
+    let FlagsInForce { policy, level, .. } = handle.flags().await?;
+    let policy = policy.settled();
     let view = |written| FlagView { written, switched_off_by: written.off_by(level.state) };
     let features = policy.features.features.iter().map(|(name, flag)| (name.as_str(), view(flag))).collect();
     Ok(ok(&FlagsView { features, service_level: level, policy_version: &policy.version }))

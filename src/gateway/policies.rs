@@ -6,9 +6,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_control::registry::directory::CommitView;
 use bailiwick_control::registry::messages::PolicyStanding;
 use bailiwick_policy::conflicts::Conflicts;
+use bailiwick_policy::release::texts_of;
+use bailiwick_policy::rollout::Event;
+use bailiwick_tenant::rollout::rules::RolloutView;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The conflict map over all tenants.
 #[derive(Serialize, JsonSchema, Debug)]
@@ -30,6 +34,22 @@ pub struct TenantConflicts {
     /// Why the newest files of the folder are not in force, where they are not: drift.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+}
+
+/// A release on its way to everybody.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct RolloutAnswer {
+    /// How far it is; null where everybody has the newest release.
+    pub rollout: Option<RolloutView>,
+}
+
+/// The files of a release that was committed.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct ReleaseFiles {
+    /// Its version.
+    pub version: String,
+    /// Its files with their signatures, by name relative to the tenant's folder.
+    pub files: BTreeMap<String, String>,
 }
 
 /// Policies that came into force.
@@ -76,4 +96,33 @@ pub(super) async fn commit(request: HttpRequest, tenant: web::Path<String>) -> R
 pub(super) async fn diff(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
     let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
     Ok(ok(&handle.compare_folder().await?))
+}
+
+/// `GET /admin/v1/policies/{id}/rollout`.
+pub(super) async fn rollout(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.audit(knock::claim_on(&request, &tenant)).await?;
+    Ok(ok(&RolloutAnswer { rollout: handle.rollout().await? }))
+}
+
+/// `POST /admin/v1/policies/{id}/promote`.
+pub(super) async fn promote(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    steer(&request, &tenant, Event::Promote).await
+}
+
+/// `POST /admin/v1/policies/{id}/rollback`.
+pub(super) async fn rollback(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    steer(&request, &tenant, Event::Withdraw).await
+}
+
+async fn steer(request: &HttpRequest, tenant: &str, event: Event) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(request)?.door.govern(knock::claim_on(request, tenant)).await?;
+    Ok(ok(&RolloutAnswer { rollout: Some(handle.steer_rollout(event).await?) }))
+}
+
+/// `GET /admin/v1/policies/{id}/releases/{version}`.
+pub(super) async fn release(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Failure> {
+    let (tenant, version) = path.into_inner();
+    let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
+    let files = texts_of(&handle.release(version.clone()).await?);
+    Ok(ok(&ReleaseFiles { version, files }))
 }

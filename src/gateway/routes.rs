@@ -10,7 +10,7 @@ use super::keys::KeyList;
 use super::money::{ApproveBody, ApprovedView, ReconcileBody, ReconciledView};
 use super::ofrep::{EvaluationBody, FlagAnswer, FlagAnswers, FlagsView, NOT_CHANGED};
 use super::openai_shape::{ModelList, ModelView};
-use super::policies::{CommitLog, ConflictMap};
+use super::policies::{CommitLog, ConflictMap, ReleaseFiles, RolloutAnswer};
 use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
@@ -96,6 +96,12 @@ const fn route(
 
 /// What a call whose answer may be told again heeds.
 const TOLD_AGAIN: &[(&str, &str)] = &[
+    (
+        "X-Bailiwick-Conversation",
+        "1 to 256 visible ASCII characters. While a new release of the tenant's policy, models or flags is on its way to \
+         everybody, one conversation is served by one release. Without it every request is a conversation of its own; a \
+         WebSocket session is one.",
+    ),
     (
         "Idempotency-Key",
         "1 to 256 visible ASCII characters. The same key and body within 24 hours give the same answer and are charged \
@@ -305,6 +311,22 @@ pub const ROUTES: &[Route] = &[
         r.to(policies::log)
     })
     .gives::<CommitLog>(200),
+    route("GET", "/admin/v1/policies/{id}/rollout", Some(Audit), "How far the newest release is on its way", |r| {
+        r.to(policies::rollout)
+    })
+    .gives::<RolloutAnswer>(200),
+    route("POST", "/admin/v1/policies/{id}/promote", Some(Govern), "Give everybody the release on its way now", |r| {
+        r.to(policies::promote)
+    })
+    .gives::<RolloutAnswer>(200),
+    route("POST", "/admin/v1/policies/{id}/rollback", Some(Govern), "Send the release on its way back", |r| {
+        r.to(policies::rollback)
+    })
+    .gives::<RolloutAnswer>(200),
+    route("GET", "/admin/v1/policies/{id}/releases/{version}", Some(Govern), "The files of a release", |r| {
+        r.to(policies::release)
+    })
+    .gives::<ReleaseFiles>(200),
     route("GET", "/admin/v1/actors", Some(Fleet), "The live tree of rooms", |r| r.to(admin::actors))
         .gives::<ActorList>(200),
     route("GET", "/healthz", None, "The process answers", |r| r.to(probes::alive)).gives::<Health>(200),

@@ -50,7 +50,8 @@ pub(super) async fn search(request: HttpRequest, payload: web::Payload) -> Resul
     let wanted: SearchBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
     let (line, awaiting) = ReplyLine::whole();
     rates::watch(&request, &awaiting);
-    handle.ask(Matter::Search(wanted.search()?), Wishes::default(), Some(edge.settings.ask_deadline_ms), line);
+    let wishes = Wishes { conversation: knock::conversation(&request)?, ..Wishes::default() };
+    handle.ask(Matter::Search(wanted.search()?), wishes, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Hits(hits) = &replied.reply else { return Err(of_another_kind()) };
     Ok(ok(&SearchAnswer { hits }))

@@ -34,6 +34,7 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload) -> Result<
     let edge = knock::edge(&request)?;
     let claim = knock::claim_session(&request);
     let handle = edge.door.ask(claim.clone()).await?;
+    let named = knock::conversation(&request)?;
     let (response, session, stream) =
         actix_ws::handle_with_protocols(&request, payload, &[knock::PROTOCOL]).map_err(|_refused| {
             Failure::invalid("opening the session: this is no WebSocket handshake; connect with a WebSocket client")
@@ -49,6 +50,7 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload) -> Result<
         request_id: Facts::of(&request).request_id,
     });
     let conversation = Conversation {
+        name: named.unwrap_or_else(|| caller.request_id.to_string()),
         caller,
         session,
         asks: JoinSet::new(),
@@ -98,6 +100,8 @@ impl Caller {
 }
 
 struct Conversation {
+    /// What all its questions belong to.
+    name: String,
     caller: Rc<Caller>,
     session: Session,
     asks: JoinSet<Result<(), Closed>>,
@@ -190,7 +194,7 @@ impl Conversation {
         }
     }
 
-    async fn ask(&mut self, id: &str, question: Question, wishes: Wishes) -> Result<(), Failure> {
+    async fn ask(&mut self, id: &str, question: Question, mut wishes: Wishes) -> Result<(), Failure> {
         self.running.retain(|_, ask| !ask.is_finished());
         if self.caller.edge.is_draining() {
             return Err(Rejection::retry_after(
@@ -212,6 +216,7 @@ impl Conversation {
             return Err(Rejection::retry_after(Code::Overloaded, detail, 1_000).into());
         }
         let handle = self.caller.handle().await?;
+        wishes.conversation = Some(self.name.clone());
         let (line, awaiting) = ReplyLine::streaming();
         handle.ask(Matter::Ask(question), wishes, Some(self.caller.edge.settings.ask_deadline_ms), line);
         let relay =

@@ -67,7 +67,11 @@ fn asked(id: String, mut frame: Map<String, Value>) -> Result<ClientFrame, Failu
         Some(_) => return Err(Failure::invalid("reading cache_control: send a text such as `no-cache`")),
     };
     let asked: AskBody = body::from_value(Value::Object(frame))?;
-    Ok(ClientFrame::Ask { id, question: asked.question()?, wishes: Wishes { idempotency_key, cache_control } })
+    Ok(ClientFrame::Ask {
+        id,
+        question: asked.question()?,
+        wishes: Wishes { idempotency_key, cache_control, conversation: None },
+    })
 }
 
 /// A frame of ours.

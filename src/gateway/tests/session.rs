@@ -15,7 +15,12 @@ fn frames_of_the_client_are_read() {
     let ClientFrame::Ask { id, question, wishes } = asked else { panic!("asks") };
     assert_eq!(
         (id.as_str(), question.text.as_str(), question.top_k, wishes),
-        ("1", "what?", Some(2), Wishes { idempotency_key: Some("k".into()), cache_control: CacheControl::NoCache })
+        (
+            "1",
+            "what?",
+            Some(2),
+            Wishes { idempotency_key: Some("k".into()), cache_control: CacheControl::NoCache, conversation: None }
+        )
     );
     assert_eq!(read(r#"{"type":"cancel","id":"1"}"#).unwrap(), ClientFrame::Cancel { id: "1".into() });
 }
