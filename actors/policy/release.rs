@@ -8,14 +8,11 @@ use crate::compile::{self, EVALUATION, FEATURES, GOVERNANCE, PolicySnapshot, RET
 use crate::digest::sha256_hex;
 use crate::features::FeaturesFile;
 use crate::parse::FileTexts;
-use crate::rollout::Rules;
-use crate::schema::{GovernanceSettings, RolloutSettings, RouterFile};
+use crate::schema::{GovernanceSettings, RouterFile};
 use std::sync::Arc;
 
 /// The files a release is made of.
 pub const RELEASED: [&str; 5] = [RETRIEVAL, EVALUATION, GOVERNANCE, ROUTER, FEATURES];
-
-const MS_PER_MINUTE: u64 = 60_000;
 
 /// Names the release these files make: SHA-256 over those of them that belong to it, in hexadecimal.
 #[must_use]
@@ -102,17 +99,6 @@ fn features_beside(newest: &FeaturesFile, former: &FeaturesFile) -> FeaturesFile
         feature.kill_switch |= newest.features.get(name).is_some_and(|newest| newest.kill_switch);
     }
     FeaturesFile { tenant_id: former.tenant_id.clone(), features }
-}
-
-impl From<&RolloutSettings> for Rules {
-    /// The stages a tenant asks for, under the house's own bounds on wrong decisions.
-    fn from(settings: &RolloutSettings) -> Self {
-        Self {
-            canary_requests: settings.stage_requests,
-            stage_ms: u64::from(settings.stage_minutes).saturating_mul(MS_PER_MINUTE),
-            ..Self::default()
-        }
-    }
 }
 
 #[cfg(test)]

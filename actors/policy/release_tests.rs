@@ -1,6 +1,7 @@
 use super::*;
 use crate::compile::{FILES, SLO, SOVEREIGNTY, TENANT, USERS, compile};
 use crate::guardrails::Guardrails;
+use crate::rollout::Rules;
 use std::path::Path;
 
 fn folder() -> FileTexts {
@@ -56,7 +57,7 @@ fn what_nobody_would_notice_comes_at_once() {
     let before = before();
     for (file, from, to) in [
         (GOVERNANCE, "policy_semver: 1.2.3", "policy_semver: 1.2.4"),
-        (GOVERNANCE, "settings:\n", "settings:\n  rollout: { stage_minutes: 5 }\n"),
+        (GOVERNANCE, "stage_minutes: 60", "stage_minutes: 5"),
         (SLO, "p95_latency_ms", "p95_latency_ms"),
         (SOVEREIGNTY, "    - ru-*\n", "    - ru-*\n    - xx-*\n"),
     ] {
@@ -103,13 +104,8 @@ fn the_release_before_serves_under_what_holds_for_everybody() {
 
 #[test]
 fn stages_are_as_long_as_the_tenant_says() {
-    let next = with(
-        GOVERNANCE,
-        &[(
-            "settings:\n",
-            "settings:\n  rollout: { stage_minutes: 5, stage_requests: 7, failures: [fault, abstention] }\n",
-        )],
-    );
+    let next =
+        with(GOVERNANCE, &[("stage_minutes: 60", "stage_minutes: 5"), ("stage_requests: 100", "stage_requests: 7")]);
     let rules = Rules::from(next.governance.rollout.as_ref().unwrap());
     assert_eq!((rules.stage_ms, rules.canary_requests), (300_000, 7));
     assert_eq!(
@@ -122,7 +118,7 @@ fn stages_are_as_long_as_the_tenant_says() {
 fn a_rollout_in_which_nothing_is_a_failure_is_refused() {
     let mut texts = folder();
     let text = texts.get_mut(GOVERNANCE).unwrap();
-    *text = text.replacen("settings:\n", "settings:\n  rollout: { failures: [] }\n", 1);
+    *text = text.replacen("failures: [fault, refusal]", "failures: []", 1);
     let errors = compile("acme-corp", &texts, &Guardrails::none()).unwrap_err();
     assert!(errors[0].to_string().contains("every version as good"), "{errors:?}");
 }

@@ -23,9 +23,11 @@
 //! Outcomes are fed in the order in which they become known. A version that only changes how long a failure takes is not
 //! judged by this.
 mod evidence;
+mod settings;
 mod stages;
 
 pub use evidence::{Evidence, Margin, Tally};
+pub use settings::{FailureKind, RolloutSettings};
 pub use stages::{Event, Hold, Moment, RollBack, Rollout, Rules, Stage, Step};
 
 use crate::digest::place;

@@ -45,10 +45,10 @@ impl Walk {
 #[test]
 fn a_good_release_reaches_everybody_and_a_bad_one_goes_back() {
     let mut good = Walk::new();
-    assert_eq!(good.until_the_end(|_, asked| if asked % 100 == 0 { FAULT } else { WELL }), Step::Complete);
+    assert_eq!(good.until_the_end(|_, asked| if asked.is_multiple_of(100) { FAULT } else { WELL }), Step::Complete);
     assert_eq!(good.course.draw("anybody").arm, Arm::Canary);
     let mut bad = Walk::new();
-    let ending = |arm, asked: u64| if arm == Arm::Canary && asked % 3 == 0 { FAULT } else { WELL };
+    let ending = |arm, asked: u64| if arm == Arm::Canary && asked.is_multiple_of(3) { FAULT } else { WELL };
     assert_eq!(bad.until_the_end(ending), Step::RollBack(RollBack::Worse));
     assert!(bad.asked < 3_000, "{}", bad.asked);
     assert!((0..1_000).all(|number| bad.course.draw(&format!("{number}")).arm == Arm::Control));
