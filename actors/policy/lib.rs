@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod features;
 mod findings;
 pub mod flags;
+pub mod golden;
 pub mod guard;
 pub mod guardrails;
 pub mod hosts;
@@ -31,6 +32,7 @@ pub mod quotas;
 #[cfg(test)]
 mod random_rules;
 pub mod regions;
+pub mod rehearsal;
 pub mod release;
 pub mod rollout;
 pub mod schema;

@@ -57,7 +57,12 @@ impl PolicySnapshot {
     pub fn is_released_like(&self, former: &Self) -> bool {
         let beside = self.beside(former);
         // who signs the next one, and how it is released, is felt by nobody now
-        let felt = |policy: &Self| GovernanceSettings { approvals: 1, rollout: None, ..policy.governance.clone() };
+        let felt = |policy: &Self| GovernanceSettings {
+            approvals: 1,
+            rollout: None,
+            sandbox: None,
+            ..policy.governance.clone()
+        };
         beside.top_k == self.top_k
             && felt(&beside) == felt(self)
             && beside.evaluation == self.evaluation

@@ -5,6 +5,7 @@ pub use crate::features::{Feature, FeaturesFile, Target};
 pub use crate::language::Rule;
 pub use crate::percent::Percent;
 pub use crate::quotas::{LevelLimit, Quotas};
+pub use crate::rehearsal::SandboxSettings;
 pub use crate::rollout::{FailureKind, RolloutSettings};
 use bailiwick_kernel::money::NanoUsd;
 use schemars::JsonSchema;
@@ -229,6 +230,9 @@ pub struct GovernanceSettings {
     /// brought to everybody as it stood before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutSettings>,
+    /// What a changed policy's rehearsal may come to. A change of this counts from the next policy on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxSettings>,
 }
 
 fn one() -> u32 {

@@ -3,6 +3,7 @@ use crate::budget::accounts::Spender;
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::language::{Action, RecordedFact};
 use serde::{Deserialize, Serialize};
 
 /// One journal entry.
@@ -97,6 +98,8 @@ pub enum Entry {
     /// Which part of an answer's charge its question's embedding took; stands in the same append, behind the answer's
     /// record, which carries the charge itself, and its attribution.
     EmbeddingCharged(Box<EmbeddingCharged>),
+    /// What rules could ask of a request that was answered; stands in the same append, behind the answer's record.
+    RequestJudged(Box<RequestJudged>),
     /// All that is known of a release's rollout, at its beginning, whenever requests have been weighed, and when it moves
     /// on or ends.
     RolloutStands {
@@ -107,6 +110,17 @@ pub enum Entry {
         /// By whose key, where somebody decided it.
         by: Option<String>,
     },
+}
+
+/// What was known of a request when it was ruled on: enough to rule on it again under another policy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RequestJudged {
+    /// Which question.
+    pub query_id: String,
+    /// What was asked for.
+    pub action: Action,
+    /// Attribute and value.
+    pub facts: Vec<(String, RecordedFact)>,
 }
 
 /// Which part of an answer's charge its question's embedding took, and at which provider. Repeats whose charge it is, so

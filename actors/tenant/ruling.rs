@@ -44,6 +44,12 @@ impl Ruled {
         Self { facts: Facts::new(), obligations: Obligations::default() }
     }
 
+    /// What was known of it, to be written down.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     /// What goes with the permission.
     #[must_use]
     pub fn obligations(&self) -> Obligations {
@@ -142,20 +148,30 @@ fn facts(user: Option<&User>, principal: &Principal, now_unix_ms: u64) -> Facts 
     attributes.fold(facts, |facts, (name, value)| facts.text(format!("{USER_ATTRIBUTES}{name}"), value))
 }
 
+/// What is asked for.
+#[must_use]
+pub fn action_of(matter: &Matter) -> Action {
+    match matter {
+        Matter::Ask(_) => Action::Ask,
+        Matter::Search(_) => Action::Search,
+        Matter::Chat(_) => Action::Complete,
+        Matter::Embed(_) => Action::Embed,
+    }
+}
+
 /// What is asked for, with its facts.
 fn asked(matter: &Matter, facts: Facts, default_top_k: usize) -> (Action, Facts) {
-    let (action, domain, usecase, top_k) = match matter {
-        Matter::Ask(question) => (Action::Ask, &question.domain, &question.usecase, question.top_k),
-        Matter::Search(search) => (Action::Search, &search.domain, &search.usecase, search.top_k),
-        Matter::Chat(_) => (Action::Complete, &None, &None, None),
-        Matter::Embed(_) => (Action::Embed, &None, &None, None),
+    let (domain, usecase, top_k) = match matter {
+        Matter::Ask(question) => (&question.domain, &question.usecase, question.top_k),
+        Matter::Search(search) => (&search.domain, &search.usecase, search.top_k),
+        Matter::Chat(_) | Matter::Embed(_) => (&None, &None, None),
     };
     let facts = facts
         .text_if("request.domain", domain.as_deref())
         .text_if("request.usecase", usecase.as_deref())
         .number("request.bytes", matter.bytes())
         .number("request.top_k", top_k.unwrap_or(default_top_k).min(TOP_K_MAX));
-    (action, facts)
+    (action_of(matter), facts)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! What is known of one request when it is judged.
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,41 @@ impl Serialize for Fact {
             Self::Number(number) => serializer.serialize_i64(*number),
             Self::Flag(flag) => serializer.serialize_bool(*flag),
             Self::Texts(texts) => texts.serialize(serializer),
+        }
+    }
+}
+
+/// A fact in a form every encoding reads back: what is shown to people is not told apart by its type.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum RecordedFact {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+    /// Yes or no.
+    Flag(bool),
+    /// A set of texts.
+    Texts(BTreeSet<String>),
+}
+
+impl From<&Fact> for RecordedFact {
+    fn from(fact: &Fact) -> Self {
+        match fact {
+            Fact::Text(text) => Self::Text(text.clone()),
+            Fact::Number(number) => Self::Number(*number),
+            Fact::Flag(flag) => Self::Flag(*flag),
+            Fact::Texts(texts) => Self::Texts(texts.clone()),
+        }
+    }
+}
+
+impl From<RecordedFact> for Fact {
+    fn from(recorded: RecordedFact) -> Self {
+        match recorded {
+            RecordedFact::Text(text) => Self::Text(text),
+            RecordedFact::Number(number) => Self::Number(number),
+            RecordedFact::Flag(flag) => Self::Flag(flag),
+            RecordedFact::Texts(texts) => Self::Texts(texts),
         }
     }
 }
@@ -78,6 +113,18 @@ impl Facts {
     #[must_use]
     pub fn get(&self, attribute: &str) -> Option<&Fact> {
         self.0.get(attribute)
+    }
+
+    /// Every attribute with its value, to be written down.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<(String, RecordedFact)> {
+        self.iter().map(|(attribute, fact)| (attribute.to_owned(), fact.into())).collect()
+    }
+
+    /// What was written down.
+    #[must_use]
+    pub fn of_recorded(recorded: Vec<(String, RecordedFact)>) -> Self {
+        recorded.into_iter().fold(Self::new(), |facts, (attribute, fact)| facts.with(attribute, fact.into()))
     }
 
     /// Every attribute that has a value.

@@ -11,7 +11,7 @@ pub mod facts;
 
 use crate::obligations::Obligation;
 pub use condition::{Condition, Scalar, Test};
-pub use facts::{Fact, Facts};
+pub use facts::{Fact, Facts, RecordedFact};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -227,6 +227,7 @@ impl Ledger {
             | Entry::ReplyKept(_)
             | Entry::ReplyContinued { .. }
             | Entry::EmbeddingCharged(_)
+            | Entry::RequestJudged(_)
             | Entry::RolloutStands { .. }
             | Entry::PolicyAdopted { .. } => {}
         }

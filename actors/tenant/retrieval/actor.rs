@@ -52,7 +52,7 @@ pub struct RetrievalParts {
 /// The retrieval room of one tenant.
 pub struct RetrievalRoom {
     pub(super) desk: Desk,
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
     next: Recipient<Turn<Grounded>>,
     search_exit: Recipient<Turn<Grounded>>,
     /// Tasks under way: what the mailbox bounds as messages, this bounds as tasks.
@@ -94,7 +94,7 @@ impl RetrievalRoom {
     }
 
     /// Notes a knock and, where a permit is left, lets it in.
-    fn let_in(&self) -> Outcome<OwnedSemaphorePermit> {
+    pub(super) fn let_in(&self) -> Outcome<OwnedSemaphorePermit> {
         self.note_knock();
         Arc::clone(&self.tasks).try_acquire_owned().map_err(|_none_left| Undelivered::Full.into())
     }
@@ -173,7 +173,7 @@ fn forward(next: &Recipient<Turn<Grounded>>, turn: Turn<Grounded>) {
     }
 }
 
-async fn find(desk: &Desk, policy: &PolicySnapshot, patience: Duration, wanted: Wanted) -> Outcome<Vec<Passage>> {
+pub(super) async fn find(desk: &Desk, policy: &PolicySnapshot, patience: Duration, wanted: Wanted) -> Outcome<Vec<Passage>> {
     let guard = policy.guard.fingerprint.as_str();
     let served = match desk.corpus.served(guard) {
         Err(NotServed::Asleep) => {

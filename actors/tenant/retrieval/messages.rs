@@ -5,6 +5,8 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::golden::Golden;
+use bailiwick_policy::rehearsal::Searched;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -179,6 +181,21 @@ pub struct RemoveDocument {
     pub principal: Principal,
     /// Where the answer goes; `not_found` where there is none.
     pub reply: ReplySlot<()>,
+}
+
+/// From the supervisor: which documents golden questions find, under the policy in force and under another one. Changes
+/// nothing.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SearchGolden {
+    /// The policy in force.
+    pub before: Arc<PolicySnapshot>,
+    /// The other one.
+    pub after: Arc<PolicySnapshot>,
+    /// The questions.
+    pub golden: Vec<Golden>,
+    /// Where the answer goes.
+    pub reply: ReplySlot<Vec<Searched>>,
 }
 
 /// Judges every document anew under another policy; answers when the index serves under it.

@@ -10,6 +10,7 @@ mod compaction;
 mod corpus;
 mod deciding;
 mod engine;
+mod golden;
 mod index;
 mod indexer;
 mod ingest;

@@ -2,7 +2,7 @@
 //! wants. Pure.
 use super::messages::{Content, NewDocument};
 use crate::entry::DocumentAccepted;
-use crate::question::Matter;
+use crate::question::{Matter, Passage};
 use aws_lc_rs::digest;
 use bailiwick_kernel::limits::{DOCUMENT_BYTES_MAX, DOCUMENTS_PER_REQUEST_MAX, TOP_K_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
@@ -316,6 +316,13 @@ pub fn may_remove(accepted: &DocumentAccepted, sovereignty: &Sovereignty, now_un
     retention_allows_delete(sovereignty, "data", now_unix_ms.saturating_sub(accepted.at_unix_ms)).map_err(|reason| {
         Rejection::new(Code::RetentionViolation, format!("removing document {}: {reason}", accepted.id))
     })
+}
+
+/// Whether a guard would let a passage be retrieved.
+#[must_use]
+pub fn may_be_retrieved(guard: &Guard, passage: &Passage) -> bool {
+    let is_trusted = matches!(guard.judge_document(&passage.source, false), DocumentVerdict::Admitted { .. });
+    is_trusted && guard.judge_text(&passage.text).is_none()
 }
 
 /// Which chunks of a document may be retrieved, in order, and the verdict on the whole.

@@ -4,7 +4,7 @@ use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage, ReadPolicy,
-    ReadRollout, ReadSpend, SteerRollout,
+    ReadRollout, ReadSpend, Rehearse, SteerRollout,
 };
 use actix::{Addr, Recipient};
 
@@ -47,6 +47,8 @@ pub struct Doors {
     pub reconcile: Recipient<Reconcile>,
     /// The policy service's.
     pub adopt: Recipient<AdoptPolicy>,
+    /// The policy service's.
+    pub rehearse: Recipient<Rehearse>,
     /// Observability's.
     pub inspect: Recipient<Inspect>,
     /// The registry's.
@@ -74,6 +76,7 @@ impl Doors {
             steer: address.clone().recipient(),
             reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),
+            rehearse: address.clone().recipient(),
             inspect: address.clone().recipient(),
             close: address.clone().recipient(),
         }

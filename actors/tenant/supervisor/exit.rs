@@ -2,9 +2,12 @@
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
 use crate::budget::hold::Hold;
-use crate::entry::{AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk};
+use crate::entry::{
+    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, RequestJudged,
+};
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::markers;
+use crate::ruling::action_of;
 use crate::supervisor::sideways::kind_of;
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::money::NanoUsd;
@@ -200,6 +203,16 @@ fn attribution(case: &Case, record: &AnswerRecorded) -> Option<ChargeAttributed>
         admitted_unix_ms: record.admitted_unix_ms,
         cleared_unix_ms: record.cleared_unix_ms,
     })
+}
+
+/// What rules could ask of the request.
+#[must_use]
+pub fn request_judged(case: &Case) -> RequestJudged {
+    RequestJudged {
+        query_id: case.query_id.to_string(),
+        action: action_of(&case.matter),
+        facts: case.ruled.facts().recorded(),
+    }
 }
 
 /// Which part of an answer's charge the embedding its hold paid for took; nothing where none was called.

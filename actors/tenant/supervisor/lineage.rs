@@ -10,7 +10,7 @@ use crate::budget::accounts::{Account, Accounts, Quarters};
 use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
-use crate::question::Reply;
+use crate::question::{ModelUsed, Reply};
 use crate::spend::rows::{Spend, SpendDay};
 use crate::turn::Given;
 use bailiwick_kernel::clock::rfc3339;
@@ -19,8 +19,12 @@ use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_policy::language::Facts;
+use bailiwick_policy::rehearsal::{Recorded, RecordedModel};
+use bailiwick_policy::schema::CACHE_PROVIDER;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
@@ -237,6 +241,28 @@ impl Derived {
             }
         }
         Ok(answered.map(|(position, hash, record)| assemble(tenant_name, position, &hash, record, feedback)))
+    }
+
+    /// The last requests that were answered, oldest first: those of the last `records` records.
+    pub(super) fn recorded(&self, records: u64) -> Result<Vec<Recorded>, DerivedError> {
+        let mut answers = HashMap::new();
+        let mut recorded = Vec::new();
+        let from = Position(self.fold.next.0.saturating_sub(records));
+        self.journal.replay(from, |_position, _hash, entry: Entry| match entry {
+            Entry::AnswerRecorded(answer) => {
+                let ModelUsed { provider, name, region, fallback } = answer.model;
+                let model = (provider != CACHE_PROVIDER).then_some(RecordedModel { provider, name, region, fallback });
+                answers.insert(answer.query_id, (model, answer.answer));
+            }
+            Entry::RequestJudged(judged) => {
+                // a record from before the stretch is missing: nothing can be said of its request
+                let Some((model, answer)) = answers.remove(&judged.query_id) else { return };
+                let facts = Facts::of_recorded(judged.facts);
+                recorded.push(Recorded { action: judged.action, facts, model, answer });
+            }
+            _ => {}
+        })?;
+        Ok(recorded)
     }
 
     /// Lineage lines of a stretch of the journal.

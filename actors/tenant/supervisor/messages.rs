@@ -14,6 +14,8 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::golden::Golden;
+use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::rollout::{Event as RolloutEvent, Step};
 use bailiwick_policy::schema::Window;
 use serde::{Deserialize, Serialize};
@@ -325,6 +327,18 @@ pub struct AdoptPolicy {
     pub policy: Arc<PolicySnapshot>,
     /// Acknowledgement, with the version.
     pub reply: ReplySlot<String>,
+}
+
+/// From the policy service: what another policy would make of what was asked before. Changes nothing.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Rehearse {
+    /// The policy.
+    pub policy: Arc<PolicySnapshot>,
+    /// Questions the tenant knows the answers to.
+    pub golden: Vec<Golden>,
+    /// Where the answer goes.
+    pub reply: ReplySlot<Rehearsal>,
 }
 
 /// Which policy is in force.

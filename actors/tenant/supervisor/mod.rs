@@ -31,6 +31,7 @@ mod permitting;
 pub mod places;
 #[cfg(test)]
 mod places_tests;
+mod rehearsing;
 pub mod repeats;
 mod rooms;
 pub mod rules;

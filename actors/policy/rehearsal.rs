@@ -1,0 +1,268 @@
+//! What a policy would have made of what was asked before (specification 2.1, stage "sandbox"): recorded decisions and
+//! golden questions, under the policy in force and under another one, compared. A function of its arguments: nothing here
+//! could touch a disk or a network.
+use crate::compile::PolicySnapshot;
+use crate::evaluate::Ruling;
+use crate::language::{Action, Facts};
+use crate::obligations::Obligations;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Differences that are shown; all are counted.
+const EXAMPLES_MAX: usize = 20;
+const HUNDRED: u64 = 100;
+
+/// A request that was answered, as far as rules may ask for it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Recorded {
+    /// What was asked for.
+    pub action: Action,
+    /// What was known of the request.
+    pub facts: Facts,
+    /// Which model answered, where one did.
+    pub model: Option<RecordedModel>,
+    /// What it answered.
+    pub answer: String,
+}
+
+/// A model that answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordedModel {
+    /// The provider's name.
+    pub provider: String,
+    /// The model's name.
+    pub name: String,
+    /// Where it ran.
+    pub region: String,
+    /// It was the router's fallback.
+    pub fallback: bool,
+}
+
+/// What became of one request under one policy.
+#[derive(Clone, PartialEq, Debug)]
+enum Verdict {
+    Answered(Obligations),
+    Withheld,
+    Refused(String),
+}
+
+impl Verdict {
+    fn shown(&self) -> Value {
+        match self {
+            Self::Answered(obligations) => json!({ "answered": obligations }),
+            Self::Withheld => json!("withheld"),
+            Self::Refused(reason) => json!({ "refused": reason }),
+        }
+    }
+}
+
+/// What replaying recorded requests came to.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, JsonSchema)]
+pub struct Replayed {
+    /// Requests that were replayed.
+    pub requests: u64,
+    /// Those the policy in force answers and the other one refuses.
+    pub refused: u64,
+    /// Those whose answer the other one withholds.
+    pub withheld: u64,
+    /// Those the policy in force would refuse or withhold by now, and the other one answers.
+    pub answered: u64,
+    /// Those that are answered either way, with other obligations.
+    pub obliged_otherwise: u64,
+    /// Some of them.
+    pub examples: Vec<Difference>,
+}
+
+/// A request that comes to something else.
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+pub struct Difference {
+    /// What was asked for.
+    pub action: String,
+    /// What was known of the request.
+    #[schemars(with = "Value")]
+    pub request: Facts,
+    /// Under the policy in force.
+    pub before: Value,
+    /// Under the other one.
+    pub after: Value,
+}
+
+/// A golden question, with the documents that are found for it, best first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Searched {
+    /// The question.
+    pub question: String,
+    /// Documents that say the answer.
+    pub relevant: Vec<String>,
+    /// Found under the policy in force.
+    pub before: Vec<String>,
+    /// Found under the other one.
+    pub after: Vec<String>,
+}
+
+/// What the golden questions came to.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, JsonSchema)]
+pub struct GoldenReport {
+    /// Questions that were asked.
+    pub questions: u64,
+    /// Documents with an answer that were found under the policy in force.
+    pub found_before: u64,
+    /// The same, under the other one.
+    pub found_after: u64,
+    /// Those that are found no longer.
+    pub lost: u64,
+    /// Some of them.
+    pub examples: Vec<Lost>,
+}
+
+/// A document that answers a golden question and is found no longer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct Lost {
+    /// The question.
+    pub question: String,
+    /// The document.
+    pub document: String,
+}
+
+/// A policy's rehearsal.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, JsonSchema)]
+pub struct Rehearsal {
+    /// What was asked before.
+    pub recorded: Replayed,
+    /// What the tenant knows the answers to.
+    pub golden: GoldenReport,
+}
+
+/// `settings.sandbox` of `governance.yaml`: what a rehearsal may come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxSettings {
+    /// Of a hundred recorded requests that were answered, how many may be refused or withheld by the next policy; 100 where
+    /// absent.
+    #[serde(default = "all_of_them")]
+    pub refused_percent_max: u32,
+    /// Documents with the answer to a golden question that may be found no longer; 0 where absent.
+    #[serde(default)]
+    pub golden_lost_max: u32,
+}
+
+fn all_of_them() -> u32 {
+    100
+}
+
+impl Default for SandboxSettings {
+    fn default() -> Self {
+        Self { refused_percent_max: all_of_them(), golden_lost_max: 0 }
+    }
+}
+
+/// True where a policy has to be rehearsed: where its rules, its guard, or what it withholds are others. Models, flags and
+/// what people operate are not what a rehearsal shows.
+#[must_use]
+pub fn is_needed(before: &PolicySnapshot, after: &PolicySnapshot) -> bool {
+    before.engine.rules() != after.engine.rules()
+        || before.guard.fingerprint != after.guard.fingerprint
+        || before.top_k != after.top_k
+        || before.output_forbidden.patterns() != after.output_forbidden.patterns()
+}
+
+/// Replays recorded requests.
+#[must_use]
+pub fn replay(before: &PolicySnapshot, after: &PolicySnapshot, recorded: &[Recorded]) -> Replayed {
+    let mut replayed = Replayed::default();
+    for request in recorded {
+        replayed.requests = replayed.requests.saturating_add(1);
+        let (was, is) = (verdict(before, request), verdict(after, request));
+        let counter = match (&was, &is) {
+            (Verdict::Answered(was), Verdict::Answered(is)) if was != is => &mut replayed.obliged_otherwise,
+            (Verdict::Answered(_), Verdict::Refused(_)) => &mut replayed.refused,
+            (Verdict::Answered(_), Verdict::Withheld) => &mut replayed.withheld,
+            (Verdict::Refused(_) | Verdict::Withheld, Verdict::Answered(_)) => &mut replayed.answered,
+            _ => continue,
+        };
+        *counter = counter.saturating_add(1);
+        if replayed.examples.len() < EXAMPLES_MAX {
+            replayed.examples.push(Difference {
+                action: request.action.to_string(),
+                request: request.facts.clone(),
+                before: was.shown(),
+                after: is.shown(),
+            });
+        }
+    }
+    replayed
+}
+
+fn verdict(policy: &PolicySnapshot, request: &Recorded) -> Verdict {
+    let obligations = match policy.engine.decide(request.action, &request.facts) {
+        Ruling::Permitted { obligations, .. } => obligations,
+        Ruling::Refused(refusal) => return Verdict::Refused(refusal.to_string()),
+    };
+    if let Some(model) = &request.model {
+        let facts = request
+            .facts
+            .clone()
+            .text("model.provider", &model.provider)
+            .text("model.name", &model.name)
+            .text("model.region", &model.region)
+            .flag("model.fallback", model.fallback);
+        if let Ruling::Refused(refusal) = policy.engine.decide(Action::Generate, &facts) {
+            return Verdict::Refused(refusal.to_string());
+        }
+    }
+    if policy.output_violation(&request.answer).is_some() { Verdict::Withheld } else { Verdict::Answered(obligations) }
+}
+
+/// Compares what is found for golden questions.
+#[must_use]
+pub fn compare(searched: &[Searched]) -> GoldenReport {
+    let mut report = GoldenReport::default();
+    for Searched { question, relevant, before, after } in searched {
+        report.questions = report.questions.saturating_add(1);
+        for document in relevant {
+            let (was, is) = (before.contains(document), after.contains(document));
+            report.found_before = report.found_before.saturating_add(u64::from(was));
+            report.found_after = report.found_after.saturating_add(u64::from(is));
+            if was && !is {
+                report.lost = report.lost.saturating_add(1);
+                if report.examples.len() < EXAMPLES_MAX {
+                    report.examples.push(Lost { question: question.clone(), document: document.clone() });
+                }
+            }
+        }
+    }
+    report
+}
+
+impl Rehearsal {
+    /// Why a policy may not come into force after this rehearsal.
+    #[must_use]
+    pub fn objections(&self, settings: &SandboxSettings) -> Vec<String> {
+        let mut objections = Vec::new();
+        let Replayed { requests, refused, withheld, .. } = self.recorded;
+        let worse = refused.saturating_add(withheld);
+        if worse.saturating_mul(HUNDRED) > requests.saturating_mul(u64::from(settings.refused_percent_max)) {
+            objections.push(format!(
+                "of the last {requests} requests that were answered, {worse} would be refused or withheld: more than the \
+                 {} % of settings.sandbox.refused_percent_max",
+                settings.refused_percent_max
+            ));
+        }
+        if self.golden.lost > u64::from(settings.golden_lost_max) {
+            let example = self.golden.examples.first();
+            let (question, document) =
+                example.map_or(("", ""), |lost| (lost.question.as_str(), lost.document.as_str()));
+            objections.push(format!(
+                "{} documents with the answer to a golden question would be found no longer, such as {document:?} for \
+                 {question:?}: more than the {} of settings.sandbox.golden_lost_max; change the policy or eval/golden.jsonl",
+                self.golden.lost, settings.golden_lost_max
+            ));
+        }
+        objections
+    }
+}
+
+#[cfg(test)]
+#[path = "rehearsal_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+use super::*;
+use crate::compile::{FILES, GOVERNANCE, ROUTER, compile};
+use crate::guardrails::Guardrails;
+use crate::parse::FileTexts;
+use std::path::Path;
+
+fn with(file: &str, changes: &[(&str, &str)]) -> PolicySnapshot {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants/acme-corp");
+    let mut texts: FileTexts =
+        FILES.iter().map(|file| ((*file).to_owned(), std::fs::read_to_string(root.join(file)).unwrap())).collect();
+    let text = texts.get_mut(file).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{file} has no {from:?}");
+        *text = text.replacen(from, to, 1);
+    }
+    compile("acme-corp", &texts, &Guardrails::none()).unwrap()
+}
+
+fn asked(role: &str, bytes: u64, answer: &str) -> Recorded {
+    let facts = Facts::new().text("user.role", role).number("request.bytes", bytes);
+    let model = RecordedModel {
+        provider: "extractive".into(),
+        name: "sentences".into(),
+        region: "us-east-1".into(),
+        fallback: false,
+    };
+    Recorded { action: Action::Ask, facts, model: Some(model), answer: answer.to_owned() }
+}
+
+const FORBIDS: &str = "rules:\n  - id: long-questions\n    effect: forbid\n    actions: [ask]\n    when: { request.bytes: { \
+                       at_least: 100 } }\n    overrides: [members-work]\n    reason: they are read aloud\n";
+
+#[test]
+fn nothing_changes_under_the_same_policy() {
+    let policy = with(GOVERNANCE, &[]);
+    let recorded: Vec<_> = (0..300).map(|number| asked("viewer", number, "yes")).collect();
+    let replayed = replay(&policy, &policy, &recorded);
+    assert_eq!(replayed, Replayed { requests: 300, ..Replayed::default() });
+    let rehearsal = Rehearsal { recorded: replayed, golden: GoldenReport::default() };
+    assert!(rehearsal.objections(&SandboxSettings { refused_percent_max: 0, golden_lost_max: 0 }).is_empty());
+}
+
+#[test]
+fn what_would_be_refused_withheld_or_answered_is_counted_and_shown() {
+    let (before, after) = (with(GOVERNANCE, &[]), with(GOVERNANCE, &[("rules:\n", FORBIDS)]));
+    let recorded: Vec<_> = (0..200).map(|number| asked("viewer", number, "yes")).collect();
+    let replayed = replay(&before, &after, &recorded);
+    assert_eq!((replayed.requests, replayed.refused, replayed.examples.len()), (200, 100, EXAMPLES_MAX));
+    let example = serde_json::to_string(&replayed.examples[0]).unwrap();
+    assert!(example.contains("\"request.bytes\":100") && example.contains("they are read aloud"), "{example}");
+    assert_eq!(replay(&after, &before, &recorded).answered, 100);
+    let objects = |percent| {
+        let settings = SandboxSettings { refused_percent_max: percent, golden_lost_max: 0 };
+        let rehearsal = Rehearsal { recorded: replayed.clone(), golden: GoldenReport::default() };
+        rehearsal.objections(&settings).len()
+    };
+    assert_eq!((objects(50), objects(49), objects(100)), (0, 1, 0));
+
+    let silent = with(GOVERNANCE, &[("output_forbidden_patterns:\n", "output_forbidden_patterns:\n    - amber\n")]);
+    let said = [asked("viewer", 1, "amber"), asked("viewer", 1, "green")];
+    let replayed = replay(&before, &silent, &said);
+    assert_eq!((replayed.withheld, replayed.refused, replayed.requests), (1, 0, 2));
+    let citing = with(GOVERNANCE, &[("obligation: cite", "obligation: { cap_tokens: 7 }")]);
+    assert_eq!(replay(&before, &citing, &said).obliged_otherwise, 2);
+}
+
+#[test]
+fn the_model_that_answered_is_ruled_on_too() {
+    let before = with(GOVERNANCE, &[]);
+    let elsewhere = with(GOVERNANCE, &[("model.region: us-*", "model.region: eu-*")]);
+    let replayed = replay(&before, &elsewhere, &[asked("viewer", 1, "yes")]);
+    assert_eq!(replayed.refused, 1);
+}
+
+#[test]
+fn golden_documents_that_are_found_no_longer_are_objected_to() {
+    let searched = |before: &[&str], after: &[&str]| Searched {
+        question: "how long?".into(),
+        relevant: vec!["a".into(), "b".into()],
+        before: before.iter().map(ToString::to_string).collect(),
+        after: after.iter().map(ToString::to_string).collect(),
+    };
+    let golden = compare(&[
+        searched(&["a", "b", "c"], &["b"]),
+        searched(&[], &["a"]),
+        searched(&["c"], &[]),
+        searched(&["a"], &["a", "c"]),
+    ]);
+    assert_eq!((golden.questions, golden.found_before, golden.found_after, golden.lost), (4, 3, 3, 1));
+    let rehearsal = Rehearsal { recorded: Replayed::default(), golden };
+    let objections = rehearsal.objections(&SandboxSettings::default());
+    assert!(objections[0].contains("\"a\" for \"how long?\""), "{objections:?}");
+    assert!(rehearsal.objections(&SandboxSettings { golden_lost_max: 1, ..SandboxSettings::default() }).is_empty());
+}
+
+#[test]
+fn only_what_a_rehearsal_could_show_is_rehearsed() {
+    let before = with(GOVERNANCE, &[]);
+    assert!(!is_needed(&before, &before));
+    assert!(!is_needed(&before, &with(ROUTER, &[("model: sentences", "model: paragraphs")])));
+    assert!(!is_needed(&before, &with(GOVERNANCE, &[("policy_semver: 1.2.3", "policy_semver: 1.2.4")])));
+    assert!(is_needed(&before, &with(GOVERNANCE, &[("rules:\n", FORBIDS)])));
+    assert!(is_needed(&before, &with(crate::compile::RETRIEVAL, &[("top_k: 8", "top_k: 7")])));
+}

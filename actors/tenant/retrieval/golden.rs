@@ -1,0 +1,81 @@
+//! Golden questions searched for a rehearsal: under the policy in force, and as another one would have it, on the index as
+//! it is. What the other guard would keep out is taken out of what is found; what only it would let in is not there yet.
+use super::actor::{RetrievalRoom, find};
+use super::messages::SearchGolden;
+use super::rules::{Wanted, may_be_retrieved};
+use crate::question::Passage;
+use crate::ruling;
+use actix::prelude::*;
+use bailiwick_kernel::outcome::Outcome;
+use bailiwick_policy::access::{Principal, Role};
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::golden::Golden;
+use bailiwick_policy::rehearsal::Searched;
+use bailiwick_policy::visibility::Visible;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Questions that are searched; the first ones.
+const SEARCHED_MAX: usize = 200;
+/// How long one search waits for its slot.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Somebody without a name who may ask.
+fn reader() -> Principal {
+    Principal { key_id: String::new(), user_id: None, role: Some(Role::Operator), attributes: BTreeMap::new() }
+}
+
+/// What a policy lets the reader find; nothing where its rules cannot say.
+fn visible(policy: &PolicySnapshot, now_unix_ms: u64) -> Visible {
+    ruling::visible(policy, &ruling::asker(policy, &reader(), now_unix_ms)).unwrap_or_else(|_refused| Visible::nothing())
+}
+
+fn wanted(question: &str, policy: &PolicySnapshot, visible: Visible) -> Wanted {
+    Wanted { text: question.to_owned(), top_k: policy.top_k, domain: None, usecase: None, visible }
+}
+
+fn documents(passages: &[Passage]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for passage in passages {
+        if !ids.contains(&passage.document_id) {
+            ids.push(passage.document_id.clone());
+        }
+    }
+    ids
+}
+
+impl Handler<SearchGolden> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, request: SearchGolden, _ctx: &mut Context<Self>) {
+        let SearchGolden { before, after, golden, reply } = request;
+        let permit = match self.let_in() {
+            Ok(permit) => permit,
+            Err(rejection) => return reply.answer(Err(rejection)),
+        };
+        let (desk, now_unix_ms) = (self.desk.clone(), self.clock.now_unix_ms());
+        actix::spawn(async move {
+            let _until_done = permit;
+            let (sees, would_see) = (visible(&before, now_unix_ms), visible(&after, now_unix_ms));
+            let searched: Outcome<Vec<Searched>> = async {
+                let mut searched = Vec::new();
+                let answerable = golden.into_iter().filter(|golden| !golden.relevant.is_empty());
+                for Golden { question, relevant, .. } in answerable.take(SEARCHED_MAX) {
+                    let found = find(&desk, &before, PATIENCE, wanted(&question, &before, sees.clone())).await?;
+                    // under the guard in force: the index knows no other one
+                    let mut other = find(&desk, &before, PATIENCE, wanted(&question, &after, would_see.clone())).await?;
+                    other.retain(|passage| may_be_retrieved(&after.guard, passage));
+                    searched.push(Searched {
+                        question,
+                        relevant,
+                        before: documents(&found),
+                        after: documents(&other),
+                    });
+                }
+                Ok(searched)
+            }
+            .await;
+            reply.answer(searched);
+        });
+    }
+}
