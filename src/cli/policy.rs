@@ -36,6 +36,8 @@ pub(crate) enum Policy {
     Commit(Remote),
     /// List the policies that came into force on a server, and who signed them.
     Log(Remote),
+    /// Show what the tenant's folder on a server would have made of what was asked before, without bringing it into force.
+    Rehearse(Remote),
     /// Show how far the newest release is on its way to everybody.
     Rollout(Remote),
     /// Give everybody the release that is on its way now.
@@ -106,6 +108,7 @@ impl Policy {
             Self::Sign(sign) => sign.run(),
             Self::Commit(remote) => remote.commit().await,
             Self::Log(remote) => remote.log().await,
+            Self::Rehearse(remote) => rollout::rehearse(&remote).await,
             Self::Rollout(remote) => rollout::show(&remote).await,
             Self::Promote(remote) => rollout::steer(&remote, "promote").await,
             Self::Rollback(rollback) => rollback.run().await,

@@ -61,6 +61,38 @@ pub(super) async fn show(remote: &Remote) -> anyhow::Result<()> {
     print(remote.connection.output, &remote.tenant, &client.call(Method::GET, &path, None).await?)
 }
 
+/// Shows what the folder's newest files would have made of what was asked before.
+pub(super) async fn rehearse(remote: &Remote) -> anyhow::Result<()> {
+    let client = Client::new(&remote.connection, None)?;
+    let path = format!("/admin/v1/policies/{}/rehearsal", segment(&remote.tenant));
+    let rehearsal = client.call(Method::GET, &path, None).await?;
+    if remote.connection.output == Output::Json {
+        say(serde_json::to_string_pretty(&rehearsal)?);
+        return Ok(());
+    }
+    let count = |path: &str| rehearsal.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    say(format!(
+        "{}: of the last {} requests that were answered, {} would be refused, {} withheld, {} answered with other obligations",
+        remote.tenant,
+        count("/recorded/requests"),
+        count("/recorded/refused"),
+        count("/recorded/withheld"),
+        count("/recorded/obliged_otherwise"),
+    ));
+    say(format!(
+        "{}: {} golden questions find {} documents with an answer, instead of {}",
+        remote.tenant,
+        count("/golden/questions"),
+        count("/golden/found_after"),
+        count("/golden/found_before"),
+    ));
+    for list in ["/recorded/examples", "/golden/examples"] {
+        let examples = rehearsal.pointer(list).and_then(Value::as_array);
+        examples.into_iter().flatten().for_each(|example| say(format!("  {example}")));
+    }
+    Ok(())
+}
+
 /// Gives everybody the release on its way, or sends it back.
 pub(super) async fn steer(remote: &Remote, verb: &str) -> anyhow::Result<()> {
     let client = Client::new(&remote.connection, None)?;

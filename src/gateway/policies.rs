@@ -5,6 +5,7 @@ use super::reply::ok;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_control::registry::directory::CommitView;
 use bailiwick_control::registry::messages::PolicyStanding;
+use bailiwick_control::registry::releases::Release;
 use bailiwick_policy::conflicts::Conflicts;
 use bailiwick_policy::release::texts_of;
 use bailiwick_policy::rollout::Event;
@@ -41,6 +42,13 @@ pub struct TenantConflicts {
 pub struct RolloutAnswer {
     /// How far it is; null where everybody has the newest release.
     pub rollout: Option<RolloutView>,
+}
+
+/// Releases whose files are kept.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct ReleaseList {
+    /// Oldest first.
+    pub releases: Vec<Release>,
 }
 
 /// The files of a release that was committed.
@@ -125,4 +133,16 @@ pub(super) async fn release(request: HttpRequest, path: web::Path<(String, Strin
     let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
     let files = texts_of(&handle.release(version.clone()).await?);
     Ok(ok(&ReleaseFiles { version, files }))
+}
+
+/// `GET /admin/v1/policies/{id}/releases`.
+pub(super) async fn releases(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
+    Ok(ok(&ReleaseList { releases: handle.releases().await? }))
+}
+
+/// `GET /admin/v1/policies/{id}/rehearsal`.
+pub(super) async fn rehearsal(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.govern(knock::claim_on(&request, &tenant)).await?;
+    Ok(ok(&handle.rehearse_folder().await?))
 }

@@ -10,7 +10,7 @@ use super::keys::KeyList;
 use super::money::{ApproveBody, ApprovedView, ReconcileBody, ReconciledView};
 use super::ofrep::{EvaluationBody, FlagAnswer, FlagAnswers, FlagsView, NOT_CHANGED};
 use super::openai_shape::{ModelList, ModelView};
-use super::policies::{CommitLog, ConflictMap, ReleaseFiles, RolloutAnswer};
+use super::policies::{CommitLog, ConflictMap, ReleaseFiles, ReleaseList, RolloutAnswer};
 use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
@@ -24,6 +24,7 @@ use bailiwick_control::cost::messages::{CostReport, FleetCosts};
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
 use bailiwick_policy::access::Right;
 use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
+use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_tenant::entry::FeedbackGiven;
 use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::supervisor::messages::Lineage;
@@ -323,6 +324,18 @@ pub const ROUTES: &[Route] = &[
         r.to(policies::rollback)
     })
     .gives::<RolloutAnswer>(200),
+    route(
+        "GET",
+        "/admin/v1/policies/{id}/rehearsal",
+        Some(Govern),
+        "What the folder's newest files would have made of what was asked before",
+        |r| r.to(policies::rehearsal),
+    )
+    .gives::<Rehearsal>(200),
+    route("GET", "/admin/v1/policies/{id}/releases", Some(Govern), "Releases whose files are kept", |r| {
+        r.to(policies::releases)
+    })
+    .gives::<ReleaseList>(200),
     route("GET", "/admin/v1/policies/{id}/releases/{version}", Some(Govern), "The files of a release", |r| {
         r.to(policies::release)
     })

@@ -4,6 +4,7 @@ use super::messages::{FolderSeen, Found, Sound};
 use super::rules::{is_file_name, is_folder_name};
 use bailiwick_kernel::limits::{TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX, TENANTS_MAX};
 use bailiwick_policy::compile::{PolicySnapshot, TENANT, compile};
+use bailiwick_policy::golden::{GOLDEN, Golden, parse};
 use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::parse::{FileError, FileTexts};
 use std::collections::BTreeSet;
@@ -120,10 +121,20 @@ impl Folders {
             Ok(None) => Found::Gone,
             Err(error) => Found::Broken(error.to_string()),
             Ok(Some(texts)) => match self.compiled(name, &texts) {
-                Ok(policy) => Found::Compiled(Sound { policy, texts: Arc::new(texts) }),
+                Ok(policy) => Found::Compiled(Sound { policy, texts: Arc::new(texts), golden: self.golden(name) }),
                 Err(problems) => Found::Broken(problems),
             },
         }
+    }
+
+    /// The golden questions of one folder; none where it has none.
+    fn golden(&self, name: &str) -> Result<Arc<Vec<Golden>>, String> {
+        let (path, shown) = (self.root.join(name).join(GOLDEN), format!("{name}/{GOLDEN}"));
+        if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok(Arc::default());
+        }
+        let text = self.read_text(name, &path, &shown).map_err(|error| error.to_string())?;
+        parse(&text).map(Arc::new).map_err(|error| error.to_string())
     }
 
     /// Compiles the texts of one folder; the problems come in one text, one a line, with file and line.

@@ -2,6 +2,7 @@
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::golden::Golden;
 use bailiwick_policy::parse::FileTexts;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Sound {
     pub policy: Arc<PolicySnapshot>,
     /// The files.
     pub texts: Arc<FileTexts>,
+    /// Questions the tenant knows the answers to, or what is wrong with them.
+    pub golden: Result<Arc<Vec<Golden>>, String>,
 }
 
 /// What a folder gives.

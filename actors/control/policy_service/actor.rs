@@ -3,15 +3,23 @@ use super::history::History;
 use super::messages::{Candidate, Commit, Examine, ForgetReleases, Passed, ReadRelease};
 use super::rules;
 use crate::policy_watchdog::messages::{Expect, Heard};
+use crate::registry::entry::RehearsalFigures;
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::limits::ACKNOWLEDGE_MS;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_tenant::supervisor::messages::AdoptPolicy;
+use bailiwick_tenant::supervisor::messages::{AdoptPolicy, Rehearse};
+use futures_util::{StreamExt, stream};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// How long a tenant may take to rehearse a policy.
+const REHEARSE_MS: u64 = 10_000;
+/// Candidates of one batch examined at the same time.
+const EXAMINED_AT_ONCE: usize = 4;
 
 /// The room.
 pub struct PolicyService {
@@ -61,30 +69,65 @@ impl PolicyService {
     }
 }
 
-/// Examines one candidate and keeps the texts of its release. Blocking.
-fn examine(history: &History, candidate: &Candidate, now_unix_ms: u64) -> Outcome<Passed> {
-    let Candidate { policy, texts, releases, in_force, .. } = candidate;
-    let entries = rules::entries(candidate, now_unix_ms)?;
-    let tenant = &policy.tenant;
-    let former = match rules::former(candidate) {
-        None => None,
-        Some(release) => match in_force.as_ref().map(PolicySnapshot::settled) {
-            Some(settled) if settled.release == release => Some(settled),
-            _ => Some(history.snapshot(tenant.id, &tenant.name, release)?),
-        },
-    };
-    let passed = rules::pass(candidate, entries, former, now_unix_ms);
-    if passed.is_new {
-        history.keep(tenant.id, &policy.release, texts)?;
-        if let Some(outgoing) = releases.outgoing() {
-            history.forget(tenant.id, &outgoing.release)?;
+/// Examines one candidate: may it follow, what would it have made of what was asked before, and are its texts kept.
+async fn examine(history: History, candidate: Candidate, now_unix_ms: u64) -> Outcome<Passed> {
+    let (known, weighed) = (history.clone(), candidate.clone());
+    let (entries, former) = blocking(move || {
+        let entries = rules::entries(&weighed, now_unix_ms)?;
+        Ok((entries, former(&known, &weighed)?))
+    })
+    .await?;
+    let rehearsal = rehearse(&candidate).await?;
+    blocking(move || {
+        let passed = rules::pass(&candidate, entries, former, rehearsal, now_unix_ms);
+        let Candidate { policy, texts, releases, .. } = &candidate;
+        if passed.is_new {
+            history.keep(policy.tenant.id, &policy.release, texts)?;
+            if let Some(outgoing) = releases.outgoing() {
+                history.forget(policy.tenant.id, &outgoing.release)?;
+            }
         }
-    }
-    Ok(passed)
+        Ok(passed)
+    })
+    .await
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static, reply: ReplySlot<T>) {
-    reply.answer(tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost())));
+/// The release that came through, where it has to be known. Blocking.
+fn former(history: &History, candidate: &Candidate) -> Outcome<Option<Arc<PolicySnapshot>>> {
+    let Some(release) = rules::former(candidate) else { return Ok(None) };
+    let tenant = &candidate.policy.tenant;
+    match candidate.in_force.as_ref().map(PolicySnapshot::settled) {
+        Some(settled) if settled.release == release => Ok(Some(settled)),
+        _ => history.snapshot(tenant.id, &tenant.name, release).map(Some),
+    }
+}
+
+/// Has the tenant rehearse a candidate, where that could show something.
+async fn rehearse(candidate: &Candidate) -> Outcome<Option<RehearsalFigures>> {
+    let Some((before, to)) = rules::rehearsed_against(candidate).zip(candidate.rehearse.as_ref()) else {
+        return Ok(None);
+    };
+    let golden = candidate.golden.clone().map_err(|problem| Rejection::new(Code::PolicyDenied, problem))?;
+    let (reply, awaited) = ReplySlot::pair();
+    let policy = Arc::clone(&candidate.policy);
+    offer(to, Rehearse { policy, golden: golden.to_vec(), reply })
+        .map_err(|(_rehearse, undelivered)| Rejection::from(undelivered))?;
+    let rehearsed = timeout(Duration::from_millis(REHEARSE_MS), awaited.outcome()).await;
+    let rehearsal = rehearsed.unwrap_or_else(|_late| Err(too_slow()))?;
+    rules::weigh(&rehearsal, &before).map(Some)
+}
+
+fn too_slow() -> Rejection {
+    Rejection::new(
+        Code::Overloaded,
+        format!(
+            "rehearsing the policy: it took longer than {REHEARSE_MS} ms; commit it again when the tenant is quieter"
+        ),
+    )
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
 }
 
 impl Handler<Examine> for PolicyService {
@@ -92,9 +135,11 @@ impl Handler<Examine> for PolicyService {
 
     fn handle(&mut self, Examine { candidates, reply }: Examine, _: &mut Self::Context) {
         let (history, now_unix_ms) = (self.history.clone(), self.clock.now_unix_ms());
-        let verdicts =
-            move || Ok(candidates.iter().map(|candidate| examine(&history, candidate, now_unix_ms)).collect());
-        actix::spawn(blocking(verdicts, reply));
+        actix::spawn(async move {
+            // side by side: one tenant's long rehearsal is not added to another's
+            let examined = candidates.into_iter().map(|candidate| examine(history.clone(), candidate, now_unix_ms));
+            reply.answer(Ok(stream::iter(examined).buffered(EXAMINED_AT_ONCE).collect().await));
+        });
     }
 }
 
@@ -103,7 +148,7 @@ impl Handler<ReadRelease> for PolicyService {
 
     fn handle(&mut self, ReadRelease { tenant, release, reply }: ReadRelease, _: &mut Self::Context) {
         let history = self.history.clone();
-        actix::spawn(blocking(move || history.texts(tenant, &release), reply));
+        actix::spawn(async move { reply.answer(blocking(move || history.texts(tenant, &release)).await) });
     }
 }
 
@@ -113,7 +158,7 @@ impl Handler<ForgetReleases> for PolicyService {
     fn handle(&mut self, ForgetReleases { tenant, releases, reply }: ForgetReleases, _: &mut Self::Context) {
         let history = self.history.clone();
         let forgetting = move || releases.iter().try_for_each(|release| history.forget(tenant, release));
-        actix::spawn(blocking(forgetting, reply));
+        actix::spawn(async move { reply.answer(blocking(forgetting).await) });
     }
 }
 

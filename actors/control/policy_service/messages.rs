@@ -7,8 +7,9 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::commit::Committed;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::golden::Golden;
 use bailiwick_policy::parse::FileTexts;
-use bailiwick_tenant::supervisor::messages::AdoptPolicy;
+use bailiwick_tenant::supervisor::messages::{AdoptPolicy, Rehearse};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -35,6 +36,10 @@ pub struct Candidate {
     pub releases: Releases,
     /// What is in force now.
     pub in_force: Option<Arc<PolicySnapshot>>,
+    /// Questions the tenant knows the answers to, or what is wrong with them.
+    pub golden: Result<Arc<Vec<Golden>>, String>,
+    /// Where it is rehearsed; `None` where the tenant's rooms are not open: nothing was asked there.
+    pub rehearse: Option<Recipient<Rehearse>>,
 }
 
 /// A candidate that may come into force.

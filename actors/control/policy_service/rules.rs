@@ -1,9 +1,10 @@
 //! Which policy may come into force after which, and whether it does so for everybody at once.
 use super::messages::{Candidate, Passed};
-use crate::registry::entry::Entry;
+use crate::registry::entry::{Entry, RehearsalFigures};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::commit::Standing;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::rehearsal::{Rehearsal, is_needed};
 use std::sync::Arc;
 
 /// The entries by which a candidate comes into force; none where it is in force already.
@@ -36,6 +37,33 @@ pub fn former(candidate: &Candidate) -> Option<&str> {
     candidate.releases.settled().filter(|settled| *settled != candidate.policy.release)
 }
 
+/// True where the release of a candidate was not the last that was committed.
+#[must_use]
+pub fn is_new(candidate: &Candidate) -> bool {
+    candidate.releases.newest() != Some(candidate.policy.release.as_str())
+}
+
+/// What a candidate is rehearsed against: the policy that serves, where the candidate is new and a rehearsal could show
+/// something.
+#[must_use]
+pub fn rehearsed_against(candidate: &Candidate) -> Option<Arc<PolicySnapshot>> {
+    let before = candidate.in_force.as_ref().map(PolicySnapshot::settled)?;
+    (is_new(candidate) && is_needed(&before, &candidate.policy)).then_some(before)
+}
+
+/// Whether a rehearsed candidate may come into force, by what the policy that serves asks of a rehearsal.
+///
+/// # Errors
+/// `policy_denied`, every objection on a line of its own.
+pub fn weigh(rehearsal: &Rehearsal, before: &PolicySnapshot) -> Outcome<RehearsalFigures> {
+    let objections = rehearsal.objections(&before.governance.sandbox.unwrap_or_default());
+    if objections.is_empty() {
+        return Ok(rehearsal.into());
+    }
+    let lines: Vec<_> = objections.iter().map(|objection| format!("rehearsing the policy: {objection}")).collect();
+    Err(Rejection::new(Code::PolicyDenied, lines.join("\n")))
+}
+
 /// Brings a candidate into force beside the release that came through, as far as that one still serves somebody.
 ///
 /// A release goes in stages where the release before asks for it and people would notice a difference. One that was sent
@@ -45,10 +73,11 @@ pub fn pass(
     candidate: &Candidate,
     mut entries: Vec<Entry>,
     former: Option<Arc<PolicySnapshot>>,
+    rehearsal: Option<RehearsalFigures>,
     now_unix_ms: u64,
 ) -> Passed {
-    let Candidate { policy, releases, .. } = candidate;
-    let is_new = releases.newest() != Some(policy.release.as_str());
+    let Candidate { policy, .. } = candidate;
+    let is_new = is_new(candidate);
     let is_staged = former
         .as_ref()
         .is_some_and(|former| !is_new || (former.governance.rollout.is_some() && !policy.is_released_like(former)));
@@ -58,6 +87,7 @@ pub fn pass(
             release: policy.release.clone(),
             version: policy.version.clone(),
             is_staged,
+            rehearsal,
             at_unix_ms: now_unix_ms,
         });
     }

@@ -24,7 +24,15 @@ fn files(changes: &[(&str, &str, &str)]) -> FileTexts {
 
 fn candidate(texts: FileTexts, releases: &Releases) -> Candidate {
     let sound = sound_of("acme", texts);
-    Candidate { policy: sound.policy, texts: sound.texts, committed: None, releases: releases.clone(), in_force: None }
+    Candidate {
+        policy: sound.policy,
+        texts: sound.texts,
+        committed: None,
+        releases: releases.clone(),
+        in_force: None,
+        golden: sound.golden,
+        rehearse: None,
+    }
 }
 
 /// What came through first: a release that asks for stages, or one that does not.
@@ -32,8 +40,12 @@ fn settled(has_stages: bool) -> (Arc<PolicySnapshot>, Releases) {
     let first = files(if has_stages { &[(GOVERNANCE, ROLLOUT.0, ROLLOUT.1)] } else { &[] });
     let policy = sound_of("acme", first).policy;
     let mut releases = Releases::default();
-    releases.committed(Release { release: policy.release.clone(), version: policy.version.clone() }, false);
+    releases.committed(named(policy.release.clone(), policy.version.clone()), false);
     (policy, releases)
+}
+
+fn named(release: String, version: String) -> Release {
+    Release { release, version, committed_at: String::new(), rehearsal: None }
 }
 
 fn is_staged(passed: &Passed) -> Option<bool> {
@@ -49,7 +61,7 @@ fn the_first_release_is_everybodys() {
     assert_eq!(former(&first), None);
     let written = entries(&first, NOW).unwrap();
     assert!(matches!(written.as_slice(), [Entry::PolicyCommitted { .. }]));
-    let passed = pass(&first, written, None, NOW);
+    let passed = pass(&first, written, None, None, NOW);
     assert_eq!((is_staged(&passed), passed.entries.len()), (Some(false), 2));
     assert!(passed.is_new && passed.policy.control.is_none());
 }
@@ -76,7 +88,7 @@ fn a_release_goes_in_stages_where_the_one_before_asks_for_it() {
         let (before, releases) = settled(has_stages);
         let next = candidate(files(&changes), &releases);
         assert_eq!(former(&next), Some(before.release.as_str()));
-        let passed = pass(&next, Vec::new(), Some(Arc::clone(&before)), NOW);
+        let passed = pass(&next, Vec::new(), Some(Arc::clone(&before)), None, NOW);
         assert_eq!(is_staged(&passed), Some(staged), "{changes:?}");
         assert_eq!(passed.policy.control.is_some(), staged, "{changes:?}");
         assert_eq!(
@@ -92,27 +104,27 @@ fn what_is_on_its_way_or_was_sent_back_stays_so_whatever_else_changes() {
     let (before, mut releases) = settled(true);
     let first = candidate(files(&changes), &releases);
     let release = first.policy.release.clone();
-    releases.committed(Release { release: release.clone(), version: String::new() }, true);
+    releases.committed(named(release.clone(), String::new()), true);
     for sent_back in [false, true] {
         if sent_back {
             releases.ended(&release, false);
         }
         let again = candidate(files(&changes), &releases);
         assert_eq!(former(&again), Some(before.release.as_str()));
-        let passed = pass(&again, Vec::new(), Some(Arc::clone(&before)), NOW);
+        let passed = pass(&again, Vec::new(), Some(Arc::clone(&before)), None, NOW);
         assert!(!passed.is_new && passed.entries.is_empty(), "{:?}", passed.entries);
         assert!(passed.policy.is_same_as(&again.policy.in_stages(&before)));
     }
-    releases.committed(Release { release, version: String::new() }, false);
+    releases.committed(named(release, String::new()), false);
     assert_eq!(former(&candidate(files(&changes), &releases)), None, "everybody has it");
 }
 
 #[test]
 fn going_back_by_hand_is_a_release_for_everybody_at_once() {
     let (before, mut releases) = settled(true);
-    releases.committed(Release { release: "on its way".to_owned(), version: String::new() }, true);
+    releases.committed(named("on its way".to_owned(), String::new()), true);
     let back = candidate(files(&[(GOVERNANCE, ROLLOUT.0, ROLLOUT.1)]), &releases);
     assert_eq!((former(&back), back.policy.release == before.release), (None, true));
-    let passed = pass(&back, Vec::new(), None, NOW);
+    let passed = pass(&back, Vec::new(), None, None, NOW);
     assert_eq!(is_staged(&passed), Some(false));
 }

@@ -278,6 +278,10 @@ impl Handler<Governed> for Registry {
             }
             GovernRequest::ApproveSpending(for_ms, slot) => self.approve_spending(tenant, for_ms, by, slot),
             GovernRequest::SteerRollout(event, slot) => self.steer_rollout(tenant, event, by, slot),
+            GovernRequest::Releases(slot) => {
+                let releases = self.directory.tenant(tenant).map(|tenant| tenant.releases.kept().cloned().collect());
+                slot.answer(releases.ok_or_else(no_such_tenant));
+            }
             GovernRequest::ReadRelease(version, slot) => self.read_release(tenant, &version, slot),
             request => self.enqueue(Change::Key { tenant, by, request }, ctx),
         }

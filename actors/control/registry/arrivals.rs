@@ -58,7 +58,7 @@ impl Registry {
         if self.directory.find_name(name).is_some_and(|tenant| tenant.destroying) {
             return None;
         }
-        let Sound { policy, texts } = sound;
+        let Sound { policy, texts, golden } = sound;
         let (id, entry) = match arrive(&self.directory, name, &policy, self.clock.now_unix_ms()) {
             Err(rejection) => {
                 self.note_refused(name, rejection.detail, ctx);
@@ -74,6 +74,8 @@ impl Registry {
             committed: tenant.and_then(|tenant| tenant.committed.clone()),
             releases: tenant.map(|tenant| tenant.releases.clone()).unwrap_or_default(),
             in_force: tenant.and_then(|tenant| tenant.policy.clone()),
+            golden,
+            rehearse: tenant.and_then(|tenant| self.rehearsing(tenant.key)),
         };
         Some(Arrived { name: name.to_owned(), id, entry, candidate })
     }

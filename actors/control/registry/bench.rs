@@ -23,6 +23,7 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::guardrails::Guardrails;
+use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
 use bailiwick_tenant::retrieval::messages::{
@@ -35,7 +36,7 @@ use bailiwick_tenant::spend::view::{SpendRow, SpendView};
 use bailiwick_tenant::supervisor::doors::Doors;
 use bailiwick_tenant::supervisor::messages::{
     Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage, ReadPolicy,
-    ReadRollout, ReadSpend, RoomView, SteerRollout,
+    ReadRollout, ReadSpend, Rehearse, RoomView, SteerRollout,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -82,6 +83,13 @@ drops!(
     ReadRollout,
     SteerRollout
 );
+
+impl Handler<Rehearse> for Probe {
+    type Result = ();
+    fn handle(&mut self, rehearse: Rehearse, _ctx: &mut Self::Context) {
+        rehearse.reply.answer(Ok(Rehearsal::default()));
+    }
+}
 
 impl Handler<ReadPolicy> for Probe {
     type Result = ();
@@ -211,6 +219,7 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         rollout: probe.clone().recipient(),
         steer: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
+        rehearse: probe.clone().recipient(),
         inspect: probe.clone().recipient(),
         close: probe.clone().recipient(),
     }

@@ -39,6 +39,8 @@ impl Change {
                 GovernRequest::CompareFolder(slot) => slot.answer(Err(rejection)),
                 GovernRequest::ApproveSpending(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::ReadRelease(_, slot) => slot.answer(Err(rejection)),
+                GovernRequest::RehearseFolder(slot) => slot.answer(Err(rejection)),
+                GovernRequest::Releases(slot) => slot.answer(Err(rejection)),
                 GovernRequest::SteerRollout(_, slot) => slot.answer(Err(rejection)),
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),

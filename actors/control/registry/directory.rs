@@ -163,9 +163,14 @@ impl Directory {
                     committed_at: rfc3339(*at_unix_ms),
                 });
             }
-            Entry::ReleaseCommitted { id, release, version, is_staged, .. } => {
+            Entry::ReleaseCommitted { id, release, version, is_staged, rehearsal, at_unix_ms } => {
                 let Some(tenant) = self.tenants.get_mut(&mint(*id)) else { return };
-                let release = Release { release: release.clone(), version: version.clone() };
+                let release = Release {
+                    release: release.clone(),
+                    version: version.clone(),
+                    committed_at: rfc3339(*at_unix_ms),
+                    rehearsal: *rehearsal,
+                };
                 tenant.releases.committed(release, *is_staged);
             }
             Entry::RolloutEnded { id, release, reached_everybody, .. } => {

@@ -3,7 +3,9 @@
 use super::credentials::Digest;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::commit::Committed;
+use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Status;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -42,6 +44,37 @@ pub struct KeyRecord {
     pub revoked_unix_ms: Option<u64>,
     /// Whose key issued it.
     pub issued_by: String,
+}
+
+/// What a rehearsal came to, in figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RehearsalFigures {
+    /// Recorded requests that were replayed.
+    pub requests: u64,
+    /// Those of them that would be refused.
+    pub refused: u64,
+    /// Those whose answer would be withheld.
+    pub withheld: u64,
+    /// Golden questions that were searched for.
+    pub golden_questions: u64,
+    /// Documents with an answer that were found before …
+    pub golden_found_before: u64,
+    /// … and with it.
+    pub golden_found_after: u64,
+}
+
+impl From<&Rehearsal> for RehearsalFigures {
+    fn from(rehearsal: &Rehearsal) -> Self {
+        let Rehearsal { recorded, golden } = rehearsal;
+        Self {
+            requests: recorded.requests,
+            refused: recorded.refused,
+            withheld: recorded.withheld,
+            golden_questions: golden.questions,
+            golden_found_before: golden.found_before,
+            golden_found_after: golden.found_after,
+        }
+    }
 }
 
 /// One entry of the control journal.
@@ -133,6 +166,8 @@ pub enum Entry {
         version: String,
         /// It is brought to people in stages, beside the last one that came through.
         is_staged: bool,
+        /// What its rehearsal came to, where there was one.
+        rehearsal: Option<RehearsalFigures>,
         /// When.
         at_unix_ms: u64,
     },

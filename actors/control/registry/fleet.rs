@@ -65,6 +65,10 @@ impl Registry {
             }
             GovernRequest::CommitFolder(slot) => self.commit_folder(tenant.key, slot, ctx),
             GovernRequest::CompareFolder(slot) => self.compare_folder(tenant.key, slot, ctx),
+            GovernRequest::RehearseFolder(slot) => self.rehearse_folder(tenant.key, slot, ctx),
+            GovernRequest::Releases(slot) => {
+                slot.answer(Err(Rejection::new(Code::Internal, "listing releases is no change")));
+            }
             GovernRequest::Commits(slot) => {
                 slot.answer(Err(Rejection::new(Code::Internal, "listing policies is no change")));
             }
@@ -142,7 +146,7 @@ impl Registry {
                 .map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
-            Ok((Sound { policy, texts: Arc::new(texts) }, write))
+            Ok((Sound { policy, texts: Arc::new(texts), golden: Ok(Arc::default()) }, write))
         };
         self.prepare(write, ctx, move |act, ctx, written| {
             let (sound, write) = match written {

@@ -1,6 +1,7 @@
 //! What the registry takes and gives.
 use super::directory::CommitView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
+use super::releases::Release;
 use crate::cost::messages::FleetCosts;
 use crate::identity::rules::Passed;
 use actix::{Message, Recipient};
@@ -13,6 +14,7 @@ use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::conflicts::Conflicts;
 use bailiwick_policy::diff::Changes;
 use bailiwick_policy::parse::FileTexts;
+use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::rollout::Event;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
@@ -235,6 +237,10 @@ pub enum GovernRequest {
     CompareFolder(ReplySlot<Changes>),
     /// Lists the last policies that came into force, newest last.
     Commits(ReplySlot<Vec<CommitView>>),
+    /// What the folder's newest files would have made of what was asked before.
+    RehearseFolder(ReplySlot<Rehearsal>),
+    /// Lists the releases whose texts are kept, oldest first.
+    Releases(ReplySlot<Vec<Release>>),
     /// The texts of the last release of a version.
     ReadRelease(String, ReplySlot<FileTexts>),
     /// Sends the release on its way back, or takes it for everybody.

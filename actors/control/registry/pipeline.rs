@@ -84,6 +84,6 @@ impl Registry {
     }
 }
 
-fn gone() -> Rejection {
+pub(super) fn gone() -> Rejection {
     Rejection::new(Code::Conflict, "reading the tenant's folder: it is gone; put it back")
 }

@@ -1,18 +1,23 @@
 //! The releases of one tenant, folded from the control journal: which came through, and which is on its way. Pure.
+use super::entry::RehearsalFigures;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::VecDeque;
 
 /// Releases whose texts are kept; older ones are in the journal by name alone.
 pub const RELEASES_KEPT_MAX: usize = 32;
 
 /// A release that was committed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Release {
     /// Names it: a digest of its files.
     pub release: String,
     /// The version answers are stamped with.
     pub version: String,
+    /// RFC 3339.
+    pub committed_at: String,
+    /// What its rehearsal came to; null where there was none: nothing of it could be rehearsed, or nobody was served.
+    pub rehearsal: Option<RehearsalFigures>,
 }
 
 /// The releases of one tenant.
@@ -98,7 +103,8 @@ mod tests {
     use super::*;
 
     fn release(name: &str) -> Release {
-        Release { release: name.to_owned(), version: format!("1.0.0-{name}") }
+        let version = format!("1.0.0-{name}");
+        Release { release: name.to_owned(), version, committed_at: String::new(), rehearsal: None }
     }
 
     #[test]

@@ -3,8 +3,12 @@ use super::actor::Registry;
 use super::directory::Tenant;
 use super::entry::Entry;
 use super::handles::{AuditHandle, GovernHandle, call};
+use super::lodging::Stage;
 use super::messages::{GovernRequest, RolloutOver};
+use super::pipeline::gone;
+use super::releases::Release;
 use super::rules::no_such_tenant;
+use crate::gitops::messages::{Found, Sound};
 use crate::policy_service::messages::{ForgetReleases, ReadRelease};
 use actix::prelude::*;
 use bailiwick_kernel::ids::TenantKey;
@@ -12,9 +16,10 @@ use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::parse::FileTexts;
+use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::rollout::Event;
 use bailiwick_tenant::rollout::rules::RolloutView;
-use bailiwick_tenant::supervisor::messages::{ReadRollout, SteerRollout};
+use bailiwick_tenant::supervisor::messages::{ReadRollout, Rehearse, SteerRollout};
 use std::sync::Arc;
 
 impl Registry {
@@ -44,6 +49,40 @@ impl Registry {
         if let Err((read, undelivered)) = offer(&self.rooms.release, read) {
             read.reply.answer(Err(undelivered.into()));
         }
+    }
+
+    /// Where an open tenant rehearses.
+    pub(super) fn rehearsing(&self, key: TenantKey) -> Option<Recipient<Rehearse>> {
+        match self.lodgings.get(&key).map(|lodging| &lodging.stage) {
+            Some(Stage::Open(doors)) => Some(doors.rehearse.clone()),
+            _ => None,
+        }
+    }
+
+    /// Has the tenant rehearse what its folder holds now; nothing comes into force.
+    pub(super) fn rehearse_folder(&mut self, key: TenantKey, slot: ReplySlot<Rehearsal>, ctx: &mut Context<Self>) {
+        let (to, name) = match (self.open_doors(key), self.directory.tenant(key)) {
+            (Ok(doors), Some(tenant)) => (doors.rehearse.clone(), tenant.name.clone()),
+            (Err(rejection), _) => return slot.answer(Err(rejection)),
+            (Ok(_), None) => return slot.answer(Err(no_such_tenant())),
+        };
+        let folders = self.folders.clone();
+        let reading = move || match folders.load(&name) {
+            Found::Compiled(Sound { policy, golden, .. }) => {
+                golden.map(|golden| (policy, golden)).map_err(|problem| Rejection::new(Code::PolicyDenied, problem))
+            }
+            Found::Broken(problem) => Err(Rejection::new(Code::PolicyDenied, problem)),
+            Found::Gone => Err(gone()),
+        };
+        self.prepare(reading, ctx, move |_act, _ctx, found| match found {
+            Err(rejection) => slot.answer(Err(rejection)),
+            Ok((policy, golden)) => {
+                let rehearse = Rehearse { policy, golden: golden.to_vec(), reply: slot };
+                if let Err((rehearse, undelivered)) = offer(&to, rehearse) {
+                    rehearse.reply.answer(Err(undelivered.into()));
+                }
+            }
+        });
     }
 
     /// Has the texts of a tenant's releases forgotten.
@@ -96,6 +135,22 @@ impl GovernHandle {
     /// `conflict` where no release is on its way, or releases are frozen.
     pub async fn steer_rollout(&self, event: Event) -> Outcome<RolloutView> {
         self.govern(|slot| GovernRequest::SteerRollout(event, slot)).await
+    }
+
+    /// What the folder's newest files would have made of what was asked before; nothing comes into force.
+    ///
+    /// # Errors
+    /// `policy_denied` where they do not compile; the tenant's refusal.
+    pub async fn rehearse_folder(&self) -> Outcome<Rehearsal> {
+        self.govern(GovernRequest::RehearseFolder).await
+    }
+
+    /// The releases whose texts are kept, oldest first.
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub async fn releases(&self) -> Outcome<Vec<Release>> {
+        self.govern(GovernRequest::Releases).await
     }
 
     /// The texts of the last release of a version, with their signatures.

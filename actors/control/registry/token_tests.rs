@@ -130,7 +130,9 @@ async fn every_refusal_has_the_same_words_as_that_of_a_wrong_key() {
 #[actix::test]
 async fn a_token_that_is_remembered_ends_with_its_time() {
     let scene = Scene::new().await;
-    // nobody is remembered before the rooms are open
+    // nobody is remembered before the rooms are open, and whatever opens has everybody forgotten
+    let (_, neighbour) = scene.bench.key("beta", Role::Viewer).await;
+    scene.bench.door.observe(neighbour).await.unwrap();
     scene.asked(&scene.claim(&claims(NOW))).await.unwrap();
     let before = scene.bench.door.lobby.len();
     let mut short = claims(NOW);

@@ -3,18 +3,25 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a measuring program stops at the first surprise"
 )]
+use bailiwick_policy::compile::{FILES, GOVERNANCE, PolicySnapshot, compile};
 use bailiwick_policy::conflicts::{Kind, conflicts};
 use bailiwick_policy::evaluate::Engine;
+use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::language::checks::{Enacted, Origin, problems};
 use bailiwick_policy::language::{Action, Condition, Effect, Facts, Rule, Scalar, Test};
+use bailiwick_policy::parse::FileTexts;
+use bailiwick_policy::rehearsal::{Recorded, RecordedModel, replay};
 use std::collections::BTreeSet;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 9;
 const DECISIONS: usize = 20_000;
+const REPLAYED: usize = 100_000;
 
 fn is(attribute: &str, text: String) -> Condition {
     Condition::Is { attribute: attribute.into(), test: Test::AnyOf(vec![Scalar::Text(text)]) }
@@ -69,6 +76,37 @@ fn request(number: usize) -> Facts {
         .number("request.top_k", 8)
 }
 
+/// A sample tenant's policy with 20 rules, compiled whole.
+fn sample(reason: &str) -> PolicySnapshot {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants/acme-corp");
+    let mut texts: FileTexts =
+        FILES.iter().map(|file| ((*file).to_owned(), std::fs::read_to_string(folder.join(file)).unwrap())).collect();
+    let more: String = (0..15)
+        .map(|number| {
+            format!(
+                "  - id: ward-{number}\n    effect: forbid\n    actions: [ask]\n    when: {{ request.hour_utc: {{ at_least: {hour}, \
+                 at_most: {hour} }} }}\n    overrides: [members-work]\n    reason: {reason}\n",
+                hour = 8 + number % 15
+            )
+        })
+        .collect();
+    let governance = texts.get_mut(GOVERNANCE).unwrap();
+    *governance = governance.replacen("rules:\n", &format!("rules:\n{more}"), 1);
+    compile("acme-corp", &texts, &Guardrails::none()).unwrap_or_else(|errors| panic!("{errors:#?}"))
+}
+
+/// What was asked a hundred thousand times.
+fn recorded(number: usize) -> Recorded {
+    let model = RecordedModel {
+        provider: "extractive".into(),
+        name: "sentences".into(),
+        region: "us-east-1".into(),
+        fallback: false,
+    };
+    let answer = "A nurse telephones every patient within 2 working days of discharge [1].".to_owned();
+    Recorded { action: Action::Ask, facts: request(number), model: Some(model), answer }
+}
+
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
@@ -110,4 +148,14 @@ fn main() {
             found.found.len() + found.more
         );
     }
+    let (before, after) = (sample("rounds"), sample("visits"));
+    let requests: Vec<_> = (0..REPLAYED).map(recorded).collect();
+    let started = Instant::now();
+    let replayed = replay(black_box(&before), black_box(&after), &requests);
+    println!(
+        "rehearsal of {} recorded requests under two policies: {:.2} s, {} would be refused",
+        replayed.requests,
+        started.elapsed().as_secs_f64(),
+        replayed.refused
+    );
 }

@@ -173,7 +173,12 @@ fn forward(next: &Recipient<Turn<Grounded>>, turn: Turn<Grounded>) {
     }
 }
 
-pub(super) async fn find(desk: &Desk, policy: &PolicySnapshot, patience: Duration, wanted: Wanted) -> Outcome<Vec<Passage>> {
+pub(super) async fn find(
+    desk: &Desk,
+    policy: &PolicySnapshot,
+    patience: Duration,
+    wanted: Wanted,
+) -> Outcome<Vec<Passage>> {
     let guard = policy.guard.fingerprint.as_str();
     let served = match desk.corpus.served(guard) {
         Err(NotServed::Asleep) => {

@@ -27,7 +27,8 @@ fn reader() -> Principal {
 
 /// What a policy lets the reader find; nothing where its rules cannot say.
 fn visible(policy: &PolicySnapshot, now_unix_ms: u64) -> Visible {
-    ruling::visible(policy, &ruling::asker(policy, &reader(), now_unix_ms)).unwrap_or_else(|_refused| Visible::nothing())
+    ruling::visible(policy, &ruling::asker(policy, &reader(), now_unix_ms))
+        .unwrap_or_else(|_refused| Visible::nothing())
 }
 
 fn wanted(question: &str, policy: &PolicySnapshot, visible: Visible) -> Wanted {
@@ -63,14 +64,10 @@ impl Handler<SearchGolden> for RetrievalRoom {
                 for Golden { question, relevant, .. } in answerable.take(SEARCHED_MAX) {
                     let found = find(&desk, &before, PATIENCE, wanted(&question, &before, sees.clone())).await?;
                     // under the guard in force: the index knows no other one
-                    let mut other = find(&desk, &before, PATIENCE, wanted(&question, &after, would_see.clone())).await?;
+                    let mut other =
+                        find(&desk, &before, PATIENCE, wanted(&question, &after, would_see.clone())).await?;
                     other.retain(|passage| may_be_retrieved(&after.guard, passage));
-                    searched.push(Searched {
-                        question,
-                        relevant,
-                        before: documents(&found),
-                        after: documents(&other),
-                    });
+                    searched.push(Searched { question, relevant, before: documents(&found), after: documents(&other) });
                 }
                 Ok(searched)
             }

@@ -15,7 +15,10 @@ const RECORDS_MAX: u64 = 30_000;
 
 fn unreadable(reason: &str) -> Rejection {
     tracing::error!(%reason, "reading what was asked before failed");
-    Rejection::new(Code::Internal, "rehearsing a policy: the journal could not be read; the operator finds the reason in the log")
+    Rejection::new(
+        Code::Internal,
+        "rehearsing a policy: the journal could not be read; the operator finds the reason in the log",
+    )
 }
 
 impl Handler<Rehearse> for Supervisor {
