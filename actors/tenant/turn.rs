@@ -86,6 +86,12 @@ impl Case {
         }
     }
 
+    /// True where an answer without a citation is withheld: by the settings, or by a rule that matched.
+    #[must_use]
+    pub fn must_cite(&self) -> bool {
+        self.policy.governance.require_citations || self.ruled.obligations().cite
+    }
+
     /// True where the answer may be told again, so that it is needed whole even if it is streamed.
     #[must_use]
     pub fn is_told_again(&self) -> bool {

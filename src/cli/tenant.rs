@@ -1,9 +1,11 @@
 //! `bailiwick tenant …`: the life of tenants.
 use super::client::{Client, segment};
 use super::{Connection, Output, say};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// Verbs on tenants.
 #[derive(Debug, Subcommand)]
@@ -109,13 +111,23 @@ pub(crate) struct Create {
     /// Gigabytes of documents.
     #[arg(long, default_value_t = 1.0)]
     max_storage_gb: f64,
+    /// Who may sign its policies beside the node: a file in the format of allowed_signers.
+    #[arg(long)]
+    signers: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,
 }
 
 impl Create {
-    fn body(&self) -> Value {
-        json!({
+    fn signers(&self) -> anyhow::Result<Vec<String>> {
+        let Some(path) = &self.signers else { return Ok(Vec::new()) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Ok(lines.map(str::to_owned).collect())
+    }
+
+    fn body(&self) -> anyhow::Result<Value> {
+        Ok(json!({
             "name": self.name,
             "plan": self.plan,
             "config": {"region": self.region, "retention_days": self.retention_days},
@@ -126,7 +138,8 @@ impl Create {
                 "max_storage_gb": self.max_storage_gb,
             },
             "metadata": {"industry": self.industry, "compliance": self.compliance, "contact_email": self.contact_email},
-        })
+            "signers": self.signers()?,
+        }))
     }
 }
 
@@ -152,7 +165,7 @@ impl Tenant {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (connection, method, path, body) = match self {
             Self::Create(create) => {
-                (create.connection.clone(), Method::POST, "/admin/v1/tenants".to_owned(), Some(create.body()))
+                (create.connection.clone(), Method::POST, "/admin/v1/tenants".to_owned(), Some(create.body()?))
             }
             Self::List(list) => (list.connection.clone(), Method::GET, list.path(), None),
             Self::Show(named) => (named.connection.clone(), Method::GET, one(&named.tenant, ""), None),

@@ -53,6 +53,9 @@ def main():
             wait.until(lambda _: "health-data-stays-in-the-states" in one("#rules").text)
             assert "No conflict." in one("#conflicts").text, one("#conflicts").text
             assert "samples@bailiwick.example" in one("#commits").text, one("#commits").text
+            assert "Everybody has the newest release." in one("#rollout").text, one("#rollout").text
+            one("#releases button").click()
+            wait.until(lambda _: "golden questions find" in one("#rehearsal").text)
             shot("policy")
 
             Select(one("#tenant")).select_by_value("default")

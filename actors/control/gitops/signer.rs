@@ -26,16 +26,17 @@ impl PlatformSigner {
         Self(Arc::new(SecretString::from(private_key_from_seed(**seed, PLATFORM_PRINCIPAL))))
     }
 
-    /// Adds the list of signers, with this one in it, and a signature beside every policy.
+    /// Adds the list of signers, with this one and these people in it, and a signature beside every policy.
     ///
     /// # Errors
     /// [`SignatureRefusal`] where the crypto provider refuses.
-    pub fn sign_folder(&self, tenant: &str, texts: &mut FileTexts) -> Result<(), SignatureRefusal> {
+    pub fn sign_folder(&self, tenant: &str, people: &[String], texts: &mut FileTexts) -> Result<(), SignatureRefusal> {
         let line = public_line(self.0.expose_secret())?;
+        let people: String = people.iter().map(|person| format!("{person}\n")).collect();
         let list = format!(
             "# bailiwick: tenant={tenant} serial=1\n# Who may sign the policies of this tenant: ssh-keygen(1), ALLOWED SIGNERS. The first line is the node this tenant was\n\
              # created on; add the people who decide, sign this file and let the line go.\n\
-             {PLATFORM_PRINCIPAL} namespaces=\"{NAMESPACE}\" {line}\n"
+             {PLATFORM_PRINCIPAL} namespaces=\"{NAMESPACE}\" {line}\n{people}"
         );
         texts.insert(SIGNERS.to_owned(), list);
         for file in SIGNED {

@@ -18,7 +18,7 @@ fn files(changes: &[(&str, &str, &str)]) -> FileTexts {
         assert!(text.contains(from), "{file} has no {from:?}:\n{text}");
         *text = text.replacen(from, to, 1);
     }
-    signer().sign_folder("acme", &mut texts).unwrap();
+    signer().sign_folder("acme", &[], &mut texts).unwrap();
     texts
 }
 

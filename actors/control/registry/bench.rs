@@ -325,6 +325,7 @@ pub(super) fn new_tenant(name: &str) -> NewTenant {
         config: file.config,
         quotas: file.quotas,
         metadata: file.metadata,
+        signers: Vec::new(),
     }
 }
 

@@ -138,11 +138,12 @@ impl Registry {
             Ok(record) => record,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
-        let (folders, signer, name) = (self.folders.clone(), self.signer.clone(), record.name.clone());
+        let (folders, signer, name, people) =
+            (self.folders.clone(), self.signer.clone(), record.name.clone(), new.signers);
         let write = move || {
             let mut texts = templates::folder(&record, &rfc3339(now_unix_ms));
             signer
-                .sign_folder(&record.name, &mut texts)
+                .sign_folder(&record.name, &people, &mut texts)
                 .map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
             let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;

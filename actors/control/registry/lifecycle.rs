@@ -47,6 +47,7 @@ pub fn check_name(name: &str) -> Outcome<()> {
 /// `conflict` where name or id is taken, `invalid_request`, `quota_exceeded`.
 pub fn create(directory: &Directory, new: &NewTenant, drawn: Uuid, now_unix_ms: u64) -> Outcome<TenantFile> {
     check_name(&new.name)?;
+    check_signers(&new.signers)?;
     let id = new.id.unwrap_or(drawn);
     check_id(directory, id)?;
     if directory.find(&new.name).is_some() || directory.strays().contains_key(&new.name) {
@@ -76,6 +77,15 @@ pub fn create(directory: &Directory, new: &NewTenant, drawn: Uuid, now_unix_ms: 
         created_at: Some(now.clone()),
         updated_at: Some(now),
     })
+}
+
+/// Each is one line; what is wrong with it as a signer is said when the folder is compiled.
+fn check_signers(signers: &[String]) -> Outcome<()> {
+    if signers.iter().any(|line| line.trim_start().starts_with('#') || line.chars().any(char::is_control)) {
+        let detail = "creating a tenant: a signer is one line of allowed_signers, without a line break and no comment";
+        return Err(Rejection::new(Code::InvalidRequest, detail));
+    }
+    Ok(())
 }
 
 fn check_id(directory: &Directory, id: Uuid) -> Outcome<()> {

@@ -98,6 +98,9 @@ pub struct NewTenant {
     pub quotas: Quotas,
     /// Metadata.
     pub metadata: TenantMetadata,
+    /// Who may sign its policies beside this node: lines of `allowed_signers` (ssh-keygen(1)), one person each.
+    #[serde(default)]
+    pub signers: Vec<String>,
 }
 
 /// Changes to a tenant; absent fields stay.

@@ -1,12 +1,14 @@
 //! Releases on their way, as the registry keeps them: over restarts, whatever else changes, and when they are gone.
-use super::bench::Bench;
-use super::messages::{ReadEnforcing, RolloutOver};
+use super::bench::{Bench, new_tenant};
+use super::messages::{NewTenant, ReadEnforcing, RolloutOver};
 use crate::gitops::messages::{FolderSeen, FoldersSeen};
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::access::Role;
+use bailiwick_policy::commit::signature_of;
 use bailiwick_policy::compile::{GOVERNANCE, ROUTER, SOVEREIGNTY};
 use bailiwick_policy::release::RELEASED;
+use bailiwick_policy::signature::{NAMESPACE, private_key_from_seed, public_line, sign};
 
 const TENANT: &str = "acme";
 
@@ -18,7 +20,7 @@ impl Bench {
         let text = texts.get_mut(file).unwrap();
         assert!(text.contains(from), "{file} has no {from:?}:\n{text}");
         *text = text.replacen(from, to, 1);
-        super::fixtures::signer().sign_folder(TENANT, &mut texts).unwrap();
+        super::fixtures::signer().sign_folder(TENANT, &[], &mut texts).unwrap();
         for (file, text) in &texts {
             std::fs::write(folder.join(file), text).unwrap();
         }
@@ -144,4 +146,35 @@ async fn texts_of_releases_are_given_by_version_and_go_with_the_tenant() {
     assert!(kept().all(|is_kept| is_kept));
     bench.fleet().await.delete(TENANT.into(), true).await.unwrap();
     assert!(kept().all(|is_kept| !is_kept), "deleted means gone");
+}
+
+#[actix::test]
+async fn a_person_named_when_a_tenant_is_made_signs_its_next_policy() {
+    let bench = Bench::start().await;
+    let key = private_key_from_seed([5; 32], "anna@example.org");
+    let line = format!("anna@example.org namespaces=\"{NAMESPACE}\" {}", public_line(&key).unwrap());
+    let with = |signers: &[&str]| NewTenant {
+        signers: signers.iter().map(ToString::to_string).collect(),
+        ..new_tenant(TENANT)
+    };
+    for wrong in ["no signer", "# bailiwick: tenant=acme serial=9", "a\nb"] {
+        let rejection = bench.fleet().await.create(with(&[wrong])).await.unwrap_err();
+        assert_eq!(rejection.code, Code::InvalidRequest, "{wrong:?}: {}", rejection.detail);
+    }
+    bench.fleet().await.create(with(&[&line])).await.unwrap();
+    let folder = bench.folders.root().join(TENANT);
+    let text = bench.folders.texts(TENANT).unwrap().unwrap()[GOVERNANCE].replacen(
+        "policy_semver: 1.0.0",
+        "policy_semver: 1.1.0",
+        1,
+    );
+    std::fs::write(folder.join(GOVERNANCE), &text).unwrap();
+    bench.look().await;
+    let reason = bench.fleet().await.get(TENANT.into()).await.unwrap().reason.unwrap();
+    assert!(reason.contains("governance.yaml.sig"), "{reason}");
+    std::fs::write(folder.join(signature_of(GOVERNANCE)), sign(&key, text.as_bytes()).unwrap()).unwrap();
+    bench.look().await;
+    let (_, claim) = bench.key(TENANT, Role::Auditor).await;
+    bench.door.audit(claim).await.unwrap();
+    assert_eq!(bench.stands().await, ("1.1.0".to_owned(), None, None));
 }

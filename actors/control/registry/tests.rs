@@ -360,6 +360,7 @@ fn new_tenant(name: &str, id: Option<Uuid>) -> NewTenant {
         config: file.config,
         quotas: file.quotas,
         metadata: file.metadata,
+        signers: Vec::new(),
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         output_forbidden: RegexSet::new(output_forbidden).unwrap(),
         engine: Arc::new(Engine::compile(vec![permit_all()]).unwrap()),
         conflicts: Arc::default(),
-        governance: read(json!({})),
+        governance: read(json!({"require_citations": false})),
         evaluation: read(json!({"sample_rate": 0.0, "min_ndcg_at_10": 0.0, "min_groundedness": 0.0})),
         router: read(json!({
             "tenant_id": "t", "routing": {"primary": route},

@@ -42,6 +42,9 @@ pub(super) struct Relay {
     watch: Watch,
     withheld: VecDeque<(Frame, usize)>,
     withheld_chars: usize,
+    /// Words so far, while they must cite a passage and none of them has.
+    uncited: Option<String>,
+    passages: usize,
     tally: Tally,
 }
 
@@ -65,7 +68,14 @@ impl Relay {
             .enumerate()
             .map(|(index, passage)| markers::citation(index.saturating_add(1), passage))
             .collect();
-        Self { citations, filter: Some(MarkerFilter::new(passages.len())), ..Self::of_chunks(sink, forbidden) }
+        let filter = Some(MarkerFilter::new(passages.len()));
+        Self { citations, filter, passages: passages.len(), ..Self::of_chunks(sink, forbidden) }
+    }
+
+    /// Shows nothing before the words have cited a passage: what cites none is withheld whole at the exit.
+    pub(super) fn citing(mut self) -> Self {
+        self.uncited = Some(String::new());
+        self
     }
 
     /// A relay of a passed-through stream.
@@ -77,6 +87,8 @@ impl Relay {
             watch: Watch::new(forbidden),
             withheld: VecDeque::new(),
             withheld_chars: 0,
+            uncited: None,
+            passages: 0,
             tally: Tally::default(),
         }
     }
@@ -153,19 +165,23 @@ impl Relay {
         if self.watch.forbids("answer", &words) {
             return Err(Stop::Forbidden);
         }
+        let passages = self.passages;
+        if let Some(uncited) = &mut self.uncited {
+            uncited.push_str(&words);
+        }
+        self.uncited.take_if(|uncited| !markers::cited(uncited, passages).is_empty());
         let chars = words.chars().count();
         self.withhold(Frame::Delta(words), chars).await
     }
 
     async fn withhold(&mut self, frame: Frame, chars: usize) -> Result<(), Stop> {
-        if self.watch.is_idle() {
-            return self.show(frame).await;
-        }
         self.withheld_chars = self.withheld_chars.saturating_add(chars);
         self.withheld.push_back((frame, chars));
-        while let Some((_, chars)) = self.withheld.front() {
+        // whoever watches words needs some that are not shown yet, to find what they complete
+        let kept_chars = if self.watch.is_idle() { 0 } else { WITHHELD_CHARS };
+        while let Some((_, chars)) = self.withheld.front().filter(|_| self.uncited.is_none()) {
             let behind_it = self.withheld_chars.saturating_sub(*chars);
-            if behind_it < WITHHELD_CHARS {
+            if behind_it < kept_chars {
                 break;
             }
             self.withheld_chars = behind_it;
@@ -180,6 +196,9 @@ impl Relay {
         if let Some(filter) = self.filter.take() {
             self.pass_words(filter.finish()).await?;
         }
+        if self.uncited.is_some() {
+            return Ok(());
+        }
         while let Some((frame, _)) = self.withheld.pop_front() {
             self.show(frame).await?;
         }
@@ -193,3 +212,7 @@ impl Relay {
         Ok(self.sink.send(frame).await?)
     }
 }
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

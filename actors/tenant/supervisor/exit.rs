@@ -55,7 +55,7 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
         Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
     let Draft { content, model, cut_short, rejection, .. } = draft;
     let (words, body) = match content {
-        DraftContent::Grounded { text, spans } => (ground(must_cite(case), passages, &text, &spans), None),
+        DraftContent::Grounded { text, spans } => (ground(case.must_cite(), passages, &text, &spans), None),
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (
             Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() },
@@ -93,11 +93,6 @@ pub fn words_of(reply: &Reply) -> String {
         Reply::Completion(completion) => completion_text(&completion.body),
         Reply::Hits(_) => String::new(),
     }
-}
-
-/// Whether an answer without a citation is withheld: by the settings, or by a rule that matched.
-fn must_cite(case: &Case) -> bool {
-    case.policy.governance.require_citations || case.ruled.obligations().cite
 }
 
 fn ground(must_cite: bool, passages: &[Passage], text: &str, spans: &[(usize, std::ops::Range<usize>)]) -> Words {

@@ -1,0 +1,63 @@
+use super::super::fixtures::passages;
+use super::*;
+use crate::turn::{FrameSink, ReplyLine};
+use proptest::prelude::*;
+
+/// What an asker is shown of these pieces, whether words may stand alone or must cite.
+fn shown(pieces: &[&str], forbidden: &str, must_cite: bool) -> (String, bool, End) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (line, mut awaiting) = ReplyLine::streaming();
+        let patterns = if forbidden.is_empty() { RegexSet::empty() } else { RegexSet::new([forbidden]).unwrap() };
+        let relay = Relay::of_words(line.sink(), &passages(), patterns);
+        let relay = if must_cite { relay.citing() } else { relay };
+        let (sender, frames) = mpsc::channel(16);
+        let speaker = FrameSink::into_channel(sender);
+        let speaking = async {
+            for piece in pieces {
+                if speaker.send(Frame::Delta((*piece).to_owned())).await.is_err() {
+                    break;
+                }
+            }
+            drop(speaker);
+        };
+        let (tally, ()) = tokio::join!(relay.run(frames), speaking);
+        drop(line);
+        let (mut words, mut has_citations) = (String::new(), false);
+        while let Some(frame) = awaiting.frames.recv().await {
+            match frame {
+                Frame::Delta(more) => words.push_str(&more),
+                Frame::Citations(_) => has_citations = true,
+                Frame::Chunk(_) => panic!("no chunk was sent"),
+            }
+        }
+        assert_eq!(tally.shown, !words.is_empty());
+        (words, has_citations, tally.end)
+    })
+}
+
+#[test]
+fn words_that_must_cite_are_shown_from_their_first_citation_on() {
+    let said = ["Salt ", "dissolves in water ", "[1]", ". Oil", " does not", "."];
+    assert_eq!(shown(&said, "", true), (said.concat(), true, End::Whole));
+    let uncited = ["Salt ", "dissolves ", "in water [9] [x]."];
+    assert_eq!(shown(&uncited, "", true), (String::new(), false, End::Whole), "not a word, nor the passages");
+    assert_eq!(shown(&uncited, "", false).0, "Salt dissolves in water [x].");
+    assert_eq!(shown(&["Salt is ", "amber [1]."], "amber", true), (String::new(), false, End::Forbidden));
+}
+
+proptest! {
+    /// However the words are cut, an asker is shown all of them or none, and none that cite nothing.
+    #[test]
+    fn all_or_nothing(words in prop::collection::vec("[a-c ]{0,5}|\\[[0-3]\\]|\\[", 0..12), has_watch: bool) {
+        let pieces: Vec<&str> = words.iter().map(String::as_str).collect();
+        let whole = markers::clean(&pieces.concat(), 2);
+        let forbidden = if has_watch { "never said" } else { "" };
+        let (seen, has_citations, end) = shown(&pieces, forbidden, true);
+        prop_assert_eq!(end, End::Whole);
+        let cites = !markers::cited(&whole, 2).is_empty();
+        prop_assert_eq!(&seen, if cites { &whole } else { "" });
+        prop_assert_eq!(has_citations, cites);
+        prop_assert_eq!(shown(&pieces, forbidden, false).0, whole);
+    }
+}
