@@ -24,6 +24,10 @@ pub struct Recorded {
     pub model: Option<RecordedModel>,
     /// What it answered.
     pub answer: String,
+    /// It cites a passage, or abstains, or is no answer from documents.
+    pub is_grounded: bool,
+    /// When it was admitted: under the policy of that moment.
+    pub admitted_unix_ms: u64,
 }
 
 /// A model that answered.
@@ -212,6 +216,17 @@ fn verdict(policy: &PolicySnapshot, request: &Recorded) -> Verdict {
         }
     }
     if policy.output_violation(&request.answer).is_some() { Verdict::Withheld } else { Verdict::Answered(obligations) }
+}
+
+/// Answers that none of these policies allows: where they were given under one of them, one of its guards did not run.
+pub fn unguarded<'a>(policies: &[&PolicySnapshot], answers: &'a [Recorded]) -> impl Iterator<Item = &'a Recorded> {
+    answers.iter().filter(|answer| !policies.iter().any(|policy| allows(policy, answer)))
+}
+
+fn allows(policy: &PolicySnapshot, answer: &Recorded) -> bool {
+    let Verdict::Answered(obligations) = verdict(policy, answer) else { return false };
+    let must_cite = answer.action == Action::Ask && (policy.governance.require_citations || obligations.cite);
+    answer.is_grounded || !must_cite
 }
 
 /// Compares what is found for golden questions.

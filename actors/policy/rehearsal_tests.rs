@@ -24,7 +24,14 @@ fn asked(role: &str, bytes: u64, answer: &str) -> Recorded {
         region: "us-east-1".into(),
         fallback: false,
     };
-    Recorded { action: Action::Ask, facts, model: Some(model), answer: answer.to_owned() }
+    Recorded {
+        action: Action::Ask,
+        facts,
+        model: Some(model),
+        answer: answer.to_owned(),
+        is_grounded: true,
+        admitted_unix_ms: 0,
+    }
 }
 
 const FORBIDS: &str = "rules:\n  - id: long-questions\n    effect: forbid\n    actions: [ask]\n    when: { request.bytes: { \
@@ -101,4 +108,20 @@ fn only_what_a_rehearsal_could_show_is_rehearsed() {
     assert!(!is_needed(&before, &with(GOVERNANCE, &[("policy_semver: 1.2.3", "policy_semver: 1.2.4")])));
     assert!(is_needed(&before, &with(GOVERNANCE, &[("rules:\n", FORBIDS)])));
     assert!(is_needed(&before, &with(crate::compile::RETRIEVAL, &[("top_k: 8", "top_k: 7")])));
+}
+
+#[test]
+fn an_answer_no_guard_would_have_let_through_is_found() {
+    let (old, new) = (with(GOVERNANCE, &[]), with(GOVERNANCE, &[("rules:\n", FORBIDS)]));
+    let answers = [
+        asked("viewer", 1, "yes"),
+        asked("viewer", 200, "yes"),
+        asked("viewer", 1, "SSN 123-45-6789"),
+        Recorded { is_grounded: false, ..asked("viewer", 1, "no marker") },
+    ];
+    let found = |policies: &[&PolicySnapshot]| unguarded(policies, &answers).cloned().collect::<Vec<_>>();
+    assert_eq!(found(&[&old]), answers[2..], "what its patterns withhold, and what cites nothing");
+    assert_eq!(found(&[&new]), answers[1..]);
+    assert_eq!(found(&[&old, &new]), answers[2..], "of two releases, either may have served it");
+    assert_eq!(found(&[]).len(), 4);
 }

@@ -7,7 +7,7 @@ use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::limits::ACKNOWLEDGE_MS;
 use bailiwick_kernel::mail::{ReplySlot, offer};
-use bailiwick_tenant::supervisor::messages::ReadPolicy;
+use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy};
 use futures_util::{StreamExt, stream};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,6 +60,27 @@ impl Watchdog {
     }
 }
 
+/// What a tenant says to a question.
+enum Told<T> {
+    Said(T),
+    Nothing,
+    /// Full, going, or gone: it ends or answers by itself.
+    Gone,
+}
+
+async fn asked<M, T>(to: &Recipient<M>, question: impl FnOnce(ReplySlot<T>) -> M) -> Told<T>
+where
+    M: Message<Result = ()> + Send + 'static,
+{
+    let (reply, awaited) = ReplySlot::pair();
+    let sent = offer(to, question(reply));
+    match (sent, timeout(Duration::from_millis(ACKNOWLEDGE_MS), awaited.outcome()).await) {
+        (Ok(()), Ok(Ok(said))) => Told::Said(said),
+        (Ok(()), Err(_late)) => Told::Nothing,
+        _ => Told::Gone,
+    }
+}
+
 /// What deviates now, by tenant and incarnation.
 async fn look(enforcing: Recipient<ReadEnforcing>, now_unix_s: i64) -> BTreeMap<(TenantKey, Generation), String> {
     let (reply, awaited) = ReplySlot::pair();
@@ -68,18 +89,23 @@ async fn look(enforcing: Recipient<ReadEnforcing>, now_unix_s: i64) -> BTreeMap<
     }
     let expected = awaited.outcome().await.unwrap_or_default();
     let asked = expected.into_iter().map(|expected| async move {
-        let (reply, awaited) = ReplySlot::pair();
-        let sent = offer(&expected.policy, ReadPolicy { reply });
-        let told = timeout(Duration::from_millis(ACKNOWLEDGE_MS), awaited.outcome()).await;
         let who = (expected.tenant, expected.generation);
-        let enforced = match (sent, told) {
-            (Ok(()), Ok(Ok(enforced))) => enforced,
-            (Ok(()), Err(_late)) => return Some((who, SILENT.to_owned())),
-            // full, going, or gone: it ends or answers by itself
-            _ => return None,
+        let told = |reply| ReadPolicy { reply };
+        let reason = match asked(&expected.policy, told).await {
+            Told::Said(enforced) => {
+                match deviation(&expected.expected, expected.committed.as_deref(), &enforced, now_unix_s) {
+                    Some(reason) => Some(reason),
+                    None => match asked(&expected.answers, |reply| AuditAnswers { reply }).await {
+                        Told::Said(found) => found,
+                        Told::Nothing => Some(SILENT.to_owned()),
+                        Told::Gone => None,
+                    },
+                }
+            }
+            Told::Nothing => Some(SILENT.to_owned()),
+            Told::Gone => None,
         };
-        let reason = deviation(&expected.expected, expected.committed.as_deref(), &enforced, now_unix_s)?;
-        Some((who, reason))
+        reason.map(|reason| (who, reason))
     });
     let found: Vec<_> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
     found.into_iter().flatten().collect()

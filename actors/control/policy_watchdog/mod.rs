@@ -1,4 +1,5 @@
-//! Purpose: closes a tenant that does not acknowledge a policy in time, or enforces another one than was committed.
+//! Purpose: closes a tenant that does not acknowledge a policy in time, enforces another one than was committed, or has
+//! given an answer its policy does not allow.
 //! Owns: the acknowledgements that are outstanding, and who deviated at the last look.
 //! Sends to: the registry (verdicts; what is to be enforced), tenants' supervisors (what they enforce).
 //! Never: judges the policy itself; lets an unacknowledged tenant go on under an older one.

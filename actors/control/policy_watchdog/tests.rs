@@ -8,7 +8,7 @@ use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::limits::ACKNOWLEDGE_MS;
 use bailiwick_policy::commit::{Committed, Standing};
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_tenant::supervisor::messages::ReadPolicy;
+use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -95,6 +95,8 @@ fn other_files(policy: &PolicySnapshot) -> PolicySnapshot {
 struct Fake {
     committed: Option<Committed>,
     policy: Arc<PolicySnapshot>,
+    /// What is found in the journal of the first tenant.
+    found: Option<String>,
     verdicts: mpsc::UnboundedSender<Verdict>,
 }
 
@@ -118,8 +120,16 @@ impl Handler<ReadEnforcing> for Fake {
             expected: Arc::new(expected),
             committed: self.committed.clone().map(Arc::new),
             policy: ctx.address().recipient(),
+            answers: ctx.address().recipient(),
         };
         reply.answer(Ok(vec![of(1, (*self.policy).clone()), of(2, other_files(&self.policy))]));
+    }
+}
+
+impl Handler<AuditAnswers> for Fake {
+    type Result = ();
+    fn handle(&mut self, AuditAnswers { reply }: AuditAnswers, _: &mut Self::Context) {
+        reply.answer(Ok(self.found.clone()));
     }
 }
 
@@ -138,7 +148,7 @@ async fn who_enforces_something_else_is_closed_and_nobody_else() {
         panic!("it may come into force")
     };
     let (verdicts, mut seen) = mpsc::unbounded_channel();
-    let fake = Fake { committed: Some(committed), policy, verdicts }.start();
+    let fake = Fake { committed: Some(committed), policy, found: None, verdicts }.start();
     let clock = ManualClock::at(NOW_S.unsigned_abs() * 1_000);
     let _watchdog = super::start(clock, fake.clone().recipient(), fake.recipient());
     let verdict = seen.recv().await.unwrap();
@@ -156,4 +166,22 @@ fn one_look_is_no_verdict() {
     assert_eq!(suspects.look(found("adopting")), []);
     assert_eq!(suspects.look(found("something else")), []);
     assert_eq!(suspects.look(found("something else")).len(), 1);
+}
+
+#[actix::test]
+async fn who_gave_an_answer_its_policy_does_not_allow_is_closed() {
+    tokio::time::pause();
+    let policy = policy_of(&record("acme", ACME));
+    let Ok(Standing::Follows { committed, .. }) = policy.standing(None, NOW_S) else {
+        panic!("it may come into force")
+    };
+    let (verdicts, mut seen) = mpsc::unbounded_channel();
+    let found = Some("1 answers stand in its journal".to_owned());
+    let fake = Fake { committed: Some(committed), policy, found, verdicts }.start();
+    let clock = ManualClock::at(NOW_S.unsigned_abs() * 1_000);
+    let _watchdog = super::start(clock, fake.clone().recipient(), fake.recipient());
+    let both = [seen.recv().await.unwrap(), seen.recv().await.unwrap()];
+    let reasons: BTreeMap<_, _> = both.into_iter().map(|verdict| (verdict.generation.0, verdict.reason)).collect();
+    assert_eq!(reasons[&1], "1 answers stand in its journal");
+    assert!(reasons[&2].contains("of other files than were committed"), "asked first: {reasons:?}");
 }

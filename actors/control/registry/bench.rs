@@ -35,8 +35,8 @@ use bailiwick_tenant::spend::rows::Spent;
 use bailiwick_tenant::spend::view::{SpendRow, SpendView};
 use bailiwick_tenant::supervisor::doors::Doors;
 use bailiwick_tenant::supervisor::messages::{
-    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage, ReadPolicy,
-    ReadRollout, ReadSpend, Rehearse, RoomView, SteerRollout,
+    Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
+    ReadPolicy, ReadRollout, ReadSpend, Rehearse, RoomView, SteerRollout,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -83,6 +83,13 @@ drops!(
     ReadRollout,
     SteerRollout
 );
+
+impl Handler<AuditAnswers> for Probe {
+    type Result = ();
+    fn handle(&mut self, audit: AuditAnswers, _ctx: &mut Self::Context) {
+        audit.reply.answer(Ok(None));
+    }
+}
 
 impl Handler<Rehearse> for Probe {
     type Result = ();
@@ -219,6 +226,7 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         rollout: probe.clone().recipient(),
         steer: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
+        audit: probe.clone().recipient(),
         rehearse: probe.clone().recipient(),
         inspect: probe.clone().recipient(),
         close: probe.clone().recipient(),

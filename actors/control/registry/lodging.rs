@@ -244,6 +244,7 @@ impl Registry {
                 expected: tenant.policy.clone()?,
                 committed: tenant.committed.clone(),
                 policy: doors.policy.clone(),
+                answers: doors.audit.clone(),
             })
         };
         self.directory.tenants().filter_map(of).collect()

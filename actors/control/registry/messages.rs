@@ -20,7 +20,7 @@ use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, T
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::rollout::rules::RolloutView;
 use bailiwick_tenant::spend::view::SpendQuery;
-use bailiwick_tenant::supervisor::messages::{ReadPolicy, RoomView};
+use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy, RoomView};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -291,8 +291,10 @@ pub struct Enforcing {
     pub expected: Arc<PolicySnapshot>,
     /// What the control journal says came into force; `None` where it says nothing.
     pub committed: Option<Arc<Committed>>,
-    /// Where the incarnation tells what it enforces.
+    /// Where the incarnation tells what it enforces …
     pub policy: Recipient<ReadPolicy>,
+    /// … and whether that was kept.
+    pub answers: Recipient<AuditAnswers>,
 }
 
 /// From the policy watchdog: this incarnation did not acknowledge a policy in time and is to be closed.

@@ -104,7 +104,14 @@ fn recorded(number: usize) -> Recorded {
         fallback: false,
     };
     let answer = "A nurse telephones every patient within 2 working days of discharge [1].".to_owned();
-    Recorded { action: Action::Ask, facts: request(number), model: Some(model), answer }
+    Recorded {
+        action: Action::Ask,
+        facts: request(number),
+        model: Some(model),
+        answer,
+        is_grounded: true,
+        admitted_unix_ms: 0,
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -1,5 +1,6 @@
 //! The shell of the supervisor: admits, forwards, rebuilds, adopts, closes.
 use super::admission::{Admission, SWEEP};
+use super::auditing::{self, SharedAudit};
 use super::doors::Doors;
 use super::latency::Latencies;
 use super::lineage::Derived;
@@ -33,6 +34,7 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
@@ -99,6 +101,10 @@ pub struct Supervisor {
     pub(super) latencies: Arc<Mutex<Latencies>>,
     pub(super) watch: Arc<SharedWatch>,
     pub(super) rollout: Arc<SharedRollout>,
+    /// How far answers have been judged once more …
+    pub(super) audit: SharedAudit,
+    /// … and behind which record the last one stands.
+    pub(super) answered_to: Arc<AtomicU64>,
     pub(super) last_fault: Option<String>,
 }
 
@@ -139,6 +145,8 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         restarts: Restarts::default(),
         latencies: Arc::default(),
         rollout: Arc::new(SharedRollout::new(Arc::clone(&parts.clock), Arc::clone(&watch))),
+        audit: SharedAudit::default(),
+        answered_to: Arc::default(),
         watch,
         last_fault: None,
         parts,
@@ -187,6 +195,7 @@ impl Supervisor {
             Ok(opened) => {
                 self.incarnation = self.incarnation.saturating_add(1);
                 self.follow_rollout(opened.fold.rollout.clone());
+                auditing::begin(&self.audit, Some(opened.fold.next), self.parts.clock.now_unix_ms());
                 let settled = self.policy.settled();
                 self.rooms = Some(Rooms::build(&self.parts, &opened, &settled, self.incarnation, &ctx.address()));
                 self.recording.store(Some(Arc::new(opened.belongings.journal.clone())));
@@ -308,6 +317,7 @@ impl Supervisor {
         let (version, digest) = (policy.version.clone(), policy.digest.clone());
         let at_unix_ms = self.parts.clock.now_unix_ms();
         let adopted = Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms };
+        auditing::begin(&self.audit, None, at_unix_ms);
         let begins = self.rollout.begins(&policy, None);
         let begun =
             begins.clone().map(|standing| Entry::RolloutStands { standing: Box::new(standing), at_unix_ms, by: None });

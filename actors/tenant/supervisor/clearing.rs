@@ -21,6 +21,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::CACHE_PROVIDER;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a full queue of appends is left alone …
@@ -135,6 +136,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             });
         let late = late.cloned();
         let (spender, admitted_unix_ms) = (turn.case.spender(), turn.case.admitted_unix_ms);
+        let answered_to = Arc::clone(&self.answered_to);
         let (query_id, unsure) = (turn.case.query_id.to_string(), turn.stage.hold.unsure());
         let overrun = charge.amount.saturating_sub(charge.held);
         let used = Sum { money: charge.amount, tokens: tokens.0.saturating_add(tokens.1) };
@@ -148,6 +150,7 @@ impl Handler<Turn<Answered>> for Supervisor {
                     return;
                 }
             };
+            answered_to.fetch_max(appended.last.next().0, Ordering::Relaxed);
             latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(latency_ms);
             sideways.tell(event);
             if let Some(budget) = late {

@@ -3,8 +3,8 @@ use super::actor::Supervisor;
 use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
-    Admit, AdoptPolicy, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage, ReadPolicy,
-    ReadRollout, ReadSpend, Rehearse, SteerRollout,
+    Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
+    ReadPolicy, ReadRollout, ReadSpend, Rehearse, SteerRollout,
 };
 use actix::{Addr, Recipient};
 
@@ -47,6 +47,8 @@ pub struct Doors {
     pub reconcile: Recipient<Reconcile>,
     /// The policy service's.
     pub adopt: Recipient<AdoptPolicy>,
+    /// The watchdog's.
+    pub audit: Recipient<AuditAnswers>,
     /// The policy service's.
     pub rehearse: Recipient<Rehearse>,
     /// Observability's.
@@ -76,6 +78,7 @@ impl Doors {
             steer: address.clone().recipient(),
             reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),
+            audit: address.clone().recipient(),
             rehearse: address.clone().recipient(),
             inspect: address.clone().recipient(),
             close: address.clone().recipient(),

@@ -345,6 +345,11 @@ impl Tenant {
     }
 
     /// Takes the journal from under the tenant: what it appends from now on is stale, until its rooms are rebuilt.
+    /// The tenant's journal, as its owner has it.
+    pub(crate) fn journal(&self) -> &bailiwick_kernel::journal::Journal {
+        &self.belongings.journal
+    }
+
     pub(crate) fn usurp(&self) {
         self.belongings.reacquire().unwrap();
     }

@@ -19,7 +19,7 @@ use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
-use bailiwick_policy::language::Facts;
+use bailiwick_policy::language::{Action, Facts};
 use bailiwick_policy::rehearsal::{Recorded, RecordedModel};
 use bailiwick_policy::schema::CACHE_PROVIDER;
 use serde::Serialize;
@@ -243,26 +243,32 @@ impl Derived {
         Ok(answered.map(|(position, hash, record)| assemble(tenant_name, position, &hash, record, feedback)))
     }
 
-    /// The last requests that were answered, oldest first: those of the last `records` records.
-    pub(super) fn recorded(&self, records: u64) -> Result<Vec<Recorded>, DerivedError> {
+    /// The requests that were answered from a position on, oldest first.
+    pub(super) fn recorded(&self, from: Position) -> Result<Vec<Recorded>, DerivedError> {
         let mut answers = HashMap::new();
         let mut recorded = Vec::new();
-        let from = Position(self.fold.next.0.saturating_sub(records));
         self.journal.replay(from, |_position, _hash, entry: Entry| match entry {
             Entry::AnswerRecorded(answer) => {
-                let ModelUsed { provider, name, region, fallback } = answer.model;
-                let model = (provider != CACHE_PROVIDER).then_some(RecordedModel { provider, name, region, fallback });
-                answers.insert(answer.query_id, (model, answer.answer));
+                answers.insert(answer.query_id.clone(), answer);
+            }
+            Entry::AnswerContinued { query_id, text } => {
+                if let Some(answer) = answers.get_mut(&query_id) {
+                    answer.answer.push_str(&text);
+                }
             }
             Entry::RequestJudged(judged) => {
                 // a record from before the stretch is missing: nothing can be said of its request
-                let Some((model, answer)) = answers.remove(&judged.query_id) else { return };
-                let facts = Facts::of_recorded(judged.facts);
-                recorded.push(Recorded { action: judged.action, facts, model, answer });
+                let Some(answer) = answers.remove(&judged.query_id) else { return };
+                recorded.push(recorded_of(*answer, judged.action, Facts::of_recorded(judged.facts)));
             }
             _ => {}
         })?;
         Ok(recorded)
+    }
+
+    /// The next record to fold.
+    pub(super) fn next(&self) -> Position {
+        self.fold.next
     }
 
     /// Lineage lines of a stretch of the journal.
@@ -280,6 +286,13 @@ impl Derived {
             .collect();
         Ok(LineagePortion { lines, next })
     }
+}
+
+fn recorded_of(answer: AnswerRecorded, action: Action, facts: Facts) -> Recorded {
+    let is_grounded = answer.abstained || !answer.cited.is_empty() || answer.answer.is_empty();
+    let ModelUsed { provider, name, region, fallback } = answer.model;
+    let model = (provider != CACHE_PROVIDER).then_some(RecordedModel { provider, name, region, fallback });
+    Recorded { action, facts, model, answer: answer.answer, is_grounded, admitted_unix_ms: answer.admitted_unix_ms }
 }
 
 fn assemble(

@@ -341,6 +341,14 @@ pub struct Rehearse {
     pub reply: ReplySlot<Rehearsal>,
 }
 
+/// From the watchdog: did every guard run on what was answered? What speaks against it, where something does.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AuditAnswers {
+    /// Where the answer goes.
+    pub reply: ReplySlot<Option<String>>,
+}
+
 /// Which policy is in force.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

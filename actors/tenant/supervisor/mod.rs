@@ -6,6 +6,9 @@
 mod actor;
 mod admission;
 mod audit;
+mod auditing;
+#[cfg(test)]
+mod auditing_tests;
 mod clearing;
 mod departure;
 #[cfg(test)]

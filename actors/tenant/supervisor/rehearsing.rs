@@ -5,6 +5,7 @@ use super::messages::Rehearse;
 use super::opening::on_derived;
 use crate::retrieval::messages::SearchGolden;
 use actix::prelude::*;
+use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::rehearsal::{Rehearsal, compare, replay};
@@ -37,7 +38,8 @@ impl Handler<Rehearse> for Supervisor {
                 sent.map_err(|(_search, undelivered)| Rejection::from(undelivered))?;
                 let replayed = on_derived(derived, move |derived| {
                     derived.catch_up()?;
-                    Ok(replay(&before, &after, &derived.recorded(RECORDS_MAX)?))
+                    let from = Position(derived.next().0.saturating_sub(RECORDS_MAX));
+                    Ok(replay(&before, &after, &derived.recorded(from)?))
                 });
                 let recorded = replayed.await.map_err(|reason| unreadable(&reason))?;
                 Ok(Rehearsal { recorded, golden: compare(&searched.outcome().await?) })
