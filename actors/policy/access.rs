@@ -1,5 +1,6 @@
-//! Who may do what: roles of specification 2.5 and the rights routes ask for. One table, read by the registry, the
-//! golden access matrix and the documentation alike.
+//! Who may do what: roles of specification 2.5 and the rights routes ask for. Which role has which right is written in
+//! `roles.cedar`, read by the registry, the golden access matrix and the documentation alike.
+use crate::roles;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +43,26 @@ pub enum Right {
     Fleet,
 }
 
+impl Right {
+    /// Every right.
+    pub const ALL: [Self; 7] =
+        [Self::Ask, Self::Ingest, Self::Feedback, Self::Audit, Self::Observe, Self::Govern, Self::Fleet];
+
+    /// The right as it stands in files and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Ingest => "ingest",
+            Self::Feedback => "feedback",
+            Self::Audit => "audit",
+            Self::Observe => "observe",
+            Self::Govern => "govern",
+            Self::Fleet => "fleet",
+        }
+    }
+}
+
 impl Role {
     /// Every role, in the order of the access matrix.
     pub const ALL: [Self; 5] = [Self::Owner, Self::Admin, Self::Operator, Self::Auditor, Self::Viewer];
@@ -64,17 +85,10 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.as_str() == text)
     }
 
-    /// The table of specification 2.5. [`Right::Fleet`] belongs to no tenant role.
+    /// Whether the role has the right in its own tenant, as `roles.cedar` says. [`Right::Fleet`] belongs to no tenant role.
     #[must_use]
     pub fn may(self, right: Right) -> bool {
-        use Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
-        match right {
-            Fleet => false,
-            Govern => matches!(self, Self::Owner | Self::Admin),
-            Ask | Ingest | Feedback => matches!(self, Self::Owner | Self::Admin | Self::Operator),
-            Audit => matches!(self, Self::Owner | Self::Admin | Self::Operator | Self::Auditor),
-            Observe => true,
-        }
+        roles::permits(self, right)
     }
 
     /// The one of two roles that may do less.
@@ -111,8 +125,7 @@ pub struct Principal {
 mod tests {
     use super::*;
 
-    const RIGHTS: [Right; 7] =
-        [Right::Ask, Right::Ingest, Right::Feedback, Right::Audit, Right::Observe, Right::Govern, Right::Fleet];
+    const RIGHTS: [Right; 7] = Right::ALL;
 
     #[test]
     fn the_access_matrix() {

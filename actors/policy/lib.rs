@@ -34,6 +34,7 @@ mod random_rules;
 pub mod regions;
 pub mod rehearsal;
 pub mod release;
+mod roles;
 pub mod rollout;
 pub mod schema;
 pub mod schemas;
