@@ -16,6 +16,7 @@ use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconci
 use crate::cache::messages::AdoptCache;
 use crate::catalog::Catalog;
 use crate::entry::Entry;
+use crate::query_ids::{self, SharedDraw};
 use crate::question::Matter;
 use crate::retrieval::Pools;
 use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
@@ -27,7 +28,7 @@ use crate::turn::{Case, Turn, Whereabouts};
 use actix::prelude::*;
 use arc_swap::ArcSwapOption;
 use bailiwick_kernel::clock::SharedClock;
-use bailiwick_kernel::ids::{Generation, QueryId};
+use bailiwick_kernel::ids::Generation;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer, post_certain};
@@ -65,6 +66,8 @@ pub struct SupervisorParts {
     pub catalog: Arc<Catalog>,
     /// Time.
     pub clock: SharedClock,
+    /// What is random in the names of questions.
+    pub draw: SharedDraw,
     /// Where hostile formats are parsed.
     pub sandbox: Sandbox,
     /// Slots of writers, searches and parsers, shared by all tenants.
@@ -275,7 +278,7 @@ impl Supervisor {
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
         let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_));
         let case = Case {
-            query_id: QueryId::fresh(now, rand::random()),
+            query_id: query_ids::fresh(self.parts.draw.as_ref(), now),
             matter,
             principal,
             policy: Arc::clone(&self.policy),

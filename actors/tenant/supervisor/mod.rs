@@ -39,6 +39,8 @@ pub mod sideways;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod two_worlds_tests;
+#[cfg(test)]
 mod visibility_tests;
 
 pub use actor::{SupervisorParts, start};
