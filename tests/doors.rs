@@ -404,8 +404,12 @@ async fn what_the_house_says_of_itself() {
             route.path
         );
     }
+    for key in ["", &house.key("default", "owner").await] {
+        let refused = house.raw(Method::GET, "/metrics", key, &[], None).await;
+        assert!(refused.status().is_client_error(), "metrics are those of all tenants: {}", refused.status());
+    }
     let metrics = until("the answers are counted", async || {
-        let metrics = house.raw(Method::GET, "/metrics", "", &[], None).await.text().await.unwrap();
+        let metrics = house.raw(Method::GET, "/metrics", &house.operator_key(), &[], None).await.text().await.unwrap();
         (metrics.lines().count() > 5).then_some(metrics)
     })
     .await;

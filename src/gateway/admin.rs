@@ -113,3 +113,11 @@ pub(super) async fn archive(request: HttpRequest, tenant: web::Path<String>) -> 
 pub(super) async fn actors(request: HttpRequest) -> Result<HttpResponse, Failure> {
     Ok(ok(&ActorList { actors: fleet(&request).await?.actors().await? }))
 }
+
+/// `GET /metrics` in Prometheus' text format. The operator's: its figures are those of every tenant, and whoever could
+/// read them would see what the neighbours ask, spend and are refused.
+pub(super) async fn metrics(request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let _permission = fleet(&request).await?;
+    let edge = knock::edge(&request)?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((edge.metrics)()))
+}

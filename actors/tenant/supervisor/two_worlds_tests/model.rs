@@ -14,7 +14,7 @@ pub(super) const FALLS_OVER: &str = "fall over";
 pub(super) const PIECE_CHARS: usize = 16;
 
 /// How often a streamed answer says the same.
-const STREAMED_TIMES: usize = 8;
+const STREAMED_TIMES: usize = 3;
 
 /// What was asked of the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,7 +118,8 @@ impl Provider for Model {
         let embedding: Value =
             if call.body["model"] == EMBEDDER { json!(bag_of_words(&words)) } else { json!([0.25, 0.5]) };
         let content = DraftContent::Completion(json!({"data": [{"index": 0, "embedding": embedding}]}));
-        let outcome = self.finish(Asked::Embedding, &words, Ok(Said { completion_tokens: Some(0), ..said(content, &words) }));
+        let outcome =
+            self.finish(Asked::Embedding, &words, Ok(Said { completion_tokens: Some(0), ..said(content, &words) }));
         Box::pin(async move { outcome })
     }
 }

@@ -22,9 +22,14 @@ use rand::{Rng, SeedableRng};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+const NAME_OF_B: &str = "beta-inc";
+const NAME_OF_C: &str = "acme-corp";
 /// Calls of the neighbours that never end, so that A finds others in flight, and still a place at the provider.
 const HANGING_MAX: usize = 8;
+/// How long a deed may take on a faulty node.
+const DEED_IN_A_FAULTY_NODE: Duration = Duration::from_secs(1);
 /// Requests of one burst.
 const BURST: usize = 12;
 
@@ -83,17 +88,18 @@ impl Life {
     }
 
     pub(super) fn policy_of_b(&self) -> Arc<PolicySnapshot> {
-        policies::of_neighbour("beta-inc", self.b, 0)
+        policies::of_neighbour(NAME_OF_B, self.b, 0)
     }
 
     pub(super) fn policy_of_c(&self) -> Arc<PolicySnapshot> {
-        policies::of_neighbour("acme-corp", self.c, 0)
+        policies::of_neighbour(NAME_OF_C, self.c, 0)
     }
 }
 
 /// One neighbour.
 struct Neighbour {
     number: u128,
+    name: &'static str,
     parts: SupervisorParts,
     tenant: RefCell<Option<Rc<Tenant>>>,
 }
@@ -117,11 +123,11 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     pub(super) fn new(life: Life, common: Common, b: SupervisorParts, c: SupervisorParts) -> Self {
-        let neighbour = |number, parts: SupervisorParts| {
+        let neighbour = |number, name, parts: SupervisorParts| {
             let tenant = life.is_there.then(|| Rc::new(common.start(parts.clone())));
-            Neighbour { number, parts, tenant: RefCell::new(tenant) }
+            Neighbour { number, name, parts, tenant: RefCell::new(tenant) }
         };
-        let (b, c) = (neighbour(B, b), neighbour(C, c));
+        let (b, c) = (neighbour(B, NAME_OF_B, b), neighbour(C, NAME_OF_C, c));
         let random = RefCell::new(StdRng::seed_from_u64(life.seed.unwrap_or(0)));
         Self { life, common, b, c, random, done: Cell::new(0), hanging: RefCell::default() }
     }
@@ -167,7 +173,13 @@ impl Neighbours {
                 None => (done % DEEDS, true),
             };
             let neighbour = if is_b { &self.b } else { &self.c };
-            self.deed(kind, done, neighbour, world).await;
+            let deed = self.deed(kind, done, neighbour, world);
+            if world.fault.is_some() {
+                // on a faulty node a neighbour may wait for what is A's
+                let _done_or_not = tokio::time::timeout(DEED_IN_A_FAULTY_NODE, deed).await;
+            } else {
+                deed.await;
+            }
         }
     }
 
@@ -198,13 +210,17 @@ impl Neighbours {
             6 => self.hang(&tenant, street),
             7 => {
                 Street::count(&street.panics);
-                tenant.address.send(super::super::fixtures::Provoke(KINDS[done % KINDS.len()])).await.unwrap_or_default();
+                tenant
+                    .address
+                    .send(super::super::fixtures::Provoke(KINDS[done % KINDS.len()]))
+                    .await
+                    .unwrap_or_default();
             }
             8 => turn(chat(FALLS_OVER), None).await,
             9 => {
                 let number = Street::count(&street.changes);
                 let strictness = Strictness { top_k: 1 + done % 9, ..self.life.b };
-                let policy = policies::of_neighbour(&neighbour.parts.name, strictness, number + 1);
+                let policy = policies::of_neighbour(neighbour.name, strictness, number + 1);
                 let _adopted_or_not = tenant.adopt(&policy).await;
             }
             10 => {
@@ -273,7 +289,10 @@ fn too_dear() -> Matter {
 /// A document under one of A's ids, with A's words in another number.
 pub(super) fn theirs(number: usize) -> NewDocument {
     let (id, text) = DOCUMENTS[number % DOCUMENTS.len()];
-    document(id, &format!("{} {text} The codeword of the neighbour is number {number}.", "heron codeword ".repeat(number % 5)))
+    document(
+        id,
+        &format!("{} {text} The codeword of the neighbour is number {number}.", "heron codeword ".repeat(number % 5)),
+    )
 }
 
 async fn ingest(neighbour: &Neighbour, street: &Street, documents: Vec<NewDocument>) {

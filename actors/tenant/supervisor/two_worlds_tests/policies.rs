@@ -3,7 +3,8 @@ use super::super::fixtures::{edit, metered, policy};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::parse::FileTexts;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 /// A word no answer of A may contain.
 pub(super) const FORBIDDEN: &str = "vermilion";
@@ -30,7 +31,12 @@ fn of_a(texts: &mut FileTexts) {
     edit(texts, "slo.yaml", "error_rate_max: 0.01", "error_rate_max: 0.05");
     edit(texts, "features.yaml", "enabled: false\n    experimental: true", "enabled: true\n    experimental: true");
     texts.get_mut("features.yaml").unwrap().push_str("  tables:\n    enabled: true\n    rollout_percent: 25\n");
-    edit(texts, "policies/governance.yaml", "output_forbidden_patterns:", &format!("output_forbidden_patterns:\n    - {FORBIDDEN}"));
+    edit(
+        texts,
+        "policies/governance.yaml",
+        "output_forbidden_patterns:",
+        &format!("output_forbidden_patterns:\n    - {FORBIDDEN}"),
+    );
     let wall = format!(
         "  - id: wall\n    effect: forbid\n    actions: [retrieve]\n    when: {{ document.domain: {HIDDEN} }}\n    overrides: \
          [members-work]\n\nmetadata:\n"
@@ -43,27 +49,44 @@ fn of_a(texts: &mut FileTexts) {
     edit(texts, "tenant.yaml", "  max_storage_gb: 10\n", &limits);
 }
 
+/// Which files a policy is compiled from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Files {
+    OfA,
+    NextOfA,
+    Neighbours(&'static str),
+}
+
+/// A policy as its files say, compiled once: that takes longer than most of what a world does.
+fn compiled(files: Files, has_caches: bool) -> Arc<PolicySnapshot> {
+    static COMPILED: Mutex<BTreeMap<(Files, bool), Arc<PolicySnapshot>>> = Mutex::new(BTreeMap::new());
+    let compile = || {
+        let name = if let Files::Neighbours(name) = files { name } else { "default" };
+        policy(name, |texts| {
+            match files {
+                Files::OfA | Files::NextOfA => of_a(texts),
+                Files::Neighbours(_) => metered(texts),
+            }
+            if has_caches {
+                remembering(texts);
+            }
+            if files == Files::NextOfA {
+                edit(texts, "policies/governance.yaml", "policy_semver: 1.0.0", "policy_semver: 1.1.0");
+                edit(texts, "policies/retrieval.yaml", "min_trust_score: 0.3", "min_trust_score: 0.4");
+            }
+        })
+    };
+    Arc::clone(COMPILED.lock().unwrap().entry((files, has_caches)).or_insert_with(compile))
+}
+
 /// A's policy without caches, or with both.
-pub(super) fn of_tenant_a(has_caches: bool) -> PolicySnapshot {
-    let snapshot = policy("default", |texts| {
-        of_a(texts);
-        if has_caches {
-            remembering(texts);
-        }
-    });
-    Arc::unwrap_or_clone(snapshot)
+pub(super) fn of_tenant_a(has_caches: bool) -> Arc<PolicySnapshot> {
+    compiled(Files::OfA, has_caches)
 }
 
 /// A's next version, under a guard that asks for more trust.
 pub(super) fn next_of_tenant_a(has_caches: bool) -> Arc<PolicySnapshot> {
-    policy("default", |texts| {
-        of_a(texts);
-        if has_caches {
-            remembering(texts);
-        }
-        edit(texts, "policies/governance.yaml", "policy_semver: 1.0.0", "policy_semver: 1.1.0");
-        edit(texts, "policies/retrieval.yaml", "min_trust_score: 0.3", "min_trust_score: 0.4");
-    })
+    compiled(Files::NextOfA, has_caches)
 }
 
 /// What sets one neighbour's policy apart from another's.
@@ -76,14 +99,8 @@ pub(super) struct Strictness {
 }
 
 /// A neighbour's policy, of a version that follows from what it asks for.
-pub(super) fn of_neighbour(name: &str, strictness: Strictness, version: u64) -> Arc<PolicySnapshot> {
-    let snapshot = policy(name, |texts| {
-        metered(texts);
-        if strictness.has_caches {
-            remembering(texts);
-        }
-    });
-    let mut snapshot = Arc::unwrap_or_clone(snapshot);
+pub(super) fn of_neighbour(name: &'static str, strictness: Strictness, version: u64) -> Arc<PolicySnapshot> {
+    let mut snapshot = PolicySnapshot::clone(&compiled(Files::Neighbours(name), strictness.has_caches));
     snapshot.version = format!("9.{version}.{}", strictness.top_k);
     snapshot.tenant.quotas.max_requests_per_minute = Some(strictness.requests_per_minute);
     snapshot.router.budget.daily_limit_usd = strictness.daily;

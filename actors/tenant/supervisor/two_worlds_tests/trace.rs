@@ -1,8 +1,8 @@
 //! A's day: every kind of request a tenant can make, in an order that follows from a seed, and at its end A's journal.
 //! One thing after another: what A does at once would be in an order of its own making.
 use super::super::fixtures::{NOW, chat, document};
-use super::super::messages::{Inspect, ReadFigures, ReadFlags, ReadPolicy, ReadSpend, Wishes};
 use super::super::messages::{ExportLineage, GiveFeedback, ReadLineage};
+use super::super::messages::{Inspect, ReadFigures, ReadFlags, ReadPolicy, ReadSpend, Wishes};
 use super::super::meter::NOT_ANSWERED;
 use super::neighbours::Neighbours;
 use super::policies::{self, FORBIDDEN, HIDDEN, SCARCE};
@@ -48,7 +48,7 @@ pub(super) const QUESTIONS: [&str; 7] = [
 /// The `Idempotency-Key` all tenants use.
 pub(super) const IDEMPOTENCY_KEY: &str = "again";
 
-const ROUNDS: u64 = 3;
+const ROUNDS: u64 = 2;
 const MINUTE_MS: u64 = 60_000;
 
 fn who(key_id: &str) -> Principal {
@@ -171,11 +171,17 @@ impl Walk<'_> {
         self.turn("ask anew", who("key"), wishes, ask(QUESTIONS[0])).await?;
         let again = "What is the codeword of the reading room, please?";
         self.plain("ask: the same meaning", ask(again)).await?;
-        let narrow = Question { text: QUESTIONS[1].into(), domain: Some("general".into()), top_k: Some(1), ..Question::default() };
+        let narrow = Question {
+            text: QUESTIONS[1].into(),
+            domain: Some("general".into()),
+            top_k: Some(1),
+            ..Question::default()
+        };
         self.plain("ask in a domain", Matter::Ask(narrow)).await?;
         for (number, text) in [QUESTIONS[2], QUESTIONS[5]].into_iter().enumerate() {
             let text = format!("{text} ({round})");
-            self.turn_on(&format!("stream {number}"), who("key"), Wishes::default(), ask(&text), ReplyLine::streaming()).await?;
+            let anew = Wishes { cache_control: CacheControl::NoCache, ..Wishes::default() };
+            self.turn_on(&format!("stream {number}"), who("key"), anew, ask(&text), ReplyLine::streaming()).await?;
         }
         Ok(())
     }
@@ -242,7 +248,8 @@ impl Walk<'_> {
         }
         let hidden = NewDocument { domain: Some(HIDDEN.into()), ..document("hidden", "The hidden codeword is puce.") };
         let elsewhere = NewDocument { region: Some("cn-north-1".into()), ..document("abroad", "Far away.") };
-        let untrusted = NewDocument { source: Some("https://nobody.invalid/x".into()), ..document("rumour", "They say.") };
+        let untrusted =
+            NewDocument { source: Some("https://nobody.invalid/x".into()), ..document("rumour", "They say.") };
         let changed = document("attic", &format!("The attic was opened; its codeword is {round}."));
         let (id, text) = DOCUMENTS[5];
         self.take_in(vec![document(id, text), hidden, elsewhere, untrusted, changed]).await?;
@@ -288,7 +295,9 @@ impl Walk<'_> {
             self.watcher.outcome("spend", &spend).await?;
         }
         let policy = self.beside(a.told(|reply| ReadPolicy { reply })).await;
-        self.watcher.outcome("policy", &policy.map(|policy| json!([policy.version, policy.digest, policy.top_k]))).await?;
+        self.watcher
+            .outcome("policy", &policy.map(|policy| json!([policy.version, policy.digest, policy.top_k])))
+            .await?;
         let rooms = self.beside(a.told(|reply| Inspect { reply })).await;
         self.watcher.outcome("rooms", &rooms).await
     }
@@ -299,7 +308,8 @@ impl Walk<'_> {
             let said = read.map(|in_force| {
                 let context = Context::of_key(user);
                 let all = evaluate_all(&in_force.policy.features, in_force.level.state, &context);
-                let all: Vec<Value> = all.map(|flag| json!([flag.key, flag.value, flag.variant, flag.off_by])).collect();
+                let all: Vec<Value> =
+                    all.map(|flag| json!([flag.key, flag.value, flag.variant, flag.off_by])).collect();
                 json!([all, in_force.level])
             });
             self.watcher.outcome(format!("flags of {user}"), &said).await?;

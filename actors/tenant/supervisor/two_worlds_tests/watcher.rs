@@ -83,7 +83,8 @@ impl Watcher {
         });
         self.outcome(name, &said).await?;
         let rates = awaiting.rates().read();
-        let figure = |figure: Option<Figure>| figure.map(|figure| json!([figure.limit, figure.remaining, figure.reset_ns]));
+        let figure =
+            |figure: Option<Figure>| figure.map(|figure| json!([figure.limit, figure.remaining, figure.reset_ns]));
         let beside = json!({
             "requests": figure(rates.requests), "tokens": figure(rates.tokens), "repeat": awaiting.is_repeat(),
             "cache": awaiting.cache().map(|state| state.as_str()),

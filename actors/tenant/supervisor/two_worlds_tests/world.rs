@@ -2,7 +2,7 @@
 //! places where a leak may put it together wrongly.
 use super::super::actor::{Supervisor, SupervisorParts, launch};
 use super::super::doors::Doors;
-use super::super::fixtures::{Ear, NOW, Tenant, cipher};
+use super::super::fixtures::{Ear, NOW, Tenant, cipher, eventually, in_time, principal};
 use super::super::meter::EMBEDDER;
 use super::super::opening::on_derived;
 use super::model::{Model, PIECE_CHARS};
@@ -12,6 +12,7 @@ use super::watcher::Edge;
 use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::query_ids::{Draw, Drawn};
 use crate::retrieval::Pools;
+use crate::retrieval::messages::{DocumentState, ListDocuments};
 use crate::retrieval::parse::Sandbox;
 use crate::routing::clients::Clients;
 use actix::prelude::*;
@@ -47,7 +48,6 @@ pub(super) struct Street {
     pub(super) panics: AtomicU64,
     pub(super) document_ids: Mutex<BTreeSet<String>>,
     pub(super) idempotency_keys: Mutex<BTreeSet<String>>,
-    pub(super) last_words: Mutex<String>,
 }
 
 impl Street {
@@ -202,7 +202,7 @@ impl World {
         };
         let belongings = |number| vault.belongings(cipher(number)).unwrap();
         let mut parts = Parts {
-            a: common.parts(A, belongings(A), Arc::new(policies::of_tenant_a(has_caches))),
+            a: common.parts(A, belongings(A), policies::of_tenant_a(has_caches)),
             b: common.parts(B, belongings(B), life.policy_of_b()),
             street: &street,
             life,
@@ -225,12 +225,7 @@ impl World {
     /// Waits until what A has been told is done is done: nothing held or recorded any more, the index tidy. Nothing of
     /// it can be seen by A but by when it happens.
     pub(super) async fn comes_to_rest(&self) {
-        let mut looks = 0;
-        super::super::fixtures::eventually("A is at rest", async || {
-            looks += 1;
-            if self.fault.is_some() && looks > LOOKS_MAX {
-                return true;
-            }
+        self.waits_until("A is at rest", async || {
             let Ok(Some((derived, refused))) = self.a.address.send(Standing).await else { return true };
             let folded = on_derived(derived, |derived| {
                 let fold = derived.catch_up()?;
@@ -243,14 +238,34 @@ impl World {
         .await;
     }
 
-    /// Waits until A's index is tidy: nobody has the right to write one.
+    /// Waits until A's documents can be found and its index is tidy: nobody has the right to write one any more.
     pub(super) async fn is_tidy(&self) {
+        self.waits_until("A's documents are indexed", async || {
+            // what no index has been opened for is called indexed
+            if self.a.figures().await.is_ok_and(|figures| figures.corpus.passive) {
+                return false;
+            }
+            let list = |reply| ListDocuments { after: None, limit: 1_000, principal: principal(), reply };
+            let listed = self.a.told(list).await;
+            listed.map_or(true, |documents| documents.iter().all(|document| document.state != DocumentState::Accepted))
+        })
+        .await;
         let nobody_writes = self.writers.acquire();
         if self.fault.is_some() {
             drop(tokio::time::timeout(WAITS_FOR_A_FAULT, nobody_writes).await);
         } else {
-            drop(super::super::fixtures::in_time("the index is tidy", nobody_writes).await.unwrap());
+            drop(in_time("the index is tidy", nobody_writes).await.unwrap());
         }
+    }
+
+    /// Waits for what must come in a sound node; a faulty one is not waited for so long.
+    async fn waits_until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let mut looks = 0;
+        eventually(what, async || {
+            looks += 1;
+            (self.fault.is_some() && looks > LOOKS_MAX) || holds().await
+        })
+        .await;
     }
 }
 

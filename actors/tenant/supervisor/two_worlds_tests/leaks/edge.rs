@@ -7,24 +7,48 @@ use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 
 pub(in super::super) const LEAKS: &[Leak] = &[
-    leak("forbidden_instead_of_not_found", "a document that a neighbour has is forbidden, one that nobody has is not found", Fault::Edge(forbidden)),
+    leak(
+        "forbidden_instead_of_not_found",
+        "a document that a neighbour has is forbidden, one that nobody has is not found",
+        Fault::Edge(forbidden),
+    ),
     leak("did_you_mean", "what is not found is answered with a name that somebody has", Fault::Edge(did_you_mean)),
-    leak("deduplicated_over_tenants", "a document that a neighbour has brought is unchanged", Fault::Edge(deduplicated)),
+    leak(
+        "deduplicated_over_tenants",
+        "a document that a neighbour has brought is unchanged",
+        Fault::Edge(deduplicated),
+    ),
     leak("idempotency_keys_of_all", "a key that a neighbour has used is in use", Fault::Edge(keys_of_all)),
     leak("remaining_of_the_fleet", "what is left of a rate counts the requests of all", Fault::Edge(remaining)),
     leak("retry_after_of_the_fleet", "a refusal says to come back after everybody else", Fault::Edge(retry_after)),
     leak("scores_normalised", "scores are parts of the best score anybody's documents reach", Fault::Edge(normalised)),
-    leak("order_follows_a_neighbour", "hits are turned around when a neighbour has the first one", Fault::Edge(turned_around)),
+    leak(
+        "order_follows_a_neighbour",
+        "hits are turned around when a neighbour has the first one",
+        Fault::Edge(turned_around),
+    ),
     leak("trust_by_popularity", "a citation is trusted more where others have the document", Fault::Edge(popular)),
     leak("gauge_of_the_node", "usage shows the segments of all indexes", Fault::Edge(gauge)),
     leak("refusals_of_the_node", "usage counts the refusals of all", Fault::Edge(refusals)),
     leak("forecast_of_the_node", "where a month is heading is reckoned from everybody's calls", Fault::Edge(forecast)),
     leak("error_names_another", "a provider's failure is blamed on who called it last", Fault::Edge(blamed)),
-    leak("query_exists_elsewhere", "an answer that somebody else was given is forbidden, not unknown", Fault::Edge(query_elsewhere)),
-    leak("list_pages_by_memory", "a page of documents is shorter while others are in flight", Fault::Edge(shorter_pages)),
+    leak(
+        "query_exists_elsewhere",
+        "an answer that somebody else was given is forbidden, not unknown",
+        Fault::Edge(query_elsewhere),
+    ),
+    leak(
+        "list_pages_by_memory",
+        "a page of documents is shorter while others are in flight",
+        Fault::Edge(shorter_pages),
+    ),
 ];
 
-pub(super) const INVISIBLE: &[Leak] = &[leak("handler_looks_and_says_nothing", "a handler reads what the neighbours do and says what it would have said", Fault::Edge(looks))];
+pub(super) const INVISIBLE: &[Leak] = &[leak(
+    "handler_looks_and_says_nothing",
+    "a handler reads what the neighbours do and says what it would have said",
+    Fault::Edge(looks),
+)];
 
 fn is_refused(value: &Value, code: Code) -> bool {
     value["refused"]["code"] == code.as_str()

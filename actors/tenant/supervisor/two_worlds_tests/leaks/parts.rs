@@ -13,7 +13,11 @@ pub(in super::super) const LEAKS: &[Leak] = &[
     leak("clock_ticks_with_load", "every request of a neighbour moves the clock by a millisecond", Fault::Parts(ticks)),
     leak("one_id_generator", "questions of all tenants are numbered by one generator", Fault::Parts(numbers_together)),
     leak("price_by_volume", "the price list is that of the whole node's volume", Fault::Parts(prices_by_volume)),
-    leak("name_of_another", "lineage is written under the name of whoever came before", Fault::Parts(under_another_name)),
+    leak(
+        "name_of_another",
+        "lineage is written under the name of whoever came before",
+        Fault::Parts(under_another_name),
+    ),
     leak("generation_of_the_fleet", "incarnations are numbered over all tenants", Fault::Parts(generations)),
     leak("deadline_by_load", "questions are given up sooner on a busy node", Fault::Parts(deadlines)),
     leak("output_patterns_united", "what a neighbour may not say, nobody may", Fault::Parts(patterns)),
@@ -59,7 +63,8 @@ impl Clock for Ticking {
 }
 
 fn ticks(parts: &mut Parts<'_>) {
-    parts.a.clock = Arc::new(Ticking { inner: Arc::clone(&parts.a.clock), street: StreetRef(Arc::clone(parts.street)) });
+    parts.a.clock =
+        Arc::new(Ticking { inner: Arc::clone(&parts.a.clock), street: StreetRef(Arc::clone(parts.street)) });
 }
 
 fn numbers_together(parts: &mut Parts<'_>) {

@@ -10,21 +10,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub(in super::super) const LEAKS: &[Leak] = &[
-    leak("provider_answer_cache_by_question", "answers are remembered by the question's words alone", Fault::Model(remembered)),
+    leak(
+        "provider_answer_cache_by_question",
+        "answers are remembered by the question's words alone",
+        Fault::Model(remembered),
+    ),
     leak("provider_echoes_last_chat", "a chat is answered with what the call before it said", Fault::Model(echoes)),
-    leak("provider_prompt_discount", "tokens of a prompt anybody has sent before are not counted", Fault::Model(discounts)),
+    leak(
+        "provider_prompt_discount",
+        "tokens of a prompt anybody has sent before are not counted",
+        Fault::Model(discounts),
+    ),
     leak("provider_account_quota", "every fifth call of all tenants together fails", Fault::Model(runs_out)),
     leak("provider_error_counts", "a failure's text tells the calls of all tenants", Fault::Model(counts_in_errors)),
     leak("provider_embedding_batch", "an embedding depends on the number embedded before it", Fault::Model(centres)),
-    leak("provider_stream_pieces", "a stream is cut into larger pieces while others are in flight", Fault::Model(coarser)),
+    leak(
+        "provider_stream_pieces",
+        "a stream is cut into larger pieces while others are in flight",
+        Fault::Model(coarser),
+    ),
     leak("provider_shortens_under_load", "answers are cut while others are in flight", Fault::Model(shortens)),
-    leak("provider_tokens_of_batch", "tokens of an answer are those of all calls since the tenant's last", Fault::Model(bills_the_batch)),
+    leak(
+        "provider_tokens_of_batch",
+        "tokens of an answer are those of all calls since the tenant's last",
+        Fault::Model(bills_the_batch),
+    ),
     leak("provider_fingerprint", "a completion carries the number of calls served so far", Fault::Model(fingerprints)),
     leak("provider_swaps_passages", "the order of what is quoted follows the parity of all calls", Fault::Model(swaps)),
     leak("provider_mixes_last_words", "an answer goes on with the last words anybody has sent", Fault::Model(goes_on)),
 ];
 
-pub(super) const INVISIBLE: &[Leak] = &[leak("provider_counts_quietly", "all calls are counted and nobody is told", Fault::Model(counts_quietly))];
+pub(super) const INVISIBLE: &[Leak] =
+    &[leak("provider_counts_quietly", "all calls are counted and nobody is told", Fault::Model(counts_quietly))];
 
 fn twist(model: &mut Model, twist: impl Fn(Asked, &str, Outcome) -> Outcome + Send + Sync + 'static) {
     model.twist = Some(Arc::new(twist));
@@ -84,7 +101,11 @@ fn discounts(model: &mut Model, _: &Arc<Street>) {
 
 fn runs_out(model: &mut Model, _: &Arc<Street>) {
     counting(model, |calls, _, said| {
-        if calls % 5 == 4 { Err(ProviderError::Busy { detail: "too many calls".into(), retry_after_ms: 1 }) } else { said }
+        if calls % 5 == 4 {
+            Err(ProviderError::Busy { detail: "too many calls".into(), retry_after_ms: 1 })
+        } else {
+            said
+        }
     });
 }
 
@@ -113,14 +134,20 @@ fn shortens(model: &mut Model, street: &Arc<Street>) {
     let street = Arc::clone(street);
     twist(model, move |_, _, said| {
         let is_busy = street.in_flight.load(Ordering::SeqCst) > 0;
-        reworded(said, |text| if is_busy { text.split_inclusive("[1]").next().unwrap_or_default().to_owned() } else { text })
+        reworded(
+            said,
+            |text| if is_busy { text.split_inclusive("[1]").next().unwrap_or_default().to_owned() } else { text },
+        )
     });
 }
 
 fn bills_the_batch(model: &mut Model, street: &Arc<Street>) {
     let street = Arc::clone(street);
     twist(model, move |_, _, said| {
-        said.map(|said| Said { completion_tokens: said.completion_tokens.map(|tokens| tokens + street.requests()), ..said })
+        said.map(|said| Said {
+            completion_tokens: said.completion_tokens.map(|tokens| tokens + street.requests()),
+            ..said
+        })
     });
 }
 

@@ -20,14 +20,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(in super::super) const LEAKS: &[Leak] = &[
     leak("one_latency_window", "latencies of two tenants are kept together", Fault::Rooms(one_latency_window)),
     leak("one_service_level", "a neighbour's turns count for A's service level", Fault::Rooms(one_service_level)),
-    leak("refusals_recorded_elsewhere", "a neighbour's refusals are recorded and counted as A's", Fault::Rooms(one_way_out)),
+    leak(
+        "refusals_recorded_elsewhere",
+        "a neighbour's refusals are recorded and counted as A's",
+        Fault::Rooms(one_way_out),
+    ),
     leak("mailbox_depth_of_all", "the live tree counts a neighbour's turns", Fault::Rooms(one_whereabouts)),
     leak("derived_state_of_another", "lineage, counts and spend are a neighbour's", Fault::Rooms(anothers_derived)),
-    leak("answers_in_anothers_journal", "a neighbour's answers are recorded in A's journal", Fault::Rooms(answers_in_a)),
+    leak(
+        "answers_in_anothers_journal",
+        "a neighbour's answers are recorded in A's journal",
+        Fault::Rooms(answers_in_a),
+    ),
     leak("holds_in_anothers_journal", "a neighbour's holds are recorded in A's journal", Fault::Rooms(holds_in_a)),
     leak("one_budget", "a neighbour's calls are paid from A's budget", Fault::Rooms(one_budget)),
-    leak("approval_misaddressed", "a neighbour's approvals and ceilings come to A's budget", Fault::Rooms(approvals_to_a)),
-    leak("documents_misaddressed", "a neighbour's documents and searches come to A's retrieval", Fault::Rooms(documents_to_a)),
+    leak(
+        "approval_misaddressed",
+        "a neighbour's approvals and ceilings come to A's budget",
+        Fault::Rooms(approvals_to_a),
+    ),
+    leak(
+        "documents_misaddressed",
+        "a neighbour's documents and searches come to A's retrieval",
+        Fault::Rooms(documents_to_a),
+    ),
     leak("one_document_shelf", "a neighbour's documents stand on A's shelf", Fault::Rooms(one_shelf)),
     leak("door_of_another", "a neighbour was given A's door for questions", Fault::Rooms(door_of_a)),
     leak("figures_of_another", "A's figures are read from a neighbour's budget", Fault::Rooms(figures_of_b)),
@@ -38,13 +54,20 @@ pub(in super::super) const LEAKS: &[Leak] = &[
     leak("fault_of_another", "the last fault of a neighbour is shown as A's", Fault::Mishap(fault_of_another)),
     leak("quarantined_together", "a neighbour's panic quarantines A", Fault::Mishap(quarantined_together)),
     leak("fenced_by_another", "a neighbour's restart takes A's journal from it", Fault::Mishap(fenced)),
-    leak("index_closed_for_another", "A's index is closed when a neighbour needs room", Fault::Mishap(closed_for_another)),
-    leak("guard_swapped_under_load", "the snapshot of a neighbour decides while A's is in force", Fault::Mishap(swapped_snapshot)),
+    leak(
+        "index_closed_for_another",
+        "A's index is closed when a neighbour needs room",
+        Fault::Mishap(closed_for_another),
+    ),
+    leak(
+        "guard_swapped_under_load",
+        "the snapshot of a neighbour decides while A's is in force",
+        Fault::Mishap(swapped_snapshot),
+    ),
 ];
 
-pub(super) const INVISIBLE: &[Leak] = &[
-    leak("snapshot_pushed_again", "A's own snapshot is put in its own place", Fault::Rooms(same_snapshot)),
-];
+pub(super) const INVISIBLE: &[Leak] =
+    &[leak("snapshot_pushed_again", "A's own snapshot is put in its own place", Fault::Rooms(same_snapshot))];
 
 fn rewire(tenant: &Tenant, change: impl FnOnce(&mut Supervisor) + Send + 'static) {
     post_certain(&tenant.address, Rewire(Box::new(change)));
@@ -72,11 +95,21 @@ fn one_latency_window(world: &World) {
 fn one_service_level(world: &World) {
     let Some(b) = world.neighbours.b() else { return };
     rewire(&b, |b| b.watch = Arc::clone(&b.watch));
-    share(world, |a| Arc::clone(&a.watch), |b, watch, _| {
-        let (records, _nobody_reads) = tokio::sync::mpsc::channel(1);
-        let (tenant, happened) = (b.parts.belongings.cipher.tenant(), b.parts.happened.clone());
-        b.sideways = crate::supervisor::sideways::Sideways::new(tenant, records, happened, Arc::clone(&b.parts.clock), watch);
-    });
+    share(
+        world,
+        |a| Arc::clone(&a.watch),
+        |b, watch, _| {
+            let (records, _nobody_reads) = tokio::sync::mpsc::channel(1);
+            let (tenant, happened) = (b.parts.belongings.cipher.tenant(), b.parts.happened.clone());
+            b.sideways = crate::supervisor::sideways::Sideways::new(
+                tenant,
+                records,
+                happened,
+                Arc::clone(&b.parts.clock),
+                watch,
+            );
+        },
+    );
 }
 
 fn one_way_out(world: &World) {
@@ -92,20 +125,27 @@ fn anothers_derived(world: &World) {
     let to = world.a.address.clone();
     rewire(&b, move |b| {
         let Some(derived) = b.opened.as_ref().map(|opened| Arc::clone(&opened.derived)) else { return };
-        post_certain(&to, Rewire(Box::new(move |a: &mut Supervisor| {
-            if let Some(opened) = &mut a.opened {
-                opened.derived = derived;
-            }
-        })));
+        post_certain(
+            &to,
+            Rewire(Box::new(move |a: &mut Supervisor| {
+                if let Some(opened) = &mut a.opened {
+                    opened.derived = derived;
+                }
+            })),
+        );
     });
 }
 
 fn answers_in_a(world: &World) {
-    share(world, |a| a.opened.as_ref().map(|opened| opened.belongings.journal.clone()), |b, journal, _| {
-        if let (Some(opened), Some(journal)) = (&mut b.opened, journal) {
-            opened.belongings.journal = journal;
-        }
-    });
+    share(
+        world,
+        |a| a.opened.as_ref().map(|opened| opened.belongings.journal.clone()),
+        |b, journal, _| {
+            if let (Some(opened), Some(journal)) = (&mut b.opened, journal) {
+                opened.belongings.journal = journal;
+            }
+        },
+    );
 }
 
 /// A death notice nobody acts upon: it is of no incarnation.
@@ -128,36 +168,48 @@ fn pay_from(b: &mut Supervisor, budget: &Addr<BudgetRoom>, home: &Addr<Superviso
 }
 
 fn holds_in_a(world: &World) {
-    share(world, |a| a.opened.as_ref().map(|opened| opened.belongings.journal.clone()), |b, journal, home| {
-        let (Some(opened), Some(rooms), Some(journal)) = (&b.opened, &b.rooms, journal) else { return };
-        let budget = BudgetRoom::start(BudgetParts {
-            journal,
-            ledger: opened.fold.ledger.clone(),
-            accounts: opened.fold.accounts.clone(),
-            policy: Arc::clone(&b.policy),
-            catalog: Arc::clone(&b.parts.catalog),
-            clock: Arc::clone(&b.parts.clock),
-            next: rooms.routing.clone().recipient(),
-            obituary: unnoticed(&home),
-        });
-        pay_from(b, &budget, &home);
-    });
+    share(
+        world,
+        |a| a.opened.as_ref().map(|opened| opened.belongings.journal.clone()),
+        |b, journal, home| {
+            let (Some(opened), Some(rooms), Some(journal)) = (&b.opened, &b.rooms, journal) else { return };
+            let budget = BudgetRoom::start(BudgetParts {
+                journal,
+                ledger: opened.fold.ledger.clone(),
+                accounts: opened.fold.accounts.clone(),
+                policy: Arc::clone(&b.policy),
+                catalog: Arc::clone(&b.parts.catalog),
+                clock: Arc::clone(&b.parts.clock),
+                next: rooms.routing.clone().recipient(),
+                obituary: unnoticed(&home),
+            });
+            pay_from(b, &budget, &home);
+        },
+    );
 }
 
 fn one_budget(world: &World) {
-    share(world, |a| a.rooms.as_ref().map(|rooms| rooms.budget.clone()), |b, budget, home| {
-        if let Some(budget) = budget {
-            pay_from(b, &budget, &home);
-        }
-    });
+    share(
+        world,
+        |a| a.rooms.as_ref().map(|rooms| rooms.budget.clone()),
+        |b, budget, home| {
+            if let Some(budget) = budget {
+                pay_from(b, &budget, &home);
+            }
+        },
+    );
 }
 
 fn approvals_to_a(world: &World) {
-    share(world, |a| a.rooms.as_ref().map(|rooms| rooms.budget.clone()), |b, budget, _| {
-        if let (Some(rooms), Some(budget)) = (&mut b.rooms, budget) {
-            std::mem::forget(std::mem::replace(&mut rooms.budget, budget));
-        }
-    });
+    share(
+        world,
+        |a| a.rooms.as_ref().map(|rooms| rooms.budget.clone()),
+        |b, budget, _| {
+            if let (Some(rooms), Some(budget)) = (&mut b.rooms, budget) {
+                std::mem::forget(std::mem::replace(&mut rooms.budget, budget));
+            }
+        },
+    );
 }
 
 fn figures_of_b(world: &World) {
@@ -165,39 +217,50 @@ fn figures_of_b(world: &World) {
     let to = world.a.address.clone();
     rewire(&b, move |b| {
         let Some(budget) = b.rooms.as_ref().map(|rooms| rooms.budget.clone()) else { return };
-        post_certain(&to, Rewire(Box::new(move |a: &mut Supervisor| {
-            if let Some(rooms) = &mut a.rooms {
-                std::mem::forget(std::mem::replace(&mut rooms.budget, budget));
-            }
-        })));
+        post_certain(
+            &to,
+            Rewire(Box::new(move |a: &mut Supervisor| {
+                if let Some(rooms) = &mut a.rooms {
+                    std::mem::forget(std::mem::replace(&mut rooms.budget, budget));
+                }
+            })),
+        );
     });
 }
 
 fn documents_to_a(world: &World) {
-    share(world, |a| a.rooms.as_ref().map(|rooms| rooms.retrieval.clone()), |b, retrieval, _| {
-        if let (Some(rooms), Some(retrieval)) = (&mut b.rooms, retrieval) {
-            std::mem::forget(std::mem::replace(&mut rooms.retrieval, retrieval));
-        }
-    });
+    share(
+        world,
+        |a| a.rooms.as_ref().map(|rooms| rooms.retrieval.clone()),
+        |b, retrieval, _| {
+            if let (Some(rooms), Some(retrieval)) = (&mut b.rooms, retrieval) {
+                std::mem::forget(std::mem::replace(&mut rooms.retrieval, retrieval));
+            }
+        },
+    );
 }
 
 fn one_shelf(world: &World) {
-    share(world, |a| a.parts.belongings.cipher.clone(), |b, cipher, home| {
-        let (Some(opened), Some(rooms)) = (&b.opened, &mut b.rooms) else { return };
-        let mut belongings = opened.belongings.clone();
-        belongings.cipher = cipher;
-        let retrieval = RetrievalRoom::start(RetrievalParts {
-            belongings,
-            policy: Arc::clone(&b.policy),
-            clock: Arc::clone(&b.parts.clock),
-            sandbox: b.parts.sandbox.clone(),
-            lanes: b.parts.pools.lanes(b.parts.belongings.cipher.tenant()),
-            next: rooms.cache.clone().recipient(),
-            search_exit: home.clone().recipient(),
-            obituary: unnoticed(&home),
-        });
-        std::mem::forget(std::mem::replace(&mut rooms.retrieval, retrieval));
-    });
+    share(
+        world,
+        |a| a.parts.belongings.cipher.clone(),
+        |b, cipher, home| {
+            let (Some(opened), Some(rooms)) = (&b.opened, &mut b.rooms) else { return };
+            let mut belongings = opened.belongings.clone();
+            belongings.cipher = cipher;
+            let retrieval = RetrievalRoom::start(RetrievalParts {
+                belongings,
+                policy: Arc::clone(&b.policy),
+                clock: Arc::clone(&b.parts.clock),
+                sandbox: b.parts.sandbox.clone(),
+                lanes: b.parts.pools.lanes(b.parts.belongings.cipher.tenant()),
+                next: rooms.cache.clone().recipient(),
+                search_exit: home.clone().recipient(),
+                obituary: unnoticed(&home),
+            });
+            std::mem::forget(std::mem::replace(&mut rooms.retrieval, retrieval));
+        },
+    );
 }
 
 fn door_of_a(world: &World) {

@@ -15,18 +15,54 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(in super::super) const LEAKS: &[Leak] = &[
-    leak("shared_term_statistics", "a neighbour's documents stand in A's index and are filtered from what is found", Fault::Parts(shared_statistics)),
-    leak("positions_of_the_fleet", "positions are numbered over all journals", Fault::Parts(|parts| tap(parts, Tap::FleetPositions))),
-    leak("append_refused_by_load", "an append is refused when others have appended meanwhile", Fault::Parts(|parts| tap(parts, Tap::RefusesAfterOthers))),
-    leak("append_lost_with_another", "an append is lost when a neighbour's is in the same group", Fault::Parts(|parts| tap(parts, Tap::LosesWithOthers))),
-    leak("blobs_without_tenant", "document bodies are kept under their name alone", Fault::Parts(|parts| tap(parts, Tap::BlobsByName))),
-    leak("receipts_of_another_chain", "all journals hang in one chain of hashes", Fault::Parts(|parts| tap(parts, Tap::OneChain))),
-    leak("export_ends_with_another", "a portion of a journal ends where a neighbour's ends", Fault::Parts(|parts| tap(parts, Tap::ShortReads))),
+    leak(
+        "shared_term_statistics",
+        "a neighbour's documents stand in A's index and are filtered from what is found",
+        Fault::Parts(shared_statistics),
+    ),
+    leak(
+        "positions_of_the_fleet",
+        "positions are numbered over all journals",
+        Fault::Parts(|parts| tap(parts, Tap::FleetPositions)),
+    ),
+    leak(
+        "append_refused_by_load",
+        "an append is refused when others have appended meanwhile",
+        Fault::Parts(|parts| tap(parts, Tap::RefusesAfterOthers)),
+    ),
+    leak(
+        "append_lost_with_another",
+        "an append is lost when a neighbour's is in the same group",
+        Fault::Parts(|parts| tap(parts, Tap::LosesWithOthers)),
+    ),
+    leak(
+        "blobs_without_tenant",
+        "document bodies are kept under their name alone",
+        Fault::Parts(|parts| tap(parts, Tap::BlobsByName)),
+    ),
+    leak(
+        "receipts_of_another_chain",
+        "all journals hang in one chain of hashes",
+        Fault::Parts(|parts| tap(parts, Tap::OneChain)),
+    ),
+    leak(
+        "export_ends_with_another",
+        "a portion of a journal ends where a neighbour's ends",
+        Fault::Parts(|parts| tap(parts, Tap::ShortReads)),
+    ),
 ];
 
 pub(super) const INVISIBLE: &[Leak] = &[
-    leak("appends_counted_quietly", "appends of all tenants are counted and nobody is told", Fault::Parts(|parts| tap(parts, Tap::Nothing))),
-    leak("refused_beside_any_number", "a full log refuses whoever comes, however many others wait", Fault::Parts(|parts| tap(parts, Tap::FullBesideOthers))),
+    leak(
+        "appends_counted_quietly",
+        "appends of all tenants are counted and nobody is told",
+        Fault::Parts(|parts| tap(parts, Tap::Nothing)),
+    ),
+    leak(
+        "refused_beside_any_number",
+        "a full log refuses whoever comes, however many others wait",
+        Fault::Parts(|parts| tap(parts, Tap::FullBesideOthers)),
+    ),
 ];
 
 /// What a tapped log does to A.
@@ -66,7 +102,12 @@ impl Fabric for Tapped {
         self.inner.acquire(tenant)
     }
 
-    fn append(&self, tenant: TenantKey, epoch: Epoch, payloads: Vec<Vec<u8>>) -> BoxFuture<Result<Appended, AppendError>> {
+    fn append(
+        &self,
+        tenant: TenantKey,
+        epoch: Epoch,
+        payloads: Vec<Vec<u8>>,
+    ) -> BoxFuture<Result<Appended, AppendError>> {
         let others = self.others();
         let is_after_others = self.noted.swap(others, Ordering::SeqCst) != others;
         let own = self.own.fetch_add(1, Ordering::SeqCst);
