@@ -26,6 +26,9 @@ use leaks::{INVISIBLE, LEAKS, Leak};
 
 /// Compared answers below which the run has proved nothing.
 const PAIRS_MIN: usize = 120;
+const HOUR_S: u64 = 3_600;
+/// Stands before how long a refused request has to wait.
+const NEXT_FITS: &str = "the next fits in ";
 /// Proxies that leak, at least.
 const LEAKS_MIN: usize = 15;
 
@@ -75,6 +78,11 @@ fn is_milliseconds(text: &str) -> bool {
     text.parse::<f64>().is_ok_and(|ms| (0.0..120_000.0).contains(&ms))
 }
 
+/// As long as one request takes to come back, and no longer: nobody else is waited for.
+fn is_wait(text: &str) -> bool {
+    text.parse::<u64>().is_ok_and(|seconds| (1..=HOUR_S / trace::REQUESTS_PER_HOUR).contains(&seconds))
+}
+
 fn is_duration(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b"hms.".contains(&byte)) && text.len() < 16
 }
@@ -96,6 +104,7 @@ const MASKS: &[(&str, Shape)] = &[
     ("p99_ms", is_milliseconds),
     ("x-bailiwick-overhead-ms", is_milliseconds),
     ("x-ratelimit-reset-requests", is_duration),
+    ("retry-after", is_wait),
 ];
 
 fn shape_of(field: &str) -> Option<Shape> {
@@ -108,6 +117,14 @@ fn masked(field: &str, text: &str, shape: Shape) -> String {
     if field == "receipt" { text.rsplit_once('.').unwrap().0.to_owned() } else { format!("<{field}>") }
 }
 
+/// A refusal's text without the milliseconds until the next request fits, which are no more than one takes to come back.
+fn without_wait(text: &str) -> String {
+    let (start, rest) = text.split_once(NEXT_FITS).unwrap();
+    let ms = rest.strip_suffix(" ms").and_then(|ms| ms.parse::<u64>().ok());
+    assert!(ms.is_some_and(|ms| ms <= 1_000 * HOUR_S / trace::REQUESTS_PER_HOUR), "{text}");
+    format!("{start}{NEXT_FITS}<wait>")
+}
+
 fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -118,6 +135,7 @@ fn mask(value: &mut Value) {
                     _ => None,
                 };
                 match (shape_of(name), text) {
+                    (None, Some(text)) if text.contains(NEXT_FITS) => *field = json!(without_wait(&text)),
                     (Some(shape), Some(text)) => *field = json!(masked(name, &text, shape)),
                     _ => mask(field),
                 }

@@ -11,6 +11,9 @@ const FOREIGN: &str = "beta-inc";
 const MADE: &str = "the-seventh";
 const ABSENT: &str = "no-such-tenant";
 
+/// So few that none comes back while a test runs, and what is left can be compared.
+pub(super) const REQUESTS_PER_HOUR: u64 = 20;
+
 const DOCUMENTS: [(&str, &str); 4] = [
     ("leave", "Every employee has thirty days of paid leave in a year."),
     ("reading-room", "The codeword of the reading room is amber."),
@@ -197,10 +200,9 @@ impl Walk<'_> {
 pub(super) async fn day(life: Life) -> Day {
     let folder = tempfile::tempdir().unwrap();
     let tenants = copy_tenants(folder.path());
-    // so few an hour that none comes back while a test runs, and what is left can be compared
     let record = tenants.join(TENANT).join("tenant.yaml");
     let text = std::fs::read_to_string(&record).unwrap();
-    let fewer = text.replace("max_requests_per_hour: 100000", "max_requests_per_hour: 20");
+    let fewer = text.replace("max_requests_per_hour: 100000", &format!("max_requests_per_hour: {REQUESTS_PER_HOUR}"));
     assert_ne!(text, fewer);
     std::fs::write(&record, fewer).unwrap();
     let house = Ended(Some(House::start_on(folder.path(), None)));

@@ -80,7 +80,7 @@ impl Life {
         Self {
             is_there: true,
             documents: random.random_range(0..10),
-            deeds_per_step: random.random_range(1..4),
+            deeds_per_step: random.random_range(1..3),
             seed: Some(seed),
             b,
             c,
@@ -240,7 +240,7 @@ impl Neighbours {
                 let copied = DOCUMENTS.iter().map(|(id, text)| document(id, text)).collect();
                 ingest(neighbour, street, copied).await;
             }
-            14 => turn(question(&format!("{NOT_ANSWERED} {}", QUESTIONS[0])), None).await,
+            14 => turn(question(" "), None).await,
             15 => turn(search(), Some("../../a")).await,
             16 => self.leave_and_come_back(neighbour, world, done % 2 == 0).await,
             _ => ingest(neighbour, street, vec![document("../../../\u{0}'; --", "What is this?")]).await,

@@ -127,10 +127,14 @@ impl Walk<'_> {
         matter: Matter,
         line: (ReplyLine, crate::turn::Awaiting),
     ) -> Result<(), Stopped> {
+        let is_search = matches!(matter, Matter::Search(_));
         let awaiting = self.world.a.knock_with(who, wishes, matter, line);
         let query_id = self.beside(self.watcher.reply(name, awaiting)).await?;
         self.queries.extend(query_id);
-        self.world.comes_to_rest().await;
+        // a search holds no money, and one that a rate refuses is not recorded
+        if !is_search {
+            self.world.comes_to_rest().await;
+        }
         Ok(())
     }
 

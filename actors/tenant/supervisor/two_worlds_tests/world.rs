@@ -116,7 +116,9 @@ pub(super) struct World {
     _folder: tempfile::TempDir,
     pub(super) vault: Vault,
     pub(super) clock: Arc<ManualClock>,
-    /// The one right to write an index: whoever has written tidies up at once, for somebody else may be waiting.
+    /// A's one right to write its index, which it gives back as soon as it has written and tidied up. Each tenant has its
+    /// own: how soon an index is tidy can be seen in its number of segments and, until then, what was removed counts in
+    /// scores; where rights are shared, a neighbour that waits for one makes it sooner.
     pub(super) writers: Arc<Semaphore>,
     pub(super) street: Arc<Street>,
     pub(super) a: Tenant,
@@ -168,7 +170,7 @@ impl Common {
             clock: self.clock.clone(),
             draw: Arc::new(Foretold::of(number)),
             sandbox: Sandbox::new("/nonexistent".into(), vec![]),
-            pools: self.pools.clone(),
+            pools: self.pools.with_writers(Arc::new(Semaphore::new(1))),
             happened: self.ear.clone().recipient(),
             ask_deadline_ms: 3_600_000,
         }
@@ -197,12 +199,15 @@ impl World {
             clients: Arc::new(Clients::open(&Catalog::default()).unwrap().with(entry(), Arc::new(model))),
             catalog: Arc::new(Catalog { providers: [("meter".to_owned(), Arc::new(entry()))].into() }),
             clock: Arc::clone(&clock),
-            pools: Pools::new(Arc::clone(&writers)),
+            pools: Pools::default(),
             ear: Ear::default().start(),
         };
         let belongings = |number| vault.belongings(cipher(number)).unwrap();
         let mut parts = Parts {
-            a: common.parts(A, belongings(A), policies::of_tenant_a(has_caches)),
+            a: SupervisorParts {
+                pools: common.pools.with_writers(Arc::clone(&writers)),
+                ..common.parts(A, belongings(A), policies::of_tenant_a(has_caches))
+            },
             b: common.parts(B, belongings(B), life.policy_of_b()),
             street: &street,
             life,
