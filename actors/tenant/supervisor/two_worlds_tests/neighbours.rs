@@ -242,7 +242,7 @@ impl Neighbours {
             }
             14 => turn(question(" "), None).await,
             15 => turn(search(), Some("../../a")).await,
-            16 => self.leave_and_come_back(neighbour, world, done % 2 == 0).await,
+            16 => self.leave_and_come_back(neighbour, world, done.is_multiple_of(2)).await,
             _ => ingest(neighbour, street, vec![document("../../../\u{0}'; --", "What is this?")]).await,
         }
     }
