@@ -93,8 +93,6 @@ fn one_latency_window(world: &World) {
 }
 
 fn one_service_level(world: &World) {
-    let Some(b) = world.neighbours.b() else { return };
-    rewire(&b, |b| b.watch = Arc::clone(&b.watch));
     share(
         world,
         |a| Arc::clone(&a.watch),
