@@ -354,7 +354,7 @@ async fn measure() {
             scene.play(load, floods).await;
         }
     }
-    let metrics = house.raw(Method::GET, "/metrics", "", &[], None).await.text().await.unwrap();
+    let metrics = house.raw(Method::GET, "/metrics", &house.operator_key(), &[], None).await.text().await.unwrap();
     for line in metrics.lines().filter(|line| line.starts_with("bailiwick_fairness_gap_ratio")) {
         println!("{line}");
     }

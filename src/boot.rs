@@ -11,6 +11,7 @@ use bailiwick_control::registry::housing::Housing;
 use bailiwick_kernel::clock::{SharedClock, SystemClock};
 use bailiwick_kernel::fair::FairPool;
 use bailiwick_kernel::shelf::Vault;
+use bailiwick_tenant::query_ids::SystemDraw;
 use bailiwick_tenant::retrieval::Pools;
 use bailiwick_tenant::retrieval::parse::Sandbox;
 use bailiwick_tenant::routing::clients::Clients;
@@ -120,6 +121,7 @@ impl Shared {
                 clients: Arc::clone(&self.clients),
                 catalog: self.catalog.snapshot(),
                 clock: Arc::clone(&self.clock),
+                draw: Arc::new(SystemDraw),
                 sandbox: self.sandbox.clone(),
                 pools: self.pools.clone(),
                 happened: happened.clone(),

@@ -404,8 +404,13 @@ async fn what_the_house_says_of_itself() {
             route.path
         );
     }
+    for key in ["", &house.key("default", "owner").await] {
+        let told = house.raw(Method::GET, "/metrics", key, &[], None).await.text().await.unwrap();
+        let figures: Vec<_> = told.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(figures, ["bailiwick_up 1"], "all others are those of every tenant");
+    }
     let metrics = until("the answers are counted", async || {
-        let metrics = house.raw(Method::GET, "/metrics", "", &[], None).await.text().await.unwrap();
+        let metrics = house.raw(Method::GET, "/metrics", &house.operator_key(), &[], None).await.text().await.unwrap();
         (metrics.lines().count() > 5).then_some(metrics)
     })
     .await;

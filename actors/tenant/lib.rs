@@ -7,6 +7,7 @@ pub mod digest;
 pub mod entry;
 pub mod limits;
 mod line;
+pub mod query_ids;
 pub mod question;
 pub mod retrieval;
 pub mod rollout;

@@ -113,3 +113,16 @@ pub(super) async fn archive(request: HttpRequest, tenant: web::Path<String>) -> 
 pub(super) async fn actors(request: HttpRequest) -> Result<HttpResponse, Failure> {
     Ok(ok(&ActorList { actors: fleet(&request).await?.actors().await? }))
 }
+
+/// What whoever is not the operator is told: the same at any time, whoever else is served.
+const METRICS_OF_ANYBODY: &str = "# HELP bailiwick_up The node answers; its figures are shown for the operator's key.\n\
+                                  # TYPE bailiwick_up gauge\nbailiwick_up 1\n";
+
+/// `GET /metrics` in Prometheus' text format. The figures are the operator's: they are those of every tenant, and whoever
+/// could read them would see what the neighbours ask, spend and are refused.
+pub(super) async fn metrics(request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let is_operator = fleet(&request).await.is_ok();
+    let edge = knock::edge(&request)?;
+    let figures = if is_operator { (edge.metrics)() } else { METRICS_OF_ANYBODY.to_owned() };
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(figures))
+}

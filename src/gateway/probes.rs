@@ -1,6 +1,5 @@
-//! `/healthz`, `/readyz`, `/metrics`: asked often, by machines, without a key.
+//! `/healthz`, `/readyz`: asked often, by machines, without a key. They speak of the process and of no tenant.
 use super::edge::Edge;
-use super::errors::Failure;
 use super::reply::{json, ok};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -27,10 +26,4 @@ pub(super) async fn ready(request: HttpRequest) -> HttpResponse {
     } else {
         json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "draining" })
     }
-}
-
-/// `GET /metrics` in Prometheus' text format.
-pub(super) async fn metrics(request: HttpRequest) -> Result<HttpResponse, Failure> {
-    let edge = super::knock::edge(&request)?;
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((edge.metrics)()))
 }

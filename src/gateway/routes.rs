@@ -344,7 +344,7 @@ pub const ROUTES: &[Route] = &[
         .gives::<ActorList>(200),
     route("GET", "/healthz", None, "The process answers", |r| r.to(probes::alive)).gives::<Health>(200),
     route("GET", "/readyz", None, "New work may be sent here", |r| r.to(probes::ready)).gives::<Health>(200),
-    route("GET", "/metrics", None, "Metrics in Prometheus' text format", |r| r.to(probes::metrics)),
+    route("GET", "/metrics", None, "Prometheus' text format: figures for the operator's key", |r| r.to(admin::metrics)),
     route("GET", "/openapi.json", None, "This description", |r| r.to(openapi::document)).gives::<Object>(200),
     route("GET", "/docs", None, "This description, to read and try", |r| r.to(openapi::docs)).answers(308),
 ];

@@ -76,8 +76,9 @@ pub enum AppendError {
         /// The epoch of the present owner.
         owner: Epoch,
     },
-    /// Too many appends wait; certainly not appended.
-    #[error("appending to the journal: {0} appends already wait; try again shortly")]
+    /// Too many appends wait; certainly not appended. How many is the node's affair and no word of it is in the text: they
+    /// are every tenant's, and the text reaches the one that was refused.
+    #[error("appending to the journal: as many appends as may wait are waiting; try again shortly")]
     Full(usize),
     /// Larger than a record may be; certainly not appended.
     #[error("appending to the journal: {bytes} bytes are more than the limit of {max}")]

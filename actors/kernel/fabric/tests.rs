@@ -107,7 +107,9 @@ fn a_full_queue_is_answered_at_once() {
     let mut taken = vec![fabric.append(tenant(1), epoch, vec![vec![0]])];
     began_within_reason(&began);
     taken.extend((1..=3).map(|number| fabric.append(tenant(1), epoch, vec![vec![number]])));
-    assert_eq!(one(&fabric, tenant(1), epoch, b"refused"), Err(AppendError::Full(3)));
+    let refused = one(&fabric, tenant(1), epoch, b"refused").unwrap_err();
+    assert_eq!(refused, AppendError::Full(3));
+    assert_eq!(refused.to_string(), AppendError::Full(4).to_string(), "the count is that of all tenants");
     drop(let_go);
     for append in taken {
         wait(append).unwrap();

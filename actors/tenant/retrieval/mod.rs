@@ -40,6 +40,9 @@ mod test_house;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use index::{Chunk, FirstOfDocument, SearchIndex, Stamp};
+
 pub use actor::{RetrievalParts, RetrievalRoom};
 pub use pools::{Lanes, Pools};
 pub use upload::UploadPermit;

@@ -75,6 +75,12 @@ impl Pools {
         }
     }
 
+    /// The same slots with other rights to write.
+    #[cfg(test)]
+    pub(crate) fn with_writers(&self, writers: Arc<Semaphore>) -> Self {
+        Self { writers, ..self.clone() }
+    }
+
     /// The lanes of one tenant.
     #[must_use]
     pub fn lanes(&self, tenant: TenantKey) -> Lanes {

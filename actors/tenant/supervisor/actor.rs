@@ -15,6 +15,7 @@ use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconci
 use crate::cache::messages::AdoptCache;
 use crate::catalog::Catalog;
 use crate::entry::Entry;
+use crate::query_ids::SharedDraw;
 use crate::retrieval::Pools;
 use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
 use crate::retrieval::parse::child::Sandbox;
@@ -64,6 +65,8 @@ pub struct SupervisorParts {
     pub catalog: Arc<Catalog>,
     /// Time.
     pub clock: SharedClock,
+    /// What is random in the names of questions.
+    pub draw: SharedDraw,
     /// Where hostile formats are parsed.
     pub sandbox: Sandbox,
     /// Slots of writers, searches and parsers, shared by all tenants.

@@ -4,11 +4,11 @@ use super::admission::is_serveable;
 use super::messages::Admit;
 use super::places::Permit;
 use super::repeats::keyed::Keyed;
+use crate::query_ids;
 use crate::question::{Matter, Passage};
 use crate::ruling::Ruled;
 use crate::turn::{Case, Turn};
 use actix::prelude::*;
-use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::mail::offer;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -63,7 +63,7 @@ impl Supervisor {
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
         let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_));
         let case = Case {
-            query_id: QueryId::fresh(now, rand::random()),
+            query_id: query_ids::fresh(self.parts.draw.as_ref(), now),
             matter,
             principal,
             policy,

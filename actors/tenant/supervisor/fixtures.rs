@@ -8,6 +8,7 @@ use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
 use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::entry::Entry;
+use crate::query_ids::SystemDraw;
 use crate::question::{Answer, Chat, Matter, Question, Reply, Search};
 use crate::retrieval::Pools;
 use crate::retrieval::messages::*;
@@ -80,7 +81,7 @@ pub(crate) fn understanding(texts: &mut FileTexts) {
 }
 
 #[derive(Clone, Default)]
-struct Ear(Arc<watch::Sender<Vec<Event>>>);
+pub(super) struct Ear(Arc<watch::Sender<Vec<Event>>>);
 
 impl Actor for Ear {
     type Context = Context<Self>;
@@ -114,7 +115,7 @@ pub(crate) struct Tenant {
     pub(crate) address: Addr<Supervisor>,
     pub(crate) doors: Doors,
     pub(crate) clock: Arc<ManualClock>,
-    belongings: Belongings,
+    pub(super) belongings: Belongings,
 }
 
 #[expect(clippy::disallowed_methods, reason = "test")]
@@ -174,6 +175,7 @@ impl Stage {
             clients: Arc::clone(&self.clients),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),
+            draw: Arc::new(SystemDraw),
             sandbox: Sandbox::new("/nonexistent".into(), vec![]),
             pools: self.pools.clone(),
             happened: self.ear.clone().recipient(),
@@ -363,7 +365,7 @@ impl Tenant {
 }
 
 /// Keeps panics that a test provokes out of the log: a thousand backtraces take longer than a thousand rebuilds.
-fn hush_provoked_panics() {
+pub(super) fn hush_provoked_panics() {
     static HUSHED: std::sync::Once = std::sync::Once::new();
     HUSHED.call_once(|| {
         let loud = std::panic::take_hook();

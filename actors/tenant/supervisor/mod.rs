@@ -45,6 +45,8 @@ mod staging;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod two_worlds_tests;
+#[cfg(test)]
 mod visibility_tests;
 
 pub use actor::{SupervisorParts, start};

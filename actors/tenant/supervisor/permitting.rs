@@ -1,10 +1,10 @@
 //! What the policy's rules say before anything is done: for turns, and for requests that are none.
 use super::actor::Supervisor;
 use super::messages::Admit;
+use crate::query_ids;
 use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
 use crate::ruling::{self, Ruled};
 use actix::prelude::*;
-use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
@@ -22,7 +22,7 @@ impl Supervisor {
         let policy = self.policy.settled();
         let facts = ruling::asker(&policy, principal, now_unix_ms);
         ruling::permitted(&policy, action, &facts).map(|_nothing_to_meet| ()).inspect_err(|rejection| {
-            let query_id = QueryId::fresh(now_unix_ms, rand::random());
+            let query_id = query_ids::fresh(self.parts.draw.as_ref(), now_unix_ms);
             self.sideways.refused_request(&query_id, principal, rejection);
         })
     }

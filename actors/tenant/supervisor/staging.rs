@@ -16,7 +16,7 @@ impl Supervisor {
     pub(super) fn name_conversation(&self, admit: &mut Admit) {
         if self.policy.control.is_some() && admit.wishes.conversation.is_none() {
             let key = admit.wishes.idempotency_key.clone();
-            admit.wishes.conversation = Some(key.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())));
+            admit.wishes.conversation = Some(key.unwrap_or_else(|| hex::encode(self.parts.draw.draw())));
         }
     }
 
