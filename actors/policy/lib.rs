@@ -31,6 +31,7 @@ pub mod places;
 pub mod quotas;
 #[cfg(test)]
 mod random_rules;
+pub mod redaction;
 pub mod regions;
 pub mod rehearsal;
 pub mod release;

@@ -1,7 +1,9 @@
 //! What goes with a permission: obligations of `require` rules, joined to the strictest of all that match.
 use crate::language::Action;
+use crate::redaction::{Recogniser, Redactions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One obligation.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
@@ -11,6 +13,8 @@ pub enum Obligation {
     Cite,
     /// The answer has at most so many tokens.
     CapTokens(u32),
+    /// These forms of personal data are taken out of what is told: of answers, of what they cite, of passages found.
+    Redact(BTreeSet<Recogniser>),
 }
 
 impl Obligation {
@@ -20,6 +24,7 @@ impl Obligation {
         match self {
             Self::Cite => action == Action::Ask,
             Self::CapTokens(_) => matches!(action, Action::Ask | Action::Complete),
+            Self::Redact(_) => matches!(action, Action::Ask | Action::Search),
         }
     }
 
@@ -29,6 +34,7 @@ impl Obligation {
         match (self, other) {
             (Self::Cite, Self::Cite) => true,
             (Self::CapTokens(own), Self::CapTokens(others)) => own <= others,
+            (Self::Redact(own), Self::Redact(others)) => own.is_superset(others),
             _ => false,
         }
     }
@@ -36,8 +42,13 @@ impl Obligation {
     /// What is wrong with it; `None` where it can be met.
     #[must_use]
     pub fn problem(&self) -> Option<&'static str> {
-        matches!(self, Self::CapTokens(0))
-            .then_some("an answer of 0 tokens says nothing: write at least 1, or forbid the action")
+        match self {
+            Self::CapTokens(0) => Some("an answer of 0 tokens says nothing: write at least 1, or forbid the action"),
+            Self::Redact(forms) if forms.is_empty() => {
+                Some("nothing is taken out: name at least one form, such as email")
+            }
+            Self::Cite | Self::CapTokens(_) | Self::Redact(_) => None,
+        }
     }
 }
 
@@ -49,6 +60,9 @@ pub struct Obligations {
     /// Most tokens of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cap_tokens: Option<u32>,
+    /// Forms of personal data that are taken out of what is told.
+    #[serde(skip_serializing_if = "Redactions::is_empty")]
+    pub redact: Redactions,
 }
 
 impl Obligations {
@@ -59,6 +73,7 @@ impl Obligations {
             Obligation::CapTokens(cap) => {
                 self.cap_tokens = Some(self.cap_tokens.map_or(*cap, |known| known.min(*cap)));
             }
+            Obligation::Redact(forms) => self.redact = self.redact.and(Redactions::of(forms)),
         }
     }
 }

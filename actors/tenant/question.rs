@@ -1,6 +1,8 @@
 //! What comes in by the three doors and what goes out again: plain data, shared by all rooms of one tenant.
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::redaction::Redactions;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What a turn is about.
@@ -156,6 +158,26 @@ pub struct Citation {
     pub page: Option<u32>,
     /// Trust score (0 to 1) of the document.
     pub trust_score: f64,
+}
+
+impl Passage {
+    /// The same, without these forms of personal data.
+    #[must_use]
+    pub fn redacted(&self, redactions: Redactions) -> Self {
+        let (title, text) = (redactions.redact(&self.title), redactions.redact(&self.text));
+        Self { title: title.into_owned(), text: text.into_owned(), ..self.clone() }
+    }
+}
+
+impl Citation {
+    /// Takes these forms of personal data out of it.
+    pub fn redact(&mut self, redactions: Redactions) {
+        for words in [&mut self.title, &mut self.snippet] {
+            if let Cow::Owned(redacted) = redactions.redact(words) {
+                *words = redacted;
+            }
+        }
+    }
 }
 
 /// Which model answered.

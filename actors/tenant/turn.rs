@@ -317,7 +317,13 @@ impl Turn<Grounded> {
     /// A search ends with its passages: it needs no money and no model.
     pub(crate) fn clear_hits(self) -> Turn<Cleared> {
         let Self { case, stage: Grounded { passages }, line, place } = self;
-        Turn { case, stage: Cleared { reply: Reply::Hits(passages) }, line, place: place.moved_to(4) }
+        let redactions = case.ruled.obligations().redact;
+        let told = if redactions.is_empty() {
+            passages
+        } else {
+            passages.iter().map(|passage| passage.redacted(redactions)).collect()
+        };
+        Turn { case, stage: Cleared { reply: Reply::Hits(told) }, line, place: place.moved_to(4) }
     }
 }
 

@@ -256,10 +256,11 @@ async fn streamed(
 ) -> (Option<Result<Said, ProviderError>>, Tally) {
     let forbidden = turn.case.policy.output_forbidden.clone();
     let relay = match turn.case.matter {
-        Matter::Ask(_) if turn.case.must_cite() => {
-            Relay::of_words(turn.sink(), &turn.stage.passages, forbidden).citing()
+        Matter::Ask(_) => {
+            let relay = Relay::of_words(turn.sink(), &turn.stage.passages, forbidden)
+                .redacting(turn.case.ruled.obligations().redact);
+            if turn.case.must_cite() { relay.citing() } else { relay }
         }
-        Matter::Ask(_) => Relay::of_words(turn.sink(), &turn.stage.passages, forbidden),
         _ if turn.case.is_told_again() => Relay::of_chunks(turn.sink(), forbidden).assembling(),
         _ => Relay::of_chunks(turn.sink(), forbidden),
     };

@@ -5,6 +5,7 @@ use super::markers::{self, MarkerFilter};
 use super::output::{self, WITHHELD_CHARS, Watch};
 use crate::question::{Citation, Frame, Passage};
 use crate::turn::{FrameSink, HungUp};
+use bailiwick_policy::redaction::{Redactions, Redactor};
 use regex::RegexSet;
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
@@ -45,6 +46,7 @@ pub(super) struct Relay {
     /// Words so far, while they must cite a passage and none of them has.
     uncited: Option<String>,
     passages: usize,
+    redactor: Option<Redactor>,
     tally: Tally,
 }
 
@@ -78,6 +80,13 @@ impl Relay {
         self
     }
 
+    /// Takes these forms out of the words, and of the passages they cite.
+    pub(super) fn redacting(mut self, redactions: Redactions) -> Self {
+        self.citations.iter_mut().for_each(|citation| citation.redact(redactions));
+        self.redactor = Some(Redactor::new(redactions));
+        self
+    }
+
     /// A relay of a passed-through stream.
     pub(super) fn of_chunks(sink: FrameSink, forbidden: RegexSet) -> Self {
         Self {
@@ -89,6 +98,7 @@ impl Relay {
             withheld_chars: 0,
             uncited: None,
             passages: 0,
+            redactor: None,
             tally: Tally::default(),
         }
     }
@@ -165,6 +175,18 @@ impl Relay {
         if self.watch.forbids("answer", &words) {
             return Err(Stop::Forbidden);
         }
+        let words = match &mut self.redactor {
+            Some(redactor) => redactor.push(&words),
+            None => words,
+        };
+        self.tell(words).await
+    }
+
+    /// Words as they may be told, once they may.
+    async fn tell(&mut self, words: String) -> Result<(), Stop> {
+        if words.is_empty() {
+            return Ok(());
+        }
         let passages = self.passages;
         if let Some(uncited) = &mut self.uncited {
             uncited.push_str(&words);
@@ -195,6 +217,9 @@ impl Relay {
     async fn end(&mut self) -> Result<(), Stop> {
         if let Some(filter) = self.filter.take() {
             self.pass_words(filter.finish()).await?;
+        }
+        if let Some(redactor) = self.redactor.take() {
+            self.tell(redactor.finish()).await?;
         }
         if self.uncited.is_some() {
             return Ok(());

@@ -1,6 +1,7 @@
 use super::super::fixtures::passages;
 use super::*;
 use crate::turn::{FrameSink, ReplyLine};
+use bailiwick_policy::redaction::Recogniser;
 use proptest::prelude::*;
 
 /// What an asker is shown of these pieces, whether words may stand alone or must cite.
@@ -34,6 +35,38 @@ fn shown(pieces: &[&str], forbidden: &str, must_cite: bool) -> (String, bool, En
         assert_eq!(tally.shown, !words.is_empty());
         (words, has_citations, tally.end)
     })
+}
+
+#[test]
+fn personal_data_is_in_no_word_and_no_passage_of_a_stream() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (line, mut awaiting) = ReplyLine::streaming();
+        let mut passages = passages().to_vec();
+        passages[0].text = "Anna, anna@example.org, knows.".to_owned();
+        let redactions = Redactions::of(&[Recogniser::Email].into());
+        let relay = Relay::of_words(line.sink(), &passages, RegexSet::empty()).redacting(redactions).citing();
+        let (sender, frames) = mpsc::channel(16);
+        let speaker = FrameSink::into_channel(sender);
+        let speaking = async {
+            for piece in ["Ask anna@", "example", ".org [1]", "."] {
+                speaker.send(Frame::Delta(piece.to_owned())).await.unwrap();
+            }
+            drop(speaker);
+        };
+        let (tally, ()) = tokio::join!(relay.run(frames), speaking);
+        assert_eq!(tally.heard, "Ask anna@example.org [1].", "what is billed is what was said");
+        drop(line);
+        let mut told = String::new();
+        while let Some(frame) = awaiting.frames.recv().await {
+            match frame {
+                Frame::Delta(words) => told.push_str(&words),
+                Frame::Citations(citations) => assert_eq!(citations[0].snippet, "Anna, <email>, knows."),
+                Frame::Chunk(_) => panic!("no chunk was sent"),
+            }
+        }
+        assert_eq!(told, "Ask <email> [1].");
+    });
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::supervisor::sideways::kind_of;
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::redaction::Redactions;
 
 /// Bytes of an answer in one record; the question beside it has at most 40 kB.
 const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
@@ -48,6 +49,15 @@ struct Words {
     chunks: Vec<LineageChunk>,
 }
 
+impl Words {
+    /// Without these forms of personal data.
+    fn redacted(mut self, redactions: Redactions) -> Self {
+        self.answer = redactions.redact(&self.answer).into_owned();
+        self.citations.iter_mut().for_each(|citation| citation.redact(redactions));
+        self
+    }
+}
+
 /// Decides what leaves.
 #[must_use]
 pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, now_unix_ms: u64) -> Clearance {
@@ -55,7 +65,9 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
         Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
     let Draft { content, model, cut_short, rejection, .. } = draft;
     let (words, body) = match content {
-        DraftContent::Grounded { text, spans } => (ground(case.must_cite(), passages, &text, &spans), None),
+        DraftContent::Grounded { text, spans } => {
+            (ground(case.must_cite(), passages, &text, &spans).redacted(case.ruled.obligations().redact), None)
+        }
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (
             Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() },

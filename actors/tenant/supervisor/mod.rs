@@ -35,6 +35,8 @@ pub mod places;
 #[cfg(test)]
 mod places_tests;
 mod rehearsing;
+#[cfg(test)]
+mod redaction_tests;
 pub mod repeats;
 mod rooms;
 pub mod rules;

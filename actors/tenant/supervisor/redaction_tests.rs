@@ -1,0 +1,28 @@
+//! What a rule has taken out of words is in no answer, citation, hit or record.
+use super::fixtures::*;
+use super::messages::ReadLineage;
+use crate::question::{Matter, Reply, Search};
+use bailiwick_policy::parse::FileTexts;
+
+const TEXT: &str = "The warden of the archive is Anna Berg, who answers mail to anna.berg@archive.example every day.";
+
+fn redacting(texts: &mut FileTexts) {
+    let rule = "rules:\n  - id: no-addresses\n    effect: require\n    actions: [ask, search]\n    when: { user.role: platform }\n    \
+                obligation: { redact: [email] }\n";
+    edit(texts, "policies/governance.yaml", "rules:\n", rule);
+}
+
+#[actix_rt::test]
+async fn an_address_is_in_nothing_that_is_told() {
+    let stage = Stage::new();
+    let tenant = stage.start(1, &policy("default", redacting)).with_documents(vec![document("warden", TEXT)]).await;
+    let answer = tenant.ask("Who is the warden of the archive, and how is she reached by mail?").await.unwrap();
+    assert!(answer.answer.contains("<email>") && !answer.answer.contains('@'), "{}", answer.answer);
+    assert!(answer.citations.iter().all(|citation| !citation.snippet.contains('@')), "{:?}", answer.citations);
+    let query_id = answer.query_id.clone();
+    let lineage = tenant.told(|reply| ReadLineage { query_id, principal: principal(), reply }).await.unwrap();
+    assert_eq!(lineage.record.answer, answer.answer, "what is recorded is what was told");
+    let search = Search { query: "warden archive mail".into(), top_k: None, domain: None, usecase: None };
+    let Reply::Hits(hits) = tenant.knock(Matter::Search(search)).reply().await.unwrap() else { panic!("a search finds") };
+    assert!(hits[0].text.contains("<email>") && !hits[0].text.contains('@'), "{hits:?}");
+}
