@@ -3,7 +3,7 @@ use crate::house::{Furnish, House};
 use crate::kms::KeyService;
 use crate::plane::{ControlPlane, Parts, start};
 use crate::registry::bench::probe_doors;
-use crate::registry::fixtures::{ACME, BETA, NOW, record, signed_folder};
+use crate::registry::fixtures::{ACME, BETA, NOW, here, record, signed_folder};
 use crate::registry::messages::Claim;
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
@@ -28,12 +28,13 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
     let parts = Parts {
         tenants: data.join("folders"),
         guardrails: Guardrails::none(),
+        node: here(),
         issuers: Vec::new(),
         operator_key: data.join("operator.key"),
         vault,
         keys,
         clock: ManualClock::at(NOW),
-        housing: Box::new(move |_happened| Arc::new(House::new(house_vault, house_keys, arbiters, furnish))),
+        housing: Box::new(move |_happened| Arc::new(House::new(house_vault, house_keys, arbiters, here(), furnish))),
     };
     start(parts).await.unwrap()
 }

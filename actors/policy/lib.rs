@@ -30,6 +30,7 @@ pub mod places;
 pub mod quotas;
 #[cfg(test)]
 mod random_rules;
+mod regimes;
 pub mod regions;
 pub mod rollout;
 pub mod schema;

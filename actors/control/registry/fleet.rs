@@ -19,6 +19,7 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::TENANT;
+use bailiwick_tenant::egress::clear_to_keep;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -128,12 +129,14 @@ impl Registry {
             Err(rejection) => return slot.answer(Err(rejection)),
         };
         let (folders, signer, id, name) = (self.folders.clone(), self.signer.clone(), record.id, record.name.clone());
+        let node = self.node.clone();
         let write = move || {
             let mut texts = templates::folder(&record, &rfc3339(now_unix_ms));
             signer
                 .sign_folder(&record.name, &mut texts)
                 .map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            clear_to_keep(&policy.sovereignty, &node)?;
             let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
             Ok((policy, write))
         };
@@ -178,12 +181,13 @@ impl Registry {
             Ok(decided) => decided,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
-        let (folders, id, by) = (self.folders.clone(), record.id, by.key_id.clone());
+        let (folders, node, id, by) = (self.folders.clone(), self.node.clone(), record.id, by.key_id.clone());
         let write = move || {
             let mut texts = folders.texts(&record.name).map_err(|error| not_written(&error))?.unwrap_or_default();
             let text = templates::record(&record);
             texts.insert(TENANT.to_owned(), text.clone());
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            clear_to_keep(&policy.sovereignty, &node)?;
             // what else has changed in the folder comes into force by the folder's own way, or not at all
             if come_into_force(committed.as_deref(), &policy, now_unix_ms)?.is_some() {
                 return Err(Rejection::new(

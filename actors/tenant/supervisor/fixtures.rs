@@ -1,12 +1,14 @@
 //! What the tests of the supervisor share: a stage of whole tenants on a real vault, policies of the sample tenants, a
 //! metered provider, and a way to make rooms panic.
-use super::actor::{Supervisor, SupervisorParts, launch};
+use super::actor::{Supervisor, launch};
 use super::doors::Doors;
 use super::messages::*;
 pub(crate) use super::meter::*;
+use super::parts::SupervisorParts;
 use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
 use crate::catalog::{Catalog, Price, ProviderEntry};
+use crate::egress::clear_to_keep;
 use crate::entry::Entry;
 use crate::question::{Answer, Chat, Matter, Question, Reply, Search};
 use crate::retrieval::Pools;
@@ -27,6 +29,7 @@ use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::{FILES, PolicySnapshot, compile};
 use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::parse::FileTexts;
+use bailiwick_policy::sovereignty::Region;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +110,8 @@ pub(crate) struct Stage {
     pools: Pools,
     heard: Ear,
     ear: Addr<Ear>,
+    /// Where the stage stands.
+    node: Region,
 }
 
 /// One tenant as the registry holds it.
@@ -124,6 +129,11 @@ pub(super) fn cipher(number: u128) -> Cipher {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::at(Region::default())
+    }
+
+    /// A stage whose node is in this region; the metered provider stays where it is.
+    pub(crate) fn at(node: Region) -> Self {
         hush_provoked_panics();
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::open(folder.path()).unwrap();
@@ -146,7 +156,7 @@ impl Stage {
         };
         let meter = Meter::new();
         let provider: Arc<dyn Provider> = meter.clone();
-        let clients = Clients::open(&Catalog::default()).unwrap().with(entry.clone(), provider);
+        let clients = Clients::open(&Catalog::default(), &node).unwrap().with(entry.clone(), provider);
         let catalog = Catalog { providers: [("meter".to_owned(), Arc::new(entry))].into() };
         let heard = Ear::default();
         let ear = heard.clone().start();
@@ -159,6 +169,7 @@ impl Stage {
             pools: Pools::default(),
             heard,
             ear,
+            node,
         }
     }
 
@@ -171,6 +182,7 @@ impl Stage {
             generation: Generation(1),
             belongings: belongings.clone(),
             policy: Arc::clone(policy),
+            kept: clear_to_keep(&policy.sovereignty, &self.node).unwrap(),
             clients: Arc::clone(&self.clients),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),

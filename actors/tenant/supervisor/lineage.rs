@@ -19,6 +19,7 @@ use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_policy::sovereignty::Cleared;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -239,8 +240,14 @@ impl Derived {
         Ok(answered.map(|(position, hash, record)| assemble(tenant_name, position, &hash, record, feedback)))
     }
 
-    /// Lineage lines of a stretch of the journal.
-    pub(super) fn export(&self, tenant_name: &str, from: u64, max: usize) -> Result<LineagePortion, DerivedError> {
+    /// Lineage lines of a stretch of the journal, for an export that was cleared.
+    pub(super) fn export(
+        &self,
+        tenant_name: &str,
+        from: u64,
+        max: usize,
+        _cleared: &Cleared,
+    ) -> Result<LineagePortion, DerivedError> {
         let records = self.journal.portion::<Entry>(Position(from), max)?;
         let next = records.last().map(|(position, _, _)| position.next().0);
         let lines = records

@@ -26,6 +26,7 @@ mod meter;
 pub(crate) mod opening;
 #[cfg(test)]
 mod panic_tests;
+mod parts;
 mod permitting;
 pub mod places;
 #[cfg(test)]
@@ -41,4 +42,5 @@ mod tests;
 #[cfg(test)]
 mod visibility_tests;
 
-pub use actor::{SupervisorParts, start};
+pub use actor::start;
+pub use parts::SupervisorParts;
