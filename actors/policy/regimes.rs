@@ -27,7 +27,11 @@ const REGIMES: [Regime; 6] = [
         ..regime("HIPAA")
     },
     regime("ISO27001"),
-    Regime { logs_days_min: 365, because: "requirement 10.5.1 asks for twelve months of audit logs", ..regime("PCI-DSS") },
+    Regime {
+        logs_days_min: 365,
+        because: "requirement 10.5.1 asks for twelve months of audit logs",
+        ..regime("PCI-DSS")
+    },
     regime("SOC2"),
     regime("SOX"),
 ];
@@ -61,11 +65,7 @@ pub(crate) fn demands(source: &Source<SovereigntyFile>, findings: &mut Findings)
 }
 
 /// What the registry's record says a tenant is under, its sovereignty must say as well: that is the file that is held to it.
-pub(crate) fn agree(
-    tenant: &Source<TenantFile>,
-    sovereignty: &Source<SovereigntyFile>,
-    findings: &mut Findings,
-) {
+pub(crate) fn agree(tenant: &Source<TenantFile>, sovereignty: &Source<SovereigntyFile>, findings: &mut Findings) {
     let there = &sovereignty.value.data_sovereignty.compliance;
     for (index, name) in tenant.value.metadata.compliance.iter().enumerate() {
         if !there.contains(name) {

@@ -53,7 +53,11 @@ fn what_is_asked_for_must_be_known_and_kept() {
         ("AES-256", "none", "encryption.at_rest: cannot encrypt with \"none\""),
         ("TLS-1.3", "TLS-1.0", "encryption.in_transit: cannot encrypt with \"TLS-1.0\""),
         ("TLS-1.3", "none", "encryption.in_transit: cannot encrypt with \"none\""),
-        ("arn:aws:kms:us-east-1:", "arn:aws:kms:cn-north-1:", "encryption.kms_key_id: the key is kept where the data may not be"),
+        (
+            "arn:aws:kms:us-east-1:",
+            "arn:aws:kms:cn-north-1:",
+            "encryption.kms_key_id: the key is kept where the data may not be",
+        ),
         ("arn:aws:kms:us-east-1:", "arn:aws:kms::", "encryption.kms_key_id: the key is kept where the data may not be"),
         ("arn:aws:kms:us-east-1:123456789012:key/abc-def", "''", "encryption.kms_key_id: the text is empty"),
         ("key_rotation_days: 90", "key_rotation_days: 0", "encryption.key_rotation_days: 0 would refuse"),
@@ -85,5 +89,8 @@ fn the_record_and_the_sovereignty_are_under_the_same_regimes() {
     assert!(unnamed.len() == 1 && unnamed[0].contains("tenant.yaml:"), "{unnamed:#?}");
     assert!(unnamed[0].contains("metadata.compliance[1]: SOC2 is not named in data-sovereignty.yaml"), "{unnamed:#?}");
     let unknown = with(SPECIFIED, |record| record.replace("- SOC2", "- soc2"));
-    assert!(unknown.iter().any(|error| error.contains("\"soc2\" is no known regime: did you mean \"SOC2\"?")), "{unknown:#?}");
+    assert!(
+        unknown.iter().any(|error| error.contains("\"soc2\" is no known regime: did you mean \"SOC2\"?")),
+        "{unknown:#?}"
+    );
 }

@@ -13,7 +13,11 @@ fn both_policies_must_allow_a_region() {
     let (wide, narrow) = (sovereignty(&["eu-*", "us-*"], &[]), sovereignty(&["eu-*"], &["eu-north-1"]));
     let egress = Egress::new(&here(), &wide);
     assert!(egress.may_send(&wide, "us-east-1").is_ok());
-    assert_eq!(egress.may_send(&narrow, "us-east-1").unwrap_err().code, Code::SovereigntyViolation, "admitted under it");
+    assert_eq!(
+        egress.may_send(&narrow, "us-east-1").unwrap_err().code,
+        Code::SovereigntyViolation,
+        "admitted under it"
+    );
     egress.adopt(&narrow);
     assert_eq!(egress.may_send(&wide, "us-east-1").unwrap_err().code, Code::SovereigntyViolation, "in force now");
     assert_eq!(egress.depart(&wide, "us-east-1").unwrap_err().code, Code::SovereigntyViolation);

@@ -130,8 +130,9 @@ async fn call(
     let left = || Duration::from_millis(until_unix_ms.saturating_sub(desk.clock.now_unix_ms()));
     client.pace.cell(left()).await.map_err(|_too_fast| not_called())?;
     let _place = lane.enter(left()).await.map_err(|_crowded| not_called())?;
-    let mut transfer =
-        client.depart(&desk.egress, &turn.case.policy.sovereignty).map_err(|barred| ProviderError::Lasting(barred.detail))?;
+    let mut transfer = client
+        .depart(&desk.egress, &turn.case.policy.sovereignty)
+        .map_err(|barred| ProviderError::Lasting(barred.detail))?;
     let reached = client.reach(&transfer).ok_or_else(not_called)?;
     let body = json!({"model": embedding.route.model, "input": question, "encoding_format": "float"});
     let called = Instant::now();

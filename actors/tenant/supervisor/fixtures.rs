@@ -134,6 +134,11 @@ impl Stage {
 
     /// A stage whose node is in this region; the metered provider stays where it is.
     pub(crate) fn at(node: Region) -> Self {
+        Self::among(node, Vec::new())
+    }
+
+    /// As [`Stage::at`], with further providers.
+    pub(crate) fn among(node: Region, further: Vec<(ProviderEntry, Arc<dyn Provider>)>) -> Self {
         hush_provoked_panics();
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::open(folder.path()).unwrap();
@@ -156,8 +161,12 @@ impl Stage {
         };
         let meter = Meter::new();
         let provider: Arc<dyn Provider> = meter.clone();
-        let clients = Clients::open(&Catalog::default(), &node).unwrap().with(entry.clone(), provider);
-        let catalog = Catalog { providers: [("meter".to_owned(), Arc::new(entry))].into() };
+        let mut clients = Clients::open(&Catalog::default(), &node).unwrap().with(entry.clone(), provider);
+        let mut catalog = Catalog { providers: [("meter".to_owned(), Arc::new(entry))].into() };
+        for (entry, provider) in further {
+            clients = clients.with(entry.clone(), provider);
+            catalog.providers.insert(entry.name.clone(), Arc::new(entry));
+        }
         let heard = Ear::default();
         let ear = heard.clone().start();
         Self {
@@ -176,13 +185,14 @@ impl Stage {
     /// Starts a tenant, anew where it ran before.
     pub(crate) fn start(&self, number: u128, policy: &Arc<PolicySnapshot>) -> Tenant {
         let clock = ManualClock::at(NOW);
+        let kept = clear_to_keep(&policy.sovereignty, &self.node).unwrap();
         let belongings = self.vault.belongings(cipher(number)).unwrap();
         let address = launch(SupervisorParts {
             name: policy.tenant.name.clone(),
             generation: Generation(1),
             belongings: belongings.clone(),
             policy: Arc::clone(policy),
-            kept: clear_to_keep(&policy.sovereignty, &self.node).unwrap(),
+            kept,
             clients: Arc::clone(&self.clients),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),

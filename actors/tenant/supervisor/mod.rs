@@ -6,6 +6,8 @@
 mod actor;
 mod admission;
 mod audit;
+#[cfg(test)]
+mod border_tests;
 mod clearing;
 #[cfg(test)]
 mod derived_tests;
