@@ -140,6 +140,9 @@ enum Became {
     Unsure,
 }
 
+/// A policy on its way, and what becomes of it.
+type Coming = (Arc<PolicySnapshot>, Rc<Cell<Option<Became>>>);
+
 /// One world under way.
 struct World<'a> {
     number: u64,
@@ -153,7 +156,7 @@ struct World<'a> {
     /// The policy in force.
     policy: Arc<PolicySnapshot>,
     /// One that is on its way, and what became of it.
-    coming: Option<(Arc<PolicySnapshot>, Rc<Cell<Option<Became>>>)>,
+    coming: Option<Coming>,
     in_force: usize,
     policies: u64,
 }
