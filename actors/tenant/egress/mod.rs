@@ -78,15 +78,23 @@ impl Egress {
         self.in_force.send_replace(Arc::new(sovereignty.clone()));
     }
 
-    /// Waits until nothing is under way to where the rules in force forbid.
+    /// Waits until nothing is under way to where the rules in force forbid: until it has ended, or they allow it again.
     pub async fn settled(&self) {
-        let mut under_way = self.under_way.subscribe();
-        let is_settled = |under_way: &BTreeMap<String, u64>| {
-            let rules = self.in_force.borrow();
-            under_way.keys().all(|region| rules.clear(Flow::Call, region).is_ok())
-        };
-        // ends in any case: the sender is this very value
-        let _always_there = under_way.wait_for(is_settled).await;
+        let (mut under_way, mut rules) = (self.under_way.subscribe(), self.in_force.subscribe());
+        loop {
+            let is_settled = {
+                let rules = rules.borrow_and_update();
+                under_way.borrow_and_update().keys().all(|region| rules.clear(Flow::Call, region).is_ok())
+            };
+            if is_settled {
+                return;
+            }
+            // neither ends: both senders are this very value
+            tokio::select! {
+                _ended = under_way.changed() => {}
+                _allowed = rules.changed() => {}
+            }
+        }
     }
 }
 

@@ -54,6 +54,11 @@ fn other_rules_wait_for_what_is_under_way_to_where_they_forbid() {
     assert!(poll(&mut std::pin::pin!(near.withdrawn())).is_pending(), "what is allowed goes on");
     egress.adopt(&sovereignty(&[], &[]));
     assert!(poll(&mut std::pin::pin!(near.withdrawn())).is_ready());
+    let settled = egress.settled();
+    let mut settled = std::pin::pin!(settled);
+    assert!(poll(&mut settled).is_pending());
+    egress.adopt(&wide);
+    assert!(poll(&mut settled).is_ready(), "they allow again what has not ended");
 }
 
 #[test]
