@@ -57,12 +57,14 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let shared = Shared::open(config, Arc::clone(&clock))?;
     let (pools, clients) = (shared.pools.clone(), Arc::clone(&shared.clients));
     let (house_vault, house_keys) = (vault.clone(), keys.clone());
+    let node = config.region.clone();
     let housing = move |happened: Recipient<Happened>| -> Arc<dyn Housing> {
-        Arc::new(House::new(house_vault, house_keys, handles, shared.furnish(happened)))
+        Arc::new(House::new(house_vault, house_keys, handles, node, shared.furnish(happened)))
     };
     let parts = Parts {
         tenants: config.tenants.clone(),
         guardrails: config.guardrails()?,
+        node: config.region.clone(),
         issuers: config.issuers().map_err(|problem| anyhow!("trusting the issuers of config.toml: {problem}"))?,
         operator_key: operator_key_file(&config.data),
         vault: vault.clone(),
@@ -95,8 +97,9 @@ struct Shared {
 
 impl Shared {
     fn open(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
-        let catalog = ModelCatalog::new(config.catalog()?).map_err(|problems| anyhow!(problems.join("; ")))?;
-        let clients = Arc::new(Clients::open(&catalog.snapshot())?);
+        let catalog = ModelCatalog::new(config.catalog()?, config.region.clone())
+            .map_err(|problems| anyhow!(problems.join("; ")))?;
+        let clients = Arc::new(Clients::open(&catalog.snapshot(), &config.region)?);
         let program = std::env::current_exe()
             .context("finding this program's own file, which parses documents in child processes")?;
         let sandbox = Sandbox::new(program, vec![PARSE_CHILD.to_owned()]);
@@ -112,12 +115,13 @@ impl Shared {
 
     fn furnish(self, happened: Recipient<Happened>) -> Furnish {
         Arc::new(move |residence: Residence| {
-            let Residence { name, generation, belongings, policy } = residence;
+            let Residence { name, generation, belongings, policy, kept } = residence;
             supervisor::start(SupervisorParts {
                 name,
                 generation,
                 belongings,
                 policy,
+                kept,
                 clients: Arc::clone(&self.clients),
                 catalog: self.catalog.snapshot(),
                 clock: Arc::clone(&self.clock),

@@ -4,6 +4,7 @@ use crate::gateway::Settings;
 use crate::gateway::hints::with_nearest_key;
 use bailiwick_kernel::limits::CONNECTIONS_MAX;
 use bailiwick_policy::parse::FileError;
+use bailiwick_policy::sovereignty::{Region, region_problem};
 use bailiwick_tenant::catalog::{Catalog, EXTRACTIVE, PriceList, ProviderEntry};
 use bailiwick_tenant::routing::providers;
 use schemars::JsonSchema;
@@ -28,8 +29,6 @@ const WORKERS_MAX: usize = 256;
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 100..=600_000;
 /// The server's clock for connections ticks twice a second: a shorter time would be over before it began.
 const CONNECTION_MS_MIN: u64 = 1_000;
-const EXTRACTIVE_CONCURRENCY: usize = 64;
-const EXTRACTIVE_TIMEOUT_MS: u64 = 10_000;
 
 /// One node's configuration.
 #[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
@@ -42,6 +41,11 @@ pub struct Config {
     /// Folder of the node's state.
     #[serde(default = "default_data")]
     pub data: PathBuf,
+    /// Where this node runs, as tenants' `data-sovereignty.yaml` names it, such as `eu-west-1`: everything the node keeps is
+    /// there. A tenant that does not allow it is not served here. `local` where absent: this machine, wherever it stands.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub region: Region,
     /// Folder of the tenants' files.
     #[serde(default = "default_tenants")]
     pub tenants: PathBuf,
@@ -234,6 +238,7 @@ impl Default for Config {
         Self {
             listen: default_listen(),
             data: default_data(),
+            region: Region::default(),
             guardrails: None,
             tenants: default_tenants(),
             limits: Limits::default(),
@@ -322,7 +327,7 @@ impl Config {
 
     fn catalog_with(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Catalog, ConfigError> {
         let mut catalog = Catalog::default();
-        catalog.providers.insert(EXTRACTIVE.to_owned(), Arc::new(extractive()));
+        catalog.providers.insert(EXTRACTIVE.to_owned(), Arc::new(ProviderEntry::embedded(&self.region)));
         for provider in &self.providers {
             let entry = provider.entry(&variable)?;
             catalog.providers.insert(entry.name.clone(), Arc::new(entry));
@@ -369,22 +374,6 @@ fn at(file: &str, text: &str, offset: usize, problem: String) -> FileError {
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     FileError { file: file.to_owned(), line: count(line), column: count(column), problem }
-}
-
-/// The embedded provider: no key, no network, no price. It has no region of its own: the text it reads leaves for none.
-fn extractive() -> ProviderEntry {
-    ProviderEntry {
-        name: EXTRACTIVE.to_owned(),
-        kind: EXTRACTIVE.to_owned(),
-        base_url: None,
-        api_key: None,
-        region: String::new(),
-        concurrency: EXTRACTIVE_CONCURRENCY,
-        requests_per_minute: None,
-        timeout_ms: EXTRACTIVE_TIMEOUT_MS,
-        retries: 0,
-        prices: BTreeMap::new(),
-    }
 }
 
 impl Limits {
@@ -435,8 +424,11 @@ impl Provider {
         if self.base_url.as_deref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
             return Err(String::from("base_url has to begin with https:// or http://"));
         }
-        if self.region.trim().is_empty() || self.concurrency == 0 || self.timeout_ms == 0 {
-            return Err(String::from("region may not be empty, concurrency and timeout_ms may not be 0"));
+        if let Some(problem) = region_problem(&self.region) {
+            return Err(format!("region: {problem}"));
+        }
+        if self.concurrency == 0 || self.timeout_ms == 0 {
+            return Err(String::from("concurrency and timeout_ms may not be 0"));
         }
         if self.requests_per_minute == Some(0) {
             return Err(String::from("requests_per_minute may not be 0; leave it out for no limit"));

@@ -124,7 +124,7 @@ async fn queries_headers_and_control_bodies() {
         assert_eq!((status, code.as_str()), expected, "{query}: {detail}");
     }
     let operator = scene.house.operator_key();
-    let tenant = json!({"name": "../evil", "config": {"region": "eu-west-1", "retention_days": 1},
+    let tenant = json!({"name": "../evil", "config": {"region": "local", "retention_days": 1},
         "quotas": {"max_requests_per_hour": 1, "max_concurrent_requests": 1, "max_cost_per_month": 1, "max_storage_gb": 1},
         "metadata": {"industry": "x", "contact_email": "x"}});
     let mut misspelt = tenant.clone();

@@ -148,7 +148,7 @@ async fn a_folder_that_appears_is_a_tenant_and_one_that_goes_is_none() {
 fn new_tenant(name: &str) -> Value {
     json!({
         "name": name, "plan": "pro",
-        "config": {"region": "eu-west-1", "retention_days": 30, "encryption": "standard"},
+        "config": {"region": "local", "retention_days": 30, "encryption": "standard"},
         "quotas": {"max_requests_per_hour": 1000, "max_concurrent_requests": 8, "max_cost_per_month": "10.50", "max_storage_gb": 1},
         "metadata": {"industry": "shipping", "compliance": ["SOC2"], "contact_email": "a@b.example"},
     })

@@ -142,7 +142,7 @@ async fn teach_and_ask(house: &House, key: &str) -> String {
 fn new_tenant(name: &str) -> Value {
     json!({
         "name": name,
-        "config": {"region": "eu-west-1", "retention_days": 30},
+        "config": {"region": "local", "retention_days": 30},
         "quotas": {"max_requests_per_hour": 1000, "max_concurrent_requests": 8, "max_cost_per_month": 10, "max_storage_gb": 1},
         "metadata": {"industry": "general", "contact_email": "a@b.example"},
     })

@@ -7,6 +7,8 @@ use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Vault};
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::sovereignty::{Cleared, Region};
+use bailiwick_tenant::egress::clear_to_keep;
 use bailiwick_tenant::supervisor::doors::Doors;
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ pub struct Residence {
     pub belongings: Belongings,
     /// The policy it starts under.
     pub policy: Arc<PolicySnapshot>,
+    /// That what it owns may be kept on this node.
+    pub kept: Cleared,
 }
 
 /// Starts a supervisor on the current arbiter. Made at boot, which knows what all tenants share.
@@ -31,14 +35,15 @@ pub struct House {
     vault: Vault,
     keys: KeyService,
     arbiters: Vec<ArbiterHandle>,
+    node: Region,
     furnish: Furnish,
 }
 
 impl House {
-    /// A house over a vault; its tenants are spread over the given arbiters, which must not be empty.
+    /// A house over a vault in a region; its tenants are spread over the given arbiters, which must not be empty.
     #[must_use]
-    pub fn new(vault: Vault, keys: KeyService, arbiters: Vec<ArbiterHandle>, furnish: Furnish) -> Self {
-        Self { vault, keys, arbiters, furnish }
+    pub fn new(vault: Vault, keys: KeyService, arbiters: Vec<ArbiterHandle>, node: Region, furnish: Furnish) -> Self {
+        Self { vault, keys, arbiters, node, furnish }
     }
 
     /// The same tenant always lives on the same arbiter.
@@ -58,11 +63,13 @@ impl Housing for House {
         generation: Generation,
         policy: Arc<PolicySnapshot>,
     ) -> Outcome<Doors> {
+        // before the first byte: neither a key nor a journal of a tenant that may not be here
+        let kept = clear_to_keep(&policy.sovereignty, &self.node)?;
         let damaged = |error: String| Rejection::new(Code::Internal, format!("opening the tenant: {error}"));
         let arbiter = self.arbiter_of(tenant)?;
         let cipher = self.keys.cipher_for(tenant).map_err(|error| damaged(error.to_string()))?;
         let belongings = self.vault.belongings(cipher).map_err(|error| damaged(error.to_string()))?;
-        let residence = Residence { name: name.to_owned(), generation, belongings, policy };
+        let residence = Residence { name: name.to_owned(), generation, belongings, policy, kept };
         let (furnish, (ready, furnished)) = (Arc::clone(&self.furnish), std::sync::mpsc::sync_channel(1));
         let sent = arbiter.spawn_fn(move || {
             let _gone = ready.send(furnish(residence));

@@ -20,6 +20,7 @@ use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::mail::{Awaited, ReplySlot};
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_policy::guardrails::Guardrails;
+use bailiwick_policy::sovereignty::Region;
 use bailiwick_tenant::supervisor::messages::Happened;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub tenants: PathBuf,
     /// Rules above every tenant's.
     pub guardrails: Guardrails,
+    /// Where this node is, and everything it keeps.
+    pub node: Region,
     /// Whose bearer tokens are taken beside the house's own keys.
     pub issuers: Vec<Issuer>,
     /// Where the first operator key is written.
@@ -99,7 +102,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
-    let Parts { tenants, guardrails, issuers, operator_key, vault, keys, clock, housing } = parts;
+    let Parts { tenants, guardrails, node, issuers, operator_key, vault, keys, clock, housing } = parts;
     let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
     let reopen = opener(vault, &keys)?;
     let first = Arc::clone(&reopen);
@@ -111,7 +114,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
     let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
     let opened = Opened { directory, journal, reopen, checkpoint };
-    let (door, registry) = join(opened, clock, folders.clone(), signer, housing);
+    let (door, registry) = join(opened, clock, folders.clone(), signer, node, housing);
     let first_reading = gitops::start(folders, known, registry.clone().recipient());
     Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
 }
@@ -134,6 +137,7 @@ pub(crate) fn join(
     clock: SharedClock,
     folders: Folders,
     signer: PlatformSigner,
+    node: Region,
     housing: MakeHousing,
 ) -> (Door, Addr<Registry>) {
     let vestibule = registry::vestibule();
@@ -155,7 +159,7 @@ pub(crate) fn join(
     };
     let housing = housing(observability.recipient());
     let Opened { directory, journal, reopen, checkpoint } = opened;
-    let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, rooms };
+    let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, node, rooms };
     let door = vestibule.start(parts, checkpoint);
     (door, registry)
 }

@@ -3,7 +3,7 @@ use crate::house::{Furnish, House};
 use crate::kms::KeyService;
 use crate::plane::{ControlPlane, Parts, start};
 use crate::registry::bench::probe_doors;
-use crate::registry::fixtures::{ACME, BETA, NOW, record, signed_folder};
+use crate::registry::fixtures::{ACME, BETA, NOW, here, record, signed_folder};
 use crate::registry::messages::Claim;
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
@@ -28,12 +28,13 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
     let parts = Parts {
         tenants: data.join("folders"),
         guardrails: Guardrails::none(),
+        node: here(),
         issuers: Vec::new(),
         operator_key: data.join("operator.key"),
         vault,
         keys,
         clock: ManualClock::at(NOW),
-        housing: Box::new(move |_happened| Arc::new(House::new(house_vault, house_keys, arbiters, furnish))),
+        housing: Box::new(move |_happened| Arc::new(House::new(house_vault, house_keys, arbiters, here(), furnish))),
     };
     start(parts).await.unwrap()
 }
@@ -50,20 +51,25 @@ async fn the_control_plane_starts_reads_opens_and_ends() {
     for (name, id) in [("acme", ACME), ("beta", BETA)] {
         folders.create(name, &signed_folder(&record(name, id))).unwrap();
     }
+    let mut elsewhere = record("elsewhere", uuid::Uuid::from_u128(7));
+    elsewhere.config.region = "us-east-1".to_owned();
+    folders.create("elsewhere", &signed_folder(&elsewhere)).unwrap();
     std::fs::create_dir(folders.root().join("broken")).unwrap();
     let elsewhere = Arbiter::new();
     let opened = Opened::default();
     let plane = plane(data.path(), vec![Arbiter::current(), elsewhere.handle()], Arc::clone(&opened)).await;
     let first = plane.first_reading.outcome().await.unwrap();
-    assert_eq!((first.compiled, first.broken), (2, 1));
+    assert_eq!((first.compiled, first.broken), (3, 1));
     for name in ["acme", "beta"] {
         let reading = plane.door.audit(operator(data.path(), name)).await.unwrap();
         assert_eq!(reading.policy().await.unwrap().tenant.name, name);
     }
     let absent = plane.door.audit(operator(data.path(), "broken")).await.unwrap_err();
     assert_eq!(absent.code, Code::NotFound);
+    let elsewhere_too = plane.door.audit(operator(data.path(), "elsewhere")).await.unwrap_err();
+    assert_eq!(elsewhere_too.code, Code::NotFound);
     let journals = opened.lock().unwrap().clone();
-    assert_eq!(journals.len(), 2);
+    assert_eq!(journals.len(), 2, "a tenant that may not be here has no journal: {journals:?}");
     assert_ne!(journals[0].split(' ').nth(1), journals[1].split(' ').nth(1), "each has its own journal");
     plane.closing.close_all().await;
     assert_eq!(plane.door.audit(operator(data.path(), "acme")).await.unwrap_err().code, Code::Lost);

@@ -37,5 +37,11 @@ pub const LIM1: Invariant = Invariant {
 pub const STO1: Invariant =
     Invariant { id: "STO1", promise: "kept + reserved <= ceiling, at every level; at rest nothing is reserved" };
 
+/// Bytes are where their tenant allows it.
+pub const SOV1: Invariant = Invariant {
+    id: "SOV1",
+    promise: "0 bytes kept or sent outside the allowed regions at any instant, by the lists in force and those of admission",
+};
+
 /// All of them, for the documentation and the tests that walk the catalogue.
-pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1];
+pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1, SOV1];

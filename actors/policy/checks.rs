@@ -7,7 +7,7 @@ use crate::patterns;
 use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use crate::{budget, caches, features};
+use crate::{budget, caches, features, regimes};
 use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
@@ -47,6 +47,7 @@ pub(crate) fn tenant(source: &Source<TenantFile>, folder_name: &str, findings: &
         findings.refuse(source, "config.region", problem);
     }
     quotas(source, findings);
+    regimes::known(source, "metadata.compliance", &file.metadata.compliance, findings);
     if !file.metadata.contact_email.contains('@') {
         findings.refuse(source, "metadata.contact_email", "this is no mail address: write one with an @");
     }
@@ -281,6 +282,24 @@ pub(crate) fn sovereignty(source: &Source<SovereigntyFile>, folder_name: &str, f
     }
     if let Some(days) = encryption.key_rotation_days {
         findings.positive(source, "data_sovereignty.encryption.key_rotation_days", days.into());
+    }
+    if let Some(key) = &encryption.kms_key_id {
+        findings.written(source, "data_sovereignty.encryption.kms_key_id", key);
+        key_region(source, key, findings);
+    }
+    regimes::known(source, "data_sovereignty.compliance", &rules.compliance, findings);
+    regimes::demands(source, findings);
+}
+
+/// The key opens the data: a key whose name says where it is kept must be kept where the data may be.
+fn key_region(source: &Source<SovereigntyFile>, key: &str, findings: &mut Findings) {
+    // arn:partition:service:region:account:resource
+    let mut parts = key.split(':');
+    if let (Some("arn"), Some(region)) = (parts.next(), parts.nth(2))
+        && let Err(problem) = region_allowed(&source.value.data_sovereignty, region)
+    {
+        let path = "data_sovereignty.encryption.kms_key_id";
+        findings.refuse(source, path, format!("the key is kept where the data may not be: {problem}"));
     }
 }
 

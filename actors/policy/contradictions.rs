@@ -177,15 +177,6 @@ pub(crate) fn across(
             ),
         );
     }
-    for (index, regime) in tenant.value.metadata.compliance.iter().enumerate() {
-        if !rules.compliance.contains(regime) {
-            findings.warn(
-                tenant,
-                &format!("metadata.compliance[{index}]"),
-                format!("{regime} is not named in {}: add it there", sovereignty.file),
-            );
-        }
-    }
 }
 
 /// The router may not aim lower than the objective it serves.

@@ -32,6 +32,7 @@ pub mod quotas;
 #[cfg(test)]
 mod random_rules;
 pub mod redaction;
+mod regimes;
 pub mod regions;
 pub mod rehearsal;
 pub mod release;

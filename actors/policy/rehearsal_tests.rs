@@ -74,7 +74,7 @@ fn what_would_be_refused_withheld_or_answered_is_counted_and_shown() {
 #[test]
 fn the_model_that_answered_is_ruled_on_too() {
     let before = with(GOVERNANCE, &[]);
-    let elsewhere = with(GOVERNANCE, &[("model.region: us-*", "model.region: eu-*")]);
+    let elsewhere = with(GOVERNANCE, &[("model.region: [us-*, local]", "model.region: eu-*")]);
     let replayed = replay(&before, &elsewhere, &[asked("viewer", 1, "yes")]);
     assert_eq!(replayed.refused, 1);
 }

@@ -378,7 +378,7 @@ pub struct Sovereignty {
     pub retention: Retention,
     /// Encryption.
     pub encryption: SovereignEncryption,
-    /// Compliance regimes.
+    /// Compliance regimes: `GDPR`, `HIPAA`, `ISO27001`, `PCI-DSS`, `SOC2`, `SOX`. Those of `tenant.yaml` must be among them.
     #[serde(default)]
     pub compliance: Vec<String>,
 }
@@ -399,11 +399,11 @@ pub struct Retention {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SovereignEncryption {
-    /// Such as `AES-256`.
+    /// `AES-256` or `AES-256-GCM`, which is what everything is sealed with.
     pub at_rest: String,
-    /// Such as `TLS-1.3`.
+    /// `TLS-1.3` or `TLS-1.2`: the oldest TLS text may leave this machine under.
     pub in_transit: String,
-    /// Key in the tenant's key service.
+    /// Key in the tenant's key service; one whose name says its region (`arn:…`) must be where the data may be.
     #[serde(default)]
     pub kms_key_id: Option<String>,
     /// Days until the key is rotated.

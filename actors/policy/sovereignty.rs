@@ -1,8 +1,152 @@
 //! Where data and calls may be, and how long data must be kept (specification 2.5).
+//!
+//! Every flow of a tenant's bytes has one decision before its first byte: [`Sovereignty::clear`]. What it gives is the only
+//! [`Cleared`] there is, and what keeps or sends bytes asks for one.
 use crate::language::condition::Pattern;
 use crate::schema::Sovereignty;
+use std::fmt;
 
 const MS_PER_DAY: u64 = 86_400_000;
+
+/// The region of a node whose configuration names none: the machine it runs on, wherever that stands. A tenant is there
+/// only where its lists say so in as many words.
+pub const REGION_UNDECLARED: &str = "local";
+
+/// The name of one region, such as `eu-west-1`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Region(String);
+
+impl Region {
+    /// The region of this name.
+    ///
+    /// # Errors
+    /// What is wrong with the text as a name.
+    pub fn named(name: &str) -> Result<Self, String> {
+        region_problem(name).map_or_else(|| Ok(Self(name.to_owned())), Err)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Region {
+    fn default() -> Self {
+        Self(REGION_UNDECLARED.to_owned())
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Region {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::named(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What is done with bytes of a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// They are kept: journal, documents, index.
+    Store,
+    /// Answers are remembered.
+    Cache,
+    /// They are sent to a model: first choice, fallback or embedding.
+    Call,
+    /// They are handed out as a whole to somebody who may have them.
+    Export,
+    /// A copy is kept for the case that the first is lost.
+    Backup,
+}
+
+impl Flow {
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Store => "keeping data",
+            Self::Cache => "remembering answers",
+            Self::Call => "calling a model",
+            Self::Export => "exporting data",
+            Self::Backup => "backing data up",
+        }
+    }
+}
+
+/// The oldest version of TLS bytes may travel under.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum InTransit {
+    /// `TLS-1.2`.
+    Tls12,
+    /// `TLS-1.3`.
+    Tls13,
+}
+
+impl InTransit {
+    /// By the name `encryption.in_transit` has it under; `None` for any other.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "TLS-1.2" => Some(Self::Tls12),
+            "TLS-1.3" => Some(Self::Tls13),
+            _ => None,
+        }
+    }
+}
+
+/// The proof that a flow of bytes to a region was decided about and is allowed. Made by [`Sovereignty::clear`] alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cleared {
+    flow: Flow,
+    region: Region,
+    in_transit: InTransit,
+}
+
+impl Cleared {
+    /// What may be done.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Under which TLS at least, where the bytes travel.
+    #[must_use]
+    pub fn in_transit(&self) -> InTransit {
+        self.in_transit
+    }
+
+    /// As cleared by another policy as well: the stricter one of both.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.in_transit = self.in_transit.max(other.in_transit);
+        self
+    }
+}
+
+impl Sovereignty {
+    /// Decides about a flow of bytes to a region, before the first of them.
+    ///
+    /// # Errors
+    /// Why not, in words for the caller: a region that is unknown, forbidden or not allowed; an encryption nobody knows.
+    pub fn clear(&self, flow: Flow, region: &str) -> Result<Cleared, String> {
+        let refused = |problem: String| format!("{}: {problem} (data-sovereignty.yaml)", flow.doing());
+        region_allowed(self, region).map_err(refused)?;
+        let in_transit = InTransit::named(&self.encryption.in_transit).ok_or_else(|| {
+            refused(format!("encryption.in_transit {:?} is not known: write TLS-1.3", self.encryption.in_transit))
+        })?;
+        Ok(Cleared { flow, region: Region(region.to_owned()), in_transit })
+    }
+}
 
 /// Decides whether data or a call may be in a region. A forbidden region wins over an allowed one; `*` at the end
 /// stands for any rest; a region nobody allowed is refused.
@@ -10,6 +154,9 @@ const MS_PER_DAY: u64 = 86_400_000;
 /// # Errors
 /// Why the region is refused, in words for the caller.
 pub fn region_allowed(sovereignty: &Sovereignty, region: &str) -> Result<(), String> {
+    if region.is_empty() {
+        return Err("the region is unknown; ask the operator to state it in config.toml".to_owned());
+    }
     if let Some(problem) = region_problem(region) {
         return Err(problem);
     }
@@ -60,83 +207,5 @@ pub fn region_pattern_problem(pattern: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema::{Retention, SovereignEncryption};
-    use proptest::prelude::*;
-
-    fn rules(allowed: &[&str], forbidden: &[&str]) -> Sovereignty {
-        let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
-        Sovereignty {
-            region: "eu-west-1".into(),
-            allowed_regions: owned(allowed),
-            forbidden_regions: owned(forbidden),
-            retention: Retention { logs_days: 90, data_days: 365, backups_days: 2555 },
-            encryption: SovereignEncryption {
-                at_rest: "AES-256".into(),
-                in_transit: "TLS-1.3".into(),
-                kms_key_id: None,
-                key_rotation_days: None,
-            },
-            compliance: vec![],
-        }
-    }
-
-    #[test]
-    fn regions() {
-        let rules = rules(&["eu-west-1", "us-*", "cn-north-1"], &["cn-*", "us-gov-west-1"]);
-        for allowed in ["eu-west-1", "us-east-1", "us-west-2"] {
-            assert_eq!(region_allowed(&rules, allowed), Ok(()), "{allowed}");
-        }
-        let refused = [
-            "cn-north-1",
-            "cn-",
-            "us-gov-west-1",
-            "eu-west-10",
-            "eu-west",
-            "EU-WEST-1",
-            "ru-1",
-            "",
-            " eu-west-1",
-            "*",
-            "us-*",
-            "eu-west-1\n",
-            "ｅu-west-1",
-        ];
-        for refused in refused {
-            assert!(region_allowed(&rules, refused).is_err(), "{refused:?}");
-        }
-    }
-
-    #[test]
-    fn the_error_names_the_rule() {
-        let rules = rules(&["cn-north-1"], &["cn-*"]);
-        assert_eq!(region_allowed(&rules, "cn-north-1").unwrap_err(), "region cn-north-1 is forbidden by \"cn-*\"");
-        assert!(region_allowed(&rules, "eu-west-1").unwrap_err().contains("not among the allowed regions"));
-    }
-
-    #[test]
-    fn retention_by_kind() {
-        let rules = rules(&[], &[]);
-        for (kind, days) in [("logs", 90), ("data", 365), ("backups", 2555)] {
-            assert!(retention_allows_delete(&rules, kind, days * MS_PER_DAY - 1).is_err(), "{kind}");
-            assert_eq!(retention_allows_delete(&rules, kind, days * MS_PER_DAY), Ok(()), "{kind}");
-        }
-        let none = Sovereignty { retention: Retention { logs_days: 0, data_days: 0, backups_days: 0 }, ..rules };
-        assert_eq!(retention_allows_delete(&none, "data", 0), Ok(()));
-    }
-
-    proptest! {
-        #[test]
-        fn an_unknown_kind_of_data_stays_for_ever(kind in ".*", age_ms: u64) {
-            prop_assume!(!["logs", "data", "backups"].contains(&kind.as_str()));
-            prop_assert!(retention_allows_delete(&rules(&[], &[]), &kind, age_ms).is_err());
-        }
-
-        #[test]
-        fn a_forbidden_region_is_never_allowed(rest in "[a-z0-9-]{0,12}") {
-            let region = format!("cn-{rest}");
-            prop_assert!(region_allowed(&rules(&["cn-*", &region], &["cn-*"]), &region).is_err());
-        }
-    }
-}
+#[path = "sovereignty_tests.rs"]
+mod tests;

@@ -1,12 +1,17 @@
 //! The model catalogue: which providers exist, where they run and what they cost. Made by the control plane from
 //! `config.toml`, handed to rooms as an immutable snapshot.
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::sovereignty::Region;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Name of the embedded provider that needs no key and no network.
 pub const EXTRACTIVE: &str = "extractive";
+/// Answers of the embedded provider that may be made at the same time, over all tenants: it uses this machine's processors.
+const EXTRACTIVE_CONCURRENCY: usize = 64;
+/// The embedded provider gives up after this long.
+const EXTRACTIVE_TIMEOUT_MS: u64 = 10_000;
 
 /// Price of one token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -80,6 +85,39 @@ pub struct ProviderEntry {
 }
 
 impl ProviderEntry {
+    /// The embedded provider of a node: no key, no network, no price. It runs inside the node, so that what it reads is in
+    /// the node's region, whatever a tenant's file says.
+    #[must_use]
+    pub fn embedded(node: &Region) -> Self {
+        Self {
+            name: EXTRACTIVE.to_owned(),
+            kind: EXTRACTIVE.to_owned(),
+            base_url: None,
+            api_key: None,
+            region: node.to_string(),
+            concurrency: EXTRACTIVE_CONCURRENCY,
+            requests_per_minute: None,
+            timeout_ms: EXTRACTIVE_TIMEOUT_MS,
+            retries: 0,
+            prices: BTreeMap::new(),
+        }
+    }
+
+    /// True where what is sent to it travels without TLS beyond this machine.
+    #[must_use]
+    pub fn is_in_the_clear(&self) -> bool {
+        let Some(base_url) = &self.base_url else { return false };
+        url::Url::parse(base_url).map_or(true, |url| {
+            let stays_here = match url.host() {
+                Some(url::Host::Domain(name)) => name == "localhost",
+                Some(url::Host::Ipv4(address)) => address.is_loopback(),
+                Some(url::Host::Ipv6(address)) => address.is_loopback(),
+                None => false,
+            };
+            url.scheme() != "https" && !stays_here
+        })
+    }
+
     /// The price of one of its models in force at a time, or `None` where it may not be called then.
     #[must_use]
     pub fn price_at(&self, model: &str, now_unix_ms: u64) -> Option<Price> {

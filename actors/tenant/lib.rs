@@ -4,6 +4,7 @@ pub mod budget;
 pub mod cache;
 pub mod catalog;
 pub mod digest;
+pub mod egress;
 pub mod entry;
 pub mod limits;
 mod line;

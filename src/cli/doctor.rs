@@ -8,6 +8,8 @@ use bailiwick_control::identity::fetch::read_file;
 use bailiwick_control::identity::issuer::{Issuer, KeySource};
 use bailiwick_control::identity::keys::KeySet;
 use bailiwick_policy::guardrails::Guardrails;
+use bailiwick_policy::sovereignty::Region;
+use bailiwick_tenant::egress::clear_to_keep;
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -77,10 +79,12 @@ impl Doctor {
             ),
             Err(error) => finding("providers", State::Bad, error.to_string()),
         });
+        findings.extend(in_the_clear(&config));
+        findings.push(region(&config.region));
         findings.extend(issuers(&config));
         let root = self.tenants.as_deref().unwrap_or(&config.tenants);
         match config.guardrails() {
-            Ok(guardrails) => findings.extend(tenants(root, guardrails)),
+            Ok(guardrails) => findings.extend(tenants(root, guardrails, &config.region)),
             Err(error) => findings.push(finding("guardrails", State::Bad, error.to_string())),
         }
         findings.extend(data(self.data.as_deref().unwrap_or(&config.data)));
@@ -131,7 +135,30 @@ fn issuers(config: &Config) -> Vec<Finding> {
     issuers.into_iter().map(looked_at).collect()
 }
 
-fn tenants(root: &Path, guardrails: Guardrails) -> Vec<Finding> {
+fn region(node: &Region) -> Finding {
+    if *node == Region::default() {
+        let words = format!(
+            "this node names no region, so that everything it keeps is at {node:?}; write region = \"eu-west-1\", or whatever \
+             yours is, into config.toml",
+            node = node.as_str()
+        );
+        return finding("region", State::Warning, words);
+    }
+    finding("region", State::Good, format!("everything this node keeps is in {node}"))
+}
+
+fn in_the_clear(config: &Config) -> Vec<Finding> {
+    let Ok(catalog) = config.catalog() else { return Vec::new() };
+    let open = catalog.providers.values().filter(|provider| provider.is_in_the_clear());
+    let words = |name: &str| {
+        format!(
+            "{name} is reached without TLS and not on this machine: no tenant's text is sent to it; give it an https base_url"
+        )
+    };
+    open.map(|provider| finding("providers", State::Warning, words(&provider.name))).collect()
+}
+
+fn tenants(root: &Path, guardrails: Guardrails, node: &Region) -> Vec<Finding> {
     let listed = Folders::open(root, guardrails).and_then(|folders| Ok((folders.names()?, folders)));
     let (names, folders) = match listed {
         Ok(listed) => listed,
@@ -145,7 +172,10 @@ fn tenants(root: &Path, guardrails: Guardrails) -> Vec<Finding> {
     for name in names {
         match folders.load(&name) {
             Found::Compiled(Sound { policy: snapshot, .. }) => {
-                findings.push(finding("tenants", State::Good, format!("{name}: policy {}", snapshot.version)));
+                findings.push(match clear_to_keep(&snapshot.sovereignty, node) {
+                    Ok(_here) => finding("tenants", State::Good, format!("{name}: policy {}", snapshot.version)),
+                    Err(elsewhere) => finding("tenants", State::Bad, format!("{name}: {}", elsewhere.detail)),
+                });
                 let warnings = snapshot.warnings.iter();
                 findings
                     .extend(warnings.map(|warning| finding("tenants", State::Warning, format!("{name}/{warning}"))));

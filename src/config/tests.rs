@@ -51,6 +51,10 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 fn wrong_values_are_refused_where_they_stand() {
     let table: &[(&str, u64, &str)] = &[
         ("listen = \"nowhere\"\n", 1, "socket address"),
+        ("region = \"\"\n", 1, "is no region"),
+        ("region = \"eu-*\"\n", 1, "is no region"),
+        ("region = \"EU-West-1\"\n", 1, "is no region"),
+        ("[[providers]]\nname = \"a\"\nkind = \"openai\"\nregion = \"eu west\"\n", 2, "is no region"),
         ("[limits]\nask_deadline_ms = 5\n", 1, "ask_deadline_ms"),
         ("[limits]\nworkers = 0\n", 1, "workers"),
         ("[limits]\ngrace_ms = 0\n", 1, "a time"),
@@ -221,4 +225,15 @@ fn the_schema_names_every_section() {
     for section in ["listen", "data", "tenants", "limits", "providers", "issuers", "console", "observability"] {
         assert!(properties.contains_key(section), "{section}");
     }
+}
+
+#[test]
+fn a_node_is_where_it_says_and_so_is_the_embedded_provider() {
+    let region_of = |text: &str| {
+        let config = Config::parse(FILE, text).unwrap();
+        let embedded = config.catalog().unwrap().providers["extractive"].region.clone();
+        (config.region.to_string(), embedded)
+    };
+    assert_eq!(region_of("region = \"eu-west-1\"\n"), ("eu-west-1".into(), "eu-west-1".into()));
+    assert_eq!(region_of(""), ("local".into(), "local".into()));
 }

@@ -8,6 +8,7 @@ pub mod rules;
 mod tests;
 
 use arc_swap::ArcSwap;
+use bailiwick_policy::sovereignty::Region;
 use bailiwick_tenant::catalog::Catalog;
 use std::sync::Arc;
 
@@ -15,15 +16,16 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ModelCatalog {
     in_force: ArcSwap<Catalog>,
+    node: Region,
 }
 
 impl ModelCatalog {
-    /// A catalogue of the providers of `config.toml`; the embedded one is added.
+    /// A catalogue of the providers of `config.toml`; the embedded one, which runs in the node's region, is added.
     ///
     /// # Errors
     /// Everything that is wrong with them, one sentence each.
-    pub fn new(catalog: Catalog) -> Result<Self, Vec<String>> {
-        Ok(Self { in_force: ArcSwap::from_pointee(rules::sound(catalog)?) })
+    pub fn new(catalog: Catalog, node: Region) -> Result<Self, Vec<String>> {
+        Ok(Self { in_force: ArcSwap::from_pointee(rules::sound(catalog, &node)?), node })
     }
 
     /// The catalogue in force now; it never changes under its holder.
@@ -37,7 +39,7 @@ impl ModelCatalog {
     /// # Errors
     /// Everything that is wrong with it; the one in force stays.
     pub fn replace(&self, catalog: Catalog) -> Result<(), Vec<String>> {
-        self.in_force.store(Arc::new(rules::sound(catalog)?));
+        self.in_force.store(Arc::new(rules::sound(catalog, &self.node)?));
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
 use super::ModelCatalog;
+use bailiwick_policy::sovereignty::Region;
 use bailiwick_tenant::catalog::{Catalog, EXTRACTIVE, ProviderEntry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ fn catalog(key: &str, entry: ProviderEntry) -> Catalog {
 
 #[test]
 fn the_embedded_provider_is_always_there() {
-    let models = ModelCatalog::new(Catalog::default()).unwrap();
+    let models = ModelCatalog::new(Catalog::default(), Region::default()).unwrap();
     assert!(models.snapshot().providers.contains_key(EXTRACTIVE));
     let held = models.snapshot();
     models.replace(catalog("one", entry("one"))).unwrap();
@@ -41,7 +42,7 @@ fn an_unsound_catalogue_is_not_taken() {
         ("concurrency", |entry| entry.concurrency = 0),
         ("timeout", |entry| entry.timeout_ms = 0),
     ];
-    let models = ModelCatalog::new(catalog("good", entry("good"))).unwrap();
+    let models = ModelCatalog::new(catalog("good", entry("good")), Region::default()).unwrap();
     for (word, spoil) in spoils {
         let mut bad = entry("one");
         spoil(&mut bad);

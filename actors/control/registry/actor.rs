@@ -27,6 +27,7 @@ use bailiwick_kernel::limits::OPENINGS_AT_ONCE;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::access::Right;
+use bailiwick_policy::sovereignty::Region;
 use bailiwick_tenant::supervisor::messages::RoomView;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -58,6 +59,7 @@ pub struct Registry {
     pub(super) housing: Arc<dyn Housing>,
     pub(super) folders: Folders,
     pub(super) signer: PlatformSigner,
+    pub(super) node: Region,
     /// What the registry itself wrote there.
     pub(super) writes: Writes,
     pub(super) rooms: Rooms,
@@ -91,6 +93,8 @@ pub struct Belongings {
     pub folders: Folders,
     /// Signs the policies this house writes.
     pub signer: PlatformSigner,
+    /// Where this node is, and everything it keeps.
+    pub node: Region,
     /// The rooms it sends to.
     pub rooms: Rooms,
 }
@@ -107,6 +111,7 @@ impl Registry {
             housing: parts.housing,
             folders: parts.folders,
             signer: parts.signer,
+            node: parts.node,
             writes: Writes::default(),
             rooms: parts.rooms,
             openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),

@@ -12,6 +12,7 @@ use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_tenant::egress::clear_to_keep;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -67,6 +68,10 @@ impl Registry {
             Ok(Arrival::New(entry)) => (policy.tenant.id, Some(entry)),
             Ok(Arrival::Known(id, entry)) => (id, entry),
         };
+        if let Err(elsewhere) = clear_to_keep(&policy.sovereignty, &self.node) {
+            self.note_elsewhere(name, elsewhere.detail, ctx);
+            return None;
+        }
         let tenant = self.directory.find_id(id);
         let candidate = Candidate {
             policy,
@@ -129,6 +134,26 @@ impl Registry {
             Some(key) => self.note_folder(key, Folder::Refused(problem), ctx),
             None => self.directory.note_stray(name, Some(problem)),
         }
+    }
+
+    /// The tenant's data may not be on this node: not registered where nobody knew it, and closed where it served. Unlike
+    /// other files that are refused, these take something back, and the version before them does not stay.
+    fn note_elsewhere(&mut self, name: &str, problem: String, ctx: &mut Context<Self>) {
+        tracing::error!(tenant = name, problem, "the tenant's data may not be on this node; it is not served");
+        let Some(key) = self.directory.find_name(name).map(|tenant| tenant.key) else {
+            return self.directory.note_stray(name, Some(problem));
+        };
+        // what is on its way into force now is older than this
+        self.commits = self.commits.saturating_add(1);
+        self.committed.insert(key, self.commits);
+        if let Some(tenant) = self.directory.tenant_mut(key) {
+            tenant.policy = None;
+        }
+        self.note_folder(key, Folder::Elsewhere(problem), ctx);
+    }
+
+    fn is_elsewhere(&self, key: TenantKey) -> bool {
+        self.directory.tenant(key).is_some_and(|tenant| matches!(tenant.folder, Folder::Elsewhere(_)))
     }
 
     fn note_gone(&mut self, name: &str, ctx: &mut Context<Self>) {
@@ -210,7 +235,7 @@ impl Registry {
             let incarnation_ended = pushed && !act.is_open(key, generation);
             match outcome {
                 // the rooms that were to adopt it are gone: the next ones open with it
-                Err(rejection) if rejection.code == Code::Lost && incarnation_ended => {
+                Err(rejection) if rejection.code == Code::Lost && incarnation_ended && !act.is_elsewhere(key) => {
                     act.commit(key, policy, slot, ctx)
                 }
                 outcome => act.committed(key, number, policy, outcome, slot, ctx),
@@ -273,7 +298,9 @@ impl Registry {
             }
             drop(self.close(key, ctx));
         }
-        self.note_folder(key, Folder::Refused(rejection.detail.clone()), ctx);
+        if !self.is_elsewhere(key) {
+            self.note_folder(key, Folder::Refused(rejection.detail.clone()), ctx);
+        }
     }
 }
 

@@ -289,6 +289,7 @@ impl Bench {
             shared,
             folders.clone(),
             signer(),
+            super::fixtures::here(),
             Box::new(move |_happened| housing),
         );
         Self { root, folders, probes, registry, door, operator, clock, journal: texts, vault }

@@ -65,6 +65,8 @@ pub enum Folder {
     Sound,
     /// The newest files are not in force, for this reason; the version before them stays.
     Refused(String),
+    /// The newest files do not allow the tenant's data to be where this node is, for this reason: it does not serve here.
+    Elsewhere(String),
     /// The folder is gone.
     Gone,
 }
@@ -333,7 +335,7 @@ impl Tenant {
             && self.policy.is_some()
             && self.quarantine.is_none()
             && !self.destroying
-            && !matches!(self.folder, Folder::Gone)
+            && !matches!(self.folder, Folder::Gone | Folder::Elsewhere(_))
     }
 }
 

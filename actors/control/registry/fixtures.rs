@@ -12,6 +12,7 @@ use bailiwick_policy::compile::{PolicySnapshot, compile};
 use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::parse::FileTexts;
 use bailiwick_policy::schema::{Encryption, Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
+use bailiwick_policy::sovereignty::Region;
 use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -35,13 +36,18 @@ pub(crate) fn record(name: &str, id: Uuid) -> TenantFile {
             ..Quotas::default()
         },
         metadata: TenantMetadata {
-            industry: "finance".to_owned(),
-            compliance: vec!["SOX".to_owned(), "quote \" and: colon".to_owned()],
+            industry: "quote \" and: colon".to_owned(),
+            compliance: vec!["SOX".to_owned(), "GDPR".to_owned()],
             contact_email: "a@b.example".to_owned(),
         },
         created_at: Some("2026-01-01T00:00:00.000Z".to_owned()),
         updated_at: None,
     }
+}
+
+/// Where the tests' node is: the home of every record here.
+pub(crate) fn here() -> Region {
+    Region::named("eu-west-1").unwrap()
 }
 
 /// Signs what the house writes in the tests.

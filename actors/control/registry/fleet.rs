@@ -20,6 +20,7 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::commit::Standing;
 use bailiwick_policy::compile::TENANT;
+use bailiwick_tenant::egress::clear_to_keep;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -140,12 +141,14 @@ impl Registry {
         };
         let (folders, signer, name, people) =
             (self.folders.clone(), self.signer.clone(), record.name.clone(), new.signers);
+        let node = self.node.clone();
         let write = move || {
             let mut texts = templates::folder(&record, &rfc3339(now_unix_ms));
             signer
                 .sign_folder(&record.name, &people, &mut texts)
                 .map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            clear_to_keep(&policy.sovereignty, &node)?;
             let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
             Ok((Sound { policy, texts: Arc::new(texts), golden: Ok(Arc::default()) }, write))
         };
@@ -185,12 +188,13 @@ impl Registry {
             Ok(decided) => decided,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
-        let (folders, id, by) = (self.folders.clone(), record.id, by.key_id.clone());
+        let (folders, node, id, by) = (self.folders.clone(), self.node.clone(), record.id, by.key_id.clone());
         let write = move || {
             let mut texts = folders.texts(&record.name).map_err(|error| not_written(&error))?.unwrap_or_default();
             let text = templates::record(&record);
             texts.insert(TENANT.to_owned(), text.clone());
             let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            clear_to_keep(&policy.sovereignty, &node)?;
             // what else has changed in the folder comes into force by the folder's own way, or not at all
             let now_unix_s = i64::try_from(now_unix_ms / 1_000).unwrap_or(i64::MAX);
             let is_signed_alike = policy.standing(committed.as_deref(), now_unix_s) == Ok(Standing::Unchanged);

@@ -10,8 +10,8 @@ pub trait Housing: Send + Sync + 'static {
     /// Acquires the tenant's journal, starts its rooms, gives their doors.
     ///
     /// # Errors
-    /// `internal` where what it owns is damaged or unreadable: the tenant is quarantined. `overloaded` and `lost`
-    /// where a later try can succeed.
+    /// `sovereignty_violation` where the tenant's data may not be on this node; nothing was opened then. `internal` where what
+    /// it owns is damaged or unreadable: the tenant is quarantined. `overloaded` and `lost` where a later try can succeed.
     fn open(
         &self,
         tenant: TenantKey,

@@ -8,6 +8,8 @@ pub mod actor;
 mod arrivals;
 #[cfg(test)]
 pub(crate) mod bench;
+#[cfg(test)]
+mod border_tests;
 mod changes;
 pub mod credentials;
 pub mod directory;

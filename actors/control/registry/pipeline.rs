@@ -57,11 +57,12 @@ impl Registry {
     }
 
     fn refusal(&self, key: TenantKey) -> Rejection {
-        let problem = match self.directory.tenant(key).map(|tenant| &tenant.folder) {
-            Some(Folder::Refused(problem)) => problem.as_str(),
-            _ => "its folder cannot come into force",
+        let (code, problem) = match self.directory.tenant(key).map(|tenant| &tenant.folder) {
+            Some(Folder::Refused(problem)) => (Code::PolicyDenied, problem.as_str()),
+            Some(Folder::Elsewhere(problem)) => (Code::SovereigntyViolation, problem.as_str()),
+            _ => (Code::PolicyDenied, "its folder cannot come into force"),
         };
-        Rejection::new(Code::PolicyDenied, problem)
+        Rejection::new(code, problem)
     }
 
     /// Compares the rules in force with those of the folder's newest files.

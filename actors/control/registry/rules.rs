@@ -170,6 +170,11 @@ pub fn serving(tenant: &Tenant) -> Outcome<()> {
         (Standing::Active, Some(_), _) => {
             "this tenant was closed after repeated faults; the platform operator can resume it"
         }
+        (Standing::Active, None, Folder::Elsewhere(_)) => {
+            let detail = "this tenant's data-sovereignty.yaml does not allow its data to be where this node is; ask the \
+                          platform operator";
+            return Err(Rejection::new(Code::SovereigntyViolation, detail));
+        }
         (Standing::Active, None, Folder::Gone) => "this tenant is suspended: its folder is gone",
         (Standing::Active, None, _) => "this tenant does not serve: its files are not valid; ask the platform operator",
     };

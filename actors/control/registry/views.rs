@@ -41,7 +41,7 @@ fn state_of(tenant: &Tenant) -> (&'static str, Option<String>) {
         return ("deleted", Some("everything it owned is being destroyed".to_owned()));
     }
     let newest_files = match &tenant.folder {
-        Folder::Refused(problem) => Some(problem.clone()),
+        Folder::Refused(problem) | Folder::Elsewhere(problem) => Some(problem.clone()),
         Folder::Unread => Some("its folder has not been read yet".to_owned()),
         Folder::Gone => Some("its folder is gone".to_owned()),
         Folder::Sound => None,
@@ -51,7 +51,7 @@ fn state_of(tenant: &Tenant) -> (&'static str, Option<String>) {
         Standing::Archived => ("archived", decided),
         Standing::Suspended => ("suspended", decided),
         Standing::Active if tenant.quarantine.is_some() => ("quarantined", tenant.quarantine.clone()),
-        Standing::Active if matches!(tenant.folder, Folder::Gone) => ("suspended", newest_files),
+        Standing::Active if matches!(tenant.folder, Folder::Gone | Folder::Elsewhere(_)) => ("suspended", newest_files),
         Standing::Active if tenant.policy.is_none() => ("refused", newest_files),
         Standing::Active => ("serving", newest_files),
     }
@@ -65,7 +65,7 @@ pub fn policies(directory: &Directory) -> Vec<PolicyStanding> {
         policy_version: version_of(tenant),
         conflicts: tenant.policy.as_ref().map(|policy| (*policy.conflicts).clone()).unwrap_or_default(),
         refused: match &tenant.folder {
-            Folder::Refused(problem) => Some(problem.clone()),
+            Folder::Refused(problem) | Folder::Elsewhere(problem) => Some(problem.clone()),
             Folder::Gone => Some("its folder is gone".to_owned()),
             Folder::Unread | Folder::Sound => None,
         },

@@ -4,6 +4,7 @@ use super::meaning::{Ground, Recollection};
 use super::messages::{AdoptCache, CacheParts, CacheState, Remember};
 use super::rules::{self, Course, Key};
 use super::store::{SemanticStore, Store};
+use crate::egress::Egress;
 use crate::question::Matter;
 use crate::turn::{Answered, Grounded, Turn};
 use actix::prelude::*;
@@ -12,12 +13,14 @@ use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::offer;
 use bailiwick_kernel::obituary::Obituary;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::sovereignty::Flow;
 use std::sync::Arc;
 
 /// The cache room of one tenant.
 #[derive(Debug)]
 pub struct CacheRoom {
     policy: Arc<PolicySnapshot>,
+    egress: Arc<Egress>,
     exact: Option<Store>,
     semantic: Option<Arc<SemanticStore>>,
     clock: SharedClock,
@@ -31,9 +34,9 @@ impl CacheRoom {
     /// A room that remembers nothing yet.
     #[must_use]
     pub fn new(parts: CacheParts) -> Self {
-        let CacheParts { policy, clock, next, exit, obituary } = parts;
-        let (exact, semantic) = stores(&policy);
-        Self { policy, exact, semantic, clock, next, exit, obituary }
+        let CacheParts { policy, egress, clock, next, exit, obituary } = parts;
+        let (exact, semantic) = stores(&policy, &egress);
+        Self { policy, egress, exact, semantic, clock, next, exit, obituary }
     }
 
     fn hand_on(&self, turn: Turn<Grounded>) {
@@ -73,9 +76,11 @@ impl CacheRoom {
     }
 }
 
-fn stores(policy: &PolicySnapshot) -> (Option<Store>, Option<Arc<SemanticStore>>) {
-    let semantic = rules::semantic(policy).map(|rules| Arc::new(SemanticStore::new(rules)));
-    (rules::exact(policy).map(Store::new), semantic)
+/// What is remembered is kept in this node's memory: nothing is, where it may not be here.
+fn stores(policy: &PolicySnapshot, egress: &Egress) -> (Option<Store>, Option<Arc<SemanticStore>>) {
+    let Ok(cleared) = egress.clear_here(Flow::Cache) else { return (None, None) };
+    let semantic = rules::semantic(policy).map(|rules| Arc::new(SemanticStore::new(rules, &cleared)));
+    (rules::exact(policy).map(|rules| Store::new(rules, &cleared)), semantic)
 }
 
 fn key_of(turn: &Turn<Grounded>) -> Key {
@@ -134,7 +139,7 @@ impl Handler<AdoptCache> for CacheRoom {
     type Result = ();
 
     fn handle(&mut self, AdoptCache(policy): AdoptCache, _: &mut Self::Context) {
-        (self.exact, self.semantic) = stores(&policy);
+        (self.exact, self.semantic) = stores(&policy, &self.egress);
         self.policy = policy;
     }
 }

@@ -4,6 +4,7 @@ use super::meaning::{Ground, Recollection, Vector, is_near};
 use super::rules::{Key, Partition, key, partition};
 use super::store::SemanticStore;
 use super::tests::{draft, passage, words};
+use crate::egress::fixtures::here;
 use crate::question::{Matter, Passage, Question};
 use crate::routing::markers;
 use crate::ruling::Ruled;
@@ -166,7 +167,7 @@ fn what_rests_on_nothing_answers_nothing_else() {
 
 #[test]
 fn the_nearest_that_is_near_enough_and_stands_is_found() {
-    let store = SemanticStore::new(&rules(1 << 20, 0.9));
+    let store = SemanticStore::new(&rules(1 << 20, 0.9), &here());
     let (here, elsewhere) = (part(&asked("x")), part(&Question { domain: Some("d".into()), ..asked("x") }));
     let remember = |here: Partition, name: &str, at: f64, text: &str, now| {
         let vector = Arc::new(towards(&[at.cos(), at.sin()]));
@@ -204,7 +205,7 @@ fn equal_questions_are_as_near_as_can_be_asked_for() {
 
 #[test]
 fn an_answer_larger_than_the_store_is_not_remembered() {
-    let store = SemanticStore::new(&rules(64 << 10, 0.9));
+    let store = SemanticStore::new(&rules(64 << 10, 0.9), &here());
     let (here, vector) = (part(&asked("x")), Arc::new(towards(&[1.0])));
     let long = cites(&format!("{} [1]", "x".repeat(64 << 10)));
     store.remember(Meaning { place: (here, key_of("a")), vector: Arc::clone(&vector) }, long, NOW);
@@ -229,7 +230,7 @@ proptest! {
     #[test]
     fn the_store_never_grows_over_its_bytes(entries in prop::collection::vec((0_usize..9_000, 1_usize..2_000), 1..150)) {
         let max_bytes: usize = 64 << 10;
-        let store = SemanticStore::new(&rules(64 << 10, 0.5));
+        let store = SemanticStore::new(&rules(64 << 10, 0.5), &here());
         let (here, ground) = (part(&asked("x")), Ground::of(&salt_and_oil()));
         let policy = policy("default", understanding);
         let mut remembered = Vec::new();

@@ -1,6 +1,7 @@
 //! What the cache room is built from and told.
 use super::lookup::Meaning;
 use super::rules::Key;
+use crate::egress::Egress;
 use crate::question::Passage;
 use crate::turn::{Answered, Draft, Grounded, Turn};
 use actix::{Message, Recipient};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct CacheParts {
     /// The policy in force; says whether anything is remembered at all.
     pub policy: Arc<PolicySnapshot>,
+    /// Where bytes may be kept.
+    pub egress: Arc<Egress>,
     /// Time.
     pub clock: SharedClock,
     /// Where turns go that must be answered anew: the budget.

@@ -9,6 +9,7 @@ use crate::supervisor::messages::ReadLineage;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::parse::FileTexts;
+use bailiwick_policy::sovereignty::Region;
 
 /// Nine tenths of the words of [`QUESTION`].
 const PARAPHRASE: &str = "What is the codeword for the reading room?";
@@ -210,7 +211,7 @@ async fn an_embedding_is_held_for_before_it_is_called_or_not_called() {
 
 #[actix_rt::test]
 async fn no_region_is_reached_that_sovereignty_forbids() {
-    let stage = Stage::new();
+    let stage = Stage::at(Region::named("eu-central-1").unwrap());
     stage.meter.release(100);
     let elsewhere = policy("default", |texts| {
         understanding(texts);

@@ -5,6 +5,7 @@ use super::meaning::{Ground, Recollection, Vector, is_near};
 use super::rules::{Key, Partition, bytes_of};
 use crate::turn::Draft;
 use bailiwick_policy::schema::{ExactCacheRules, SemanticCacheRules};
+use bailiwick_policy::sovereignty::Cleared;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// An empty store within the tenant's bounds.
-    pub(super) fn new(rules: &ExactCacheRules) -> Self {
+    /// An empty store within the tenant's bounds, where answers may be remembered.
+    pub(super) fn new(rules: &ExactCacheRules, _here: &Cleared) -> Self {
         let entries = Cache::builder()
             .max_capacity(rules.max_bytes)
             .weigher(|_key, entry: &Entry| entry.bytes)
@@ -84,8 +85,8 @@ pub(super) struct SemanticStore {
 }
 
 impl SemanticStore {
-    /// An empty store within the tenant's bounds.
-    pub(super) fn new(rules: &SemanticCacheRules) -> Self {
+    /// An empty store within the tenant's bounds, where answers may be remembered.
+    pub(super) fn new(rules: &SemanticCacheRules, _here: &Cleared) -> Self {
         let questions = Cache::builder()
             .max_capacity(rules.max_bytes)
             .weigher(|_place, question: &Question| question.bytes)

@@ -1,6 +1,7 @@
 //! Table and property tests of the cache's rules and of what it remembers.
 use super::rules::{Course, bytes_of, course, exact, given_again, is_fit, key, semantic};
 use super::store::Store;
+use crate::egress::fixtures::here;
 use crate::question::{CacheControl, Chat, Matter, ModelUsed, Passage, Question, Search};
 use crate::ruling::Ruled;
 use crate::supervisor::fixtures::{NOW, caching, metered, policy, principal, understanding};
@@ -153,7 +154,7 @@ fn key_of(number: usize) -> super::rules::Key {
 
 #[test]
 fn an_answer_is_given_until_its_time_is_over() {
-    let store = Store::new(&ExactCacheRules { ttl_s: 60, max_bytes: 1 << 20 });
+    let store = Store::new(&ExactCacheRules { ttl_s: 60, max_bytes: 1 << 20 }, &here());
     let key = key_of(1);
     store.remember(key, words("x"), NOW);
     assert_eq!(store.recall(&key, NOW + 59_999).as_deref(), Some(&words("x")));
@@ -164,7 +165,7 @@ fn an_answer_is_given_until_its_time_is_over() {
 
 #[test]
 fn an_answer_larger_than_the_cache_is_not_remembered() {
-    let store = Store::new(&ExactCacheRules { ttl_s: 60, max_bytes: 1_000 });
+    let store = Store::new(&ExactCacheRules { ttl_s: 60, max_bytes: 1_000 }, &here());
     store.remember(key_of(1), words(&"x".repeat(1_000)), NOW);
     store.remember(key_of(2), draft(DraftContent::Completion(json!({"words": "x".repeat(300)}))), NOW);
     assert_eq!((store.recall(&key_of(1), NOW), store.recall(&key_of(2), NOW)), (None, None));
@@ -175,7 +176,7 @@ proptest! {
     #[test]
     fn the_cache_never_grows_over_its_bytes(lengths in prop::collection::vec(0_usize..20_000, 1..120)) {
         let max_bytes: usize = 64 << 10;
-        let store = Store::new(&ExactCacheRules { ttl_s: 60, max_bytes: 64 << 10 });
+        let store = Store::new(&ExactCacheRules { ttl_s: 60, max_bytes: 64 << 10 }, &here());
         let policy = policy("default", metered);
         let mut remembered = Vec::new();
         for (number, length) in lengths.iter().enumerate() {

@@ -12,6 +12,7 @@ use super::prepare::Occasion;
 use super::rules::{LIST_MAX, Wanted, may_be_found, wanted};
 use super::upload::Uploads;
 use super::view::view;
+use crate::egress::Egress;
 use crate::question::{Matter, Passage};
 use crate::ruling;
 use crate::turn::{Admitted, Grounded, Turn};
@@ -24,6 +25,7 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::sovereignty::Flow;
 use bailiwick_policy::visibility::Visible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,8 @@ pub struct RetrievalParts {
     pub belongings: Belongings,
     /// The policy in force.
     pub policy: Arc<PolicySnapshot>,
+    /// Where bytes may be kept.
+    pub egress: Arc<Egress>,
     /// Time.
     pub clock: SharedClock,
     /// Reads files, hostile formats in child processes.
@@ -52,6 +56,7 @@ pub struct RetrievalParts {
 /// The retrieval room of one tenant.
 pub struct RetrievalRoom {
     pub(super) desk: Desk,
+    egress: Arc<Egress>,
     pub(super) clock: SharedClock,
     next: Recipient<Turn<Grounded>>,
     search_exit: Recipient<Turn<Grounded>>,
@@ -79,6 +84,7 @@ impl RetrievalRoom {
         let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.lanes));
         Self {
             desk: Desk { corpus, sandbox: parts.sandbox, queue },
+            egress: parts.egress,
             clock: parts.clock,
             next: parts.next,
             search_exit: parts.search_exit,
@@ -220,10 +226,14 @@ impl Handler<IngestDocuments> for RetrievalRoom {
     fn handle(&mut self, request: IngestDocuments, ctx: &mut Context<Self>) {
         self.note_knock();
         let IngestDocuments { permit, documents, principal, reply } = request;
+        let here = match self.egress.clear_here(Flow::Store) {
+            Ok(here) => here,
+            Err(rejection) => return reply.answer(Err(rejection)),
+        };
         let (desk, uploads) = (self.desk.clone(), self.uploads.clone());
         let (policy, now_unix_ms) = (desk.corpus.policy.load_full(), self.clock.now_unix_ms());
         let asker = ruling::asker(&policy, &principal, now_unix_ms);
-        let occasion = Occasion { policy, now_unix_ms, by: principal.key_id, asker };
+        let occasion = Occasion { policy, now_unix_ms, by: principal.key_id, asker, here };
         Self::change(ctx, async move {
             let (outcome, afterwards) = desk.ingest(documents, occasion).await;
             // before the answer: whoever sends the next one after it finds a place

@@ -66,16 +66,17 @@ pub fn in_batches<T>(items: Vec<T>) -> Vec<Vec<T>> {
 #[cfg(test)]
 mod tests {
     use super::{BATCH, Name, PORTION, PORTION_BYTES, in_batches, partly, portions};
+    use crate::egress::fixtures::here;
     use crate::retrieval::messages::{Content, DocumentState, Ingested, NewDocument};
     use crate::retrieval::prepare::Failed;
     use crate::retrieval::reserve::Arrived;
     use crate::retrieval::rules::intake;
-    use crate::retrieval::test_house::{named, policy};
+    use crate::retrieval::test_house::named;
     use bailiwick_kernel::outcome::{Code, Rejection};
 
     fn arrived(id: &str, bytes: usize) -> Result<Arrived, Failed> {
         let document = NewDocument { content: Content::Text("x".repeat(bytes)), ..named(id, "") };
-        Ok(Arrived { intake: intake(&document, &policy().sovereignty).unwrap(), document })
+        Ok(Arrived { intake: intake(&document, &here()).unwrap(), document })
     }
 
     fn lengths(sizes: impl Iterator<Item = usize>) -> Vec<usize> {

@@ -15,6 +15,7 @@ use bailiwick_kernel::journal::{JournalError, Record};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::language::Facts;
+use bailiwick_policy::sovereignty::Cleared;
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub struct Occasion {
     pub by: String,
     /// What the policy's rules may ask of whoever brings them.
     pub asker: Facts,
+    /// Where they are kept.
+    pub here: Cleared,
 }
 
 /// A document that was not taken, as far as it got.
@@ -175,7 +178,7 @@ fn finish(read: Read, occasion: &Occasion, truth: &Truth) -> Outlook {
         source: intake.source.clone(),
         domain: intake.domain.clone(),
         usecase: intake.usecase.clone(),
-        region: intake.region.clone(),
+        region: intake.place.region().to_string(),
         bytes: intake.bytes,
         signature,
         metadata_json: intake.metadata_json.clone(),

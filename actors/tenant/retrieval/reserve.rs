@@ -9,6 +9,7 @@ use crate::ruling::permitted;
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::language::{Action, Facts};
+use bailiwick_policy::sovereignty::Cleared;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -69,6 +70,7 @@ pub struct Arriving {
     truth: Arc<Truth>,
     policy: Arc<PolicySnapshot>,
     asker: Facts,
+    here: Cleared,
     ceilings: Ceilings,
     reserved: Reserved,
     /// What each id came to so far.
@@ -81,10 +83,11 @@ impl Arriving {
     /// Nothing has arrived yet.
     #[must_use]
     pub fn new(truth: Arc<Truth>, occasion: &Occasion) -> Self {
-        let (policy, asker) = (Arc::clone(&occasion.policy), occasion.asker.clone());
+        let (policy, asker, here) = (Arc::clone(&occasion.policy), occasion.asker.clone(), occasion.here.clone());
         let ceilings = Ceilings::of(&policy.tenant.quotas);
         let reserved = Reserved::nothing(Arc::clone(&truth));
-        Self { truth, policy, asker, ceilings, reserved, earlier: BTreeMap::new(), arrivals: Vec::new(), trouble: None }
+        let (earlier, arrivals) = (BTreeMap::new(), Vec::new());
+        Self { truth, policy, asker, here, ceilings, reserved, earlier, arrivals, trouble: None }
     }
 
     /// Looks at the next document, unless the shelf has failed before. Blocking.
@@ -103,7 +106,7 @@ impl Arriving {
     }
 
     fn arrive(&mut self, document: NewDocument) -> Result<(), TruthError> {
-        let intake = match intake(&document, &self.policy.sovereignty) {
+        let intake = match intake(&document, &self.here) {
             Ok(intake) => intake,
             Err(rejection) => {
                 let (id, title) = (document.id.unwrap_or_default(), document.title.unwrap_or_default());

@@ -12,7 +12,7 @@ use bailiwick_policy::guard::{DocumentVerdict, Guard};
 use bailiwick_policy::hosts::source_host;
 use bailiwick_policy::language::Facts;
 use bailiwick_policy::schema::Sovereignty;
-use bailiwick_policy::sovereignty::{region_allowed, retention_allows_delete};
+use bailiwick_policy::sovereignty::{Cleared, retention_allows_delete};
 use bailiwick_policy::visibility::{Document, Visible};
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +49,8 @@ pub struct Intake {
     pub domain: String,
     /// Use case.
     pub usecase: String,
-    /// Region.
-    pub region: String,
+    /// Where it is kept.
+    pub place: Cleared,
     /// Metadata as JSON; empty where there is none.
     pub metadata_json: String,
     /// Bytes as sent.
@@ -150,11 +150,12 @@ pub fn request_size(documents: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// Everything that can be said about a new document before it is parsed.
+/// Everything that can be said about a new document before it is parsed, where documents may be kept here. The region a
+/// document names is where it is to be kept, and one node keeps everything in one region.
 ///
 /// # Errors
 /// `invalid_request`, `too_large`, `sovereignty_violation`.
-pub fn intake(document: &NewDocument, sovereignty: &Sovereignty) -> Outcome<Intake> {
+pub fn intake(document: &NewDocument, here: &Cleared) -> Outcome<Intake> {
     let (bytes, file_name) = match &document.content {
         Content::Text(text) => (text.len(), None),
         Content::File { name, bytes } => (bytes.len(), Some(file_name(name)?)),
@@ -169,10 +170,16 @@ pub fn intake(document: &NewDocument, sovereignty: &Sovereignty) -> Outcome<Inta
         Some(id) => id,
         None => derived_id(document, source.as_deref(), file_name.as_deref()),
     };
-    let region =
-        optional("region", document.region.as_deref(), NAME_CHARS_MAX)?.unwrap_or_else(|| sovereignty.region.clone());
-    region_allowed(sovereignty, &region)
-        .map_err(|reason| Rejection::new(Code::SovereigntyViolation, format!("taking a document: {reason}")))?;
+    if let Some(region) = optional("region", document.region.as_deref(), NAME_CHARS_MAX)?
+        && region != here.region().as_str()
+    {
+        let detail = format!(
+            "taking a document: it is to be kept in region {region}, and this node keeps documents in {}; send it to a node \
+             there, or leave `region` out",
+            here.region()
+        );
+        return Err(Rejection::new(Code::SovereigntyViolation, detail));
+    }
     if document.signature.as_ref().is_some_and(|signature| signature.len() > SIGNATURE_BYTES_MAX) {
         return Err(invalid(format!("taking a document: its signature is longer than {SIGNATURE_BYTES_MAX} bytes")));
     }
@@ -185,7 +192,7 @@ pub fn intake(document: &NewDocument, sovereignty: &Sovereignty) -> Outcome<Inta
         id,
         title,
         file_name,
-        region,
+        place: here.clone(),
     })
 }
 
@@ -209,7 +216,7 @@ pub fn document_facts(asker: Facts, intake: &Intake, guard: &Guard) -> Facts {
         .text("document.source_host", host)
         .number("document.trust_percent", trust_percent)
         .number("document.bytes", intake.bytes)
-        .text("document.region", intake.region.as_str())
+        .text("document.region", intake.place.region().as_str())
 }
 
 /// Whole percent of a share, rounded down: what is nearly trusted is not.

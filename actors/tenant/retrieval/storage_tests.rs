@@ -4,6 +4,7 @@ use super::prepare::Occasion;
 use super::reserve::Arriving;
 use super::test_house::{House, Tenant, named, policy, principal};
 use super::tests::text;
+use crate::egress::fixtures::here;
 use crate::ruling::asker;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::compile::PolicySnapshot;
@@ -107,7 +108,8 @@ async fn a_request_that_is_given_up_gives_its_reservation_back() {
     let truth = tenant.desk.corpus.truth().await.unwrap();
     let policy = Arc::clone(&tenant.policy);
     let asker = asker(&policy, &principal(), 1);
-    let mut arriving = Arriving::new(truth, &Occasion { policy, now_unix_ms: 1, by: String::new(), asker });
+    let mut arriving =
+        Arriving::new(truth, &Occasion { policy, now_unix_ms: 1, by: String::new(), asker, here: here() });
     arriving.next(named("d1", &words(1)));
     let (_arrivals, reserved) = arriving.end().unwrap();
     assert_eq!(reserved_bytes(&tenant).await, 1_000);

@@ -6,6 +6,7 @@ use super::messages::*;
 use super::parse::Sandbox;
 use super::pools::{Lanes, Pools};
 use super::tests::{security, text};
+use crate::egress::fixtures::borders;
 use crate::entry::Entry;
 use crate::question::{Matter, Passage, Search};
 use crate::ruling::Ruled;
@@ -114,6 +115,7 @@ impl House {
         let room = RetrievalRoom::furnish(RetrievalParts {
             belongings: belongings.clone(),
             policy: Arc::clone(&policy),
+            egress: borders(&policy),
             clock: self.clock.clone(),
             sandbox: Sandbox::new("/nonexistent".into(), vec![]),
             lanes: self.lanes(),

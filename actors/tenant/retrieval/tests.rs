@@ -1,6 +1,7 @@
 //! Tables and properties of the room's rules.
 use super::messages::{Content, NewDocument};
 use super::rules::*;
+use crate::egress::fixtures::here;
 use crate::entry::DocumentAccepted;
 use crate::question::{Matter, Question};
 use bailiwick_kernel::limits::{DOCUMENT_BYTES_MAX, DOCUMENTS_PER_REQUEST_MAX, TOP_K_MAX};
@@ -76,7 +77,7 @@ pub(super) fn security() -> SecurityRules {
 }
 
 fn id_of(document: &NewDocument) -> String {
-    intake(document, &home()).unwrap().id
+    intake(document, &here()).unwrap().id
 }
 
 #[test]
@@ -94,14 +95,14 @@ fn the_same_file_has_the_same_id_whatever_it_contains() {
 
 #[test]
 fn what_is_absent_has_its_default() {
-    let taken = intake(&file("/tmp/a/leaflet.md", b"# Leaflet"), &home()).unwrap();
+    let taken = intake(&file("/tmp/a/leaflet.md", b"# Leaflet"), &here()).unwrap();
     assert_eq!(taken.source, "upload.local/leaflet.md");
     assert_eq!(
-        (taken.domain.as_str(), taken.usecase.as_str(), taken.region.as_str()),
+        (taken.domain.as_str(), taken.usecase.as_str(), taken.place.region().as_str()),
         ("general", "general", "eu-west-1")
     );
     assert_eq!(taken.bytes, 9);
-    let named = intake(&NewDocument { id: Some(" d1 ".into()), ..text("x") }, &home()).unwrap();
+    let named = intake(&NewDocument { id: Some(" d1 ".into()), ..text("x") }, &here()).unwrap();
     assert_eq!((named.id.as_str(), named.source.as_str()), ("d1", "upload.local/d1"));
 }
 
@@ -127,7 +128,7 @@ fn what_cannot_be_taken_says_why() {
         (text(&"x".repeat(DOCUMENT_BYTES_MAX + 1)), Code::TooLarge, "split"),
     ];
     for (document, code, word) in refused {
-        let rejection = intake(&document, &home()).unwrap_err();
+        let rejection = intake(&document, &here()).unwrap_err();
         assert_eq!(rejection.code, code, "{}", rejection.detail);
         assert!(rejection.detail.contains(word), "{}", rejection.detail);
     }
@@ -201,7 +202,7 @@ proptest! {
     #[test]
     fn an_intake_is_bounded_and_printable(id in "\\PC{0,300}|[\\s\\S]{0,20}", name in "[\\s\\S]{0,30}", title in "[\\s\\S]{0,400}") {
         let document = NewDocument { id: Some(id), title: Some(title), content: Content::File { name, bytes: vec![b'x'].into() }, ..text("") };
-        if let Ok(taken) = intake(&document, &home()) {
+        if let Ok(taken) = intake(&document, &here()) {
             let title = taken.title.clone().unwrap_or_default();
             for (value, max) in [(&taken.id, ID_CHARS_MAX), (&taken.source, SOURCE_CHARS_MAX), (&title, TITLE_CHARS_MAX)] {
                 prop_assert!(value.chars().count() <= max);

@@ -4,6 +4,7 @@ use super::flight;
 use super::messages::RoutingParts;
 use super::rules::HealthBook;
 use super::standing::Standings;
+use crate::egress::Egress;
 use crate::turn::{Answered, Funded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub(super) struct Desk {
     pub(super) clients: Arc<Clients>,
     pub(super) lanes: ProviderLanes,
+    pub(super) egress: Arc<Egress>,
     pub(super) exit: Recipient<Turn<Answered>>,
     pub(super) clock: SharedClock,
     pub(super) book: RefCell<HealthBook>,
@@ -35,10 +37,11 @@ impl RoutingRoom {
     /// A room of the given parts.
     #[must_use]
     pub fn new(parts: RoutingParts) -> Self {
-        let RoutingParts { clients, lanes, exit, clock, obituary } = parts;
+        let RoutingParts { clients, lanes, egress, exit, clock, obituary } = parts;
         let desk = Desk {
             clients,
             lanes,
+            egress,
             exit,
             clock,
             book: RefCell::default(),

@@ -2,18 +2,18 @@
 use super::pace::Pace;
 use super::providers::{ALL, Provider, ProviderError};
 use crate::catalog::{Catalog, EXTRACTIVE, ProviderEntry};
+use crate::egress::{Egress, Transfer};
 use crate::tiers::{Tiers, weight};
 use bailiwick_kernel::fair::{FairPool, Lane, Limits};
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
-use bailiwick_policy::schema::Plan;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::schema::{Plan, Sovereignty};
+use bailiwick_policy::sovereignty::{Cleared, InTransit, Region};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// Calls in flight of the embedded provider where the catalogue does not list it: it uses this machine's processors.
-const EMBEDDED_CONCURRENCY: usize = 16;
-const EMBEDDED_TIMEOUT_MS: u64 = 30_000;
 /// What a call is reckoned to take before anything is known about a tenant's, in nanoseconds: over the network, and on
 /// this machine.
 const CALL_NS: u64 = 1_000_000_000;
@@ -21,8 +21,8 @@ const EMBEDDED_CALL_NS: u64 = 5_000_000;
 
 /// One provider, ready to be called.
 pub struct Client {
-    /// The provider.
-    pub provider: Arc<dyn Provider>,
+    under_tls12: Arc<dyn Provider>,
+    under_tls13: Arc<dyn Provider>,
     /// A place for each call in flight, shared by all tenants.
     pub places: FairPool,
     /// How fast it may be called, over all tenants.
@@ -32,10 +32,47 @@ pub struct Client {
 }
 
 impl Client {
-    /// True for a provider that runs inside this process: the text it reads leaves for no region.
+    /// Whether a turn's text may be sent there, by the policy it was admitted under and by the one in force now.
+    ///
+    /// # Errors
+    /// `sovereignty_violation`.
+    pub fn may_take(&self, egress: &Egress, admitted_under: &Sovereignty) -> Outcome<Cleared> {
+        let cleared = egress.may_send(admitted_under, &self.entry.region)?;
+        self.encrypts()?;
+        Ok(cleared)
+    }
+
+    /// Begins a transfer of a turn's text.
+    ///
+    /// # Errors
+    /// As [`Client::may_take`].
+    pub fn depart(&self, egress: &Arc<Egress>, admitted_under: &Sovereignty) -> Outcome<Transfer> {
+        self.encrypts()?;
+        egress.depart(admitted_under, &self.entry.region)
+    }
+
+    /// The provider itself, for a transfer to where it runs; `None` for one to anywhere else.
     #[must_use]
-    pub fn is_embedded(&self) -> bool {
-        self.entry.kind == EXTRACTIVE
+    pub fn reach(&self, transfer: &Transfer) -> Option<&dyn Provider> {
+        let cleared = transfer.cleared();
+        let provider = match cleared.in_transit() {
+            InTransit::Tls12 => &self.under_tls12,
+            InTransit::Tls13 => &self.under_tls13,
+        };
+        (cleared.region().as_str() == self.entry.region).then_some(provider.as_ref())
+    }
+
+    /// Every tenant asks for TLS on the way (`encryption.in_transit`).
+    fn encrypts(&self) -> Outcome<()> {
+        if !self.entry.is_in_the_clear() {
+            return Ok(());
+        }
+        let detail = format!(
+            "calling a model: provider {} is reached without TLS and not on this machine, and data-sovereignty.yaml asks for \
+             encryption in transit; ask the operator to give it an https base_url in config.toml",
+            self.entry.name
+        );
+        Err(Rejection::new(Code::SovereigntyViolation, detail))
     }
 }
 
@@ -44,17 +81,18 @@ impl Client {
 pub struct Clients(BTreeMap<String, Client>);
 
 impl Clients {
-    /// Opens a client for every entry of the catalogue, and the embedded provider where the catalogue leaves it out.
+    /// Opens a client for every entry of the catalogue, and the embedded provider of this node where the catalogue leaves it
+    /// out.
     ///
     /// # Errors
     /// The entry that cannot be opened and why: an unknown kind, a base URL that is none, an unusable key.
-    pub fn open(catalog: &Catalog) -> Result<Self, ProviderError> {
+    pub fn open(catalog: &Catalog, node: &Region) -> Result<Self, ProviderError> {
         let mut clients = BTreeMap::new();
         for (name, entry) in &catalog.providers {
             clients.insert(name.clone(), open_one(entry)?);
         }
         if !clients.contains_key(EXTRACTIVE) && ALL.iter().any(|(kind, _)| *kind == EXTRACTIVE) {
-            clients.insert(EXTRACTIVE.to_owned(), open_one(&Arc::new(embedded_entry()))?);
+            clients.insert(EXTRACTIVE.to_owned(), open_one(&Arc::new(ProviderEntry::embedded(node)))?);
         }
         Ok(Self(clients))
     }
@@ -81,7 +119,8 @@ impl Clients {
     #[cfg(test)]
     pub(crate) fn with(mut self, entry: ProviderEntry, provider: Arc<dyn Provider>) -> Self {
         let pace = Pace::per_minute(entry.requests_per_minute);
-        let client = Client { provider, places: places(&entry), pace, entry: Arc::new(entry) };
+        let (under_tls12, places) = (Arc::clone(&provider), places(&entry));
+        let client = Client { under_tls12, under_tls13: provider, places, pace, entry: Arc::new(entry) };
         self.0.insert(client.entry.name.clone(), client);
         self
     }
@@ -119,20 +158,11 @@ fn open_one(entry: &Arc<ProviderEntry>) -> Result<Client, ProviderError> {
         )));
     };
     let pace = Pace::per_minute(entry.requests_per_minute);
-    Ok(Client { provider: open(entry)?, places: places(entry), pace, entry: Arc::clone(entry) })
-}
-
-fn embedded_entry() -> ProviderEntry {
-    ProviderEntry {
-        name: EXTRACTIVE.into(),
-        kind: EXTRACTIVE.into(),
-        base_url: None,
-        api_key: None,
-        region: String::new(),
-        concurrency: EMBEDDED_CONCURRENCY,
-        requests_per_minute: None,
-        timeout_ms: EMBEDDED_TIMEOUT_MS,
-        retries: 0,
-        prices: BTreeMap::new(),
-    }
+    Ok(Client {
+        under_tls12: open(entry, InTransit::Tls12)?,
+        under_tls13: open(entry, InTransit::Tls13)?,
+        places: places(entry),
+        pace,
+        entry: Arc::clone(entry),
+    })
 }

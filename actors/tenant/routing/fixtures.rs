@@ -65,7 +65,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         features: read(json!({"tenant_id": "t"})),
         sovereignty: read(json!({
             "region": "eu-west-1", "allowed_regions": ["eu-*"], "retention": {"logs_days": 1, "data_days": 1, "backups_days": 1},
-            "encryption": {"at_rest": "a", "in_transit": "t"},
+            "encryption": {"at_rest": "AES-256", "in_transit": "TLS-1.3"},
         })),
         slo: read(json!({"availability": 0.9, "p95_latency_ms": 1, "error_rate_max": 0.1, "cost_per_1k_qa_usd": 1})),
         users: Vec::new(),

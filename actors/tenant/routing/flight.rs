@@ -4,7 +4,7 @@ use super::clients::Client;
 use super::lookup;
 use super::markers;
 use super::pace::TooFast;
-use super::providers::{GroundedCall, PassedCall, ProviderError, ProviderFuture, Said};
+use super::providers::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
 use super::relay::{End, Relay, Tally};
 use super::rules::{self, Choice, Course, News, Step};
 use super::standing::{Called, ModelKey};
@@ -20,6 +20,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::Route;
 use serde_json::{Value, json};
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -35,6 +36,10 @@ enum Landing {
     Crowded(Rejection),
     /// The provider may not be called before the deadline, only after so many milliseconds: somebody else may be.
     Paced(u64),
+    /// Its region may not be sent to by now; nothing was.
+    Barred(Rejection),
+    /// Its region may not be sent to any longer: the call was ended, and may have been billed.
+    Withdrawn(Rejection),
 }
 
 /// Takes a turn to its end: answered, settled with a rejection, or refused.
@@ -71,6 +76,12 @@ pub(super) async fn fly(desk: &Desk, mut turn: Turn<Funded>) {
                 }
                 Landing::Abandoned => return leave(desk, turn),
                 Landing::Paced(wait_ms) => News::Paced { wait_ms },
+                Landing::Barred(rejection) => News::Barred(rejection),
+                Landing::Withdrawn(rejection) => {
+                    let lost = cost_at_worst(&turn, choice);
+                    turn.stage.hold.note_unsure(lost);
+                    News::Barred(rejection)
+                }
                 Landing::Crowded(rejection) => return give_up(desk, turn, rejection),
             },
         };
@@ -126,7 +137,12 @@ fn note_standing(desk: &Desk, candidate: &Candidate, landing: &Landing, latency:
             (true, NanoUsd::ZERO)
         }
         // a request no provider takes says nothing about the provider
-        Landing::Failed(_) | Landing::Crowded(_) | Landing::Paced(_) | Landing::Abandoned => return,
+        Landing::Failed(_)
+        | Landing::Crowded(_)
+        | Landing::Paced(_)
+        | Landing::Barred(_)
+        | Landing::Withdrawn(_)
+        | Landing::Abandoned => return,
     };
     let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
     desk.standings.borrow_mut().note(model_key(candidate), Called { latency_ms, failed, cost });
@@ -173,9 +189,9 @@ fn choices(desk: &Desk, turn: &Turn<Funded>) -> Vec<Choice> {
                 barred: Some(Rejection::new(Code::UpstreamFailed, detail)),
             };
         };
-        let region = region(client, turn);
-        let allowed = rules::check_region(region, &policy.sovereignty);
-        let allowed = allowed.and_then(|()| {
+        let region = client.entry.region.as_str();
+        let allowed = client.may_take(&desk.egress, &policy.sovereignty);
+        let allowed = allowed.and_then(|_cleared| {
             if passed_through {
                 rules::check_model(model, &policy.governance.allowed_models, &policy.router)
             } else {
@@ -192,12 +208,6 @@ fn choices(desk: &Desk, turn: &Turn<Funded>) -> Vec<Choice> {
         }
     };
     turn.stage.hold.candidates.iter().map(choice).collect()
-}
-
-/// Where the call goes. What runs inside this process runs where the tenant's documents are: in its home region.
-pub(super) fn region<'a>(client: &'a Client, turn: &'a Turn<Funded>) -> &'a str {
-    let entry_region = client.entry.region.as_str();
-    if client.is_embedded() && entry_region.is_empty() { &turn.case.policy.sovereignty.region } else { entry_region }
 }
 
 async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u64) -> Landing {
@@ -218,24 +228,65 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
     if turn.is_abandoned() && !turn.case.is_told_again() {
         return Landing::Abandoned; // nothing was asked of the provider: the turn is dropped, its hold unused
     }
+    // while it waited other rules may have come into force
+    let mut transfer = match client.depart(&desk.egress, &turn.case.policy.sovereignty) {
+        Ok(transfer) => transfer,
+        Err(rejection) => return Landing::Barred(rejection),
+    };
+    let Some(provider) = client.reach(&transfer) else { return Landing::Failed(elsewhere()) };
     // the wait for a place has used up some of it
     let limit_ms = timeout_ms.min(remaining_ms(desk, turn));
-    let called = Instant::now();
-    let (outcome, tally) = if turn.is_streaming() && !matches!(turn.case.matter, Matter::Embed(_)) {
-        streamed(turn, candidate, client, limit_ms).await
-    } else {
-        let call = call(turn, candidate, client, FrameSink::whole());
-        (Some(within(limit_ms, candidate, call).await), Tally::default())
+    let (called, withdrawn) = (Instant::now(), OnceCell::new());
+    let until_withdrawn = async {
+        // never set twice: this ends with the first one
+        let _set = withdrawn.set(transfer.withdrawn().await);
     };
+    let (outcome, tally) = if turn.is_streaming() && !matches!(turn.case.matter, Matter::Embed(_)) {
+        streamed(turn, candidate, provider, limit_ms, until_withdrawn).await
+    } else {
+        let call = call(turn, candidate, provider, FrameSink::whole());
+        (Some(while_allowed(until_withdrawn, within(limit_ms, candidate, call)).await), Tally::default())
+    };
+    // nothing is under way any more: whoever adopts other rules may go on
+    drop(transfer);
     turn.note_upstream_us(u64::try_from(called.elapsed().as_micros()).unwrap_or(u64::MAX));
     let latency = called.elapsed();
-    let landing = land(turn, candidate, client, outcome, tally).await;
+    let landing = recalled(land(turn, candidate, client, outcome, tally).await, withdrawn.into_inner());
     note_standing(desk, candidate, &landing, latency);
     landing
 }
 
 fn remaining_ms(desk: &Desk, turn: &Turn<Funded>) -> u64 {
     turn.case.deadline_unix_ms.saturating_sub(desk.clock.now_unix_ms())
+}
+
+fn elsewhere() -> ProviderError {
+    ProviderError::Lasting("the provider runs elsewhere than it was cleared for".into())
+}
+
+/// A call for as long as its region may be sent to. The call is dropped, and with it its connection, before anything else
+/// happens.
+pub(super) async fn while_allowed(
+    withdrawn: impl Future<Output = ()>,
+    call: impl Future<Output = Result<Said, ProviderError>>,
+) -> Result<Said, ProviderError> {
+    tokio::select! {
+        biased;
+        () = withdrawn => Err(ProviderError::Unsure {
+            detail: "the provider's region may be sent to no longer".into(),
+            passing: false,
+        }),
+        outcome = call => outcome,
+    }
+}
+
+/// What a landing comes to where its region was withdrawn meanwhile.
+fn recalled(landing: Landing, withdrawn: Option<Rejection>) -> Landing {
+    match (landing, withdrawn) {
+        (Landing::Failed(_), Some(why)) => Landing::Withdrawn(why),
+        (Landing::Billed(draft), Some(why)) => Landing::Billed(Box::new(Draft { rejection: Some(why), ..*draft })),
+        (landing, _) => landing,
+    }
 }
 
 async fn within(limit_ms: u64, candidate: &Candidate, call: ProviderFuture<Said>) -> Result<Said, ProviderError> {
@@ -251,8 +302,9 @@ async fn within(limit_ms: u64, candidate: &Candidate, call: ProviderFuture<Said>
 async fn streamed(
     turn: &Turn<Funded>,
     candidate: &Candidate,
-    client: &Client,
+    provider: &dyn Provider,
     limit_ms: u64,
+    withdrawn: impl Future<Output = ()>,
 ) -> (Option<Result<Said, ProviderError>>, Tally) {
     let forbidden = turn.case.policy.output_forbidden.clone();
     let relay = match turn.case.matter {
@@ -265,7 +317,8 @@ async fn streamed(
         _ => Relay::of_chunks(turn.sink(), forbidden),
     };
     let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
-    let call = within(limit_ms, candidate, call(turn, candidate, client, FrameSink::into_channel(sender)));
+    let call = within(limit_ms, candidate, call(turn, candidate, provider, FrameSink::into_channel(sender)));
+    let call = while_allowed(withdrawn, call);
     let (mut call, mut relay) = (std::pin::pin!(call), std::pin::pin!(relay.run(frames)));
     tokio::select! {
         biased;
@@ -277,10 +330,10 @@ async fn streamed(
     }
 }
 
-fn call(turn: &Turn<Funded>, candidate: &Candidate, client: &Client, sink: FrameSink) -> ProviderFuture<Said> {
+fn call(turn: &Turn<Funded>, candidate: &Candidate, provider: &dyn Provider, sink: FrameSink) -> ProviderFuture<Said> {
     let route = &candidate.route;
     match &turn.case.matter {
-        Matter::Ask(question) => client.provider.answer(GroundedCall {
+        Matter::Ask(question) => provider.answer(GroundedCall {
             question: question.text.clone(),
             passages: turn.stage.passages.clone(),
             model: route.model.clone(),
@@ -288,8 +341,8 @@ fn call(turn: &Turn<Funded>, candidate: &Candidate, client: &Client, sink: Frame
             max_tokens: route.max_tokens,
             sink,
         }),
-        Matter::Chat(chat) => client.provider.chat(PassedCall { body: chat_body(chat, route), sink }),
-        Matter::Embed(body) => client.provider.embed(PassedCall { body: with_model(body, route), sink }),
+        Matter::Chat(chat) => provider.chat(PassedCall { body: chat_body(chat, route), sink }),
+        Matter::Embed(body) => provider.embed(PassedCall { body: with_model(body, route), sink }),
         Matter::Search(_) => Box::pin(std::future::ready(Err(ProviderError::Lasting("a search asks no model".into())))),
     }
 }
@@ -365,7 +418,7 @@ async fn land(
         model: ModelUsed {
             provider: candidate.route.provider.clone(),
             name: candidate.route.model.clone(),
-            region: region(client, turn).to_owned(),
+            region: client.entry.region.clone(),
             fallback: candidate.fallback,
         },
         cut_short: said.cut_short || hung_up,

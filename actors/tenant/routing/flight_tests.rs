@@ -8,6 +8,7 @@ use crate::budget::candidates::worst_case;
 use crate::budget::hold::Candidate;
 use crate::budget::rules::Ended;
 use crate::catalog::{Catalog, Price, ProviderEntry};
+use crate::egress::fixtures::borders;
 use crate::question::{Chat, Frame, Matter};
 use crate::turn::{Awaiting, DraftContent, FrameSink, Funded, Turn};
 use actix::prelude::*;
@@ -17,6 +18,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::obituary::{Died, Obituary};
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::schema::Plan;
+use bailiwick_policy::sovereignty::Region;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -42,6 +44,7 @@ fn house(clients: Clients) -> House {
     let parts = RoutingParts {
         lanes: clients.lanes(tenant(1)),
         clients: Arc::new(clients),
+        egress: borders(&policy(&[])),
         exit,
         clock: ManualClock::at(NOW),
         obituary: Obituary::new("routing", 1, to),
@@ -84,7 +87,7 @@ fn failing(error: ProviderError) -> (Arc<Scripted>, Arc<AtomicUsize>) {
 }
 
 fn scripted(name: &str) -> ProviderEntry {
-    entry(name, "scripted", "")
+    entry(name, "scripted", "http://127.0.0.1:9")
 }
 
 async fn shown(asker: &mut Awaiting) -> Vec<Frame> {
@@ -115,7 +118,7 @@ async fn a_failing_primary_is_followed_by_the_fallback() {
     for (name, upstream) in [("primary", &broken), ("second", &sound)] {
         catalog.providers.insert(name.into(), Arc::new(entry(name, "openai", &upstream.url)));
     }
-    let mut house = house(Clients::open(&catalog).unwrap());
+    let mut house = house(Clients::open(&catalog, &Region::named("eu-west-1").unwrap()).unwrap());
     let Funding { turn, asker: _asker, .. } =
         funded(ask(), false, policy(&[]), vec![candidate("primary", false), candidate("second", true)]);
     send(&house, turn);
@@ -140,7 +143,7 @@ async fn a_provider_that_asks_for_patience_is_asked_again() {
     catalog
         .providers
         .insert("primary".into(), Arc::new(ProviderEntry { retries: 1, ..entry("primary", "openai", &busy.url) }));
-    let mut house = house(Clients::open(&catalog).unwrap());
+    let mut house = house(Clients::open(&catalog, &Region::named("eu-west-1").unwrap()).unwrap());
     let Funding { turn, asker: _asker, .. } = funded(ask(), false, policy(&[]), vec![candidate("primary", false)]);
     send(&house, turn);
     assert_eq!(text(&house.exit.recv().await.unwrap().stage.draft.content), "Yes [1].");
@@ -352,7 +355,7 @@ async fn a_passed_body_carries_the_candidates_model_and_no_more_tokens_than_held
         let upstream = Upstream::playing(vec![Wire::Close(http_json("200 OK", &openai_answer("hi")))]).await;
         let mut catalog = Catalog::default();
         catalog.providers.insert("primary".into(), Arc::new(entry("primary", "openai", &upstream.url)));
-        let mut house = house(Clients::open(&catalog).unwrap());
+        let mut house = house(Clients::open(&catalog, &Region::named("eu-west-1").unwrap()).unwrap());
         let Funding { turn, asker: _asker, .. } =
             funded(chat(body, asked), false, policy(&[]), vec![candidate("primary", false)]);
         send(&house, turn);

@@ -2,9 +2,9 @@
 //! compares it with what was answered before. Whatever fails on the way is a miss: the question is then answered anew.
 use super::actor::Desk;
 use super::clients::Client;
-use super::flight::region;
+use super::flight::while_allowed;
 use super::providers::{PassedCall, ProviderError, Said};
-use super::{rules, tokens};
+use super::tokens;
 use crate::budget::hold::Embedding;
 use crate::cache::lookup::{Answers, Purpose};
 use crate::cache::meaning::Vector;
@@ -57,7 +57,7 @@ pub(super) fn paid_in_vain(desk: &Desk, turn: &Turn<Funded>, rejection: Rejectio
         model: ModelUsed {
             provider: CACHE_PROVIDER.to_owned(),
             name: format!("{}/{}", embedding.route.provider, embedding.route.model),
-            region: client.map_or_else(String::new, |client| region(client, turn).to_owned()),
+            region: client.map_or_else(String::new, |client| client.entry.region.clone()),
             fallback: false,
         },
         cut_short: false,
@@ -80,8 +80,8 @@ async fn embed(desk: &Desk, turn: &mut Turn<Funded>) -> Option<Vector> {
     let Matter::Ask(question) = &turn.case.matter else { return None };
     let embedding = turn.stage.hold.embedding()?.clone();
     let client = desk.clients.get(&embedding.route.provider)?;
-    let (region, policy) = (region(client, turn), &turn.case.policy);
-    rules::check_region(region, &policy.sovereignty).ok()?;
+    let (region, policy) = (client.entry.region.as_str(), &turn.case.policy);
+    client.may_take(&desk.egress, &policy.sovereignty).ok()?;
     let route = &embedding.route;
     let model_call = ModelCall { provider: &route.provider, model: &route.model, region, fallback: false };
     turn.case.ruled.may_call(policy, &model_call).ok()?;
@@ -130,12 +130,19 @@ async fn call(
     let left = || Duration::from_millis(until_unix_ms.saturating_sub(desk.clock.now_unix_ms()));
     client.pace.cell(left()).await.map_err(|_too_fast| not_called())?;
     let _place = lane.enter(left()).await.map_err(|_crowded| not_called())?;
+    let mut transfer = client
+        .depart(&desk.egress, &turn.case.policy.sovereignty)
+        .map_err(|barred| ProviderError::Lasting(barred.detail))?;
+    let reached = client.reach(&transfer).ok_or_else(not_called)?;
     let body = json!({"model": embedding.route.model, "input": question, "encoding_format": "float"});
     let called = Instant::now();
-    let calling = client.provider.embed(PassedCall { body, sink: FrameSink::whole() });
+    let calling = reached.embed(PassedCall { body, sink: FrameSink::whole() });
     let late =
         |_elapsed| ProviderError::Unsure { detail: format!("provider {provider} embedded too slowly"), passing: true };
+    let until_withdrawn = async { drop(transfer.withdrawn().await) };
+    let calling = while_allowed(until_withdrawn, calling);
     let outcome = tokio::time::timeout(left(), calling).await.map_err(late).flatten();
+    drop(transfer);
     turn.note_upstream_us(u64::try_from(called.elapsed().as_micros()).unwrap_or(u64::MAX));
     let is_alive = match &outcome {
         Ok(_) | Err(ProviderError::Lasting(_) | ProviderError::Cut { .. }) => true,

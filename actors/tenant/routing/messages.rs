@@ -1,4 +1,5 @@
 //! What the routing room is given. It takes `Turn<Funded>` and sends `Turn<Answered>`; it has no messages of its own.
+use crate::egress::Egress;
 use crate::routing::clients::{Clients, ProviderLanes};
 use crate::turn::{Answered, Turn};
 use actix::Recipient;
@@ -12,6 +13,8 @@ pub struct RoutingParts {
     pub clients: Arc<Clients>,
     /// The tenant's ways to their places.
     pub lanes: ProviderLanes,
+    /// Where its bytes may be sent.
+    pub egress: Arc<Egress>,
     /// Where answered turns go: the supervisor's exit.
     pub exit: Recipient<Turn<Answered>>,
     /// The time.

@@ -26,6 +26,8 @@ mod flight_tests;
 #[cfg(test)]
 mod lookup_tests;
 #[cfg(test)]
+mod recall_tests;
+#[cfg(test)]
 mod tests;
 
 use actix::{Actor, Addr};

@@ -2,7 +2,7 @@
 //! tenant's policy allows. State and event and `now` give the next step; the shell takes it.
 use bailiwick_kernel::limits::PROVIDER_RETRY_AFTER_MS_MAX;
 use bailiwick_kernel::outcome::{Code, Rejection};
-use bailiwick_policy::schema::{RouterFile, Sovereignty};
+use bailiwick_policy::schema::RouterFile;
 use std::collections::BTreeMap;
 
 /// Failures in a row after which a provider rests.
@@ -135,6 +135,8 @@ pub enum News {
         /// Milliseconds until it may be.
         wait_ms: u64,
     },
+    /// The candidate may not be called, or not any longer: on to the next one.
+    Barred(Rejection),
     /// The call failed before the asker saw a word of it.
     Failed {
         /// It may work when tried again.
@@ -189,6 +191,10 @@ impl Course {
             self.advance();
         }
         if news == News::Unaffordable {
+            self.advance();
+        }
+        if let News::Barred(why) = &news {
+            self.last = Some(why.clone());
             self.advance();
         }
         if let News::Failed { passing, retry_after_ms, detail } = news
@@ -284,28 +290,6 @@ fn resting(provider: &str, rest_ms: u64) -> Rejection {
         "calling a model: provider {provider} failed {FAILURES_TO_REST} times in a row, or half of its calls, and rests; try again later"
     );
     Rejection::retry_after(Code::UpstreamFailed, detail, rest_ms)
-}
-
-/// Whether text of this tenant may be sent to a region (specification 2.5): forbidden regions win over allowed ones,
-/// and a region that is unknown or not listed is refused.
-///
-/// # Errors
-/// `sovereignty_violation`, naming the region.
-pub fn check_region(region: &str, sovereignty: &Sovereignty) -> Result<(), Rejection> {
-    let listed = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, region));
-    if region.is_empty() {
-        return Err(Rejection::new(
-            Code::SovereigntyViolation,
-            "calling a model: the provider's region is unknown; ask the operator to state it in config.toml",
-        ));
-    }
-    if listed(&sovereignty.forbidden_regions) || !listed(&sovereignty.allowed_regions) {
-        let detail = format!(
-            "calling a model: region {region} is not among the regions data-sovereignty.yaml allows; route to a provider in an allowed region"
-        );
-        return Err(Rejection::new(Code::SovereigntyViolation, detail));
-    }
-    Ok(())
 }
 
 /// Whether a model may be called by name on the passed-through routes: listed in `allowed_models` (a `*` at the end

@@ -4,8 +4,9 @@ use super::auditing::{self, SharedAudit};
 use super::doors::Doors;
 use super::latency::Latencies;
 use super::lineage::Derived;
-use super::messages::{Admit, AdoptPolicy, Close, Event, Happened};
+use super::messages::{Admit, AdoptPolicy, Close, Event};
 use super::opening::{Opened, on_derived, open};
+use super::parts::SupervisorParts;
 use super::repeats::rules::Repeats;
 use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
@@ -13,26 +14,19 @@ use super::rules::{Phase, Restarts, Verdict};
 use super::sideways::Sideways;
 use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconcile};
 use crate::cache::messages::AdoptCache;
-use crate::catalog::Catalog;
+use crate::egress::{Egress, clear_to_keep};
 use crate::entry::Entry;
-use crate::query_ids::SharedDraw;
-use crate::retrieval::Pools;
 use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
-use crate::retrieval::parse::child::Sandbox;
 use crate::rollout::SharedRollout;
-use crate::routing::clients::Clients;
 use crate::service_level::SharedWatch;
 use crate::turn::Whereabouts;
 use actix::prelude::*;
 use arc_swap::ArcSwapOption;
-use bailiwick_kernel::clock::SharedClock;
-use bailiwick_kernel::ids::Generation;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer, post_certain};
 use bailiwick_kernel::obituary::{Cause, Died};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
-use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
@@ -48,39 +42,12 @@ const MILLISECOND_NS: u64 = 1_000_000;
 /// Policies waiting to be adopted by one tenant.
 const ADOPTIONS_WAITING_MAX: usize = 16;
 
-/// What one tenant is built from. Things, not names: nothing here can look another tenant up.
-#[derive(Clone)]
-pub struct SupervisorParts {
-    /// The tenant's name, for lineage lines.
-    pub name: String,
-    /// The incarnation of the tenant's address.
-    pub generation: Generation,
-    /// Journal, shelves, cipher, folder.
-    pub belongings: Belongings,
-    /// The policy in force.
-    pub policy: Arc<PolicySnapshot>,
-    /// Provider clients, shared by all tenants.
-    pub clients: Arc<Clients>,
-    /// Prices.
-    pub catalog: Arc<Catalog>,
-    /// Time.
-    pub clock: SharedClock,
-    /// What is random in the names of questions.
-    pub draw: SharedDraw,
-    /// Where hostile formats are parsed.
-    pub sandbox: Sandbox,
-    /// Slots of writers, searches and parsers, shared by all tenants.
-    pub pools: Pools,
-    /// The control plane's ear.
-    pub happened: Recipient<Happened>,
-    /// Milliseconds until a question without a deadline of its own is given up.
-    pub ask_deadline_ms: u64,
-}
-
 /// The supervisor of one tenant.
 pub struct Supervisor {
     pub(super) parts: SupervisorParts,
     pub(super) policy: Arc<PolicySnapshot>,
+    /// Where bytes may go now; the same for all incarnations.
+    pub(super) egress: Arc<Egress>,
     pub(super) phase: Phase,
     pub(super) opened: Option<Opened>,
     /// Derived state, the same for all incarnations: jobs of an earlier one may still be at it.
@@ -132,6 +99,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
     );
     Supervisor {
         policy: Arc::clone(&parts.policy),
+        egress: Egress::new(&parts.kept, &parts.policy.sovereignty),
         phase: Phase::Opening,
         opened: None,
         derived: None,
@@ -199,8 +167,8 @@ impl Supervisor {
                 self.incarnation = self.incarnation.saturating_add(1);
                 self.follow_rollout(opened.fold.rollout.clone());
                 auditing::begin(&self.audit, Some(opened.fold.next), self.parts.clock.now_unix_ms());
-                let settled = self.policy.settled();
-                self.rooms = Some(Rooms::build(&self.parts, &opened, &settled, self.incarnation, &ctx.address()));
+                let (home, settled) = (ctx.address(), self.policy.settled());
+                self.rooms = Some(Rooms::build(&self.parts, &opened, &settled, &self.egress, self.incarnation, &home));
                 self.recording.store(Some(Arc::new(opened.belongings.journal.clone())));
                 self.derived = Some(Arc::clone(&opened.derived));
                 self.opened = Some(opened);
@@ -305,11 +273,16 @@ impl Supervisor {
         self.adopt_first(ctx);
     }
 
-    /// Swaps the snapshot: from here on nothing is admitted under an older one.
+    /// Swaps the snapshot: from here on nothing is admitted under an older one. Acknowledged when nothing is under way to
+    /// where it forbids. One that does not allow this node is not adopted: who pushed it closes the tenant.
     fn adopt(&mut self, policy: Arc<PolicySnapshot>, reply: ReplySlot<String>) {
         let (Some(rooms), Some(opened)) = (&self.rooms, &self.opened) else {
             return reply.answer(Err(Rejection::lost()));
         };
+        if let Err(rejection) = clear_to_keep(&policy.sovereignty, self.egress.node()) {
+            return reply.answer(Err(rejection));
+        }
+        self.egress.adopt(&policy.sovereignty);
         let settled = policy.settled();
         post_certain(&rooms.cache, AdoptCache(Arc::clone(&settled)));
         post_certain(&rooms.budget, AdoptBudget(Arc::clone(&settled)));
@@ -327,7 +300,9 @@ impl Supervisor {
         let append = opened.belongings.journal.append(&[adopted].into_iter().chain(begun).collect::<Vec<_>>());
         self.policy = policy;
         self.follow_rollout(begins);
+        let egress = Arc::clone(&self.egress);
         actix::spawn(async move {
+            egress.settled().await;
             reply.answer(
                 append.await.map(|_| version).map_err(|error| Rejection::new(Code::Internal, error.to_string())),
             );

@@ -15,6 +15,7 @@ use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::language::Action;
+use bailiwick_policy::sovereignty::Flow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -59,11 +60,16 @@ impl Handler<ExportLineage> for Supervisor {
         if let Err(rejection) = self.permitted(Action::Read, &export.principal) {
             return export.reply.answer(Err(rejection));
         }
+        // whoever may have it takes it from here; where to is theirs to answer for
+        let exported = match self.egress.clear_here(Flow::Export) {
+            Ok(exported) => exported,
+            Err(rejection) => return export.reply.answer(Err(rejection)),
+        };
         let Some(opened) = &self.opened else { return export.reply.answer(Err(Rejection::lost())) };
         let (derived, name) = (opened.derived.clone(), self.parts.name.clone());
         actix::spawn(async move {
             let max = export.max.min(EXPORT_RECORDS_MAX);
-            let portion = on_derived(derived, move |derived| derived.export(&name, export.from, max)).await;
+            let portion = on_derived(derived, move |derived| derived.export(&name, export.from, max, &exported)).await;
             export.reply.answer(portion.map_err(|reason| unreadable(&reason)));
         });
     }
@@ -162,6 +168,9 @@ impl Handler<ReadSpend> for Supervisor {
             return read.reply.answer(Err(Rejection::lost()));
         };
         let ReadSpend { query, reply } = read;
+        if let Err(rejection) = self.egress.clear_here(Flow::Export) {
+            return reply.answer(Err(rejection));
+        }
         let (slot, limits) = ReplySlot::pair();
         let asked = offer(&rooms.budget.clone().recipient(), ReadBudget { reply: slot });
         let (derived, now_unix_ms) = (opened.derived.clone(), self.parts.clock.now_unix_ms());

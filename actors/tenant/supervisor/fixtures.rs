@@ -1,12 +1,14 @@
 //! What the tests of the supervisor share: a stage of whole tenants on a real vault, policies of the sample tenants, a
 //! metered provider, and a way to make rooms panic.
-use super::actor::{Supervisor, SupervisorParts, launch};
+use super::actor::{Supervisor, launch};
 use super::doors::Doors;
 use super::messages::*;
 pub(crate) use super::meter::*;
+use super::parts::SupervisorParts;
 use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
 use crate::catalog::{Catalog, Price, ProviderEntry};
+use crate::egress::clear_to_keep;
 use crate::entry::Entry;
 use crate::query_ids::SystemDraw;
 use crate::question::{Answer, Chat, Matter, Question, Reply, Search};
@@ -28,6 +30,7 @@ use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::{FILES, PolicySnapshot, compile};
 use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::parse::FileTexts;
+use bailiwick_policy::sovereignty::Region;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +111,8 @@ pub(crate) struct Stage {
     pools: Pools,
     heard: Ear,
     ear: Addr<Ear>,
+    /// Where the stage stands.
+    node: Region,
 }
 
 /// One tenant as the registry holds it.
@@ -125,6 +130,16 @@ pub(super) fn cipher(number: u128) -> Cipher {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::at(Region::default())
+    }
+
+    /// A stage whose node is in this region; the metered provider stays where it is.
+    pub(crate) fn at(node: Region) -> Self {
+        Self::among(node, Vec::new())
+    }
+
+    /// As [`Stage::at`], with further providers.
+    pub(crate) fn among(node: Region, further: Vec<(ProviderEntry, Arc<dyn Provider>)>) -> Self {
         hush_provoked_panics();
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::open(folder.path()).unwrap();
@@ -147,8 +162,12 @@ impl Stage {
         };
         let meter = Meter::new();
         let provider: Arc<dyn Provider> = meter.clone();
-        let clients = Clients::open(&Catalog::default()).unwrap().with(entry.clone(), provider);
-        let catalog = Catalog { providers: [("meter".to_owned(), Arc::new(entry))].into() };
+        let mut clients = Clients::open(&Catalog::default(), &node).unwrap().with(entry.clone(), provider);
+        let mut catalog = Catalog { providers: [("meter".to_owned(), Arc::new(entry))].into() };
+        for (entry, provider) in further {
+            clients = clients.with(entry.clone(), provider);
+            catalog.providers.insert(entry.name.clone(), Arc::new(entry));
+        }
         let heard = Ear::default();
         let ear = heard.clone().start();
         Self {
@@ -160,18 +179,21 @@ impl Stage {
             pools: Pools::default(),
             heard,
             ear,
+            node,
         }
     }
 
     /// Starts a tenant, anew where it ran before.
     pub(crate) fn start(&self, number: u128, policy: &Arc<PolicySnapshot>) -> Tenant {
         let clock = ManualClock::at(NOW);
+        let kept = clear_to_keep(&policy.sovereignty, &self.node).unwrap();
         let belongings = self.vault.belongings(cipher(number)).unwrap();
         let address = launch(SupervisorParts {
             name: policy.tenant.name.clone(),
             generation: Generation(1),
             belongings: belongings.clone(),
             policy: Arc::clone(policy),
+            kept,
             clients: Arc::clone(&self.clients),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),

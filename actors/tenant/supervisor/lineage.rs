@@ -22,6 +22,7 @@ use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
 use bailiwick_policy::language::{Action, Facts};
 use bailiwick_policy::rehearsal::{Recorded, RecordedModel};
 use bailiwick_policy::schema::CACHE_PROVIDER;
+use bailiwick_policy::sovereignty::Cleared;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -271,8 +272,14 @@ impl Derived {
         self.fold.next
     }
 
-    /// Lineage lines of a stretch of the journal.
-    pub(super) fn export(&self, tenant_name: &str, from: u64, max: usize) -> Result<LineagePortion, DerivedError> {
+    /// Lineage lines of a stretch of the journal, for an export that was cleared.
+    pub(super) fn export(
+        &self,
+        tenant_name: &str,
+        from: u64,
+        max: usize,
+        _cleared: &Cleared,
+    ) -> Result<LineagePortion, DerivedError> {
         let records = self.journal.portion::<Entry>(Position(from), max)?;
         let next = records.last().map(|(position, _, _)| position.next().0);
         let lines = records

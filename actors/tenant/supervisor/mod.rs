@@ -9,6 +9,8 @@ mod audit;
 mod auditing;
 #[cfg(test)]
 mod auditing_tests;
+#[cfg(test)]
+mod border_tests;
 mod clearing;
 mod departure;
 #[cfg(test)]
@@ -30,13 +32,14 @@ mod meter;
 pub(crate) mod opening;
 #[cfg(test)]
 mod panic_tests;
+mod parts;
 mod permitting;
 pub mod places;
 #[cfg(test)]
 mod places_tests;
-mod rehearsing;
 #[cfg(test)]
 mod redaction_tests;
+mod rehearsing;
 pub mod repeats;
 mod rooms;
 pub mod rules;
@@ -51,4 +54,5 @@ mod two_worlds_tests;
 #[cfg(test)]
 mod visibility_tests;
 
-pub use actor::{SupervisorParts, start};
+pub use actor::start;
+pub use parts::SupervisorParts;

@@ -1,10 +1,12 @@
 //! The conveyor of one incarnation: built downstream first, each room holding only the next one's recipient, ended
 //! and rebuilt as a unit. Taken apart exhaustively wherever it is used, so that a forgotten room does not compile.
-use super::actor::{Supervisor, SupervisorParts};
+use super::actor::Supervisor;
 use super::opening::Opened;
+use super::parts::SupervisorParts;
 use crate::budget::{BudgetParts, BudgetRoom};
 use crate::cache::CacheRoom;
 use crate::cache::messages::CacheParts;
+use crate::egress::Egress;
 use crate::retrieval::{RetrievalParts, RetrievalRoom};
 use crate::routing::RoutingRoom;
 use crate::routing::messages::RoutingParts;
@@ -32,6 +34,7 @@ impl Rooms {
         parts: &SupervisorParts,
         opened: &Opened,
         policy: &Arc<PolicySnapshot>,
+        egress: &Arc<Egress>,
         incarnation: u64,
         supervisor: &Addr<Supervisor>,
     ) -> Self {
@@ -39,6 +42,7 @@ impl Rooms {
         let routing = RoutingRoom::start(RoutingParts {
             clients: Arc::clone(&parts.clients),
             lanes: parts.clients.lanes(opened.belongings.cipher.tenant()),
+            egress: Arc::clone(egress),
             exit: supervisor.clone().recipient(),
             clock: Arc::clone(&parts.clock),
             obituary: obituary("routing"),
@@ -55,6 +59,7 @@ impl Rooms {
         });
         let cache = CacheRoom::start(CacheParts {
             policy: Arc::clone(policy),
+            egress: Arc::clone(egress),
             clock: Arc::clone(&parts.clock),
             next: budget.clone().recipient(),
             exit: supervisor.clone().recipient(),
@@ -63,6 +68,7 @@ impl Rooms {
         let retrieval = RetrievalRoom::start(RetrievalParts {
             belongings: opened.belongings.clone(),
             policy: Arc::clone(policy),
+            egress: Arc::clone(egress),
             clock: Arc::clone(&parts.clock),
             sandbox: parts.sandbox.clone(),
             lanes: parts.pools.lanes(opened.belongings.cipher.tenant()),

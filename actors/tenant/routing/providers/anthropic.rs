@@ -8,6 +8,7 @@ use crate::question::Frame;
 use crate::routing::prompt;
 use crate::turn::{DraftContent, HungUp};
 use bailiwick_kernel::clock::{Clock, SystemClock};
+use bailiwick_policy::sovereignty::InTransit;
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -19,7 +20,7 @@ const BASE_URL: &str = "https://api.anthropic.com";
 const VERSION: &str = "2023-06-01";
 
 /// Opens a provider of kind `anthropic`.
-pub(super) fn open(entry: &ProviderEntry) -> Result<Arc<dyn Provider>, ProviderError> {
+pub(super) fn open(entry: &ProviderEntry, in_transit: InTransit) -> Result<Arc<dyn Provider>, ProviderError> {
     let malformed = |what: &str| {
         ProviderError::Lasting(format!("opening provider {}: {what}; correct it in config.toml", entry.name))
     };
@@ -37,7 +38,7 @@ pub(super) fn open(entry: &ProviderEntry) -> Result<Arc<dyn Provider>, ProviderE
         value.set_sensitive(true);
         headers.insert(HeaderName::from_static("x-api-key"), value);
     }
-    Ok(Arc::new(Anthropic(Arc::new(Parts { line: Line::open(entry)?, url, headers }))))
+    Ok(Arc::new(Anthropic(Arc::new(Parts { line: Line::open(entry, in_transit)?, url, headers }))))
 }
 
 #[derive(Clone, Debug)]

@@ -14,6 +14,7 @@ use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, S
 use crate::catalog::ProviderEntry;
 use crate::question::Frame;
 use crate::turn::{DraftContent, FrameSink};
+use bailiwick_policy::sovereignty::InTransit;
 use reading::Source;
 use rules::{Cited, Finding, find};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub struct Extractive {
 ///
 /// # Errors
 /// None; the signature is the table's.
-pub fn build(entry: &ProviderEntry) -> Result<Arc<dyn Provider>, ProviderError> {
+pub fn build(entry: &ProviderEntry, _within_the_process: InTransit) -> Result<Arc<dyn Provider>, ProviderError> {
     let permits = entry.concurrency.clamp(1, Semaphore::MAX_PERMITS);
     Ok(Arc::new(Extractive { readers: Arc::new(Semaphore::new(permits)) }))
 }

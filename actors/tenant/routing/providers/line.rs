@@ -6,6 +6,7 @@ use async_openai::middleware::HttpRequestFactory;
 use bailiwick_kernel::limits::{
     PROVIDER_AHEAD_BYTES_MAX, PROVIDER_ANSWER_BYTES_MAX, PROVIDER_ERROR_BYTES_MAX, PROVIDER_QUOTE_CHARS_MAX,
 };
+use bailiwick_policy::sovereignty::InTransit;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use reqwest::{Request, Response, StatusCode};
@@ -34,9 +35,14 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Opens the line of a catalogue entry; nothing is sent yet.
-    pub(super) fn open(entry: &ProviderEntry) -> Result<Self, ProviderError> {
+    /// Opens the line of a catalogue entry, to be used under this TLS or a newer one; nothing is sent yet.
+    pub(super) fn open(entry: &ProviderEntry, in_transit: InTransit) -> Result<Self, ProviderError> {
+        let least = match in_transit {
+            InTransit::Tls12 => reqwest::tls::Version::TLS_1_2,
+            InTransit::Tls13 => reqwest::tls::Version::TLS_1_3,
+        };
         let http = reqwest::Client::builder()
+            .min_tls_version(least)
             .user_agent(concat!("bailiwick/", env!("CARGO_PKG_VERSION")))
             .tcp_nodelay(true)
             .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS.min(entry.timeout_ms)))
@@ -324,7 +330,7 @@ mod tests {
     #[actix::test]
     async fn a_stream_longer_than_an_answer_may_be_is_cut() {
         let upstream = Upstream::playing(vec![Wire::Close(http_events(&["x".repeat(17 << 20)]))]).await;
-        let line = Line::open(&entry("upstream", "openai", &upstream.url)).unwrap();
+        let line = Line::open(&entry("upstream", "openai", &upstream.url), InTransit::Tls13).unwrap();
         let response = line.exchange(line.http.post(&upstream.url).build().unwrap()).await.unwrap();
         let mut chunks = Box::pin(line.read_stream(response).await.unwrap());
         let (mut bytes, mut cut) = (0, false);

@@ -9,6 +9,7 @@ mod speaker;
 use crate::catalog::ProviderEntry;
 use crate::question::Passage;
 use crate::turn::{DraftContent, FrameSink};
+use bailiwick_policy::sovereignty::InTransit;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 /// A boxed future of a provider call.
 pub type ProviderFuture<T> = Pin<Box<dyn Future<Output = Result<T, ProviderError>> + Send + 'static>>;
 
-/// Builds a provider of one kind from its entry in the catalogue.
-pub type Constructor = fn(&ProviderEntry) -> Result<Arc<dyn Provider>, ProviderError>;
+/// Builds a provider of one kind from its entry in the catalogue, to be reached under this TLS or a newer one.
+pub type Constructor = fn(&ProviderEntry, InTransit) -> Result<Arc<dyn Provider>, ProviderError>;
 
 /// Kind → constructor.
 pub const ALL: &[(&str, Constructor)] =

@@ -10,6 +10,7 @@ use crate::turn::DraftContent;
 use async_openai::Client;
 use async_openai::config::{Config, OPENAI_API_BASE};
 use async_openai::error::OpenAIError;
+use bailiwick_policy::sovereignty::InTransit;
 use futures_util::Stream;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,8 +18,8 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Opens a provider of kind `openai`.
-pub(super) fn open(entry: &ProviderEntry) -> Result<Arc<dyn Provider>, ProviderError> {
-    let line = Arc::new(Line::open(entry)?);
+pub(super) fn open(entry: &ProviderEntry, in_transit: InTransit) -> Result<Arc<dyn Provider>, ProviderError> {
+    let line = Arc::new(Line::open(entry, in_transit)?);
     let transport = Transport { line: Arc::clone(&line), ahead: None };
     let client = Client::build(line.http.clone(), Endpoint::of(entry)?).with_http_service(transport);
     Ok(Arc::new(OpenAi { line, client }))

@@ -11,7 +11,7 @@ const NETWORK_KINDS: [&str; 2] = ["anthropic", "openai"];
 
 pub(super) fn open(kind: &str, base_url: &str) -> Arc<dyn Provider> {
     let (_, constructor) = ALL.iter().find(|(known, _)| *known == kind).unwrap();
-    constructor(&entry("upstream", kind, base_url)).unwrap()
+    constructor(&entry("upstream", kind, base_url), InTransit::Tls13).unwrap()
 }
 
 pub(super) fn grounded_call(sink: FrameSink) -> GroundedCall {
@@ -52,7 +52,7 @@ fn whole_answer(kind: &str, text: &str) -> Value {
 fn the_table_names_each_kind_once_and_opens_it() {
     for (index, (kind, constructor)) in ALL.iter().enumerate() {
         assert!(ALL.iter().skip(index + 1).all(|(other, _)| other != kind), "{kind} twice");
-        assert!(constructor(&entry("upstream", kind, "http://127.0.0.1:9/v1")).is_ok(), "{kind}");
+        assert!(constructor(&entry("upstream", kind, "http://127.0.0.1:9/v1"), InTransit::Tls13).is_ok(), "{kind}");
     }
     for kind in NETWORK_KINDS {
         assert!(ALL.iter().any(|(known, _)| *known == kind));
@@ -68,7 +68,7 @@ fn what_cannot_be_opened_is_said_without_the_key() {
             ..entry("upstream", kind, "http://127.0.0.1:9")
         };
         for entry in [entry("upstream", kind, "no url"), unusable] {
-            let error = constructor(&entry).err().unwrap().to_string();
+            let error = constructor(&entry, InTransit::Tls13).err().unwrap().to_string();
             assert!(error.contains("upstream") && !error.contains("break-secret"), "{error}");
         }
     }
@@ -218,7 +218,8 @@ async fn nobody_there_and_nobody_answering_may_pass() {
         assert_eq!(worth(&error), Worth::Passing, "{error}");
         let silent = Upstream::playing(vec![Wire::Hold(String::new())]).await;
         let (_, constructor) = ALL.iter().find(|(known, _)| *known == kind).unwrap();
-        let impatient = constructor(&ProviderEntry { timeout_ms: 40, ..entry("upstream", kind, &silent.url) }).unwrap();
+        let hurried = ProviderEntry { timeout_ms: 40, ..entry("upstream", kind, &silent.url) };
+        let impatient = constructor(&hurried, InTransit::Tls13).unwrap();
         let error = impatient.chat(passed_call(chat_body(), FrameSink::whole())).await.unwrap_err();
         assert_eq!(
             error,

@@ -1,9 +1,9 @@
 //! What the neighbours are and do: the one thing that differs between worlds. They use A's names on purpose: its document
 //! ids, its words, its keys, its `Idempotency-Key`s.
-use super::super::actor::SupervisorParts;
 use super::super::fixtures::{Tenant, chat, cipher, document, principal, question};
 use super::super::messages::{Close, GiveFeedback, ReadLineage};
 use super::super::meter::{NOT_ANSWERED, WITHOUT_END};
+use super::super::parts::SupervisorParts;
 use super::super::rooms::KINDS;
 use super::model::FALLS_OVER;
 use super::policies::{self, Strictness};

@@ -1,15 +1,17 @@
 //! One node with three tenants on one vault, one provider, one clock and shared pools, as a real node has them; and the
 //! places where a leak may put it together wrongly.
-use super::super::actor::{Supervisor, SupervisorParts, launch};
+use super::super::actor::{Supervisor, launch};
 use super::super::doors::Doors;
 use super::super::fixtures::{Ear, NOW, Tenant, cipher, eventually, in_time, principal};
 use super::super::meter::EMBEDDER;
 use super::super::opening::on_derived;
+use super::super::parts::SupervisorParts;
 use super::model::{Model, PIECE_CHARS};
 use super::neighbours::{Life, Neighbours};
 use super::policies;
 use super::watcher::Edge;
 use crate::catalog::{Catalog, Price, ProviderEntry};
+use crate::egress::clear_to_keep;
 use crate::query_ids::{Draw, Drawn};
 use crate::retrieval::Pools;
 use crate::retrieval::messages::{DocumentState, ListDocuments};
@@ -20,6 +22,7 @@ use bailiwick_kernel::clock::ManualClock;
 use bailiwick_kernel::ids::Generation;
 use bailiwick_kernel::shelf::{Belongings, Vault};
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::sovereignty::Region;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeSet;
@@ -164,6 +167,7 @@ impl Common {
             name: policy.tenant.name.clone(),
             generation: Generation(1),
             belongings,
+            kept: clear_to_keep(&policy.sovereignty, &Region::default()).unwrap(),
             policy,
             clients: Arc::clone(&self.clients),
             catalog: Arc::clone(&self.catalog),
@@ -196,7 +200,9 @@ impl World {
         let writers = Arc::new(Semaphore::new(1));
         let clock = ManualClock::at(NOW);
         let common = Common {
-            clients: Arc::new(Clients::open(&Catalog::default()).unwrap().with(entry(), Arc::new(model))),
+            clients: Arc::new(
+                Clients::open(&Catalog::default(), &Region::default()).unwrap().with(entry(), Arc::new(model)),
+            ),
             catalog: Arc::new(Catalog { providers: [("meter".to_owned(), Arc::new(entry()))].into() }),
             clock: Arc::clone(&clock),
             pools: Pools::default(),

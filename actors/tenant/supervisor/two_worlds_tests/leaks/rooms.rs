@@ -156,6 +156,7 @@ fn pay_from(b: &mut Supervisor, budget: &Addr<BudgetRoom>, home: &Addr<Superviso
     let Some(rooms) = &mut b.rooms else { return };
     let cache = CacheRoom::new(CacheParts {
         policy: Arc::clone(&b.policy),
+        egress: Arc::clone(&b.egress),
         clock: Arc::clone(&b.parts.clock),
         next: budget.clone().recipient(),
         exit: home.clone().recipient(),
@@ -249,6 +250,7 @@ fn one_shelf(world: &World) {
             let retrieval = RetrievalRoom::start(RetrievalParts {
                 belongings,
                 policy: Arc::clone(&b.policy),
+                egress: Arc::clone(&b.egress),
                 clock: Arc::clone(&b.parts.clock),
                 sandbox: b.parts.sandbox.clone(),
                 lanes: b.parts.pools.lanes(b.parts.belongings.cipher.tenant()),

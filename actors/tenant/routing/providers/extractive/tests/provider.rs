@@ -3,25 +3,14 @@ use crate::catalog::{EXTRACTIVE, ProviderEntry};
 use crate::question::{Frame, Passage};
 use crate::routing::providers::{ALL, GroundedCall, PassedCall, Provider, ProviderError, Said};
 use crate::turn::{DraftContent, FrameSink};
-use std::collections::BTreeMap;
+use bailiwick_policy::sovereignty::{InTransit, Region};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 fn provider(concurrency: usize) -> Arc<dyn Provider> {
     let build = ALL.iter().find(|(kind, _)| *kind == EXTRACTIVE).unwrap().1;
-    let entry = ProviderEntry {
-        name: EXTRACTIVE.to_owned(),
-        kind: EXTRACTIVE.to_owned(),
-        base_url: None,
-        api_key: None,
-        region: String::from("local"),
-        concurrency,
-        requests_per_minute: None,
-        timeout_ms: 1_000,
-        retries: 0,
-        prices: BTreeMap::new(),
-    };
-    build(&entry).unwrap()
+    let entry = ProviderEntry { concurrency, timeout_ms: 1_000, ..ProviderEntry::embedded(&Region::default()) };
+    build(&entry, InTransit::Tls13).unwrap()
 }
 
 fn passage(number: usize, text: &str) -> Passage {
