@@ -2,12 +2,12 @@
 //!
 //! Each knows one form and, where the form has one, its check digits: a number that only looks like a card or an account
 //! stays. No form is longer than [`FORM_CHARS_MAX`], so that words that are still coming need not be held back for long.
+use core::net::Ipv4Addr;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
 /// Characters of the longest form.
