@@ -213,7 +213,7 @@ impl Redactor {
             patterns.flat_map(|(_, pattern)| pattern.find_iter(&self.held).map(|one| one.range())).collect();
         let outside = |at: usize| looked_at.iter().all(|range| at <= range.start || range.end <= at);
         let blanks = self.held.char_indices().filter(|(at, character)| *at <= limit && character.is_whitespace());
-        blanks.map(|(at, _)| at).filter(|at| outside(*at)).last().unwrap_or(0)
+        blanks.map(|(at, _)| at).rfind(|at| outside(*at)).unwrap_or(0)
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) struct Create {
     #[arg(long, default_value = "free")]
     plan: String,
     /// Home region.
-    #[arg(long, default_value = bailiwick_policy::sovereignty::REGION_UNDECLARED)]
+    #[arg(long, default_value = "eu-west-1")]
     region: String,
     /// Days data is kept.
     #[arg(long, default_value_t = 365)]

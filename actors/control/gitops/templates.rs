@@ -3,6 +3,7 @@ use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::{EVALUATION, FEATURES, GOVERNANCE, RETRIEVAL, ROUTER, SLO, SOVEREIGNTY, TENANT, USERS};
 use bailiwick_policy::parse::FileTexts;
 use bailiwick_policy::schema::{Encryption, LevelLimit, Plan, Quotas, Status, TenantFile};
+use bailiwick_policy::sovereignty::{REGION_UNDECLARED, Region};
 
 /// Days in the longest month: the daily ceiling times this never exceeds the monthly one.
 const DAYS_OF_A_MONTH: u64 = 31;
@@ -75,9 +76,10 @@ fn limit(limit: &LevelLimit) -> String {
     serde_json::to_value(limit).map(|value| format!("    - {value}\n")).unwrap_or_default()
 }
 
-/// Every file of a new tenant. Sources: only uploads. Provider: only the embedded one. Regions: only its own.
+/// Every file of a new tenant. Sources: only uploads. Provider: only the embedded one. Regions: only its own, and this node's
+/// where the node names none: whoever creates a tenant on it knows where it stands.
 #[must_use]
-pub fn folder(tenant: &TenantFile, now_rfc3339: &str) -> FileTexts {
+pub fn folder(tenant: &TenantFile, node: &Region, now_rfc3339: &str) -> FileTexts {
     let name = quoted(&tenant.name);
     let month = tenant.quotas.max_cost_per_month;
     let day = NanoUsd(month.0 / DAYS_OF_A_MONTH);
@@ -89,8 +91,14 @@ pub fn folder(tenant: &TenantFile, now_rfc3339: &str) -> FileTexts {
         month = quoted(&month.to_string()),
         day = quoted(&day.to_string()),
     );
+    let here = if node.as_str() == REGION_UNDECLARED && tenant.config.region != REGION_UNDECLARED {
+        format!(", {REGION_UNDECLARED}")
+    } else {
+        String::new()
+    };
     let sovereignty = format!(
-        "tenant_id: {name}\ndata_sovereignty:\n  region: {region}\n  allowed_regions: [{region}]\n  forbidden_regions: []\n\n  \
+        "tenant_id: {name}\ndata_sovereignty:\n  region: {region}\n  # local: a node that names no region of its own\n  \
+         allowed_regions: [{region}{here}]\n  forbidden_regions: []\n\n  \
          retention:\n    logs_days: 30\n    data_days: 0\n    backups_days: 30\n\n  encryption:\n    at_rest: AES-256\n    \
          in_transit: TLS-1.3\n\n  compliance: {compliance}\n",
         compliance = list(&tenant.metadata.compliance),

@@ -66,7 +66,7 @@ fn a_created_tenant_compiles_and_says_what_was_asked_for() {
         assert!(policy.warnings.is_empty(), "{:?}", policy.warnings);
         assert_eq!(policy.router.routing.primary.provider, "extractive");
         assert!(policy.router.routing.fallback.is_none());
-        assert_eq!(policy.sovereignty.allowed_regions, ["eu-west-1"]);
+        assert_eq!(policy.sovereignty.allowed_regions, ["eu-west-1", "local"], "and this node, which names no region");
         let uploads = policy.guard.judge_document("upload.local", false);
         let web = policy.guard.judge_document("https://example.org/a", false);
         assert_ne!(uploads, web, "uploads pass, everything else is denied");

@@ -57,7 +57,7 @@ pub(crate) fn signer() -> PlatformSigner {
 
 /// The files of a new tenant, signed.
 pub(crate) fn signed_folder(file: &TenantFile) -> FileTexts {
-    let mut texts = templates::folder(file, "2026-01-01T00:00:00Z");
+    let mut texts = templates::folder(file, &Region::default(), "2026-01-01T00:00:00Z");
     signer().sign_folder(&file.name, &[], &mut texts).unwrap();
     texts
 }

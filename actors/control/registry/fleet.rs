@@ -143,7 +143,7 @@ impl Registry {
             (self.folders.clone(), self.signer.clone(), record.name.clone(), new.signers);
         let node = self.node.clone();
         let write = move || {
-            let mut texts = templates::folder(&record, &rfc3339(now_unix_ms));
+            let mut texts = templates::folder(&record, &node, &rfc3339(now_unix_ms));
             signer
                 .sign_folder(&record.name, &people, &mut texts)
                 .map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;

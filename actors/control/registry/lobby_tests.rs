@@ -76,8 +76,9 @@ async fn a_change_is_felt_by_the_next_knock() {
 #[actix::test]
 async fn what_was_granted_ends_with_its_lease() {
     let bench = Bench::start().await;
-    bench.create("acme").await;
+    let view = bench.create("acme").await;
     let (_, claim) = bench.key("acme", Role::Operator).await;
+    assert!(remembered_after_asking(&bench, &claim, view.generation).await);
     let lease = |handle: &super::handles::AskHandle, at| handle.lease_is_over(at);
     let first = bench.door.ask(claim.clone()).await.unwrap();
     bench.clock.advance(HANDLE_LEASE_MS - 1);
