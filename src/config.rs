@@ -52,6 +52,9 @@ pub struct Config {
     /// File of the platform's guardrails: rules above every tenant's. Read at the start; none where absent.
     #[serde(default)]
     pub guardrails: Option<PathBuf>,
+    /// File of keys that sign no tenant's policy, one public key a line, as in a `.pub` file. Read at the start.
+    #[serde(default)]
+    pub revoked_signers: Option<PathBuf>,
     /// Limits of the doors.
     #[serde(default)]
     pub limits: Limits,
@@ -240,6 +243,7 @@ impl Default for Config {
             data: default_data(),
             region: Region::default(),
             guardrails: None,
+            revoked_signers: None,
             tenants: default_tenants(),
             limits: Limits::default(),
             providers: Vec::new(),

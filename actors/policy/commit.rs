@@ -11,7 +11,7 @@ use crate::compile::{EVALUATION, GOVERNANCE, RETRIEVAL};
 use crate::digest::sha256_hex;
 use crate::parse::{FileError, FileTexts, parse};
 use crate::places::Places;
-use crate::signature::{Signed, Signers, verify};
+use crate::signature::{Revoked, Signed, Signers, verify};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,21 +79,28 @@ pub enum Standing {
     },
 }
 
-/// Decides whether the policy of a folder may come into force. The files have been compiled before; `approvals` is what
-/// their own governance asks for, `tenant` the tenant's name.
+/// What wants to come into force.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The tenant's name.
+    pub tenant: &'a str,
+    /// Its files, with their signatures and the list of signers.
+    pub texts: &'a FileTexts,
+    /// What their own governance asks for.
+    pub approvals: u32,
+    /// Keys that sign nothing on this node.
+    pub revoked: &'a Revoked,
+}
+
+/// Decides whether the policy of a folder may come into force. The files have been compiled before.
 ///
 /// # Errors
 /// Everything that keeps it from coming into force, with file, line and column.
-pub fn standing(
-    tenant: &str,
-    texts: &FileTexts,
-    approvals: u32,
-    before: Option<&Committed>,
-    now_unix_s: i64,
-) -> Result<Standing, Vec<FileError>> {
+pub fn standing(asked: &Asked<'_>, before: Option<&Committed>, now_unix_s: i64) -> Result<Standing, Vec<FileError>> {
+    let Asked { tenant, texts, approvals, revoked } = *asked;
     let mut examination = Examination {
         texts,
-        signers: trusted(texts, before)?,
+        signers: trusted(texts, before)?.without(revoked),
         needed: before.map_or(approvals, |before| before.approvals),
         now_unix_s,
         errors: Vec::new(),

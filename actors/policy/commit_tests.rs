@@ -29,6 +29,17 @@ impl Person {
     }
 }
 
+/// The standing of a folder that asks for so many signers, with nobody's key revoked.
+fn standing_of(
+    texts: &FileTexts,
+    approvals: u32,
+    before: Option<&Committed>,
+    now_unix_s: i64,
+) -> Result<Standing, Vec<FileError>> {
+    let revoked = Revoked::default();
+    standing(&Asked { tenant: TENANT_NAME, texts, approvals, revoked: &revoked }, before, now_unix_s)
+}
+
 /// Two signers, one who was one, and a stranger.
 struct Cast {
     ann: Person,
@@ -88,14 +99,14 @@ fn signed(cast: &Cast, version: &str) -> FileTexts {
 }
 
 fn committed(texts: &FileTexts, before: Option<&Committed>) -> Committed {
-    match standing(TENANT_NAME, texts, 2, before, NOW).unwrap() {
+    match standing_of(texts, 2, before, NOW).unwrap() {
         Standing::Follows { committed, .. } => committed,
         Standing::Unchanged => panic!("nothing changed"),
     }
 }
 
 fn problems(texts: &FileTexts, before: Option<&Committed>) -> String {
-    let errors = standing(TENANT_NAME, texts, 2, before, NOW).err().unwrap_or_default();
+    let errors = standing_of(texts, 2, before, NOW).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -104,21 +115,21 @@ fn what_both_signed_and_is_newer_follows() {
     let cast = Cast::new();
     let first = committed(&signed(&cast, "1.0.0"), None);
     assert_eq!((first.approvals, first.files.len(), first.files[GOVERNANCE].version.as_str()), (2, 3, "1.0.0"));
-    assert_eq!(standing(TENANT_NAME, &signed(&cast, "1.0.0"), 2, Some(&first), NOW), Ok(Standing::Unchanged));
+    assert_eq!(standing_of(&signed(&cast, "1.0.0"), 2, Some(&first), NOW), Ok(Standing::Unchanged));
     let Ok(Standing::Follows { committed: second, signed_by }) =
-        standing(TENANT_NAME, &signed(&cast, "1.0.1"), 1, Some(&first), NOW)
+        standing_of(&signed(&cast, "1.0.1"), 1, Some(&first), NOW)
     else {
         panic!("it follows")
     };
     assert_eq!(signed_by.len(), 2);
     assert_eq!(second.approvals, 1, "the next change needs what this governance asks for");
-    let one = standing(TENANT_NAME, &signed(&cast, "1.0.0"), 1, Some(&second), NOW).unwrap_err();
+    let one = standing_of(&signed(&cast, "1.0.0"), 1, Some(&second), NOW).unwrap_err();
     assert_eq!(one.len(), 3);
     assert!(one[0].to_string().contains("1.0.0 is not newer than 1.0.1, which was in force"), "{}", one[0]);
     let mut garbled = signed(&cast, "1.0.1");
     garbled.insert(signature_of(GOVERNANCE), "nothing".into());
     assert_eq!(
-        standing(TENANT_NAME, &garbled, 2, Some(&second), NOW),
+        standing_of(&garbled, 2, Some(&second), NOW),
         Ok(Standing::Unchanged),
         "what did not change is not judged"
     );
@@ -272,12 +283,12 @@ fn no_attack_comes_into_force() {
     let cast = Cast::new();
     let worlds = Worlds::new(&cast);
     for next in &worlds.next {
-        assert!(matches!(standing(TENANT_NAME, next, 2, Some(&worlds.before), NOW), Ok(Standing::Follows { .. })));
+        assert!(matches!(standing_of(next, 2, Some(&worlds.before), NOW), Ok(Standing::Follows { .. })));
     }
     let half = &|seed: u64| {
         let mut dice = Dice::new(seed);
         let attacks = (0..50_000).map(|_| attack(&mut dice, &cast, &worlds));
-        attacks.filter(|texts| standing(TENANT_NAME, texts, 2, Some(&worlds.before), NOW).is_ok()).count()
+        attacks.filter(|texts| standing_of(texts, 2, Some(&worlds.before), NOW).is_ok()).count()
     };
     let accepted: usize = std::thread::scope(|scope| {
         let halves = [2026, 2027].map(|seed| scope.spawn(move || half(seed)));
@@ -307,15 +318,11 @@ fn how_many_sign_is_said_by_the_policy_in_force_and_is_never_nobody() {
         let signature = cast.ann.sign(&alone[file]);
         alone.insert(signature_of(file), signature);
     }
-    assert_eq!(
-        standing(TENANT_NAME, &alone, 1, Some(&first), NOW).unwrap_err().len(),
-        3,
-        "who asks for less needs both for it"
-    );
+    assert_eq!(standing_of(&alone, 1, Some(&first), NOW).unwrap_err().len(), 3, "who asks for less needs both for it");
     let second = committed(&signed(&cast, "1.0.1"), Some(&first));
     let zero = Committed { approvals: 0, ..second };
-    assert!(standing(TENANT_NAME, &at_version("1.0.2"), 0, Some(&zero), NOW).is_err(), "nobody is not enough");
-    assert!(standing(TENANT_NAME, &at_version("1.0.2"), 0, None, NOW).is_err(), "nobody is not enough");
+    assert!(standing_of(&at_version("1.0.2"), 0, Some(&zero), NOW).is_err(), "nobody is not enough");
+    assert!(standing_of(&at_version("1.0.2"), 0, None, NOW).is_err(), "nobody is not enough");
 }
 
 #[test]
@@ -367,4 +374,25 @@ fn a_policy_of_another_tenant_does_not_compile_however_well_it_is_signed() {
     }
     let errors = compile(TENANT_NAME, &texts, &Guardrails::none()).unwrap_err();
     assert!(errors.iter().any(|error| error.to_string().contains("\"beta-inc\" is not this tenant")), "{errors:?}");
+}
+
+#[test]
+fn a_key_the_node_has_revoked_signs_nothing_whatever_the_list_says() {
+    let cast = Cast::new();
+    let texts = signed(&cast, "1.0.0");
+    let first = committed(&texts, None);
+    let of = |revoked: &str| {
+        let revoked = Revoked::parse("revoked_signers", revoked).unwrap();
+        let next = signed(&cast, "1.0.1");
+        let asked = Asked { tenant: TENANT_NAME, texts: &next, approvals: 2, revoked: &revoked };
+        standing(&asked, Some(&first), NOW)
+    };
+    assert!(matches!(of(""), Ok(Standing::Follows { .. })));
+    let line = cast.ben.line("");
+    let key = line.split_once("ssh-").map(|(_, key)| format!("ssh-{key}")).unwrap();
+    let errors = of(&key).unwrap_err();
+    assert!(errors.iter().any(|error| error.to_string().contains("revoked")), "{errors:?}");
+    let revoked = Revoked::parse("revoked_signers", &key).unwrap();
+    let asked = Asked { tenant: TENANT_NAME, texts: &texts, approvals: 2, revoked: &revoked };
+    assert_eq!(standing(&asked, Some(&first), NOW), Ok(Standing::Unchanged), "what is in force stays in force");
 }

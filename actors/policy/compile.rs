@@ -1,6 +1,6 @@
 //! Parsed files to the one snapshot a tenant's rooms run under.
 pub use crate::checks::name_problem;
-use crate::commit::{Committed, Standing};
+use crate::commit::{Asked, Committed, Standing};
 use crate::conflicts::{Conflict, Conflicts, conflicts};
 use crate::evaluate::Engine;
 use crate::findings::{Findings, Source};
@@ -10,7 +10,7 @@ use crate::language::Rule;
 use crate::language::checks::{Enacted, Origin, problems};
 use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
-use crate::signature::Signers;
+use crate::signature::{Revoked, SAMPLE_PUBLIC_KEY, Signers};
 use crate::{budget, checks, commit, contradictions, patterns, regimes, release};
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::tz::TimeZone;
@@ -81,6 +81,8 @@ pub struct PolicySnapshot {
     pub users: Vec<User>,
     /// The policy files with their signatures and the list of signers, as they were read.
     pub signed: Arc<FileTexts>,
+    /// Keys that sign nothing on this node.
+    pub revoked: Arc<Revoked>,
     /// What serves whomever this release does not reach; `None` where it reaches everybody. Only a
     /// [release](crate::release) that is brought to people in stages, or was sent back, has one.
     pub control: Option<Arc<PolicySnapshot>>,
@@ -94,7 +96,13 @@ impl PolicySnapshot {
     /// # Errors
     /// Everything that keeps it from coming into force.
     pub fn standing(&self, before: Option<&Committed>, now_unix_s: i64) -> Result<Standing, Vec<FileError>> {
-        commit::standing(&self.tenant.name, &self.signed, self.governance.approvals, before, now_unix_s)
+        let asked = Asked {
+            tenant: &self.tenant.name,
+            texts: &self.signed,
+            approvals: self.governance.approvals,
+            revoked: &self.revoked,
+        };
+        commit::standing(&asked, before, now_unix_s)
     }
 
     /// The user of this id, where `users.yaml` names one.
@@ -129,7 +137,9 @@ pub fn compile(
     findings.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     match (compiled, findings.errors.is_empty()) {
         (Some(compiled), true) => {
-            files.snapshot(folder_name, compiled, texts, findings.warnings).ok_or(findings.errors)
+            let revoked = guardrails.revoked();
+            let snapshot = files.snapshot(folder_name, compiled, texts, findings.warnings);
+            snapshot.map(|snapshot| PolicySnapshot { revoked, ..snapshot }).ok_or(findings.errors)
         }
         _ => Err(findings.errors),
     }
@@ -301,6 +311,11 @@ impl Files {
         let Some(governance) = &self.governance else { return };
         let (path, approvals) = ("settings.approvals", governance.value.settings.approvals);
         findings.positive(governance, path, approvals.into());
+        if texts.get(commit::SIGNERS).is_some_and(|list| list.contains(SAMPLE_PUBLIC_KEY)) {
+            let problem = "whoever has this program's source may sign: the private half of the samples' key is public; name \
+                           your own people before production, or revoke it for the node (config.toml, revoked_signers)";
+            findings.warnings.push(FileError::whole(commit::SIGNERS, problem));
+        }
         match texts.get(commit::SIGNERS).map(|list| Signers::parse(commit::SIGNERS, list)) {
             None => {}
             Some(Err(errors)) => findings.errors.extend(errors),
@@ -364,6 +379,7 @@ impl Files {
             slo,
             users: self.users.map(|source| source.value.users).unwrap_or_default(),
             signed: Arc::new(signed),
+            revoked: Arc::default(),
             control: None,
             warnings,
         })

@@ -1,12 +1,14 @@
-//! Guardrails: rules of the platform above every tenant. They forbid and require, they permit nothing, and no rule of a
-//! tenant overrides one.
+//! Guardrails: the platform's law above every tenant. Its rules forbid and require, they permit nothing, and no rule of a
+//! tenant overrides one. Keys it has revoked sign nothing, whatever a tenant's list of signers says.
 use crate::conflicts::{Kind, conflicts};
 use crate::language::Rule;
 use crate::language::checks::{Enacted, GUARDRAIL_PREFIX, Origin, problems};
 use crate::parse::{FileError, parse};
 use crate::places::Places;
+use crate::signature::Revoked;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The file of the guardrails.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -18,7 +20,10 @@ pub struct GuardrailsFile {
 
 /// Checked guardrails.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Guardrails(Vec<Rule>);
+pub struct Guardrails {
+    rules: Vec<Rule>,
+    revoked: Arc<Revoked>,
+}
 
 impl Guardrails {
     /// A platform that forbids nothing of its own.
@@ -35,7 +40,7 @@ impl Guardrails {
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<FileError>> {
         let read: GuardrailsFile = parse(file, text).map_err(|error| vec![error])?;
         let places = Places::of(text);
-        let guardrails = Self(read.guardrails);
+        let guardrails = Self { rules: read.guardrails, revoked: Arc::default() };
         let enacted: Vec<_> = guardrails.enacted().collect();
         let at = |index: usize, path: &str, problem: &str| {
             places.error(file, &format!("guardrails[{index}].{path}"), problem)
@@ -57,9 +62,21 @@ impl Guardrails {
         if errors.is_empty() { Ok(guardrails) } else { Err(errors) }
     }
 
+    /// The same, under which these keys sign nothing.
+    #[must_use]
+    pub fn revoking(self, revoked: Revoked) -> Self {
+        Self { revoked: Arc::new(revoked), ..self }
+    }
+
+    /// Keys that sign nothing.
+    #[must_use]
+    pub fn revoked(&self) -> Arc<Revoked> {
+        Arc::clone(&self.revoked)
+    }
+
     /// The guardrails as rules above a tenant's.
     pub fn enacted(&self) -> impl Iterator<Item = Enacted> + '_ {
-        self.0.iter().cloned().map(|mut rule| {
+        self.rules.iter().cloned().map(|mut rule| {
             rule.id.insert_str(0, GUARDRAIL_PREFIX);
             Enacted { rule, origin: Origin::Platform }
         })

@@ -30,6 +30,9 @@ use ssh_key::{Algorithm, EcdsaCurve, PublicKey, Signature, SshSig};
 /// The namespace of every signature of a tenant's file (PROTOCOL.sshsig): one made for mail or for git never counts.
 pub const NAMESPACE: &str = "bailiwick-policy";
 
+/// The public half of the key the sample tenants trust. Its private half stands in this repository, for tests.
+pub const SAMPLE_PUBLIC_KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIO1Lof/2GeTuckt73dNZpMkXGxpCUsMddmFwzx90Yw8U";
+
 /// Who signed a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Signed {

@@ -70,6 +70,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         slo: read(json!({"availability": 0.9, "p95_latency_ms": 1, "error_rate_max": 0.1, "cost_per_1k_qa_usd": 1})),
         users: Vec::new(),
         signed: Arc::default(),
+        revoked: Arc::default(),
         control: None,
         warnings: Vec::new(),
     })
