@@ -30,15 +30,8 @@ use std::sync::Arc;
 mod foreign;
 
 const NAMES: Names<'static> = Names { theirs: "beta", their_uuid: "be7a0000-0000-0000-0000-000000000000", own: "acme" };
-const RIGHTS: [Right; 7] = [
-    Right::Ask,
-    Right::Ingest,
-    Right::Feedback,
-    Right::Audit,
-    Right::Observe,
-    Right::Govern,
-    Right::Fleet,
-];
+const RIGHTS: [Right; 7] =
+    [Right::Ask, Right::Ingest, Right::Feedback, Right::Audit, Right::Observe, Right::Govern, Right::Fleet];
 const NOBODY: &str = "nobody-of-that-name";
 const THEIR_ISSUER: &str = "https://login.example/realms/beta";
 /// What their keys are made of; no key of the own ones has the same name.

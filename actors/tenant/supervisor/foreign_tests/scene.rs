@@ -149,10 +149,12 @@ pub(super) struct Scene {
 /// Flags that depend on who asks: a share, and users the neighbour names.
 fn flagged(texts: &mut FileTexts, name: &str) {
     metered(texts);
-    let more = format!(
-        "  {name}_share:\n    enabled: true\n    description: {CANARY} for some\n    rollout_percent: 50\n"
-    );
-    texts.get_mut("features.yaml").unwrap().push_str(&more.replace(CANARY, if name == "ours" { "this" } else { CANARY }));
+    let more =
+        format!("  {name}_share:\n    enabled: true\n    description: {CANARY} for some\n    rollout_percent: 50\n");
+    texts
+        .get_mut("features.yaml")
+        .unwrap()
+        .push_str(&more.replace(CANARY, if name == "ours" { "this" } else { CANARY }));
 }
 
 fn their_document(number: usize) -> NewDocument {
@@ -268,6 +270,20 @@ impl Scene {
         let lone = Stage::new();
         let writing = policy("default", metered);
         let (writer, lone_writer) = (stage.start(WRITER, &writing), lone.start(WRITER, &writing));
-        Self { stage, own, theirs, writer, lone_writer, _lone: lone, policy: own_policy, ids, own_documents, own_lines, own_end, own_hits, own_flags }
+        Self {
+            stage,
+            own,
+            theirs,
+            writer,
+            lone_writer,
+            _lone: lone,
+            policy: own_policy,
+            ids,
+            own_documents,
+            own_lines,
+            own_end,
+            own_hits,
+            own_flags,
+        }
     }
 }

@@ -34,7 +34,8 @@ fn named(scene: &Scene, row: &str, number: usize) -> NewDocument {
         let pair = dice.one_of(pool).clone();
         pair.spelled(&mut dice, &NAMES).theirs
     };
-    let document = document(&format!("{}-{number}", row.replace('.', "-")), &format!("Written as number {number} of {row}."));
+    let document =
+        document(&format!("{}-{number}", row.replace('.', "-")), &format!("Written as number {number} of {row}."));
     match row {
         "NewDocument.id" => NewDocument { id: Some(spell(&ids.documents)), ..document },
         // its id follows from source and title
