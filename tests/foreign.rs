@@ -301,7 +301,7 @@ impl Scene {
                 let pair = self.drawn(dice, &self.documents, true);
                 let messages = json!([{"role": "user", "content": QUESTION}]);
                 let chat = |body: Value| Asked::new("POST", "/v1/chat/completions").with(body);
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     self.alike(&pair, |id| chat(json!({"model": id, "messages": messages}))).await
                 } else {
                     let ask = |id: &str| chat(json!({"model": "bailiwick", "messages": messages, "user": id}));

@@ -57,6 +57,20 @@ const NO_IDS: &[(&str, &str)] = &[
     ("TenantMetadata.industry", "a word"),
 ];
 
+/// Parameters of queries that name nothing a tenant owns.
+const NO_IDS_IN_QUERIES: &[(&str, &str)] = &[
+    ("limit", "a number"),
+    ("from", "a day"),
+    ("to", "a day"),
+    ("group_by", "names of dimensions"),
+    ("format", "one of two words"),
+    ("partial", "yes or no"),
+    ("shred", "yes or no; the operator's"),
+];
+
+/// The one query whose type stands elsewhere: filters of the fleet's list, for the operator alone.
+const OF_THE_OPERATOR: &str = "TenantFilters";
+
 /// Fields of one body that share a row of the table.
 const TOGETHER: &[(&str, &str)] = &[
     ("DocumentBody.id", "document: id, source, domain, usecase"),
@@ -92,6 +106,41 @@ fn every_text_of_a_body_and_every_header_is_in_the_table_or_no_id() {
     );
     let stale: Vec<_> = no_ids.iter().filter(|field| !found.contains(**field)).collect();
     assert!(stale.is_empty(), "no body and no header has these: {stale:?}");
+}
+
+#[test]
+fn every_parameter_of_a_query_is_in_the_table_or_no_id() {
+    let (mut types, mut source) = (BTreeSet::new(), String::new());
+    for entry in std::fs::read_dir(super::support::repository().join("src/gateway")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "rs") {
+            source.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    for line in source.lines().filter(|line| line.contains("body::query")) {
+        let words = line.split(|letter: char| !letter.is_alphanumeric());
+        let named = words
+            .into_iter()
+            .find(|word| word.ends_with("Query") || word.ends_with("Export") || word.ends_with("Filters"));
+        types.insert(named.unwrap_or_else(|| panic!("of which type is the query in {line:?}?")).to_owned());
+    }
+    assert!(types.remove(OF_THE_OPERATOR) && types.len() >= 6, "{types:?}");
+    let rows: BTreeSet<&str> = of_level(Level::Http).map(|field| field.name).collect();
+    let mut found = 0;
+    for of_type in &types {
+        let (_, body) = source.split_once(&format!("struct {of_type} {{")).unwrap();
+        let (fields, _) = body.split_once("\n}").unwrap();
+        for field in fields.lines().map(str::trim).filter(|line| !line.starts_with(['#', '/'])) {
+            let Some((name, _)) = field.split_once(':') else { continue };
+            let is_no_id = NO_IDS_IN_QUERIES.iter().any(|(field, _)| *field == name);
+            assert!(
+                is_no_id || rows.contains(format!("?{name}").as_str()),
+                "{of_type}.{name}: give it a row, or say what it is"
+            );
+            found += 1;
+        }
+    }
+    assert!(found >= 10, "{found} parameters were found");
 }
 
 /// Adds `Type.field` for every field below a schema that is a text or anything at all.

@@ -3,8 +3,9 @@
 //! `actors/control/registry/foreign_fields_tests.rs`, `tests/foreign.rs`); each runs every row of its level as often as
 //! it says.
 //!
-//! Everything is drawn from a seed that follows from the field and the number of the attempt: a hit is tried again by
-//! running the test again.
+//! Which id is drawn and how it is written follows from the field and the number of the attempt: what hit is tried again
+//! by running the test again. Names the house draws itself, of questions and keys, are others in every run; a hit says
+//! which one it was.
 #![allow(dead_code, reason = "each level uses its part")]
 
 /// Where a row is tried.

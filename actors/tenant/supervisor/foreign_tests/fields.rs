@@ -238,7 +238,7 @@ async fn repeat(scene: &Scene, row: &'static str, times: usize) -> Vec<String> {
     let found = many(times, |number| async move {
         let key = drawn(scene, (row, number), &scene.ids.idempotency_keys);
         let theirs = Dice::of(row, number + times).one_of(taken_names).theirs.clone();
-        let is_first = number % 2 == 0 && taken.lock().unwrap().insert((theirs.clone(), key.clone()));
+        let is_first = number.is_multiple_of(2) && taken.lock().unwrap().insert((theirs.clone(), key.clone()));
         let key_id = if is_first { theirs } else { format!("own-{number}") };
         let asker = Principal { key_id, ..principal() };
         let words = format!("own words {number}");
