@@ -17,11 +17,13 @@ use std::collections::BTreeSet;
 
 #[path = "foreign/listed.rs"]
 mod listed;
+#[path = "foreign/other_doors.rs"]
+mod other_doors;
 #[path = "foreign/scene.rs"]
 mod scene;
 mod support;
 
-use scene::{CANARY, NAMES, OTHER, OWN, Scene, hears, session};
+use scene::{CANARY, NAMES, OTHER, OWN, Scene};
 use support::foreign::{Dice, Level, Pair, demand_none, of_level};
 
 /// Requests under way at a time.
@@ -145,7 +147,7 @@ impl Scene {
             hit.map(|hit| format!("{row} {number} {hit}"))
         });
         // uploads one by one: a tenant may have few at a time
-        let in_flight = if row.starts_with("document:") { 1 } else { IN_FLIGHT };
+        let in_flight = if row.starts_with("document:") || row.starts_with("form:") { 1 } else { IN_FLIGHT };
         tried.buffer_unordered(in_flight).filter_map(std::future::ready).collect().await
     }
 
@@ -310,77 +312,11 @@ impl Scene {
             }
             "NewKey.user_id" => self.key_for(self.drawn(dice, &self.users, false)).await,
             "document: id, source, domain, usecase" => self.takes_in(number, dice).await,
+            "form: file name, source, domain, usecase" => self.in_form(number, dice).await,
             "session: id, idempotency_key, domain, usecase" => self.in_session(number, dice).await,
+            "session: sec-websocket-protocol" => self.in_subprotocol(dice).await,
             row => panic!("{row} is in the table and nowhere tried"),
         }
-    }
-
-    /// A key of the own tenant for a user of the other's name: it opens the own tenant and no other.
-    async fn key_for(&self, user: Pair) -> Option<String> {
-        let path = format!("/admin/v1/tenants/{OWN}/keys");
-        let (status, issued) = self
-            .house
-            .call(Method::POST, &path, &self.own_key, Some(json!({"role": "viewer", "user_id": user.theirs})))
-            .await;
-        let Some(key) = issued["key"].as_str() else {
-            return (status != 400).then(|| format!("{:?}: {issued}", user.theirs));
-        };
-        let pair = Pair { theirs: OTHER.into(), nobodys: "no-such-tenant".into() };
-        let ask = |tenant: &str| {
-            Asked { key: key.to_owned(), ..Asked::new("GET", "/v1/usage") }.under("x-bailiwick-tenant", tenant)
-        };
-        let own = self.send(Asked { key: key.to_owned(), ..Asked::new("GET", "/v1/models") }).await.status();
-        let hit = self.alike(&pair, ask).await;
-        hit.or_else(|| (own != 200).then(|| format!("{:?}: the own tenant answers {own}", user.theirs)))
-    }
-
-    /// A document under names of the other's: taken in or refused as one under names nobody has.
-    async fn takes_in(&self, number: usize, dice: &mut Dice) -> Option<String> {
-        let (pool, field) = *dice.one_of(&[
-            (&self.documents, "id"),
-            (&self.sources, "source"),
-            (&self.domains, "domain"),
-            (&self.domains, "usecase"),
-        ]);
-        let pair = self.drawn(dice, pool, false);
-        let mut told = Vec::new();
-        for (id, side) in [(&pair.theirs, "theirs"), (&pair.nobodys, "nobodys")] {
-            let mut document = json!({"id": format!("written-{number}-{side}"), "title": "Written", "text": "A note."});
-            document[field] = json!(id);
-            let asked = Asked::new("POST", "/v1/documents").with(json!({"documents": [document]}));
-            let answer = self.send(asked).await;
-            let status = answer.status().as_u16();
-            let body: Value = answer.json().await.unwrap();
-            let document = &body["documents"][0];
-            // ids that differ in their letters alone may be taken in twice
-            let state = document["state"].as_str().map(|state| state.replace("unchanged", "accepted"));
-            told.push((status, state, document["code"].clone(), document["chunks"].clone()));
-        }
-        (told[0] != told[1]).then(|| format!("{field} {:?}: {told:?}", pair.theirs))
-    }
-
-    /// A question over a WebSocket.
-    async fn in_session(&self, number: usize, dice: &mut Dice) -> Option<String> {
-        let (pool, field) = *dice.one_of(&[
-            (&self.queries, "id"),
-            (&self.idempotency_keys, "idempotency_key"),
-            (&self.domains, "domain"),
-            (&self.domains, "usecase"),
-        ]);
-        let pair = self.visible(dice, pool);
-        let mut told = Vec::new();
-        for id in [&pair.theirs, &pair.nobodys] {
-            let mut frame = json!({"type": "ask", "id": "a", "question": QUESTION});
-            frame[field] = json!(if field == "idempotency_key" { self.unused(id, number) } else { id.clone() });
-            let mut session = session(&self.house, &self.own_key).await;
-            let said = hears(&mut session, &frame).await;
-            let replayed = said.get("idempotent_replay").cloned();
-            told.push(["type", "code", "abstained", "answer", "citations"].map(|field| said[field].clone()));
-            if replayed.is_some() || said.to_string().contains(CANARY) {
-                return Some(format!("{field} {id:?}: {said}"));
-            }
-        }
-        (told[0] != told[1]).then(|| format!("{field} {:?}: {told:?}", pair.theirs))
     }
 
     fn drawn(&self, dice: &mut Dice, pool: &[Pair], is_echoed: bool) -> Pair {

@@ -159,6 +159,25 @@ pub async fn session(house: &House, key: &str) -> Session {
     tokio_tungstenite::connect_async(request).await.unwrap().0
 }
 
+/// Opens a session with a key offered as a sub-protocol; status and body of the answer.
+pub async fn offering(house: &House, key: &str) -> (u16, String) {
+    let headers = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("x-request-id", "foreign"),
+        ("sec-websocket-protocol", &format!("bailiwick.v1, bailiwick-key.{key}")),
+    ];
+    let mut request = house.http.get(format!("{}/v1/session", house.url));
+    for (name, value) in headers {
+        request = request.header(name, reqwest::header::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, if status == 101 { String::new() } else { answer.text().await.unwrap() })
+}
+
 /// Sends a frame and gives the one that ends its answer.
 pub async fn hears(session: &mut Session, frame: &Value) -> Value {
     session.send(Message::text(frame.to_string())).await.unwrap();

@@ -98,6 +98,8 @@ pub const FIELDS: &[Field] = &[
     at(Http, 100, "chat: model, user", "as an unknown model or user"),
     at(Http, 60, "NewKey.user_id", "a key of one's own tenant, which opens no other"),
     at(Http, 100, "document: id, source, domain, usecase", "the own document; the other's stays as it was"),
+    at(Http, 100, "form: file name, source, domain, usecase", "the own document, as under names nobody has"),
+    at(Http, 200, "session: sec-websocket-protocol", "unauthenticated, as an unknown key"),
     at(Http, 100, "session: id, idempotency_key, domain, usecase", "an answer from the own documents alone"),
 ];
 
