@@ -20,6 +20,8 @@ pub(crate) mod fixtures;
 mod flags;
 mod fleet;
 #[cfg(test)]
+mod foreign_fields_tests;
+#[cfg(test)]
 mod foreign_tests;
 pub mod freshness;
 pub mod handles;

@@ -22,6 +22,8 @@ pub(crate) mod fixtures;
 #[cfg(test)]
 mod flag_tests;
 pub mod fold;
+#[cfg(test)]
+mod foreign_tests;
 mod latency;
 #[cfg(test)]
 mod limit_tests;
