@@ -176,7 +176,7 @@ fn chunks() -> Vec<String> {
         "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}});
     vec![
         chunk(json!({"role": "assistant", "content": "Leave is a right. ".repeat(8)}), Value::Null),
-        chunk(json!({"content": "It is not a favour. ".repeat(8)}), Value::Null),
+        chunk(json!({"content": "It is not a favour [1]. ".repeat(8)}), Value::Null),
         chunk(json!({"content": start}), Value::Null),
         chunk(json!({"content": end}), Value::Null),
         chunk(json!({}), json!("stop")),
