@@ -12,6 +12,7 @@ use crate::journal::{Journal, JournalError};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Why a shelf failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -117,6 +118,9 @@ pub struct Belongings {
     pub cipher: Cipher,
     /// A folder of this tenant alone, for its search index.
     pub folder: PathBuf,
+    /// Kept by the one incarnation that has opened what stands in the folder; the same for all incarnations. A wait for it
+    /// can be given up, which a wait for a lock of the file system cannot.
+    pub folder_owner: Arc<Mutex<()>>,
     store: Arc<Embedded>,
 }
 
@@ -136,7 +140,7 @@ impl Belongings {
     /// [`JournalError`] where the journal is damaged.
     pub fn reacquire(&self) -> Result<Self, JournalError> {
         let journal = Journal::acquire(Arc::clone(&self.store) as Arc<dyn Fabric>, self.cipher.clone())?;
-        Ok(Self { journal, cipher: self.cipher.clone(), folder: self.folder.clone(), store: Arc::clone(&self.store) })
+        Ok(Self { journal, ..self.clone() })
     }
 }
 
@@ -177,7 +181,7 @@ impl Vault {
     pub fn belongings(&self, cipher: Cipher) -> Result<Belongings, JournalError> {
         let journal = Journal::acquire(self.fabric(), cipher.clone())?;
         let folder = self.folder.join("tenants").join(cipher.tenant().to_hex());
-        Ok(Belongings { journal, cipher, folder, store: Arc::clone(&self.store) })
+        Ok(Belongings { journal, cipher, folder, folder_owner: Arc::default(), store: Arc::clone(&self.store) })
     }
 
     /// Destroys everything a tenant owns on this node. Blocking.

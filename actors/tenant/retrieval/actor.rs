@@ -1,6 +1,6 @@
 //! The room's shell: takes a message, reads the clock, starts the task that carries it out.
 use super::corpus::{Corpus, NotServed};
-use super::indexer::{self, Work};
+use super::indexer::{self, Orders, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
     AdmitUpload, AdoptRules, CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate,
@@ -29,7 +29,7 @@ use bailiwick_policy::sovereignty::Flow;
 use bailiwick_policy::visibility::Visible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// What the room is given.
 pub struct RetrievalParts {
@@ -63,7 +63,9 @@ pub struct RetrievalRoom {
     /// Tasks under way: what the mailbox bounds as messages, this bounds as tasks.
     tasks: Arc<Semaphore>,
     uploads: Uploads,
-    work: Option<mpsc::Receiver<Work>>,
+    orders: Option<Orders>,
+    /// Tells the index by its own `Drop` that the room is gone.
+    _presence: watch::Sender<()>,
     _obituary: Obituary,
 }
 
@@ -81,6 +83,7 @@ impl RetrievalRoom {
 
     pub(super) fn furnish(parts: RetrievalParts) -> Self {
         let (queue, work) = mpsc::channel(indexer::WORK_MAX);
+        let (presence, room) = watch::channel(());
         let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.lanes));
         Self {
             desk: Desk { corpus, sandbox: parts.sandbox, queue },
@@ -90,7 +93,8 @@ impl RetrievalRoom {
             search_exit: parts.search_exit,
             tasks: Arc::new(Semaphore::new(MAILBOX_MAX)),
             uploads: Uploads::new(),
-            work: Some(work),
+            orders: Some(Orders { queue: work, room }),
+            _presence: presence,
             _obituary: parts.obituary,
         }
     }
@@ -121,8 +125,8 @@ impl Actor for RetrievalRoom {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
-        if let Some(work) = self.work.take() {
-            actix::spawn(indexer::run(Arc::clone(&self.desk.corpus), Arc::clone(&self.clock), work));
+        if let Some(orders) = self.orders.take() {
+            actix::spawn(indexer::run(Arc::clone(&self.desk.corpus), Arc::clone(&self.clock), orders));
         }
     }
 }

@@ -82,7 +82,8 @@ struct Open {
     /// Records before this position may stand in the index although its stamp does not reach them: a catch-up also finds
     /// what arrives while it reads.
     found_before: u64,
-    /// One owner of the folder at a time: a room that is being rebuilt waits for its predecessor's last write.
+    /// One owner of the folder at a time, whoever started it: a tenant that is started anew waits for the last write of the
+    /// one before. Incarnations of one tenant take their turns before they come here.
     _lock: File,
 }
 

@@ -6,7 +6,7 @@ use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// Changes waiting for the index; an ingest waits when it is full.
@@ -45,6 +45,8 @@ pub enum Work {
 }
 
 enum Trouble {
+    /// Another incarnation has the folder, and this one's room is gone.
+    RoomGone,
     Engine(EngineError),
     Panicked,
     Rejected(Rejection),
@@ -53,6 +55,7 @@ enum Trouble {
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::RoomGone => f.write_str("the room is gone"),
             Self::Engine(error) => error.fmt(f),
             Self::Panicked => f.write_str("the search engine panicked"),
             Self::Rejected(rejection) => rejection.fmt(f),
@@ -69,6 +72,10 @@ struct Uncommitted {
 
 struct Indexer {
     corpus: Arc<Corpus>,
+    /// Nothing is sent on it: it ends with the room.
+    room: watch::Receiver<()>,
+    /// Kept while there is an engine.
+    folder: Option<OwnedMutexGuard<()>>,
     engine: Option<Engine>,
     /// The right to a writer; kept while one is open.
     permit: Option<OwnedSemaphorePermit>,
@@ -79,10 +86,28 @@ struct Indexer {
     clock: SharedClock,
 }
 
-/// Serves the queue until the room is gone. What was not committed then is in the journal.
-pub async fn run(corpus: Arc<Corpus>, clock: SharedClock, mut queue: mpsc::Receiver<Work>) {
+/// What the room gives to its index: the way its orders come, and the sign that it is still there.
+pub struct Orders {
+    /// Work, in order.
+    pub queue: mpsc::Receiver<Work>,
+    /// Ends with the room.
+    pub room: watch::Receiver<()>,
+}
+
+/// Serves the queue until the room and its tasks are gone. What was not committed then is in the journal.
+pub async fn run(corpus: Arc<Corpus>, clock: SharedClock, Orders { mut queue, room }: Orders) {
     let now = Instant::now();
-    let mut indexer = Indexer { corpus, engine: None, permit: None, uncommitted: None, wrote: now, looked: now, clock };
+    let mut indexer = Indexer {
+        corpus,
+        room,
+        folder: None,
+        engine: None,
+        permit: None,
+        uncommitted: None,
+        wrote: now,
+        looked: now,
+        clock,
+    };
     loop {
         let work = match indexer.due() {
             Some(due) => tokio::time::timeout_at(due, queue.recv()).await,
@@ -94,9 +119,9 @@ pub async fn run(corpus: Arc<Corpus>, clock: SharedClock, mut queue: mpsc::Recei
             Err(_elapsed) => indexer.tidy().await,
         }
     }
-    let Indexer { engine, permit, .. } = indexer;
+    let Indexer { engine, permit, folder, .. } = indexer;
     // Closing a writer joins its threads: not on an arbiter.
-    let _closed = tokio::task::spawn_blocking(move || drop((engine, permit))).await;
+    let _closed = tokio::task::spawn_blocking(move || drop((engine, permit, folder))).await;
 }
 
 impl Indexer {
@@ -151,10 +176,27 @@ impl Indexer {
     }
 
     async fn engine(&mut self) -> Result<Engine, Trouble> {
-        Ok(match self.engine.take() {
-            Some(engine) => engine,
-            None => Engine::new(Arc::clone(&self.corpus), self.corpus.truth().await.map_err(Trouble::Rejected)?),
-        })
+        if let Some(engine) = self.engine.take() {
+            return Ok(engine);
+        }
+        let truth = self.corpus.truth().await.map_err(Trouble::Rejected)?;
+        self.own_folder().await?;
+        Ok(Engine::new(Arc::clone(&self.corpus), truth))
+    }
+
+    /// Waits for the folder as long as the room is there. Its successor keeps the folder for as long as it is served, and
+    /// ends in order only after the turns of every incarnation: one that waited on would never end.
+    async fn own_folder(&mut self) -> Result<(), Trouble> {
+        if self.folder.is_some() {
+            return Ok(());
+        }
+        let owned = Arc::clone(&self.corpus.belongings.folder_owner).lock_owned();
+        tokio::select! {
+            biased;
+            folder = owned => self.folder = Some(folder),
+            _ended = self.room.changed() => return Err(Trouble::RoomGone),
+        }
+        Ok(())
     }
 
     fn keep<T, E>(&mut self, done: Result<(Engine, Result<T, EngineError>), E>) -> Result<T, Trouble> {
@@ -184,6 +226,7 @@ impl Indexer {
                 self.uncommitted = None;
                 Ok(())
             }
+            Err(Trouble::RoomGone) => Err(Rejection::lost()),
             Err(trouble) => self.rebuild(trouble).await,
         }
     }
@@ -229,11 +272,15 @@ impl Indexer {
     async fn rebuild(&mut self, why: impl std::fmt::Display) -> Outcome<()> {
         tracing::warn!(tenant = %self.corpus.tenant(), %why, "rebuilding the search index");
         self.uncommitted = None;
-        let Err(trouble) = self.built_anew().await else { return Ok(()) };
+        let trouble = match self.built_anew().await {
+            Ok(()) => return Ok(()),
+            Err(Trouble::RoomGone) => return Err(Rejection::lost()),
+            Err(trouble) => trouble,
+        };
         tracing::error!(tenant = %self.corpus.tenant(), %trouble, "the search index cannot be built; searches are refused");
         self.corpus.hide();
-        let engine = self.engine.take();
-        let _closed = tokio::task::spawn_blocking(move || drop(engine)).await;
+        let (engine, folder) = (self.engine.take(), self.folder.take());
+        let _closed = tokio::task::spawn_blocking(move || drop((engine, folder))).await;
         self.permit = None;
         let detail = "searching: the index of this tenant cannot be built; see the log of the node";
         Err(Rejection::retry_after(Code::Internal, detail, 1_000))
@@ -284,9 +331,9 @@ impl Indexer {
             self.commit().await?;
         }
         self.corpus.hide();
-        let (engine, permit) = (self.engine.take(), self.permit.take());
+        let (engine, permit, folder) = (self.engine.take(), self.permit.take(), self.folder.take());
         // Closing a writer joins its threads: not on an arbiter.
-        let closed = tokio::task::spawn_blocking(move || drop((engine, permit)));
+        let closed = tokio::task::spawn_blocking(move || drop((engine, permit, folder)));
         closed.await.map_err(|_panicked| Rejection::lost())
     }
 }

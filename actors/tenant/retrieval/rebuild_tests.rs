@@ -5,6 +5,7 @@ use super::indexer::{WORK_MAX, Work};
 use super::pools::WRITERS_MAX;
 use super::rules::Wanted;
 use super::test_house::{House, ids, named, policy};
+use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::visibility::Visible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,31 @@ async fn who_waits_for_the_folder_keeps_no_writer_from_its_owner() {
     tenant.ingest(vec![named("a", "The harbour opens at dawn.")]).await.unwrap();
     tenant.settle().await;
     assert_eq!(ids(&tenant.search("harbour").await), ["a"]);
+}
+
+#[actix::test]
+async fn a_room_that_is_gone_does_not_wait_for_the_index_of_its_successor() {
+    let house = House::new();
+    let gone = house.tenant(Arc::new(policy()));
+    let mut successor = house.incarnation(gone.belongings.reacquire().unwrap(), Arc::new(policy()));
+    successor.ingest(vec![named("a", "The harbour opens at dawn.")]).await.unwrap();
+    successor.settle().await;
+
+    // one waits for the folder, the others behind it
+    let waiting = [Work::Wake, Work::Settle, Work::Mend].map(|work| {
+        let desk = gone.desk.clone();
+        actix::spawn(async move { desk.ask_index(work).await })
+    });
+    tokio::task::yield_now().await;
+    assert!(gone.desk.queue.capacity() < WORK_MAX, "nobody asks the index");
+    // nobody knocks any more: the room ends
+    drop(gone.room);
+    for waiting in waiting {
+        let told =
+            timeout(Duration::from_secs(30), waiting).await.expect("its turns wait as long as its successor is served");
+        assert_eq!(told.unwrap().unwrap_err().code, Code::Lost);
+    }
+    assert_eq!(ids(&successor.search("harbour").await), ["a"], "the index stays where it is");
 }
 
 #[actix::test]

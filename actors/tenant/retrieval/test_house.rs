@@ -109,9 +109,12 @@ impl House {
     }
 
     pub(super) fn tenant(&self, policy: Arc<PolicySnapshot>) -> Tenant {
+        self.incarnation(self.belongings(), policy)
+    }
+
+    pub(super) fn incarnation(&self, belongings: Belongings, policy: Arc<PolicySnapshot>) -> Tenant {
         let (caught, found) = mpsc::unbounded_channel();
         let neighbour = Neighbour(caught).start();
-        let belongings = self.belongings();
         let room = RetrievalRoom::furnish(RetrievalParts {
             belongings: belongings.clone(),
             policy: Arc::clone(&policy),

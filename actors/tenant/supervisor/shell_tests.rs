@@ -38,6 +38,22 @@ async fn serving_after(tenant: &Tenant, restarts: u64) {
 }
 
 #[actix_rt::test]
+async fn a_tenant_closes_though_turns_of_a_dead_incarnation_waited_for_the_index() {
+    let stage = Stage::new();
+    let tenant = stage.start(1, &policy("default", |_| {}));
+    // as another incarnation has it, which is served until the last turn has ended
+    let folder = Arc::clone(&tenant.belongings.folder_owner).lock_owned().await;
+    let asked = tenant.knock(question(QUESTION));
+    // comes behind it
+    let measured = tenant.figures().await.unwrap();
+    assert!(measured.corpus.passive, "the index is open");
+    assert!(tenant.provoke("budget").await);
+    assert_eq!(in_time("the question is lost", asked.reply()).await.unwrap_err().code, Code::Lost);
+    in_time("the tenant closes", tenant.close()).await;
+    drop(folder);
+}
+
+#[actix_rt::test]
 async fn a_question_walks_the_whole_tenant() {
     let stage = Stage::new();
     let tenant = stage.start(1, &policy("default", |_| {})).with_documents(library()).await;

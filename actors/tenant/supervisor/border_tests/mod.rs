@@ -1,9 +1,10 @@
 //! No byte outside the allowed regions at any instant: random worlds of lists, providers and embeddings, of lists that change
-//! while calls are under way, of failures, retries, hang-ups and restarts, through whole tenants on a real vault. Every piece
+//! while calls are under way, of failures, retries, hang-ups, panics and restarts, through whole tenants on a real vault. Every piece
 //! sent and every document kept is judged at its instant by rules that share no code with the house's.
 use super::actor::Supervisor;
 use super::fixtures::*;
 use super::messages::{AdoptPolicy, Close};
+use super::rooms::KINDS;
 use crate::catalog::{Price, ProviderEntry};
 use crate::egress::clear_to_keep;
 use crate::entry::Entry;
@@ -63,7 +64,7 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % sides
     }
 
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
     }
 
@@ -210,11 +211,19 @@ impl World<'_> {
         match self.dice.roll(16) {
             0..6 => self.ask(),
             6..11 => self.beat(),
-            11..15 => self.change(),
+            11..14 => self.change(),
+            14 => self.panic().await,
             _ if self.dice.roll(4) == 0 => return self.restart().await,
             _ => self.scene.clock.advance(self.dice.roll(20_000)),
         }
         self
+    }
+
+    /// A room panics: every turn in flight is lost, and all rooms are rebuilt.
+    async fn panic(&mut self) {
+        if self.tenant.provoke(self.dice.pick(&KINDS)).await {
+            self.scene.note(Event::Panicked);
+        }
     }
 
     /// Takes note of what became of lists that were on their way.
@@ -278,6 +287,16 @@ impl World<'_> {
                     scene.note(Event::Acknowledged);
                     Became::InForce
                 }
+                // they are in force, but the incarnation that should have recorded it is gone
+                Err(unrecorded) if unrecorded.code == Code::Internal && may_stay => {
+                    scene.note(Event::Acknowledged);
+                    Became::InForce
+                }
+                // there were no rooms
+                Err(lost) if lost.code == Code::Lost => {
+                    scene.note(Event::Refused);
+                    Became::Refused
+                }
                 Err(refusal) => {
                     assert!(refusal.code == Code::SovereigntyViolation && !may_stay, "{refusal}");
                     scene.note(Event::Refused);
@@ -337,11 +356,12 @@ async fn no_byte_is_outside_the_allowed_regions_at_any_instant() {
             total.bytes_outside += found.bytes_outside;
             total.changes += found.changes;
             total.recalled += found.recalled;
+            total.panics += found.panics;
         }
     }
     println!("{lived} worlds lived, {refused} refused at the door: {total:?}");
     assert_eq!(total.bytes_outside, 0);
     // the worlds are worth watching: calls are made, lists change while they are, some tenants may not be here
     assert!(lived > 200 && refused > 10, "{lived} {refused}");
-    assert!(total.pieces > 1_000 && total.changes > 500 && total.recalled > 20, "{total:?}");
+    assert!(total.pieces > 1_000 && total.changes > 500 && total.recalled > 20 && total.panics > 100, "{total:?}");
 }

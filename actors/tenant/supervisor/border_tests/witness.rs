@@ -57,6 +57,8 @@ pub(super) enum Event {
         /// How many lists had come into force when it was asked, where that is certain.
         asked_under: Option<usize>,
     },
+    /// A room was made to panic.
+    Panicked,
     /// A call is over, or was ended.
     Left(&'static str),
     /// A document was kept.
@@ -206,6 +208,7 @@ pub(super) struct Found {
     pub(super) changes: u64,
     /// Calls that ended while lists were on their way that forbid them.
     pub(super) recalled: u64,
+    pub(super) panics: u64,
 }
 
 /// Judges every byte of a world at its instant: by the lists in force then (while others are on their way, by either), and
@@ -228,6 +231,7 @@ pub(super) fn judge(first: &Lists, events: &[Event]) -> Found {
                 found.bytes_sent += bytes;
                 found.bytes_outside += if may_be(region) && by_its_own { 0 } else { *bytes };
             }
+            Event::Panicked => found.panics += 1,
             Event::Left(region) => {
                 found.recalled += u64::from(coming.as_ref().is_some_and(|lists| !lists.allow(region)));
             }
