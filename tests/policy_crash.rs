@@ -25,8 +25,20 @@ const SEED: u64 = 0xBA11;
 const TENANT: &str = "default";
 /// Longest time between the last signature and the cut: a change is in force after about half of it.
 const CUT_MS_MAX: u64 = 400;
+/// Cuts on one side alone after which the machine is taken to be faster, or slower, than that.
+const ONE_SIDED: u32 = 6;
 const NOBODY_ASKS: &str = "rules:\n  - id: nobody-asks\n    effect: forbid\n    actions: [ask]\n    when: { request.bytes: { \
                            at_least: 1 } }\n    overrides: [members-work]\n";
+
+/// How late the next cut may come, so that some fall before a policy is written down and some after it on any machine.
+fn cut_ms_max(cycle: u32, kept: u32, gone: u32) -> u64 {
+    let steps = cycle / ONE_SIDED;
+    match (kept, gone) {
+        (_, 0) => CUT_MS_MAX << steps,
+        (0, _) => (CUT_MS_MAX >> steps).max(1),
+        _ => CUT_MS_MAX,
+    }
+}
 
 /// The policy files of the tenant and their signatures, as bytes.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -136,13 +148,13 @@ async fn a_cut_leaves_the_old_policy_or_the_new_one() {
     let key = house.key(TENANT, "owner").await;
     let mut node = Node { house: Ended(Some(house)), key };
     node.in_force(Edition(0)).await;
-    let (mut kept, mut gone) = (0, 0);
+    let (mut kept, mut gone) = (0_u32, 0_u32);
     for cycle in 1..=cycles {
         let (old, new) = (Edition(cycle - 1), Edition(cycle));
         let before = files(&tenants);
         new.write(&first, &tenants);
         let after = files(&tenants);
-        tokio::time::sleep(Duration::from_millis(draw.random_range(0..CUT_MS_MAX))).await;
+        tokio::time::sleep(Duration::from_millis(draw.random_range(0..cut_ms_max(cycle, kept, gone)))).await;
         node.house.0.take().unwrap().kill();
         put_back(&before);
         node.house.0 = Some(House::start_on(folder.path(), None));

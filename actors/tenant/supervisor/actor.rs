@@ -10,7 +10,7 @@ use super::parts::SupervisorParts;
 use super::repeats::rules::Repeats;
 use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
-use super::rules::{Phase, Restarts, Verdict};
+use super::rules::{FactsKept, Phase, Restarts, Verdict};
 use super::sideways::Sideways;
 use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconcile};
 use crate::cache::messages::AdoptCache;
@@ -71,6 +71,8 @@ pub struct Supervisor {
     pub(super) latencies: Arc<Mutex<Latencies>>,
     pub(super) watch: Arc<SharedWatch>,
     pub(super) rollout: Arc<SharedRollout>,
+    /// Which answers have their facts written down.
+    pub(super) facts_kept: FactsKept,
     /// How far answers have been judged once more …
     pub(super) audit: SharedAudit,
     /// … and behind which record the last one stands.
@@ -116,6 +118,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         restarts: Restarts::default(),
         latencies: Arc::default(),
         rollout: Arc::new(SharedRollout::new(Arc::clone(&parts.clock), Arc::clone(&watch))),
+        facts_kept: FactsKept::default(),
         audit: SharedAudit::default(),
         answered_to: Arc::default(),
         watch,

@@ -123,7 +123,9 @@ impl Handler<Turn<Answered>> for Supervisor {
         let embedding = exit::embedding_charged(&turn.case, &clearance.record, &turn.stage.hold);
         let mut answer = exit::entries(clearance.record, clearance.attribution);
         answer.extend(embedding.map(|embedding| Entry::EmbeddingCharged(Box::new(embedding))));
-        answer.push(Entry::RequestJudged(Box::new(exit::request_judged(&turn.case))));
+        if self.facts_kept.keeps(now) {
+            answer.push(Entry::RequestJudged(Box::new(exit::request_judged(&turn.case))));
+        }
         let entries = with_kept(&mut turn.case, ending, answer);
         let append = append_patiently(opened.belongings.journal.clone(), entries);
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());

@@ -84,3 +84,28 @@ impl Restarts {
         self.total
     }
 }
+
+/// Answers of one second whose facts are written down. Each is a record more: for all of a busy tenant's it would cost as
+/// much again as the answers themselves.
+const FACTS_PER_SECOND_MAX: u32 = 32;
+const SECOND_MS: u64 = 1_000;
+
+/// Which answers have their facts written down: all of a quiet tenant's, the first ones of every second of a busy one's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FactsKept {
+    second: u64,
+    kept: u32,
+}
+
+impl FactsKept {
+    /// Whether those of an answer given now are.
+    pub fn keeps(&mut self, now_unix_ms: u64) -> bool {
+        let second = now_unix_ms / SECOND_MS;
+        if second != self.second {
+            *self = Self { second, kept: 0 };
+        }
+        let keeps = self.kept < FACTS_PER_SECOND_MAX;
+        self.kept = self.kept.saturating_add(u32::from(keeps));
+        keeps
+    }
+}

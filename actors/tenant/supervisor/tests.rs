@@ -2,7 +2,7 @@
 use super::exit::{self, Charge, Clearance};
 use super::fixtures::{NOW, edit, policy, principal, question};
 use super::fold::Fold;
-use super::rules::{Phase, Restarts, Verdict};
+use super::rules::{FactsKept, Phase, Restarts, Verdict};
 use super::sideways::Sideways;
 use crate::budget::accounts::Spender;
 use crate::budget::ledger::Open;
@@ -467,4 +467,13 @@ proptest! {
         }).sum();
         prop_assert_eq!(spent, booked, "every charge is booked once");
     }
+}
+
+#[test]
+fn facts_of_every_quiet_answer_are_kept_and_of_a_busy_second_the_first_ones() {
+    let mut kept = FactsKept::default();
+    assert!((0..100).all(|number| kept.keeps(NOW + number * 100)), "ten a second");
+    let busy = (0..500).filter(|number| kept.keeps(NOW + 60_000 + number)).count();
+    assert_eq!(busy, 32, "half a second");
+    assert!(kept.keeps(NOW + 61_000));
 }
