@@ -204,13 +204,8 @@ fn verdict(policy: &PolicySnapshot, request: &Recorded) -> Verdict {
         Ruling::Refused(refusal) => return Verdict::Refused(refusal.to_string()),
     };
     if let Some(model) = &request.model {
-        let facts = request
-            .facts
-            .clone()
-            .text("model.provider", &model.provider)
-            .text("model.name", &model.name)
-            .text("model.region", &model.region)
-            .flag("model.fallback", model.fallback);
+        let RecordedModel { provider, name, region, fallback } = model;
+        let facts = request.facts.clone().of_model(provider, name, region, *fallback);
         if let Ruling::Refused(refusal) = policy.engine.decide(Action::Generate, &facts) {
             return Verdict::Refused(refusal.to_string());
         }

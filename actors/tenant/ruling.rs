@@ -61,13 +61,7 @@ impl Ruled {
     /// # Errors
     /// `policy_denied`.
     pub fn may_call(&self, policy: &PolicySnapshot, call: &ModelCall<'_>) -> Outcome<()> {
-        let facts = self
-            .facts
-            .clone()
-            .text("model.provider", call.provider)
-            .text("model.name", call.model)
-            .text("model.region", call.region)
-            .flag("model.fallback", call.fallback);
+        let facts = self.facts.clone().of_model(call.provider, call.model, call.region, call.fallback);
         permitted(policy, Action::Generate, &facts).map(|_| ())
     }
 

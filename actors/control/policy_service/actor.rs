@@ -81,7 +81,7 @@ async fn examine(history: History, candidate: Candidate, now_unix_ms: u64) -> Ou
     blocking(move || {
         let passed = rules::pass(&candidate, entries, former, rehearsal, now_unix_ms);
         let Candidate { policy, texts, releases, .. } = &candidate;
-        if passed.is_new {
+        if rules::is_new(&candidate) {
             history.keep(policy.tenant.id, &policy.release, texts)?;
             if let Some(outgoing) = releases.outgoing() {
                 history.forget(policy.tenant.id, &outgoing.release)?;

@@ -49,8 +49,6 @@ pub struct Passed {
     pub policy: Arc<PolicySnapshot>,
     /// What has to stand in the control journal first.
     pub entries: Vec<Entry>,
-    /// Its release was never committed before.
-    pub is_new: bool,
 }
 
 /// From the registry: the texts of a release.

@@ -95,5 +95,5 @@ pub fn pass(
         Some(former) => Arc::new(policy.in_stages(&former)),
         None => Arc::clone(policy),
     };
-    Passed { policy, entries, is_new }
+    Passed { policy, entries }
 }

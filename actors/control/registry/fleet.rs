@@ -67,21 +67,13 @@ impl Registry {
             GovernRequest::CommitFolder(slot) => self.commit_folder(tenant.key, slot, ctx),
             GovernRequest::CompareFolder(slot) => self.compare_folder(tenant.key, slot, ctx),
             GovernRequest::RehearseFolder(slot) => self.rehearse_folder(tenant.key, slot, ctx),
-            GovernRequest::Releases(slot) => {
-                slot.answer(Err(Rejection::new(Code::Internal, "listing releases is no change")));
-            }
-            GovernRequest::Commits(slot) => {
-                slot.answer(Err(Rejection::new(Code::Internal, "listing policies is no change")));
-            }
-            GovernRequest::List(slot) => slot.answer(Err(Rejection::new(Code::Internal, "listing keys is no change"))),
-            GovernRequest::ApproveSpending(_, slot) => {
-                slot.answer(Err(Rejection::new(Code::Internal, "an approval stands in the tenant's own journal")));
-            }
-            GovernRequest::SteerRollout(_, slot) => {
-                slot.answer(Err(Rejection::new(Code::Internal, "a rollout stands in the tenant's own journal")));
-            }
-            GovernRequest::ReadRelease(_, slot) => {
-                slot.answer(Err(Rejection::new(Code::Internal, "reading a release is no change")));
+            other @ (GovernRequest::List(_)
+            | GovernRequest::Commits(_)
+            | GovernRequest::Releases(_)
+            | GovernRequest::ReadRelease(..)
+            | GovernRequest::SteerRollout(..)
+            | GovernRequest::ApproveSpending(..)) => {
+                Change::Key { tenant: tenant.key, by: by.clone(), request: other }.refuse(no_change());
             }
         }
     }
@@ -125,8 +117,7 @@ impl Registry {
             | FleetRequest::Actors(_)
             | FleetRequest::Costs(..)
             | FleetRequest::Reconcile(..)) => {
-                Change::Fleet { by: by.clone(), request: other }
-                    .refuse(Rejection::new(Code::Internal, "this changes nothing in the registry's journal"));
+                Change::Fleet { by: by.clone(), request: other }.refuse(no_change());
             }
         }
     }
@@ -350,6 +341,10 @@ impl Registry {
         let problem = self.directory.strays().get(name).map_or("it is not taken", String::as_str);
         invalid(problem)
     }
+}
+
+fn no_change() -> Rejection {
+    Rejection::new(Code::Internal, "this changes nothing in the registry's journal")
 }
 
 fn fresh_key() -> Outcome<FreshKey> {

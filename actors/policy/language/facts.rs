@@ -109,6 +109,15 @@ impl Facts {
         self.with(attribute, Fact::Flag(flag))
     }
 
+    /// Adds what rules of `generate` ask of a model.
+    #[must_use]
+    pub fn of_model(self, provider: &str, name: &str, region: &str, fallback: bool) -> Self {
+        self.text("model.provider", provider)
+            .text("model.name", name)
+            .text("model.region", region)
+            .flag("model.fallback", fallback)
+    }
+
     /// The value of an attribute.
     #[must_use]
     pub fn get(&self, attribute: &str) -> Option<&Fact> {

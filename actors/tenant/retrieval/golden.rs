@@ -2,8 +2,8 @@
 //! it is. What the other guard would keep out is taken out of what is found; what only it would let in is not there yet.
 use super::actor::{RetrievalRoom, find};
 use super::messages::SearchGolden;
-use super::rules::{Wanted, may_be_retrieved};
-use crate::question::Passage;
+use super::rules::{may_be_retrieved, wanted};
+use crate::question::{Matter, Passage, Search};
 use crate::ruling;
 use actix::prelude::*;
 use bailiwick_kernel::outcome::Outcome;
@@ -29,10 +29,6 @@ fn reader() -> Principal {
 fn visible(policy: &PolicySnapshot, now_unix_ms: u64) -> Visible {
     ruling::visible(policy, &ruling::asker(policy, &reader(), now_unix_ms))
         .unwrap_or_else(|_refused| Visible::nothing())
-}
-
-fn wanted(question: &str, policy: &PolicySnapshot, visible: Visible) -> Wanted {
-    Wanted { text: question.to_owned(), top_k: policy.top_k, domain: None, usecase: None, visible }
 }
 
 fn documents(passages: &[Passage]) -> Vec<String> {
@@ -62,10 +58,13 @@ impl Handler<SearchGolden> for RetrievalRoom {
                 let mut searched = Vec::new();
                 let answerable = golden.into_iter().filter(|golden| !golden.relevant.is_empty());
                 for Golden { question, relevant, .. } in answerable.take(SEARCHED_MAX) {
-                    let found = find(&desk, &before, PATIENCE, wanted(&question, &before, sees.clone())).await?;
+                    let search = Search { query: question.clone(), domain: None, usecase: None, top_k: None };
+                    let matter = Matter::Search(search);
+                    let now = wanted(&matter, &before, sees.clone());
+                    let (Some(now), Some(then)) = (now, wanted(&matter, &after, would_see.clone())) else { continue };
+                    let found = find(&desk, &before, PATIENCE, now).await?;
                     // under the guard in force: the index knows no other one
-                    let mut other =
-                        find(&desk, &before, PATIENCE, wanted(&question, &after, would_see.clone())).await?;
+                    let mut other = find(&desk, &before, PATIENCE, then).await?;
                     other.retain(|passage| may_be_retrieved(&after.guard, passage));
                     searched.push(Searched { question, relevant, before: documents(&found), after: documents(&other) });
                 }

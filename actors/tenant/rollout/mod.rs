@@ -12,6 +12,7 @@ use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::flags::ServiceLevel;
 use bailiwick_policy::rollout::{Arm, Event, Moment, Step};
+use bailiwick_policy::schema::RolloutSettings;
 use rules::{Course, Drawn, Ending, RolloutView, Standing};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,8 +42,7 @@ impl SharedRollout {
         let control = policy.control.as_ref()?;
         let is_known = self.lock().as_ref().is_some_and(|course| course.release() == policy.release)
             || standing.is_some_and(|standing| standing.release == policy.release);
-        let settings = control.governance.rollout.clone().unwrap_or_default();
-        (!is_known).then(|| Course::beginning(&policy.release, &settings, self.clock.now_unix_ms()))
+        (!is_known).then(|| Course::beginning(&policy.release, &settings_of(control), self.clock.now_unix_ms()))
     }
 
     /// Follows the rollout of a policy from where it stands, or none.
@@ -52,25 +52,24 @@ impl SharedRollout {
         if course.as_ref().is_some_and(|course| course.release() == policy.release) {
             return;
         }
-        let settings = control.governance.rollout.clone().unwrap_or_default();
         *course = standing
             .filter(|standing| standing.release == policy.release)
-            .map(|standing| Course::at(standing, &settings));
+            .map(|standing| Course::at(standing, &settings_of(control)));
     }
 
-    /// What a conversation is given.
+    /// The policy that serves a conversation, with what it was given while there is a rollout. Without one it is the newest,
+    /// and the one that came through where nothing is known of the conversation.
     #[must_use]
-    pub fn draw(&self, conversation: &str) -> Option<Drawn> {
-        self.lock().as_ref().map(|course| course.draw(conversation))
-    }
-
-    /// The policy that serves a conversation: the newest where there is no rollout, and the one that came through where
-    /// nothing is known of one.
-    #[must_use]
-    pub fn policy_for(&self, newest: &Arc<PolicySnapshot>, conversation: Option<&str>) -> Arc<PolicySnapshot> {
-        match conversation.and_then(|conversation| self.draw(conversation)) {
-            Some(Drawn { arm: Arm::Canary, .. }) => Arc::clone(newest),
-            _ => newest.settled(),
+    pub fn serve(
+        &self,
+        newest: &Arc<PolicySnapshot>,
+        conversation: Option<&str>,
+    ) -> (Arc<PolicySnapshot>, Option<Drawn>) {
+        let course = self.lock();
+        let drawn = conversation.and_then(|conversation| course.as_ref().map(|course| course.draw(conversation)));
+        match drawn {
+            Some(Drawn { arm: Arm::Canary, .. }) => (Arc::clone(newest), drawn),
+            _ => (newest.settled(), drawn),
         }
     }
 
@@ -115,6 +114,11 @@ impl SharedRollout {
         // a panic under the lock leaves a course that is at worst behind: the journal holds what counts
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How the release that came through wants the next one brought to everybody.
+fn settings_of(control: &PolicySnapshot) -> RolloutSettings {
+    control.governance.rollout.clone().unwrap_or_default()
 }
 
 /// A turn's duty to say how it ended for the release that served it. One that is dropped without a word was lost.

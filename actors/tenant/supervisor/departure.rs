@@ -6,6 +6,7 @@ use super::places::Permit;
 use super::repeats::keyed::Keyed;
 use crate::query_ids;
 use crate::question::{Matter, Passage};
+use crate::rollout::rules::Drawn;
 use crate::ruling::Ruled;
 use crate::turn::{Case, Turn};
 use actix::prelude::*;
@@ -31,20 +32,20 @@ impl Supervisor {
         let Some(key) = admit.wishes.idempotency_key.take() else {
             return self.set_out(admit, permit, None, &ctx.address());
         };
-        let policy = self.policy_for(&admit);
-        match self.rule(&policy, &admit) {
+        let served = self.serve(&admit);
+        match self.rule(&served.0, &admit) {
             // what is told again is ruled on like what is answered anew
             Ok(_permitted) => self.admit_keyed(key, admit, permit, ctx),
-            refused => self.depart(admit, permit, None, policy, refused, &ctx.address()),
+            refused => self.depart(admit, permit, None, served, refused, &ctx.address()),
         }
     }
 
     /// Sends an admitted turn on its way, where the policy permits it. The phase may have changed since it was admitted,
     /// but not the rooms' being there.
     pub(super) fn set_out(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>, home: &Addr<Self>) {
-        let policy = self.policy_for(&admit);
-        let ruled = self.rule(&policy, &admit);
-        self.depart(admit, permit, idempotency_key, policy, ruled, home);
+        let served = self.serve(&admit);
+        let ruled = self.rule(&served.0, &admit);
+        self.depart(admit, permit, idempotency_key, served, ruled, home);
     }
 
     fn depart(
@@ -52,12 +53,12 @@ impl Supervisor {
         admit: Admit,
         permit: Permit,
         idempotency_key: Option<Keyed>,
-        policy: Arc<PolicySnapshot>,
+        (policy, drawn): (Arc<PolicySnapshot>, Option<Drawn>),
         ruled: Outcome<Ruled>,
         home: &Addr<Self>,
     ) {
         let Some(rooms) = &self.rooms else { return admit.line.reject(Rejection::lost()) };
-        let exposure = self.exposure(&admit, home);
+        let exposure = drawn.map(|drawn| self.exposure(drawn, home));
         let Admit { matter, principal, wishes, deadline_ms, line } = admit;
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);

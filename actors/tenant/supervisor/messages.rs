@@ -186,7 +186,7 @@ impl FlagsInForce {
     /// The policy whose flags whoever has this targeting key is given.
     #[must_use]
     pub fn policy_for(&self, targeting_key: Option<&str>) -> Arc<PolicySnapshot> {
-        self.rollout.policy_for(&self.policy, targeting_key)
+        self.rollout.serve(&self.policy, targeting_key).0
     }
 }
 

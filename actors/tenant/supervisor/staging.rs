@@ -2,7 +2,7 @@
 use super::actor::Supervisor;
 use super::messages::{Admit, Event, ReadRollout, SteerRollout};
 use crate::entry::Entry;
-use crate::rollout::rules::Standing;
+use crate::rollout::rules::{Drawn, Standing};
 use crate::rollout::{Exposure, KeepStanding};
 use actix::prelude::*;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
@@ -20,16 +20,14 @@ impl Supervisor {
         }
     }
 
-    /// The policy that serves a turn.
-    pub(super) fn policy_for(&self, admit: &Admit) -> Arc<PolicySnapshot> {
-        self.rollout.policy_for(&self.policy, admit.wishes.conversation.as_deref())
+    /// The policy that serves a turn, and what it was given while a release is on its way.
+    pub(super) fn serve(&self, admit: &Admit) -> (Arc<PolicySnapshot>, Option<Drawn>) {
+        self.rollout.serve(&self.policy, admit.wishes.conversation.as_deref())
     }
 
-    /// A turn's duty to say how it ended, while a release is on its way.
-    pub(super) fn exposure(&self, admit: &Admit, home: &Addr<Self>) -> Option<Exposure> {
-        let conversation = admit.wishes.conversation.as_deref().filter(|_| self.policy.control.is_some())?;
-        let drawn = self.rollout.draw(conversation)?;
-        Some(Exposure::new(Arc::clone(&self.rollout), drawn, home.clone().recipient()))
+    /// A turn's duty to say how it ended for the release it was given.
+    pub(super) fn exposure(&self, drawn: Drawn, home: &Addr<Self>) -> Exposure {
+        Exposure::new(Arc::clone(&self.rollout), drawn, home.clone().recipient())
     }
 
     /// Follows the rollout of the policy in force from where it stands; what has ended is told again.
