@@ -187,6 +187,10 @@ pub const REPEATS_WAITING_MAX: usize = 256;
 pub const REPEATS_KEPT_MS: u64 = 86_400_000;
 /// `Idempotency-Key`s one tenant keeps; while as many are younger than [`REPEATS_KEPT_MS`], a further one is refused.
 pub const REPEATS_KEPT_MAX: u64 = 262_144;
+/// Requests of one tenant that wait for somebody's approval, or for being carried out once they have it.
+pub const APPROVALS_OPEN_MAX: usize = 64;
+/// Bytes of a request that is put before somebody to approve it: more is not read by anybody.
+pub const APPROVAL_SUBJECT_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a reply that is kept to be said again; of a larger one is kept that it was given and charged.
 pub const REPEATED_REPLY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a kept reply in one record.

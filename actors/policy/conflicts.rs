@@ -6,6 +6,7 @@
 use crate::evaluate::{Engine, Matcher, Refusal, Ruling};
 use crate::language::checks::Enacted;
 use crate::language::{Action, Effect, Facts};
+use crate::obligations::Obligation;
 use crate::regions::boxes::{Box, Steps, TooComplicated, difference, uncovered};
 use crate::regions::space::{Regions, Space};
 use serde::Serialize;
@@ -344,18 +345,23 @@ impl World<'_> {
     }
 
     fn require(&self, require: &Judged<'_>, steps: &mut Steps) -> Result<Weight, TooComplicated> {
-        let implies = |other: &&Judged<'_>| {
-            let obligations = (&other.enacted.rule.obligation, &require.enacted.rule.obligation);
-            !other.is_same(require) && matches!(obligations, (Some(other), Some(own)) if other.implies(own))
-        };
-        let others: Vec<_> = self
-            .judged
-            .iter()
-            .filter(implies)
-            .flat_map(|other| &other.regions.holds)
-            .chain(self.forbids.iter().flat_map(|forbid| &forbid.effective))
-            .collect();
-        self.decides(&require.regions.holds, &others, steps)
+        for part in require.enacted.rule.obligation.iter().flat_map(Obligation::parts) {
+            let implies = |other: &&Judged<'_>| {
+                let obligation = other.enacted.rule.obligation.as_ref();
+                !other.is_same(require) && obligation.is_some_and(|other| other.implies(&part))
+            };
+            let others: Vec<_> = self
+                .judged
+                .iter()
+                .filter(implies)
+                .flat_map(|other| &other.regions.holds)
+                .chain(self.forbids.iter().flat_map(|forbid| &forbid.effective))
+                .collect();
+            if let Weight::Decides = self.decides(&require.regions.holds, &others, steps)? {
+                return Ok(Weight::Decides);
+            }
+        }
+        Ok(Weight::Redundant)
     }
 
     /// Whether something of the boxes is permitted and in none of the others.

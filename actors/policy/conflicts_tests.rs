@@ -145,15 +145,41 @@ fn the_conflicts_are_those_that_enumeration_finds() {
     assert!(seen.len() == 6 && seen.values().all(|count| *count > 1_000), "every kind occurs: {seen:?}");
 }
 
+fn read(text: &str) -> Vec<Enacted> {
+    let rules: Vec<crate::language::Rule> = serde_json::from_str(text).unwrap();
+    let placed = rules.into_iter().enumerate();
+    let enacted = placed
+        .map(|(index, rule)| Enacted { rule, origin: Origin::Tenant { file: "policies/governance.yaml", index } });
+    enacted.collect()
+}
+
+#[test]
+fn a_duty_that_others_meet_between_them_is_redundant() {
+    let rules = |last: &str| {
+        read(&format!(
+            r#"[{{ "id": "ask", "effect": "permit", "actions": ["ask"] }},
+                {{ "id": "both", "effect": "require", "actions": ["ask"], "obligation": {{ "redact": ["email", "card"] }} }},
+                {{ "id": "mail", "effect": "require", "actions": ["ask"], "when": {{ "request.hour_utc": {{ "at_least": 7 }} }},
+                   "obligation": {{ "redact": ["email"] }} }},
+                {{ "id": "more", "effect": "require", "actions": ["ask"], "obligation": {{ "redact": ["email", "ssn"] }} }},
+                {{ "id": "last", "effect": "require", "actions": ["ask"], "obligation": {last} }}]"#
+        ))
+    };
+    for (last, redundant) in [
+        (r#"{ "redact": ["card"] }"#, &["both", "last", "mail"][..]),
+        (r#"{ "redact": ["iban"] }"#, &["mail"]),
+        (r#""log""#, &["mail"]),
+        (r#""approve""#, &["mail"]),
+    ] {
+        let rules = rules(last);
+        let expected = redundant.iter().map(|id| (Kind::Redundant, (*id).to_owned(), None));
+        assert_eq!(told(&conflicts(&rules)), expected.collect::<Found>(), "{last}");
+        assert_eq!(told(&conflicts(&rules)), enumerated(&rules, Action::Ask), "{last}");
+    }
+}
+
 #[test]
 fn the_ends_of_a_range_and_a_second_action_count() {
-    let read = |text: &str| {
-        let rules: Vec<crate::language::Rule> = serde_json::from_str(text).unwrap();
-        let placed = rules.into_iter().enumerate();
-        let enacted = placed
-            .map(|(index, rule)| Enacted { rule, origin: Origin::Tenant { file: "policies/governance.yaml", index } });
-        enacted.collect::<Vec<_>>()
-    };
     let never = read(
         r#"[{ "id": "late", "effect": "permit", "actions": ["ask"], "when": { "not": { "request.hour_utc": { "at_least": 0, "at_most": 23 } } } }]"#,
     );

@@ -15,6 +15,10 @@ pub enum Obligation {
     CapTokens(u32),
     /// These forms of personal data are taken out of what is told: of answers, of what they cite, of passages found.
     Redact(BTreeSet<Recogniser>),
+    /// What is asked, by whom and when, is durable before anything of it is told.
+    Log,
+    /// Somebody else lets this very request through, once, before anything of it is done.
+    Approve,
 }
 
 impl Obligation {
@@ -24,7 +28,23 @@ impl Obligation {
         match self {
             Self::Cite => action == Action::Ask,
             Self::CapTokens(_) => matches!(action, Action::Ask | Action::Complete),
-            Self::Redact(_) => matches!(action, Action::Ask | Action::Search),
+            Self::Redact(_) => matches!(action, Action::Ask | Action::Search | Action::Complete),
+            // documents taken in or removed and feedback are records of the journal by themselves
+            Self::Log => {
+                matches!(action, Action::Ask | Action::Search | Action::Complete | Action::Embed | Action::Read)
+            }
+            Self::Approve => {
+                matches!(action, Action::Ask | Action::Search | Action::Complete | Action::Embed | Action::Remove)
+            }
+        }
+    }
+
+    /// Obligations that come to the same together and can be met one without the other.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Self> {
+        match self {
+            Self::Redact(forms) => forms.iter().map(|form| Self::Redact(BTreeSet::from([*form]))).collect(),
+            whole => vec![whole.clone()],
         }
     }
 
@@ -32,7 +52,7 @@ impl Obligation {
     #[must_use]
     pub fn implies(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Cite, Self::Cite) => true,
+            (Self::Cite, Self::Cite) | (Self::Log, Self::Log) | (Self::Approve, Self::Approve) => true,
             (Self::CapTokens(own), Self::CapTokens(others)) => own <= others,
             (Self::Redact(own), Self::Redact(others)) => own.is_superset(others),
             _ => false,
@@ -47,7 +67,7 @@ impl Obligation {
             Self::Redact(forms) if forms.is_empty() => {
                 Some("nothing is taken out: name at least one form, such as email")
             }
-            Self::Cite | Self::CapTokens(_) | Self::Redact(_) => None,
+            Self::Cite | Self::CapTokens(_) | Self::Redact(_) | Self::Log | Self::Approve => None,
         }
     }
 }
@@ -63,6 +83,12 @@ pub struct Obligations {
     /// Forms of personal data that are taken out of what is told.
     #[serde(skip_serializing_if = "Redactions::is_empty")]
     pub redact: Redactions,
+    /// What is asked is durable before anything of it is told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub log: bool,
+    /// Somebody else lets it through first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approve: bool,
 }
 
 impl Obligations {
@@ -74,6 +100,8 @@ impl Obligations {
                 self.cap_tokens = Some(self.cap_tokens.map_or(*cap, |known| known.min(*cap)));
             }
             Obligation::Redact(forms) => self.redact = self.redact.and(Redactions::of(forms)),
+            Obligation::Log => self.log = true,
+            Obligation::Approve => self.approve = true,
         }
     }
 }

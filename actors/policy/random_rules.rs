@@ -3,6 +3,7 @@ use crate::language::attributes::{ATTRIBUTES, Attribute, Kind};
 use crate::language::checks::{Enacted, Origin, problems};
 use crate::language::{Action, Condition, Effect, Fact, Facts, Rule, Scalar, Test};
 use crate::obligations::Obligation;
+use crate::redaction::Recogniser;
 use std::collections::BTreeSet;
 
 /// A deterministic source of numbers (splitmix64).
@@ -140,10 +141,18 @@ pub fn policy(dice: &mut Dice, action: Action, world: &World, most: usize) -> Ve
     let mut rules: Vec<Enacted> = Vec::new();
     for index in 0..=dice.below(most) {
         let effects = [Effect::Permit, Effect::Permit, Effect::Forbid, Effect::Forbid, Effect::Require];
-        let met: Vec<_> = [Obligation::Cite, Obligation::CapTokens(100), Obligation::CapTokens(200)]
-            .into_iter()
-            .filter(|obligation| obligation.is_met_by(action))
-            .collect();
+        let redact = |forms: &[Recogniser]| Obligation::Redact(forms.iter().copied().collect());
+        let duties = [
+            Obligation::Cite,
+            Obligation::CapTokens(100),
+            Obligation::CapTokens(200),
+            redact(&[Recogniser::Email]),
+            redact(&[Recogniser::Card]),
+            redact(&[Recogniser::Email, Recogniser::Card]),
+            Obligation::Log,
+            Obligation::Approve,
+        ];
+        let met: Vec<_> = duties.into_iter().filter(|obligation| obligation.is_met_by(action)).collect();
         // most actions have no answer that could meet an obligation
         let effect = *dice.pick(if met.is_empty() { &effects[..4] } else { &effects });
         let obligation = (effect == Effect::Require).then(|| dice.pick(&met).clone());

@@ -110,6 +110,80 @@ pub enum Entry {
         /// By whose key, where somebody decided it.
         by: Option<String>,
     },
+    /// A request that leaves no record of its own was permitted under a rule that asks for one (obligation `log`).
+    RequestLogged(Box<RequestLogged>),
+    /// A request waits for somebody else's approval (obligation `approve`).
+    ApprovalAsked(Box<ApprovalAsked>),
+    /// Somebody decided on a request that waited.
+    ApprovalDecided(Box<ApprovalDecided>),
+    /// An approved request was carried out; where it has an answer, in the same append.
+    ApprovalUsed(ApprovalUsed),
+}
+
+/// Who asked for what, and what rules knew of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RequestLogged {
+    /// What was asked for.
+    pub action: Action,
+    /// What it is about: the query of a search, the id of what is read. Its first characters, where it is long.
+    pub subject: String,
+    /// Key that asked.
+    pub key_id: String,
+    /// User that asked, where the key names one.
+    pub user_id: Option<String>,
+    /// Attribute and value.
+    pub facts: Vec<(String, RecordedFact)>,
+    /// Policy it was permitted by.
+    pub policy_version: String,
+    /// When.
+    pub at_unix_ms: u64,
+}
+
+/// A request that waits for somebody else's word.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApprovalAsked {
+    /// The first half of the digest, in hexadecimal.
+    pub id: String,
+    /// What is asked for.
+    pub action: Action,
+    /// All that is asked, to be read by whoever decides.
+    pub subject: String,
+    /// SHA-256 of action, request and asker, in a canonical form.
+    pub digest: [u8; 32],
+    /// Key that asks.
+    pub key_id: String,
+    /// User that asks, where the key names one.
+    pub user_id: Option<String>,
+    /// When.
+    pub at_unix_ms: u64,
+    /// Until when it waits.
+    pub until_unix_ms: u64,
+}
+
+/// Somebody's word on a request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApprovalDecided {
+    /// Which request.
+    pub id: String,
+    /// True where it may be carried out.
+    pub approved: bool,
+    /// By whose key.
+    pub key_id: String,
+    /// By whom.
+    pub user_id: String,
+    /// When.
+    pub at_unix_ms: u64,
+    /// Until when it may be carried out, or is refused.
+    pub until_unix_ms: u64,
+}
+
+/// An approval that has let its request through.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApprovalUsed {
+    /// Which request.
+    pub id: String,
+    /// When.
+    pub at_unix_ms: u64,
 }
 
 /// What was known of a request when it was ruled on: enough to rule on it again under another policy.

@@ -1,5 +1,6 @@
 //! The data plane: one tenant's supervisor and its rooms. This crate cannot name the registry, another tenant or
 //! HTTP: cargo's arrows forbid it.
+pub mod approvals;
 pub mod budget;
 pub mod cache;
 pub mod catalog;

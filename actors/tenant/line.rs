@@ -2,7 +2,6 @@
 use crate::cache::messages::CacheState;
 use crate::limits::sheet::{Figure, RateSheet};
 use crate::question::{Frame, Reply};
-use crate::supervisor::exit;
 use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -86,12 +85,6 @@ impl Given {
     /// A reply as its record in the journal has it.
     pub(crate) fn of_record(reply: Reply) -> Self {
         Self(reply)
-    }
-
-    /// Its words, for the output policy.
-    #[must_use]
-    pub fn words(&self) -> String {
-        exit::words_of(&self.0)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Only `Turn<Cleared>` can answer (invariant POL1), and only the exit makes one. A turn that is dropped on its way
 //! (full mailbox, shutdown) answers *lost* from its own `Drop`, and the hold it carries returns from its own. Where a
 //! panic dropped it nobody knows whether a provider was paid: its hold ends as unreconciled, and counts as spent.
+use crate::approvals::Claim;
 use crate::budget::accounts::{Spender, Sum};
 use crate::budget::hold::Hold;
 use crate::cache::lookup::Lookup;
@@ -51,6 +52,8 @@ pub struct Case {
     pub remember_as: Option<Key>,
     /// What its question is to be compared with once it is embedded, where the tenant wants that.
     pub lookup: Option<Lookup>,
+    /// Somebody's word that lets it through, where a rule asks for one; free again where the turn comes to nothing.
+    pub approval: Option<Claim>,
     /// Its place in flight at every level; returned with the turn.
     pub permit: Option<Permit>,
     /// Its duty to say how it ended, while a release is on its way to everybody.

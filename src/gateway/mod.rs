@@ -4,6 +4,7 @@
 //! Never: a decision about a tenant; a handle kept past its request or session; a log line.
 //! Invariants: every error has a stable code; an unknown thing and another tenant's thing answer alike.
 mod admin;
+mod approvals;
 mod ask;
 mod body;
 mod connection;

@@ -1,5 +1,6 @@
 //! The route table as data: method, path, right. Mounted, documented and tested from this one list.
 use super::admin::{ActorList, SuspendBody, TenantList};
+use super::approvals::{ApprovalList, DecideBody};
 use super::ask::AskBody;
 use super::costs::UsageView;
 use super::documents::{DocumentList, DocumentText, IngestAnswer};
@@ -15,8 +16,8 @@ use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
-    admin, ask, costs, documents, feedback, figures, keys, lineage, money, ofrep, openai, openapi, policies, probes,
-    search, session,
+    admin, approvals, ask, costs, documents, feedback, figures, keys, lineage, money, ofrep, openai, openapi, policies,
+    probes, search, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -25,6 +26,7 @@ use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenan
 use bailiwick_policy::access::Right;
 use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
 use bailiwick_policy::rehearsal::Rehearsal;
+use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::entry::FeedbackGiven;
 use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::supervisor::messages::Lineage;
@@ -340,6 +342,19 @@ pub const ROUTES: &[Route] = &[
         r.to(policies::release)
     })
     .gives::<ReleaseFiles>(200),
+    route("GET", "/admin/v1/approvals/{id}", Some(Audit), "Requests that need somebody's approval", |r| {
+        r.to(approvals::list)
+    })
+    .gives::<ApprovalList>(200),
+    route(
+        "POST",
+        "/admin/v1/approvals/{id}/{approval}",
+        Some(Govern),
+        "Approve or refuse a request somebody else has made",
+        |r| r.to(approvals::decide),
+    )
+    .takes::<DecideBody>()
+    .gives::<ApprovalView>(200),
     route("GET", "/admin/v1/actors", Some(Fleet), "The live tree of rooms", |r| r.to(admin::actors))
         .gives::<ActorList>(200),
     route("GET", "/healthz", None, "The process answers", |r| r.to(probes::alive)).gives::<Health>(200),

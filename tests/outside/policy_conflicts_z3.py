@@ -16,7 +16,7 @@ says which of these answers go together. No more need be said, because behind an
 which no constant goes on. In one set of so many z3's own theory of strings is asked as well, where a text is a string
 and there are no axioms: that is some seven times as slow.
 """
-import argparse, collections, json, multiprocessing, os, pathlib, sys, time
+import argparse, collections, json, math, multiprocessing, os, pathlib, sys, time
 import z3
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -34,6 +34,7 @@ SETS = {"user.permissions"}
 TEXTS = {"document.source_host", "document.region", "document.id", "document.domain", "document.usecase",
          "model.provider", "model.name", "model.region"}
 OPTIONAL_TEXTS = {"user.id", "request.domain", "request.usecase"}
+FORMS = ["email", "iban", "card", "ssn", "phone", "ip_address"]
 
 # of z3's own steps (`rlimit`), in one search: seven times what the longest of 10,000 sets takes, but for the one search in
 # them that finds no end; and how often it may start anew
@@ -230,6 +231,16 @@ def refuses(forbid, rules):
     return forbid.holds if forbid.guardrail else every(forbid.holds, no(either(lifting)))
 
 
+def cap(duty):
+    """Most tokens an obligation allows."""
+    return duty.get("cap_tokens", math.inf) if isinstance(duty, dict) else math.inf
+
+
+def redacted(duty):
+    """Forms of personal data an obligation takes out."""
+    return duty.get("redact", []) if isinstance(duty, dict) else []
+
+
 class Ruling:
     """What is ruled by some rules, where every one of them can be judged."""
 
@@ -237,10 +248,10 @@ class Ruling:
         self.forbidden = either([refuses(rule, rules) for rule in rules if rule.effect == "forbid"])
         self.permitted = every(no(self.forbidden), either([rule.holds for rule in rules if rule.effect == "permit"]))
         required = [(rule.obligation, rule.holds) for rule in rules if rule.effect == "require"]
-        self.duties = [either([holds for duty, holds in required if duty == "cite"])]
+        self.duties = [either([holds for duty, holds in required if duty == word]) for word in ("cite", "log", "approve")]
         # of several caps the lowest stands: it is at most a level where one of them is
-        caps = [(duty["cap_tokens"], holds) for duty, holds in required if duty != "cite"]
-        self.duties += [either([holds for cap, holds in caps if cap <= level]) for level in levels]
+        self.duties += [either([holds for duty, holds in required if cap(duty) <= level]) for level in levels]
+        self.duties += [either([holds for duty, holds in required if form in redacted(duty)]) for form in FORMS]
 
     def differs(self, other):
         duties = either([f"(distinct {one} {two})" for one, two in zip(self.duties, other.duties) if one != two])
@@ -318,7 +329,7 @@ def findings(written, texts):
             yield ("weaker_than_guardrail" if forbid.guardrail else "overlap"), permit.id, forbid.id
     if any(key[0] == "errs" for key in yes):
         return
-    levels = sorted({rule.obligation["cap_tokens"] for rule in rules if isinstance(rule.obligation, dict)})
+    levels = sorted({cap(rule.obligation) for rule in rules} - {math.inf})
     whole = Ruling(rules, levels)
     weighed = [rule for rule in rules if not rule.guardrail and ("holds", rule.id) in yes]
     questions = {}

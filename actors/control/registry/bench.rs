@@ -25,6 +25,7 @@ use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
+use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -81,7 +82,9 @@ drops!(
     ReadFigures,
     ReadFlags,
     ReadRollout,
-    SteerRollout
+    SteerRollout,
+    ReadApprovals,
+    DecideApproval
 );
 
 impl Handler<AuditAnswers> for Probe {
@@ -225,6 +228,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         reconcile: probe.clone().recipient(),
         rollout: probe.clone().recipient(),
         steer: probe.clone().recipient(),
+        approvals: probe.clone().recipient(),
+        decide: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         audit: probe.clone().recipient(),
         rehearse: probe.clone().recipient(),

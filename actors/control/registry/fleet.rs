@@ -72,7 +72,8 @@ impl Registry {
             | GovernRequest::Releases(_)
             | GovernRequest::ReadRelease(..)
             | GovernRequest::SteerRollout(..)
-            | GovernRequest::ApproveSpending(..)) => {
+            | GovernRequest::ApproveSpending(..)
+            | GovernRequest::DecideApproval(..)) => {
                 Change::Key { tenant: tenant.key, by: by.clone(), request: other }.refuse(no_change());
             }
         }

@@ -17,6 +17,7 @@ use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::diff::Changes;
+use bailiwick_tenant::approvals::messages::ReadApprovals;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
@@ -152,6 +153,7 @@ pub struct AuditHandle {
     pub(super) policy: Recipient<ReadPolicy>,
     pub(super) flags: Recipient<ReadFlags>,
     pub(super) rollout: Recipient<ReadRollout>,
+    pub(super) approvals: Recipient<ReadApprovals>,
 }
 
 impl AuditHandle {

@@ -17,6 +17,8 @@ use bailiwick_policy::parse::FileTexts;
 use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::rollout::Event;
 use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, TenantMetadata};
+use bailiwick_tenant::approvals::messages::ApprovalView;
+use bailiwick_tenant::approvals::rules::Decision;
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::rollout::rules::RolloutView;
 use bailiwick_tenant::spend::view::SpendQuery;
@@ -250,6 +252,8 @@ pub enum GovernRequest {
     SteerRollout(Event, ReplySlot<RolloutView>),
     /// Lets calls through that the budget's circuit breaker stopped, for so many milliseconds.
     ApproveSpending(u64, ReplySlot<SpendingApproved>),
+    /// Somebody's word on a request that needs it.
+    DecideApproval(String, Decision, ReplySlot<ApprovalView>),
 }
 
 /// From observability: a tenant's restart budget is used up, its supervisor serves nothing any more.

@@ -62,6 +62,7 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             policy: doors.policy.clone(),
             flags: doors.flags.clone(),
             rollout: doors.rollout.clone(),
+            approvals: doors.approvals.clone(),
         })),
         Wanted::Observe(slot) => slot.answer(Ok(ObserveHandle {
             seal,

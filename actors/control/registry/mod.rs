@@ -5,6 +5,7 @@
 //! Invariants: unknown and refused tenants answer alike; an old generation's handle fails closed; what the lobby
 //! remembers is forgotten before anything it stands on changes; JRN2 for changes.
 pub mod actor;
+mod approvals;
 mod arrivals;
 #[cfg(test)]
 pub(crate) mod bench;

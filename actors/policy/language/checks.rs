@@ -143,7 +143,8 @@ fn head(enacted: &Enacted, note: &mut impl FnMut(&str, String)) {
         .as_ref()
         .and_then(|obligation| Some((obligation, rule.actions.iter().find(|action| !obligation.is_met_by(**action))?)))
     {
-        note("obligation", format!("nothing that is said to {action} could meet {obligation:?}: remove that action"));
+        let written = serde_json::json!(obligation);
+        note("obligation", format!("nothing that is said to {action} could meet {written}: remove that action"));
     }
     if let Some(problem) = rule.obligation.as_ref().and_then(Obligation::problem) {
         note("obligation", problem.into());

@@ -83,6 +83,16 @@ fn what_is_wrong_is_told_with_its_place_and_the_nearest_word() {
             "0 when.all[1].any[0].request.bytes: a request to ingest has no request.bytes",
         ),
         ("effect: permit", "effect: require", "0 effect: a rule that requires names its `obligation`"),
+        (
+            "effect: permit\n    actions: [ask, search]",
+            "effect: require\n    obligation: log\n    actions: [ask, remove]",
+            "0 obligation: nothing that is said to remove could meet \"log\"",
+        ),
+        (
+            "effect: permit\n    actions: [ask, search]",
+            "effect: require\n    obligation: approve\n    actions: [ask, read]",
+            "0 obligation: nothing that is said to read could meet \"approve\"",
+        ),
         ("reason: the", "obligation: cite\n    reason: the", "1 obligation: only a rule with `effect: require`"),
         (
             "user.role:",

@@ -3,7 +3,7 @@
 //! reckons every conflict again.
 //!
 //! The generator is the one of the tests inside the crate, which no other crate sees; it is compiled a second time here,
-//! and the two doors it knocks at are opened under the names it calls them by.
+//! and the three doors it knocks at are opened under the names it calls them by.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +12,7 @@
     reason = "a test stops at the first surprise"
 )]
 use bailiwick_policy::conflicts::{Kind, conflicts};
-use bailiwick_policy::{language, obligations};
+use bailiwick_policy::{language, obligations, redaction};
 use language::Action;
 use language::checks::{Enacted, problems};
 use random_rules::{Dice, World, policy};

@@ -229,6 +229,10 @@ impl Ledger {
             | Entry::EmbeddingCharged(_)
             | Entry::RequestJudged(_)
             | Entry::RolloutStands { .. }
+            | Entry::RequestLogged(_)
+            | Entry::ApprovalAsked(_)
+            | Entry::ApprovalDecided(_)
+            | Entry::ApprovalUsed(_)
             | Entry::PolicyAdopted { .. } => {}
         }
     }

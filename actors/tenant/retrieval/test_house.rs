@@ -182,6 +182,7 @@ impl Tenant {
             cache_control: Default::default(),
             remember_as: None,
             lookup: None,
+            approval: None,
             permit: None,
             exposure: None,
             sideways: Sideways::unheard(),

@@ -38,17 +38,26 @@ impl Assembly {
 
     /// The completion, with everything else as the stream's last chunk has it.
     pub(super) fn completion(self, last_chunk: Value) -> Value {
+        self.told_as("chat.completion", "message", last_chunk)
+    }
+
+    /// All of it as one chunk, with everything else as this one has it.
+    pub(super) fn chunk(self, chunk: Value) -> Value {
+        self.told_as("chat.completion.chunk", "delta", chunk)
+    }
+
+    fn told_as(self, object: &str, part: &str, rest: Value) -> Value {
         let choices = self.choices.into_iter().map(|(index, choice)| {
             let Choice { message, logprobs, finish_reason } = choice;
-            json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": finish_reason })
+            json!({ "index": index, part: message, "logprobs": logprobs, "finish_reason": finish_reason })
         });
         let choices: Vec<Value> = choices.collect();
-        let mut completion = last_chunk;
-        if let Some(fields) = completion.as_object_mut() {
-            fields.insert("object".into(), Value::from("chat.completion"));
+        let mut whole = rest;
+        if let Some(fields) = whole.as_object_mut() {
+            fields.insert("object".into(), Value::from(object));
             fields.insert("choices".into(), Value::Array(choices));
         }
-        completion
+        whole
     }
 }
 

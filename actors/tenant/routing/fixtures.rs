@@ -183,6 +183,7 @@ pub(super) fn funded_with(
         cache_control: Default::default(),
         remember_as: None,
         lookup: None,
+        approval: None,
         permit: None,
         exposure: None,
         sideways: Sideways::unheard(),

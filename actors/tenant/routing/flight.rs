@@ -306,15 +306,16 @@ async fn streamed(
     limit_ms: u64,
     withdrawn: impl Future<Output = ()>,
 ) -> (Option<Result<Said, ProviderError>>, Tally) {
-    let forbidden = turn.case.policy.output_forbidden.clone();
+    let (forbidden, redactions) = (turn.case.policy.output_forbidden.clone(), turn.case.ruled.obligations().redact);
     let relay = match turn.case.matter {
         Matter::Ask(_) => {
-            let relay = Relay::of_words(turn.sink(), &turn.stage.passages, forbidden)
-                .redacting(turn.case.ruled.obligations().redact);
+            let relay = Relay::of_words(turn.sink(), &turn.stage.passages, forbidden).redacting(redactions);
             if turn.case.must_cite() { relay.citing() } else { relay }
         }
-        _ if turn.case.is_told_again() => Relay::of_chunks(turn.sink(), forbidden).assembling(),
-        _ => Relay::of_chunks(turn.sink(), forbidden),
+        _ => {
+            let relay = Relay::of_chunks(turn.sink(), forbidden).redacting_chunks(redactions);
+            if turn.case.is_told_again() { relay.assembling() } else { relay }
+        }
     };
     let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
     let call = within(limit_ms, candidate, call(turn, candidate, provider, FrameSink::into_channel(sender)));

@@ -1,6 +1,8 @@
 //! Patterns no answer may contain, watched while the words are still coming.
+use bailiwick_policy::redaction::Redactions;
 use regex::RegexSet;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// Bytes of recent text a pattern is searched in, besides the words just heard.
 const WINDOW_BYTES: usize = 1_024;
@@ -96,6 +98,39 @@ fn collect_below(value: &Value, text: &mut String) {
         Value::String(words) => text.push_str(words),
         Value::Array(items) => items.iter().for_each(|item| collect_below(item, text)),
         Value::Object(fields) => fields.values().for_each(|field| collect_below(field, text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A body without these forms of personal data in the words of its choices, and without what spells the words a second
+/// time (`logprobs`).
+#[must_use]
+pub fn redacted(mut body: Value, part: &str, redactions: Redactions) -> Value {
+    if redactions.is_empty() {
+        return body;
+    }
+    for choice in body.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(spelt) = choice.get_mut("logprobs") {
+            *spelt = Value::Null;
+        }
+        for (field, value) in choice.get_mut(part).and_then(Value::as_object_mut).into_iter().flatten() {
+            if field != "role" {
+                redact_below(value, redactions);
+            }
+        }
+    }
+    body
+}
+
+fn redact_below(value: &mut Value, redactions: Redactions) {
+    match value {
+        Value::String(words) => {
+            if let Cow::Owned(redacted) = redactions.redact(words) {
+                *words = redacted;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_below(item, redactions)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| redact_below(field, redactions)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

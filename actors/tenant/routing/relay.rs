@@ -7,6 +7,7 @@ use crate::question::{Citation, Frame, Passage};
 use crate::turn::{FrameSink, HungUp};
 use bailiwick_policy::redaction::{Redactions, Redactor};
 use regex::RegexSet;
+use serde_json::Value;
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
 
@@ -47,7 +48,34 @@ pub(super) struct Relay {
     uncited: Option<String>,
     passages: usize,
     redactor: Option<Redactor>,
+    whole: Option<Whole>,
     tally: Tally,
+}
+
+/// A passed-through stream that is told in one piece: what a form of personal data spells may come in as many chunks, in
+/// as many fields, as a provider likes.
+struct Whole {
+    redactions: Redactions,
+    assembly: Assembly,
+    /// The last chunk with words …
+    chunk: Option<Value>,
+    /// … and the one that tells what was used.
+    usage: Option<Value>,
+}
+
+impl Whole {
+    fn hear(&mut self, chunk: Value) {
+        let has_words = chunk.get("choices").and_then(Value::as_array).is_some_and(|choices| !choices.is_empty());
+        self.assembly.hear(&chunk);
+        *(if has_words { &mut self.chunk } else { &mut self.usage }) = Some(chunk);
+    }
+
+    /// What is told of it.
+    fn told(self) -> impl Iterator<Item = Value> {
+        let Self { redactions, assembly, chunk, usage } = self;
+        let words = chunk.map(|chunk| output::redacted(assembly.chunk(chunk), "delta", redactions));
+        words.into_iter().chain(usage)
+    }
 }
 
 /// Why a relay stops early.
@@ -87,6 +115,13 @@ impl Relay {
         self
     }
 
+    /// Takes these forms out of a passed-through stream, which is told when it has ended.
+    pub(super) fn redacting_chunks(mut self, redactions: Redactions) -> Self {
+        let fresh = || Whole { redactions, assembly: Assembly::default(), chunk: None, usage: None };
+        self.whole = (!redactions.is_empty()).then(fresh);
+        self
+    }
+
     /// A relay of a passed-through stream.
     pub(super) fn of_chunks(sink: FrameSink, forbidden: RegexSet) -> Self {
         Self {
@@ -99,6 +134,7 @@ impl Relay {
             uncited: None,
             passages: 0,
             redactor: None,
+            whole: None,
             tally: Tally::default(),
         }
     }
@@ -159,6 +195,10 @@ impl Relay {
                 }
                 if let Some(assembly) = &mut self.tally.assembly {
                     assembly.hear(&chunk);
+                }
+                if let Some(whole) = &mut self.whole {
+                    whole.hear(chunk);
+                    return Ok(());
                 }
                 let chars = self.tally.heard.get(from..).map_or(0, |words| words.chars().count());
                 self.withhold(Frame::Chunk(chunk), chars).await
@@ -223,6 +263,9 @@ impl Relay {
         }
         if self.uncited.is_some() {
             return Ok(());
+        }
+        for chunk in self.whole.take().into_iter().flat_map(Whole::told) {
+            self.show(Frame::Chunk(chunk)).await?;
         }
         while let Some((frame, _)) = self.withheld.pop_front() {
             self.show(frame).await?;

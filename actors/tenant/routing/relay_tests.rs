@@ -94,3 +94,52 @@ proptest! {
         prop_assert_eq!(shown(&pieces, forbidden, false).0, whole);
     }
 }
+
+#[test]
+fn personal_data_is_in_no_chunk_of_a_passed_through_stream() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let chunk = |delta: serde_json::Value| {
+            let choice = serde_json::json!({
+                "index": 0, "delta": delta, "logprobs": {"content": [{"token": "anna@example.org"}]}, "finish_reason": null
+            });
+            Frame::Chunk(serde_json::json!({"id": "c", "object": "chat.completion.chunk", "choices": [choice]}))
+        };
+        let call = |arguments: &str| serde_json::json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]});
+        let said = [
+            chunk(serde_json::json!({"role": "assistant", "content": "Ask anna@"})),
+            chunk(serde_json::json!({"content": "example.o"})),
+            chunk(call("{\"to\": \"anna@exa")),
+            chunk(serde_json::json!({"content": "rg."})),
+            chunk(call("mple.org\"}")),
+            Frame::Chunk(serde_json::json!({"id": "c", "choices": [], "usage": {"completion_tokens": 9}})),
+        ];
+        let (line, mut awaiting) = ReplyLine::streaming();
+        let redactions = Redactions::of(&[Recogniser::Email].into());
+        let relay = Relay::of_chunks(line.sink(), RegexSet::empty()).redacting_chunks(redactions);
+        let (sender, frames) = mpsc::channel(16);
+        let speaker = FrameSink::into_channel(sender);
+        let speaking = async {
+            for frame in said {
+                speaker.send(frame).await.unwrap();
+            }
+            drop(speaker);
+        };
+        let (tally, ()) = tokio::join!(relay.run(frames), speaking);
+        assert!(tally.heard.contains("anna@example.o"), "what is billed is what was said");
+        drop(line);
+        let mut told = Vec::new();
+        while let Some(frame) = awaiting.frames.recv().await {
+            let Frame::Chunk(chunk) = frame else { panic!("only chunks are told") };
+            told.push(chunk);
+        }
+        assert_eq!(told.len(), 2, "{told:?}");
+        let choice = &told[0]["choices"][0];
+        assert_eq!(choice["delta"]["content"], "Ask <email>.");
+        assert_eq!(choice["delta"]["role"], "assistant");
+        assert_eq!(choice["delta"]["tool_calls"][0]["function"]["arguments"], "{\"to\": \"<email>\"}");
+        assert!(choice["logprobs"].is_null() && !told[0].to_string().contains("anna"), "{}", told[0]);
+        assert_eq!((&told[0]["id"], &told[0]["object"]), (&"c".into(), &"chat.completion.chunk".into()));
+        assert_eq!(told[1]["usage"]["completion_tokens"], 9);
+    });
+}

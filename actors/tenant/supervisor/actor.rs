@@ -12,6 +12,7 @@ use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
 use super::rules::{FactsKept, Phase, Restarts, Verdict};
 use super::sideways::Sideways;
+use crate::approvals::SharedApprovals;
 use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconcile};
 use crate::cache::messages::AdoptCache;
 use crate::egress::{Egress, clear_to_keep};
@@ -71,6 +72,7 @@ pub struct Supervisor {
     pub(super) latencies: Arc<Mutex<Latencies>>,
     pub(super) watch: Arc<SharedWatch>,
     pub(super) rollout: Arc<SharedRollout>,
+    pub(super) approvals: SharedApprovals,
     /// Which answers have their facts written down.
     pub(super) facts_kept: FactsKept,
     /// How far answers have been judged once more …
@@ -118,6 +120,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         restarts: Restarts::default(),
         latencies: Arc::default(),
         rollout: Arc::new(SharedRollout::new(Arc::clone(&parts.clock), Arc::clone(&watch))),
+        approvals: SharedApprovals::default(),
         facts_kept: FactsKept::default(),
         audit: SharedAudit::default(),
         answered_to: Arc::default(),
@@ -169,6 +172,7 @@ impl Supervisor {
             Ok(opened) => {
                 self.incarnation = self.incarnation.saturating_add(1);
                 self.follow_rollout(opened.fold.rollout.clone());
+                self.approvals.follow(opened.fold.approvals.clone());
                 auditing::begin(&self.audit, Some(opened.fold.next), self.parts.clock.now_unix_ms());
                 let (home, settled) = (ctx.address(), self.policy.settled());
                 self.rooms = Some(Rooms::build(&self.parts, &opened, &settled, &self.egress, self.incarnation, &home));

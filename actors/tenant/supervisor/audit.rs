@@ -1,8 +1,8 @@
 //! What a tenant may be asked about itself: lineage, export, feedback, figures, the live tree.
 use super::actor::Supervisor;
 use super::messages::{
-    Counts, ExportLineage, Figures, FlagsInForce, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
-    ReadPolicy, ReadSpend, RoomView,
+    Counts, ExportLineage, Figures, FlagsInForce, GiveFeedback, Inspect, Lineage, LineagePortion, ReadFigures,
+    ReadFlags, ReadLineage, ReadPolicy, ReadSpend, RoomView,
 };
 use super::opening::on_derived;
 use super::rooms::{KINDS, Rooms};
@@ -35,20 +35,18 @@ impl Handler<ReadLineage> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, read: ReadLineage, _: &mut Self::Context) {
-        if let Err(rejection) = self.permitted(Action::Read, &read.principal) {
-            return read.reply.answer(Err(rejection));
-        }
-        let Some((opened, query)) = self.opened.as_ref().zip(QueryId::parse(&read.query_id)) else {
-            return read.reply.answer(Err(unknown_query()));
-        };
-        let (derived, name) = (opened.derived.clone(), self.parts.name.clone());
+        let permitted = self.permitted(Action::Read, &read.principal, &read.query_id);
+        let asked = self.opened.as_ref().map(|opened| opened.derived.clone()).zip(QueryId::parse(&read.query_id));
+        let name = self.parts.name.clone();
         actix::spawn(async move {
-            let found = on_derived(derived, move |derived| derived.lineage(&name, query)).await;
-            read.reply.answer(match found {
-                Ok(Some(lineage)) => Ok(lineage),
-                Ok(None) => Err(unknown_query()),
-                Err(reason) => Err(unreadable(&reason)),
-            });
+            let outcome: Outcome<Lineage> = async {
+                permitted.await?;
+                let (derived, query) = asked.ok_or_else(unknown_query)?;
+                let found = on_derived(derived, move |derived| derived.lineage(&name, query)).await;
+                found.map_err(|reason| unreadable(&reason))?.ok_or_else(unknown_query)
+            }
+            .await;
+            read.reply.answer(outcome);
         });
     }
 }
@@ -57,9 +55,7 @@ impl Handler<ExportLineage> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, export: ExportLineage, _: &mut Self::Context) {
-        if let Err(rejection) = self.permitted(Action::Read, &export.principal) {
-            return export.reply.answer(Err(rejection));
-        }
+        let permitted = self.permitted(Action::Read, &export.principal, &format!("lineage from {}", export.from));
         // whoever may have it takes it from here; where to is theirs to answer for
         let exported = match self.egress.clear_here(Flow::Export) {
             Ok(exported) => exported,
@@ -68,9 +64,14 @@ impl Handler<ExportLineage> for Supervisor {
         let Some(opened) = &self.opened else { return export.reply.answer(Err(Rejection::lost())) };
         let (derived, name) = (opened.derived.clone(), self.parts.name.clone());
         actix::spawn(async move {
-            let max = export.max.min(EXPORT_RECORDS_MAX);
-            let portion = on_derived(derived, move |derived| derived.export(&name, export.from, max, &exported)).await;
-            export.reply.answer(portion.map_err(|reason| unreadable(&reason)));
+            let outcome: Outcome<LineagePortion> = async {
+                permitted.await?;
+                let (from, max) = (export.from, export.max.min(EXPORT_RECORDS_MAX));
+                let portion = on_derived(derived, move |derived| derived.export(&name, from, max, &exported)).await;
+                portion.map_err(|reason| unreadable(&reason))
+            }
+            .await;
+            export.reply.answer(outcome);
         });
     }
 }
@@ -79,19 +80,17 @@ impl Handler<GiveFeedback> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, given: GiveFeedback, _: &mut Self::Context) {
-        if let Err(rejection) = self.permitted(Action::Feedback, &given.principal) {
-            return given.reply.answer(Err(rejection));
-        }
-        let Some((opened, query)) = self.opened.as_ref().zip(QueryId::parse(&given.query_id)) else {
-            return given.reply.answer(Err(unknown_query()));
-        };
+        let permitted = self.permitted(Action::Feedback, &given.principal, &given.query_id);
+        let asked = self.opened.as_ref().map(|opened| (opened.derived.clone(), opened.belongings.journal.clone()));
+        let asked = asked.zip(QueryId::parse(&given.query_id));
         let GiveFeedback { query_id, up, comment, correct_answer, principal, reply } = given;
         let at_unix_ms = self.parts.clock.now_unix_ms();
         let feedback = FeedbackGiven { query_id, up, comment, correct_answer, at_unix_ms, by: principal.key_id };
-        let (derived, journal, name) =
-            (opened.derived.clone(), opened.belongings.journal.clone(), self.parts.name.clone());
+        let name = self.parts.name.clone();
         actix::spawn(async move {
             let outcome: Outcome<FeedbackGiven> = async {
+                permitted.await?;
+                let ((derived, journal), query) = asked.ok_or_else(unknown_query)?;
                 let known = on_derived(derived, move |derived| derived.lineage(&name, query)).await;
                 known.map_err(|reason| unreadable(&reason))?.ok_or_else(unknown_query)?;
                 journal

@@ -123,9 +123,10 @@ impl Handler<Turn<Answered>> for Supervisor {
         let embedding = exit::embedding_charged(&turn.case, &clearance.record, &turn.stage.hold);
         let mut answer = exit::entries(clearance.record, clearance.attribution);
         answer.extend(embedding.map(|embedding| Entry::EmbeddingCharged(Box::new(embedding))));
-        if self.facts_kept.keeps(now) {
+        if self.facts_kept.keeps(now) || turn.case.ruled.obligations().log {
             answer.push(Entry::RequestJudged(Box::new(exit::request_judged(&turn.case))));
         }
+        answer.extend(turn.case.approval.as_ref().map(|claim| claim.entry(now)));
         let entries = with_kept(&mut turn.case, ending, answer);
         let append = append_patiently(opened.belongings.journal.clone(), entries);
         let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
@@ -153,6 +154,9 @@ impl Handler<Turn<Answered>> for Supervisor {
                 }
             };
             answered_to.fetch_max(appended.last.next().0, Ordering::Relaxed);
+            if let Some(claim) = turn.case.approval.take() {
+                claim.used();
+            }
             latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(latency_ms);
             sideways.tell(event);
             if let Some(budget) = late {
@@ -194,7 +198,12 @@ impl Handler<Turn<Grounded>> for Supervisor {
             tokens: (0, 0),
         });
         self.sideways.ended(Ended::Searched);
-        let cleared = turn.clear_hits();
-        cleared.reply();
+        let recorded = self.recorded(exit::entries_of_search(&turn.case, self.parts.clock.now_unix_ms()));
+        actix::spawn(async move {
+            match recorded.await {
+                Ok(()) => turn.clear_hits().reply(),
+                Err(rejection) => turn.refuse(rejection),
+            }
+        });
     }
 }

@@ -4,10 +4,12 @@ use super::admission::is_serveable;
 use super::messages::Admit;
 use super::places::Permit;
 use super::repeats::keyed::Keyed;
+use crate::approvals::Met;
+use crate::approvals::rules::Need;
 use crate::query_ids;
 use crate::question::{Matter, Passage};
 use crate::rollout::rules::Drawn;
-use crate::ruling::Ruled;
+use crate::ruling::{Ruled, action_of};
 use crate::turn::{Case, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::mail::offer;
@@ -75,13 +77,21 @@ impl Supervisor {
             cache_control: wishes.cache_control,
             remember_as: None,
             lookup: None,
+            approval: None,
             permit: Some(permit),
             exposure,
             sideways: self.sideways.clone(),
         };
-        let turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
+        let mut turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
         if let Err(rejection) = ruled {
             return turn.refuse(rejection);
+        }
+        if turn.case.ruled.obligations().approve {
+            let need = Need::of_matter(action_of(&turn.case.matter), &turn.case.matter, &turn.case.principal);
+            match self.approvals.meet(&need, now) {
+                Met::Approved(claim) => turn.case.approval = Some(claim),
+                Met::Waits(word) => return self.put_before_people(turn, &need, word),
+            }
         }
         if passes_through {
             let empty: Arc<[Passage]> = Arc::from([]);

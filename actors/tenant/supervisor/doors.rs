@@ -1,5 +1,6 @@
 //! The addresses of one incarnation of a tenant, one per message. Given to the registry and to nobody else.
 use super::actor::Supervisor;
+use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
@@ -43,6 +44,10 @@ pub struct Doors {
     pub rollout: Recipient<ReadRollout>,
     /// Right `Govern`.
     pub steer: Recipient<SteerRollout>,
+    /// Right `Audit`.
+    pub approvals: Recipient<ReadApprovals>,
+    /// Right `Govern`.
+    pub decide: Recipient<DecideApproval>,
     /// Right `Fleet`.
     pub reconcile: Recipient<Reconcile>,
     /// The policy service's.
@@ -76,6 +81,8 @@ impl Doors {
             approve: address.clone().recipient(),
             rollout: address.clone().recipient(),
             steer: address.clone().recipient(),
+            approvals: address.clone().recipient(),
+            decide: address.clone().recipient(),
             reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),
             audit: address.clone().recipient(),

@@ -6,8 +6,9 @@ use crate::entry::{
     AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, RequestJudged,
 };
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
-use crate::routing::markers;
+use crate::routing::{markers, output};
 use crate::ruling::action_of;
+use crate::supervisor::permitting::{Asker, logged};
 use crate::supervisor::sideways::kind_of;
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::money::NanoUsd;
@@ -71,7 +72,7 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (
             Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() },
-            Some(body),
+            Some(output::redacted(body, "message", case.ruled.obligations().redact)),
         ),
     };
     let mut record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
@@ -95,6 +96,21 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
 #[must_use]
 pub fn withheld() -> Rejection {
     Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld")
+}
+
+/// Takes these forms of personal data out of a reply.
+pub fn redact(reply: &mut Reply, redactions: Redactions) {
+    match reply {
+        Reply::Answer(answer) => {
+            answer.answer = redactions.redact(&answer.answer).into_owned();
+            answer.citations.iter_mut().for_each(|citation| citation.redact(redactions));
+        }
+        Reply::Completion(completion) => {
+            let body = std::mem::take(&mut completion.body);
+            completion.body = output::redacted(body, "message", redactions);
+        }
+        Reply::Hits(hits) => *hits = hits.iter().map(|hit| hit.redacted(redactions)).collect(),
+    }
 }
 
 /// The words of a reply, for the output policy.
@@ -220,6 +236,16 @@ pub fn request_judged(case: &Case) -> RequestJudged {
         action: action_of(&case.matter),
         facts: case.ruled.facts().recorded(),
     }
+}
+
+/// What must be durable before the hits of a search are told; nothing where no rule asks for it.
+#[must_use]
+pub fn entries_of_search(case: &Case, now_unix_ms: u64) -> Vec<Entry> {
+    let Matter::Search(search) = &case.matter else { return Vec::new() };
+    let who = Asker { principal: &case.principal, facts: case.ruled.facts(), policy: &case.policy };
+    let is_logged = case.ruled.obligations().log;
+    let logged = is_logged.then(|| logged(action_of(&case.matter), &search.query, &who, now_unix_ms));
+    logged.into_iter().chain(case.approval.as_ref().map(|claim| claim.entry(now_unix_ms))).collect()
 }
 
 /// Which part of an answer's charge the embedding its hold paid for took; nothing where none was called.

@@ -1,4 +1,5 @@
 //! What the supervisor folds from the journal: the ledger, the rows of spend, the counters, where answers stand.
+use crate::approvals::rules::Approvals;
 use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
@@ -29,6 +30,8 @@ pub struct Fold {
     pub kept: u64,
     /// The last rollout that stands in the journal.
     pub rollout: Option<Standing>,
+    /// Requests that wait for somebody's approval, or for being carried out.
+    pub approvals: Approvals,
 }
 
 impl Default for Fold {
@@ -40,6 +43,7 @@ impl Default for Fold {
             policy: None,
             kept: 0,
             rollout: None,
+            approvals: Approvals::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -53,6 +57,7 @@ impl Fold {
         self.ledger.apply(entry);
         self.spend.apply(entry);
         self.accounts.apply(entry);
+        self.approvals.apply(position, entry);
         count(&mut self.counts, entry);
         if let Entry::PolicyAdopted { version, digest, .. } = entry {
             self.policy = Some((version.clone(), digest.clone()));

@@ -4,6 +4,7 @@ use super::exit;
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
 use super::repeats::index::{Index, Place};
+use super::repeats::judging::KeptReply;
 use super::repeats::keeping;
 use super::repeats::name::Name;
 use crate::budget::accounts::{Account, Accounts, Quarters};
@@ -12,7 +13,6 @@ use crate::digest::MatterDigest;
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
 use crate::question::{ModelUsed, Reply};
 use crate::spend::rows::{Spend, SpendDay};
-use crate::turn::Given;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
-pub(super) const FOLD_KEY: &[u8] = b"fold-5";
+pub(super) const FOLD_KEY: &[u8] = b"fold-6";
 const QUERY_PREFIX: u8 = b'q';
 const SPEND_PREFIX: u8 = b's';
 const ACCOUNT_PREFIX: u8 = b'a';
@@ -56,7 +56,7 @@ pub(super) enum Search {
     /// Nothing: the call runs.
     Nothing,
     /// What a call for this matter ended with.
-    Kept(MatterDigest, Outcome<Given>),
+    Kept(MatterDigest, Outcome<KeptReply>),
     /// Nothing, and nothing more can be kept for a while.
     Full {
         /// Until the oldest kept reply is forgotten.
@@ -195,26 +195,35 @@ impl Derived {
             return Err(not_kept());
         };
         let answer = Position(place.position.0.saturating_sub(u64::from(first.answer_records)));
+        let first_records = usize::try_from(first.answer_records).unwrap_or(usize::MAX);
         let further = usize::try_from(first.parts).unwrap_or(usize::MAX).saturating_sub(1);
         let continued = if further == 0 { Vec::new() } else { self.journal.portion(place.position.next(), further)? };
         let kept = keeping::read(*first, continued.into_iter().map(|(_, _, entry)| entry)).ok_or_else(not_kept)?;
         let outcome = match kept.outcome {
-            Ok(reply) => self.given_at(answer, reply)?,
+            Ok(reply) => self.kept_at(answer, first_records, reply)?,
             Err(rejection) => Err(rejection),
         };
         Ok(Search::Kept(kept.matter, outcome))
     }
 
-    /// A kept reply with its receipt, unless it quotes what is gone.
-    fn given_at(&self, answer: Position, mut reply: Reply) -> Result<Outcome<Given>, DerivedError> {
+    /// A kept reply with its receipt and what it cites, unless it quotes what is gone.
+    fn kept_at(&self, answer: Position, records: usize, mut reply: Reply) -> Result<Outcome<KeptReply>, DerivedError> {
         for document_id in keeping::quoted(&reply) {
             if self.kept.is_removed_since(document_id, answer)? {
                 return Ok(Err(keeping::quotes_removed()));
             }
         }
-        let (head, _) = self.journal.entry::<Entry>(answer)?.ok_or(DerivedError::NotKept(answer))?;
+        let mut entries = self.journal.portion::<Entry>(answer, records)?.into_iter();
+        let Some((_, head, Entry::AnswerRecorded(record))) = entries.next() else {
+            return Err(DerivedError::NotKept(answer));
+        };
         exit::stamp(&mut reply, answer.0, &head);
-        Ok(Ok(Given::of_record(reply)))
+        let further = entries.filter_map(|(_, _, entry)| match entry {
+            Entry::AnswerCited(further) => Some(further.cited),
+            _ => None,
+        });
+        let cited = record.cited.into_iter().chain(further.flatten()).collect();
+        Ok(Ok(KeptReply { reply, cited }))
     }
 
     /// Everything the journal holds about one question.

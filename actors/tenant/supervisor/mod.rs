@@ -5,6 +5,9 @@
 //! Invariants: POL1 (only a cleared turn answers), ISO1 (one tenant's belongings), JRN2 (durable before answered).
 mod actor;
 mod admission;
+mod approving;
+#[cfg(test)]
+mod approving_tests;
 mod audit;
 mod auditing;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bailiwick_policy::parse::FileTexts;
 const TEXT: &str = "The warden of the archive is Anna Berg, who answers mail to anna.berg@archive.example every day.";
 
 fn redacting(texts: &mut FileTexts) {
-    let rule = "rules:\n  - id: no-addresses\n    effect: require\n    actions: [ask, search]\n    when: { user.role: platform }\n    \
+    let rule = "rules:\n  - id: no-addresses\n    effect: require\n    actions: [ask, search, complete]\n    when: { user.role: platform }\n    \
                 obligation: { redact: [email] }\n";
     edit(texts, "policies/governance.yaml", "rules:\n", rule);
 }
@@ -27,4 +27,24 @@ async fn an_address_is_in_nothing_that_is_told() {
         panic!("a search finds")
     };
     assert!(hits[0].text.contains("<email>") && !hits[0].text.contains('@'), "{hits:?}");
+}
+
+#[actix_rt::test]
+async fn an_address_is_in_no_completion() {
+    let stage = Stage::new();
+    let tenant = stage.start(
+        1,
+        &policy("default", |texts| {
+            metered(texts);
+            redacting(texts);
+        }),
+    );
+    stage.meter.release(1);
+    let Reply::Completion(completion) =
+        tenant.knock(chat("Echo anna.berg@archive.example to me")).reply().await.unwrap()
+    else {
+        panic!("a completion")
+    };
+    let body = completion.body.to_string();
+    assert!(body.contains("<email>") && !body.contains('@'), "{body}");
 }

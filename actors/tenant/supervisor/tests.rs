@@ -79,6 +79,7 @@ fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
         cache_control: Default::default(),
         remember_as: None,
         lookup: None,
+        approval: None,
         permit: None,
         exposure: None,
         sideways: Sideways::unheard(),

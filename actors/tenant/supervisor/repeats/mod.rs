@@ -8,6 +8,7 @@
 //! * `index`: where kept replies stand in the journal; a derived shelf.
 //! * `shell`: the supervisor's part.
 pub(super) mod index;
+pub mod judging;
 pub mod keeping;
 pub mod keyed;
 pub mod name;

@@ -72,7 +72,8 @@ impl Supervisor {
                 return self.set_out(admit, permit, Some(keyed), home);
             }
             Ok(Search::Kept(matter, outcome)) => {
-                let outcome = outcome.and_then(|given| self.may_be_given(given));
+                let (policy, _drawn) = self.serve(&admit);
+                let outcome = outcome.and_then(|kept| kept.given(&policy, &self.rule(&policy, &admit)?));
                 let waited = self.repeats.ended(&keyed.name(), keyed.attempt(), matter);
                 waited.same.into_iter().for_each(|waiter| self.tell(waiter, outcome.clone()));
                 waited.other.into_iter().for_each(|waiter| self.tell(waiter, Err(rules::other_body())));
@@ -95,14 +96,6 @@ impl Supervisor {
         };
         keyed.note(|| Err(rejection.clone()));
         self.tell(Waiter { kind: kind_of(&admit.matter), line: admit.line, permit }, Err(rejection));
-    }
-
-    /// A kept reply is given under the policy in force now: what that one withholds is not said again.
-    fn may_be_given(&self, given: Given) -> Outcome<Given> {
-        match self.policy.settled().output_violation(&given.words()) {
-            None => Ok(given),
-            Some(_) => Err(super::super::exit::withheld()),
-        }
     }
 
     fn tell(&self, waiter: Waiter, outcome: Outcome<Given>) {

@@ -225,3 +225,29 @@ async fn what_is_gone_or_forbidden_since_is_not_said_again() {
     assert!(gone.code == Code::Conflict && gone.detail.contains("removed"), "{gone:?}");
     assert_eq!(charged(&tenant), [UNIT_NANO_USD]);
 }
+
+#[actix_rt::test]
+async fn what_is_hidden_or_redacted_since_is_said_so_again() {
+    let stage = Stage::new();
+    stage.meter.release(10);
+    let words = "The warden of the archive is Anna Berg, who answers mail to anna.berg@archive.example every day.";
+    let tenant = stage.start(1, &policy("default", metered)).with_documents(vec![document("warden", words)]).await;
+    let ask = || tenant.knock_again("k", question("Who is the warden of the archive?"));
+    let Reply::Answer(first) = told(ask()).await.0.unwrap() else { panic!("an answer") };
+    assert!(first.answer.contains('@') && !first.citations.is_empty(), "{first:?}");
+    let under = |rule: &str| {
+        policy("default", |texts| {
+            metered(texts);
+            edit(texts, "policies/governance.yaml", "rules:\n", &format!("rules:\n  - id: since\n    {rule}\n"));
+        })
+    };
+    tenant.adopt(&under("effect: require\n    actions: [ask]\n    obligation: { redact: [email] }")).await.unwrap();
+    let Reply::Answer(redacted) = told(ask()).await.0.unwrap() else { panic!("an answer") };
+    assert!(redacted.answer.contains("<email>") && redacted.citations[0].snippet.contains("<email>"), "{redacted:?}");
+    assert!(!format!("{redacted:?}").contains('@') && redacted.receipt == first.receipt);
+    let hidden =
+        "effect: forbid\n    actions: [retrieve]\n    when: { document.id: warden }\n    overrides: [members-work]";
+    tenant.adopt(&under(hidden)).await.unwrap();
+    assert_eq!(ask().reply().await.unwrap_err(), crate::supervisor::repeats::keeping::quotes_removed());
+    assert_eq!(charged(&tenant), [UNIT_NANO_USD]);
+}

@@ -1,0 +1,59 @@
+//! Requests that a rule lets through only with somebody's approval: shown to a tenant's people, decided by them.
+use super::errors::Failure;
+use super::reply::ok;
+use super::{body, knock};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bailiwick_kernel::limits::JSON_BYTES_MAX;
+use bailiwick_tenant::approvals::messages::ApprovalView;
+use bailiwick_tenant::approvals::rules::Decision;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How long an approved request may be carried out where nobody says: an hour.
+const MINUTES: u64 = 60;
+/// The longest: a day.
+const MINUTES_MAX: u64 = 24 * 60;
+const MINUTE_MS: u64 = 60_000;
+
+/// Requests that need somebody's approval.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct ApprovalList {
+    /// Those that wait, may be carried out or were refused, oldest first.
+    pub approvals: Vec<ApprovalView>,
+}
+
+/// Somebody's word on a request.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct DecideBody {
+    /// True where it may be carried out, once, by whoever asked.
+    pub approve: bool,
+    /// Within how many minutes, 1 to 1440; 60 where absent.
+    pub minutes: Option<u64>,
+}
+
+/// `GET /admin/v1/approvals/{id}`.
+pub(super) async fn list(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.audit(knock::claim_on(&request, &tenant)).await?;
+    Ok(ok(&ApprovalList { approvals: handle.approvals().await? }))
+}
+
+/// `POST /admin/v1/approvals/{id}/{approval}`.
+pub(super) async fn decide(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Failure> {
+    let (tenant, approval) = path.into_inner();
+    let edge = knock::edge(&request)?;
+    let handle = edge.door.govern(knock::claim_on(&request, &tenant)).await?;
+    let word: DecideBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
+    let minutes = word.minutes.unwrap_or(MINUTES);
+    if !(1..=MINUTES_MAX).contains(&minutes) {
+        let detail = format!("reading minutes: send a number from 1 to {MINUTES_MAX}");
+        return Err(Failure::invalid(detail).with_param("minutes"));
+    }
+    let for_ms = minutes.saturating_mul(MINUTE_MS);
+    let decision = if word.approve { Decision::Approve { for_ms } } else { Decision::Refuse };
+    Ok(ok(&handle.decide_approval(approval, decision).await?))
+}
