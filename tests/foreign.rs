@@ -168,7 +168,8 @@ impl Scene {
         let routes: Vec<&Route> = ROUTES.iter().filter(|route| route.path.starts_with(row)).collect();
         let route = *dice.one_of(&routes);
         let (pool, is_echoed) = match row {
-            "/admin/v1/tenants/{id}" | "/admin/v1/policies/{id}" => (&self.names, false),
+            "/admin/v1/tenants/{id}" | "/admin/v1/policies/{id}" | "/admin/v1/approvals/{id}" => (&self.names, false),
+            "/admin/v1/approvals/{id}/{approval}" => (&self.approvals, false),
             "/admin/v1/tenants/{id}/keys/{key_id}" => (&self.key_ids, false),
             "/admin/v1/policies/{id}/releases/{version}" => (&self.versions, true),
             "/v1/documents/{id}" => (&self.documents, false),
@@ -182,11 +183,13 @@ impl Scene {
             path.replace("{id}", OWN)
                 .replace("{key_id}", &self.key_ids[0].theirs)
                 .replace("{version}", &self.versions[0].theirs)
+                .replace("{approval}", &self.approvals[0].theirs)
         };
         let (start, rest) = (fill(start), fill(rest));
         self.alike(&pair, |id| {
             let asked = Asked::new(route.method, format!("{start}{}{rest}", escaped(id)));
-            if matches!(route.method, "GET" | "DELETE") { asked } else { asked.with(json!({})) }
+            let body = if route.path.ends_with("{approval}") { json!({"approve": true}) } else { json!({}) };
+            if matches!(route.method, "GET" | "DELETE") { asked } else { asked.with(body) }
         })
         .await
     }

@@ -61,7 +61,8 @@ enum Named {
 const NAMED: [Named; 4] = [Named::None, Named::Own, Named::Other, Named::Absent];
 
 fn in_path(route: &Route) -> bool {
-    ["/admin/v1/tenants/{id}", "/admin/v1/policies/{id}"].iter().any(|start| route.path.starts_with(start))
+    let starts = ["/admin/v1/tenants/{id}", "/admin/v1/policies/{id}", "/admin/v1/approvals/{id}"];
+    starts.iter().any(|start| route.path.starts_with(start))
 }
 
 /// What the law says, written down a second time and independently of the house.
@@ -170,6 +171,8 @@ fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value
         ("POST", "/admin/v1/tenants/{id}/keys") => Some(json!({"role": "viewer"})),
         ("POST", "/admin/v1/tenants/{id}/budget/reconcile") => Some(json!({"charged_usd": "0"})),
         ("POST", "/admin/v1/tenants/{id}/budget/approve") => Some(json!({"minutes": 5})),
+        // let in, and then told so: what an unknown request is told is what the door tells whom it does not let in
+        ("POST", "/admin/v1/approvals/{id}/{approval}") => Some(json!({"approve": true, "minutes": 0})),
         ("POST", "/admin/v1/tenants/{id}/resume" | "/admin/v1/tenants/{id}/archive")
         | ("POST", "/admin/v1/policies/{id}/commit" | "/admin/v1/tenants/{id}/keys/{key_id}/rotate")
         | ("POST", "/admin/v1/policies/{id}/promote" | "/admin/v1/policies/{id}/rollback")

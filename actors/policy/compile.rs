@@ -1,4 +1,5 @@
 //! Parsed files to the one snapshot a tenant's rooms run under.
+use crate::access::Right;
 pub use crate::checks::name_problem;
 use crate::commit::{Asked, Committed, Standing};
 use crate::conflicts::{Conflict, Conflicts, conflicts};
@@ -8,6 +9,7 @@ use crate::guard::Guard;
 use crate::guardrails::Guardrails;
 use crate::language::Rule;
 use crate::language::checks::{Enacted, Origin, problems};
+use crate::obligations::Obligation;
 use crate::parse::{FileError, FileTexts, advice};
 use crate::schema::*;
 use crate::signature::{Revoked, SAMPLE_PUBLIC_KEY, Signers};
@@ -250,6 +252,7 @@ impl Files {
             checks::governance(governance, findings)
         });
         let (engine, conflicts) = self.rules(guardrails, findings)?;
+        self.check_approvers(engine.rules(), findings);
         Some(Compiled { guard: guard?, output_forbidden: output_forbidden?, engine, conflicts })
     }
 
@@ -304,6 +307,29 @@ impl Files {
             _ => self.governance.as_ref().map(|source| source.at(&path, problem)),
         };
         places.unwrap_or_else(|| FileError::whole(file, problem))
+    }
+
+    /// Requests that need an approval nobody can give would be found when the first of them waits.
+    fn check_approvers(&self, rules: &[Enacted], findings: &mut Findings) {
+        let asks = |enacted: &&Enacted| enacted.rule.obligation == Some(Obligation::Approve);
+        let Some(asking) = rules.iter().find(asks) else { return };
+        let users = self.users.iter().flat_map(|users| &users.value.users);
+        let may = |user: &&User| user.status == UserStatus::Active && user.role.may(Right::Govern);
+        match users.filter(may).map(|user| &user.user_id).collect::<Vec<_>>().as_slice() {
+            [] => {
+                let problem =
+                    "no owner or admin stands in users.yaml who could approve such a request: name at least one";
+                findings.errors.push(self.at(Some(asking), "obligation", problem));
+            }
+            [only] => {
+                let problem = format!(
+                    "only {only:?} of users.yaml may approve such a request, and nobody approves their own: name a second owner \
+                     or admin"
+                );
+                findings.warnings.push(self.at(Some(asking), "obligation", &problem));
+            }
+            _ => {}
+        }
     }
 
     /// Approvals nobody can give would be found at the next change, when it is too late.
@@ -395,6 +421,9 @@ fn objectives(sla: &Sla) -> Objectives {
     }
 }
 
+#[cfg(test)]
+#[path = "compile_people_tests.rs"]
+mod people_tests;
 #[cfg(test)]
 #[path = "compile_tests.rs"]
 mod tests;

@@ -8,7 +8,7 @@ fn folder(name: &str) -> FileTexts {
 }
 
 /// The acme folder with one text replaced by another; the text must be there.
-fn changed(file: &str, from: &str, to: &str) -> FileTexts {
+pub(super) fn changed(file: &str, from: &str, to: &str) -> FileTexts {
     let mut texts = folder("acme-corp");
     let text = texts.get_mut(file).unwrap();
     assert!(text.contains(from), "{file} has no {from:?}");
@@ -16,7 +16,7 @@ fn changed(file: &str, from: &str, to: &str) -> FileTexts {
     texts
 }
 
-fn errors(texts: &FileTexts) -> Vec<String> {
+pub(super) fn errors(texts: &FileTexts) -> Vec<String> {
     compile("acme-corp", texts, &Guardrails::none()).err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
@@ -431,26 +431,6 @@ proptest! {
         let is_share = (0.0..=1.0).contains(&share);
         prop_assert_eq!(compile("acme-corp", &texts, &Guardrails::none()).is_ok(), is_share);
     }
-}
-
-#[test]
-fn approvals_nobody_could_give_are_found() {
-    let asked = |approvals: &str, signers: &str| {
-        let mut texts = changed(
-            GOVERNANCE,
-            "  require_citations: true",
-            &format!("  approvals: {approvals}\n  require_citations: true"),
-        );
-        texts.insert(crate::commit::SIGNERS.to_owned(), signers.to_owned());
-        errors(&texts)
-    };
-    let seed = |number: u8| crate::signature::private_key_from_seed([number; 32], "");
-    let line = |number: u8| format!("p{number} {}\n", crate::signature::public_line(&seed(number)).unwrap());
-    let two = format!("{}{}", line(1), line(2));
-    assert_eq!(asked("2", &two), Vec::<String>::new());
-    assert!(asked("3", &two)[0].contains("settings.approvals: 3 people have to sign and 2 may"));
-    assert!(asked("0", &two)[0].contains("settings.approvals: 0 would refuse everything"));
-    assert!(asked("1", "nobody")[0].starts_with("allowed_signers:1:"));
 }
 
 #[test]

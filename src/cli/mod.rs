@@ -3,6 +3,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+mod approval;
 mod ask;
 mod client;
 mod demo;
@@ -45,6 +46,9 @@ enum Verb {
     /// Check, compare, sign and list policies.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// List, approve and refuse requests that need somebody's word.
+    #[command(subcommand)]
+    Approval(approval::Approval),
     /// Write reports: costs.
     #[command(subcommand)]
     Report(report::Report),
@@ -97,6 +101,7 @@ pub fn run() -> ExitCode {
         Verb::Key(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ingest(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Policy(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Approval(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Report(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ask(verb) => actix_web::rt::System::new().block_on(verb.run()),
     };

@@ -10,6 +10,8 @@ const NO_IDS: &[(&str, &str)] = &[
     ("AskBody.stream", "yes or no"),
     ("AskBody.top_k", "a number"),
     ("Cache-Control", "what the cache may do"),
+    ("DecideBody.approve", "yes or no"),
+    ("DecideBody.minutes", "a number"),
     ("DocumentBody.metadata", "kept as it came"),
     ("DocumentBody.region", "a region"),
     ("DocumentBody.signature", "over the text beside it"),

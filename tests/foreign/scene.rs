@@ -1,10 +1,11 @@
 //! Two tenants of one house, and everything of the other one that has a name.
 use super::support::foreign::{Names, Pair};
-use super::support::{Ended, House, house};
+use super::support::{Ended, House, copy_tenants, sign_policies};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
@@ -38,14 +39,29 @@ pub struct Scene {
     pub users: Vec<Pair>,
     pub flags: Vec<Pair>,
     pub versions: Vec<Pair>,
+    pub approvals: Vec<Pair>,
     pub tags: Vec<Pair>,
     used: Mutex<HashSet<String>>,
 }
 
+/// Removals of the other tenant wait for somebody's approval.
+fn careful(tenants: &Path) {
+    let path = tenants.join(OTHER).join("policies/governance.yaml");
+    let rule =
+        "rules:\n  - id: two-people-remove\n    effect: require\n    actions: [remove]\n    obligation: approve\n";
+    let text = std::fs::read_to_string(&path).unwrap().replacen("rules:\n", rule, 1);
+    assert!(text.contains("two-people-remove"));
+    std::fs::write(path, text).unwrap();
+    sign_policies(tenants, OTHER);
+}
+
 impl Scene {
     pub async fn new() -> Self {
-        let (folder, house) = house();
-        let (own_key, their_key) = (house.key(OWN, "owner").await, house.key(OTHER, "owner").await);
+        let folder = tempfile::tempdir().unwrap();
+        careful(&copy_tenants(folder.path()));
+        let house = Ended(Some(House::start_on(folder.path(), None)));
+        let (own_key, their_key) =
+            (house.user_key(OWN, "dana", "owner").await, house.user_key(OTHER, "farah", "owner").await);
         let mut scene = Self {
             house,
             _folder: folder,
@@ -63,6 +79,7 @@ impl Scene {
             users: ["farah", "goran", "hana"].map(Pair::of).to_vec(),
             flags: vec![Pair::of("drift_alerts")],
             versions: Vec::new(),
+            approvals: Vec::new(),
             tags: Vec::new(),
             used: Mutex::default(),
         };
@@ -111,6 +128,14 @@ impl Scene {
             let key = self.house.key(OTHER, role).await;
             self.key_ids.push(Pair::of(key.split('_').nth(1).unwrap()));
         }
+        for number in 0..LEDGERS {
+            let path = format!("/v1/documents/invoice-{number:02}");
+            assert_eq!(self.house.call(Method::DELETE, &path, &self.their_key, None).await.0, 403, "it waits");
+        }
+        let waiting = self.they(Method::GET, &format!("/admin/v1/approvals/{OTHER}"), None).await;
+        let ids = waiting["approvals"].as_array().unwrap().iter().map(|request| request["id"].as_str().unwrap());
+        self.approvals.extend(ids.map(Pair::of));
+        assert_eq!(self.approvals.len(), LEDGERS);
         let releases = self.they(Method::GET, &format!("/admin/v1/policies/{OTHER}/releases"), None).await;
         let newest = releases["releases"].as_array().unwrap().last().unwrap();
         for field in ["version", "release"] {
@@ -134,6 +159,7 @@ impl Scene {
         let mut paths = vec!["/v1/documents".to_owned(), "/v1/policy".to_owned()];
         paths.extend(["keys", "users", "flags", "budget", "costs"].map(admin));
         paths.push(format!("/admin/v1/policies/{OTHER}/log"));
+        paths.push(format!("/admin/v1/approvals/{OTHER}"));
         paths.extend((0..LEDGERS).map(|number| format!("/v1/documents/invoice-{number:02}")));
         paths.extend(self.queries.iter().map(|query| format!("/v1/lineage?query_id={}", query.theirs)));
         for path in paths {

@@ -54,6 +54,7 @@ def main():
             assert "No conflict." in one("#conflicts").text, one("#conflicts").text
             assert "samples@bailiwick.example" in one("#commits").text, one("#commits").text
             assert "Everybody has the newest release." in one("#rollout").text, one("#rollout").text
+            assert "None waits." in one("#approvals").text, one("#approvals").text
             one("#releases button").click()
             wait.until(lambda _: "golden questions find" in one("#rehearsal").text)
             shot("policy")

@@ -138,6 +138,15 @@ impl House {
         body["key"].as_str().unwrap().to_owned()
     }
 
+    /// Issues a key of a user of a tenant.
+    pub async fn user_key(&self, tenant: &str, user: &str, role: &str) -> String {
+        let path = format!("/admin/v1/tenants/{tenant}/keys");
+        let body = serde_json::json!({"role": role, "user_id": user});
+        let (status, body) = self.call(Method::POST, &path, &self.operator_key(), Some(body)).await;
+        assert_eq!(status, 201, "{body}");
+        body["key"].as_str().unwrap().to_owned()
+    }
+
     /// Ends the process as a power cut would.
     pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();

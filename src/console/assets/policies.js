@@ -1,6 +1,7 @@
 // Policies: the conflict map over all tenants, or one tenant's rules, conflicts and history.
 import { get, session } from "./api.js";
 import { el, pill, table } from "./dom.js";
+import { approvalsOf } from "./approvals.js";
 import { releasesOf } from "./releases.js";
 
 const refuses = (kind) => !["weaker_than_guardrail", "redundant"].includes(kind);
@@ -28,13 +29,14 @@ const condition = (rule) => (rule.when ? el("code", { class: "mono" }, JSON.stri
 
 async function one(tenant) {
   const id = encodeURIComponent(tenant);
-  const [policy, { conflicts }, { commits }, releases] = await Promise.all([
-    get(`/admin/v1/tenants/${id}/policies`), get(`/admin/v1/policies/${id}/conflicts`), get(`/admin/v1/policies/${id}/log`), releasesOf(tenant)]);
+  const [policy, { conflicts }, { commits }, releases, approvals] = await Promise.all([
+    get(`/admin/v1/tenants/${id}/policies`), get(`/admin/v1/policies/${id}/conflicts`), get(`/admin/v1/policies/${id}/log`), releasesOf(tenant), approvalsOf(tenant)]);
   const rules = policy.rules.map((rule) => [el("b", {}, rule.id), pill(rule.effect), rule.actions.join(", "), condition(rule), (rule.overrides ?? []).join(", ") || "–", rule.reason ?? ""]);
   const history = commits.toReversed().map((commit) => [commit.committed_at, commit.version, commit.signed_by.join(", ")]);
   return [el("h2", {}, `Policy of ${tenant}, ${policy.policy_version}`),
     el("div", { class: "card", id: "rules" }, table(["Rule", "Effect", "Actions", "When", "Overrides", "Reason"], rules)),
     el("h3", {}, "Conflicts"), el("div", { class: "card", id: "conflicts" }, conflictTable(conflicts)),
+    ...approvals,
     ...releases,
     el("h3", {}, "Came into force"), el("div", { class: "card", id: "commits" }, table(["When", "Version", "Signed by"], history))];
 }

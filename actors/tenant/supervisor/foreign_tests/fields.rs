@@ -2,8 +2,10 @@
 use super::super::fixtures::*;
 use super::super::messages::{ExportLineage, GiveFeedback, LineagePortion, ReadLineage, Wishes};
 use super::foreign::{Dice, Pair};
-use super::scene::{CANARY, NAMES, OWN_WORDS, Scene, hits, records};
+use super::scene::{CANARY, NAMES, OWN_WORDS, Scene, hits, member, records};
 use super::writing;
+use crate::approvals::messages::DecideApproval;
+use crate::approvals::rules::Decision;
 use crate::question::{Matter, Question, Reply, Search};
 use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
 use crate::turn::ReplyLine;
@@ -30,6 +32,7 @@ pub(super) async fn attempt(scene: &Scene, row: &'static str, times: usize) -> V
         "ListDocuments.after" => list(scene, row, times).await,
         "ReadLineage.query_id" => lineage(scene, row, times).await,
         "GiveFeedback.query_id" => feedback(scene, row, times).await,
+        "DecideApproval.id" => decide(scene, row, times).await,
         "ExportLineage.from" => export(scene, row, times).await,
         "Search.query" => {
             search(scene, row, times, [&ids.documents, &ids.titles, &ids.sources], |id| Search {
@@ -110,6 +113,18 @@ async fn remove(scene: &Scene, row: &'static str, times: usize) -> Vec<String> {
     let nobodys = Err(unknown(ask("nobody has this".into())).await);
     many(times, |number| {
         let (id, nobodys) = (drawn(scene, (row, number), &scene.ids.documents), &nobodys);
+        async move { unless((row, number), &id, nobodys, &ask(id.clone()).await) }
+    })
+    .await
+}
+
+async fn decide(scene: &Scene, row: &'static str, times: usize) -> Vec<String> {
+    let decision = Decision::Approve { for_ms: 1_000 };
+    let by = || member("dana", "ownkey0000");
+    let ask = |id: String| scene.own.told(|reply| DecideApproval { id, decision, by: by(), reply });
+    let nobodys = Err(unknown(ask(scene.ids.approvals[0].nobodys.clone())).await);
+    many(times, |number| {
+        let (id, nobodys) = (drawn(scene, (row, number), &scene.ids.approvals), &nobodys);
         async move { unless((row, number), &id, nobodys, &ask(id.clone()).await) }
     })
     .await

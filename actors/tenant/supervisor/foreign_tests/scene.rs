@@ -4,9 +4,10 @@ use super::super::messages::{
     Close, ExportLineage, FlagsInForce, GiveFeedback, Lineage, LineageLine, ReadFlags, ReadLineage, Wishes,
 };
 use super::foreign::{Names, Pair};
+use crate::approvals::messages::ReadApprovals;
 use crate::entry::Entry;
 use crate::question::{Matter, Passage, Reply, Search};
-use crate::retrieval::messages::{DocumentView, ListDocuments, NewDocument, ShowDocument};
+use crate::retrieval::messages::{DocumentView, ListDocuments, NewDocument, RemoveDocument, ShowDocument};
 use crate::turn::ReplyLine;
 use bailiwick_kernel::ids::Position;
 use bailiwick_policy::access::{Principal, Role};
@@ -30,6 +31,7 @@ const THEIR_DOCUMENTS: usize = 24;
 /// No word of the asker's own documents stands in an id of the neighbour's.
 const PONDS: [&str; 8] = ["alder", "birch", "cedar", "dogwood", "elm", "fir", "gorse", "hazel"];
 const THEIR_ANSWERS: usize = 12;
+const THEIR_REMOVALS: usize = 8;
 const OWN_ANSWERS: usize = 6;
 
 /// Whatever of the neighbour has a name, with a name of the same form that nobody has.
@@ -48,11 +50,12 @@ pub(super) struct Ids {
     pub(super) users: Vec<Pair>,
     pub(super) keys: Vec<Pair>,
     pub(super) flags: Vec<Pair>,
+    pub(super) approvals: Vec<Pair>,
 }
 
 impl Ids {
     /// Every one, of whichever kind: an id of one kind in a field of another is tried, too.
-    pub(super) fn kinds(&self) -> [&[Pair]; 13] {
+    pub(super) fn kinds(&self) -> [&[Pair]; 14] {
         [
             &self.documents,
             &self.chunks,
@@ -67,6 +70,7 @@ impl Ids {
             &self.users,
             &self.keys,
             &self.flags,
+            &self.approvals,
         ]
     }
 }
@@ -173,13 +177,20 @@ fn own_document(number: usize) -> NewDocument {
     NewDocument { title: Some(format!("Pond {pond}")), ..document(&format!("ours-{number}"), &text) }
 }
 
-fn member(user: &str, key_id: &str) -> Principal {
+pub(super) fn member(user: &str, key_id: &str) -> Principal {
     Principal {
         key_id: key_id.to_owned(),
         user_id: Some(user.to_owned()),
         role: Some(Role::Admin),
         attributes: Default::default(),
     }
+}
+
+/// Removals of the neighbour wait for somebody's approval.
+fn careful(texts: &mut FileTexts) {
+    let rule =
+        "rules:\n  - id: two-people-remove\n    effect: require\n    actions: [remove]\n    obligation: approve\n";
+    edit(texts, "policies/governance.yaml", "rules:\n", rule);
 }
 
 /// The neighbour works: it asks, judges, and names what it names.
@@ -229,6 +240,15 @@ async fn at_work(stage: &Stage, theirs: &Tenant) -> Ids {
         ids.usecases.push(Pair::of(view.usecase));
         ids.documents.push(Pair::of(view.id));
     }
+    for number in 0..THEIR_REMOVALS {
+        let id = format!("invoice-{number:02}");
+        let removal = |reply| RemoveDocument { id, principal: member("farah", "theirkey0000"), reply };
+        theirs.told(removal).await.unwrap_err();
+    }
+    let read = |reply| ReadApprovals { principal: member("goran", "theirkey0001"), reply };
+    let waiting = theirs.told(read).await.unwrap();
+    assert_eq!(waiting.len(), THEIR_REMOVALS);
+    ids.approvals.extend(waiting.into_iter().map(|request| Pair::of(request.id)));
     ids.users.extend(["farah", "goran", "hana"].map(Pair::of));
     ids.flags.extend(["drift_alerts", "theirs_share"].map(Pair::of));
     ids
@@ -239,7 +259,10 @@ impl Scene {
     /// then, because a journal has one owner at a time.
     pub(super) async fn new(number: u128) -> Self {
         let stage = Stage::new();
-        let theirs = policy("beta-inc", |texts| flagged(texts, "theirs"));
+        let theirs = policy("beta-inc", |texts| {
+            flagged(texts, "theirs");
+            careful(texts);
+        });
         let theirs =
             stage.start(NEIGHBOUR, &theirs).with_documents((0..THEIR_DOCUMENTS).map(their_document).collect()).await;
         let ids = at_work(&stage, &theirs).await;
