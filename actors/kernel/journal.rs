@@ -1,7 +1,9 @@
 //! A tenant's journal as its owner sees it: typed entries in, typed entries out; sealing and epochs inside.
 use crate::cipher::{Cipher, CipherError, Purpose};
 use crate::codec::{self, CodecError};
-use crate::fabric::{AppendError, Appended, Blob, Fabric, FabricError};
+use crate::disclosure::{self, Shown};
+use crate::fabric::chain::Head;
+use crate::fabric::{AppendError, Appended, Blob, Fabric, FabricError, SealedRecord};
 use crate::ids::{Epoch, Position, TenantKey};
 use crate::limits::RECORD_BYTES_MAX;
 use serde::{Serialize, de::DeserializeOwned};
@@ -102,7 +104,7 @@ impl Journal {
         if plain.len() > RECORD_BYTES_MAX {
             return Err(AppendError::TooLarge { bytes: plain.len(), max: RECORD_BYTES_MAX }.into());
         }
-        Ok(Record(self.cipher.seal(Purpose::Record, b"", &plain)?))
+        Ok(Record(disclosure::seal(&self.cipher, &plain)?))
     }
 
     /// As [`Journal::append`], with entries this journal has sealed.
@@ -134,7 +136,7 @@ impl Journal {
                 return Ok(at);
             }
             for record in records {
-                let plain = self.cipher.open(Purpose::Record, b"", &record.payload)?;
+                let plain = disclosure::open(&self.cipher, &record.payload)?;
                 visit(record.position, record.hash, codec::decode(&plain)?);
                 at = record.position.next();
             }
@@ -152,7 +154,7 @@ impl Journal {
     ) -> Result<Vec<(Position, [u8; 32], T)>, JournalError> {
         let records = self.fabric.read(self.tenant(), from, max)?;
         let open = |record: crate::fabric::SealedRecord| {
-            let plain = self.cipher.open(Purpose::Record, b"", &record.payload)?;
+            let plain = disclosure::open(&self.cipher, &record.payload)?;
             Ok((record.position, record.hash, codec::decode(&plain)?))
         };
         records.into_iter().map(open).collect()
@@ -165,11 +167,30 @@ impl Journal {
     pub fn entry<T: DeserializeOwned>(&self, at: Position) -> Result<Option<([u8; 32], T)>, JournalError> {
         match self.fabric.read(self.tenant(), at, 1)?.into_iter().next() {
             Some(record) if record.position == at => {
-                let plain = self.cipher.open(Purpose::Record, b"", &record.payload)?;
+                let plain = disclosure::open(&self.cipher, &record.payload)?;
                 Ok(Some((record.hash, codec::decode(&plain)?)))
             }
             _ => Ok(None),
         }
+    }
+
+    /// Records with their keys, for somebody who may read these and nothing else. Blocking.
+    ///
+    /// # Errors
+    /// As [`Journal::replay`]; also where one is older than keys of records.
+    pub fn shown(&self, from: Position, max: usize) -> Result<Vec<Shown>, JournalError> {
+        let before = Position(from.0.saturating_sub(1));
+        let mut previous = match self.fabric.read(self.tenant(), before, 1)?.into_iter().next() {
+            Some(record) if from.0 > 0 && record.position == before => record.hash,
+            _ => Head::genesis(self.tenant()).hash,
+        };
+        let records = self.fabric.read(self.tenant(), from, max)?;
+        let show = |record: SealedRecord| {
+            let key = disclosure::key_of(&self.cipher, &record.payload)?;
+            let SealedRecord { position, epoch, hash, payload } = record;
+            Ok(Shown { position, epoch, previous: std::mem::replace(&mut previous, hash), payload, key })
+        };
+        records.into_iter().map(show).collect()
     }
 
     /// Seals a document body under its name, to be stored with [`Journal::blobs_put`].
