@@ -79,7 +79,8 @@ impl fmt::Display for Outcome {
                 f.write_str("permitted")?;
                 let cap = obligations.cap_tokens.map(|cap| format!("at most {cap} tokens"));
                 let cite = obligations.cite.then(|| "citations".to_owned());
-                let with: Vec<_> = cite.into_iter().chain(cap).collect();
+                let redact = (!obligations.redact.is_empty()).then(|| format!("{} taken out", obligations.redact));
+                let with: Vec<_> = cite.into_iter().chain(cap).chain(redact).collect();
                 if with.is_empty() { Ok(()) } else { write!(f, " with {}", with.join(" and ")) }
             }
         }

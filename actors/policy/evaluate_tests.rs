@@ -2,6 +2,7 @@
 use super::*;
 use crate::naive::{Naive, decide};
 use crate::random_rules::{Dice, World, facts, policy};
+use crate::redaction::{Recogniser, Redactions};
 
 #[test]
 fn the_engine_decides_like_the_naive_evaluator() {
@@ -21,6 +22,18 @@ fn the_engine_decides_like_the_naive_evaluator() {
     }
     println!("{decided} decisions, 0 differences: {seen:?}");
     assert!(seen.values().filter(|count| **count > 1_000).count() >= 4, "every kind of ruling occurs: {seen:?}");
+}
+
+#[test]
+fn an_outcome_says_everything_that_goes_with_it() {
+    let told = |obligations: Obligations| Outcome::Permitted(obligations).to_string();
+    let redact = Redactions::of(&BTreeSet::from([Recogniser::Phone, Recogniser::Email]));
+    assert_eq!(told(Obligations::default()), "permitted");
+    assert_eq!(told(Obligations { redact, ..Obligations::default() }), "permitted with email, phone taken out");
+    assert_eq!(
+        told(Obligations { cite: true, cap_tokens: Some(9), redact }),
+        "permitted with citations and at most 9 tokens and email, phone taken out"
+    );
 }
 
 #[test]
