@@ -1,4 +1,4 @@
-//! The running engine: rules compiled to Cedar, one policy set for each action, and what it rules on a request.
+//! The running engine: rules compiled to Cedar, filed for each action, and what it rules on a request.
 //!
 //! Cedar is asked with the facts as its context. A policy that cannot be evaluated, because a fact is absent, denies the
 //! request: Cedar itself would skip it, which for a forbidding rule means to let pass.
@@ -6,13 +6,14 @@ use crate::language::checks::Enacted;
 use crate::language::condition::{Pattern, Scalar};
 use crate::language::{Action, Condition, Effect, Fact, Facts, Test};
 use crate::obligations::Obligations;
+use crate::slices::Slices;
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicyId, PolicySet, Request, Response,
+    AuthorizationError, Authorizer, Context, Entities, EntityUid, Policy, PolicyId, PolicySet, Request,
     RestrictedExpression,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,20 +21,17 @@ use std::str::FromStr;
 #[derive(Clone)]
 pub struct Engine {
     authorizer: Authorizer,
-    actions: BTreeMap<Action, Compiled>,
+    actions: BTreeMap<Action, Slices>,
     nobody: EntityUid,
     /// Cedar's entities: everything a rule may ask is among the facts.
     entities: Entities,
     rules: Vec<Enacted>,
 }
 
-/// What one action is judged by.
-#[derive(Clone, Default)]
-struct Compiled {
-    decisive: PolicySet,
-    obliging: PolicySet,
-    /// The attributes its rules ask for: what nobody asks is not told to Cedar.
-    asked: BTreeSet<String>,
+/// What Cedar says to a request: the rules that decide it and those that cannot be judged, in their order.
+struct Told<'a> {
+    deciding: Vec<&'a Enacted>,
+    unjudged: Vec<&'a Enacted>,
 }
 
 /// What the engine rules.
@@ -79,7 +77,8 @@ impl fmt::Display for Outcome {
                 f.write_str("permitted")?;
                 let cap = obligations.cap_tokens.map(|cap| format!("at most {cap} tokens"));
                 let cite = obligations.cite.then(|| "citations".to_owned());
-                let with: Vec<_> = cite.into_iter().chain(cap).collect();
+                let redact = (!obligations.redact.is_empty()).then(|| format!("{} taken out", obligations.redact));
+                let with: Vec<_> = cite.into_iter().chain(cap).chain(redact).collect();
                 if with.is_empty() { Ok(()) } else { write!(f, " with {}", with.join(" and ")) }
             }
         }
@@ -142,26 +141,25 @@ impl Engine {
     /// # Errors
     /// [`NotCompiled`].
     pub fn compile(rules: Vec<Enacted>) -> Result<Self, NotCompiled> {
-        let mut actions: BTreeMap<Action, Compiled> = BTreeMap::new();
-        for (index, enacted) in rules.iter().enumerate() {
-            let refuse = |problem: String| NotCompiled { rule: enacted.rule.id.clone(), problem };
-            for action in &enacted.rule.actions {
-                let text = cedar(enacted, *action, &rules);
-                let policy = Policy::from_json(Some(PolicyId::new(index.to_string())), text);
-                let policy = policy.map_err(|error| refuse(error.to_string()))?;
-                let compiled = actions.entry(*action).or_default();
-                enacted.rule.when.iter().for_each(|condition| {
-                    condition.each_test(&mut |attribute, _| {
-                        compiled.asked.insert(attribute.to_owned());
-                    });
-                });
-                let set = match enacted.rule.effect {
-                    Effect::Require => &mut compiled.obliging,
-                    Effect::Permit | Effect::Forbid => &mut compiled.decisive,
-                };
-                set.add(policy).map_err(|error| refuse(error.to_string()))?;
+        let mut overriding: BTreeMap<&str, Vec<&Enacted>> = BTreeMap::new();
+        for enacted in &rules {
+            for other in &enacted.rule.overrides {
+                overriding.entry(other).or_default().push(enacted);
             }
         }
+        let mut policies: BTreeMap<Action, Vec<(&Enacted, Policy)>> = BTreeMap::new();
+        for (index, enacted) in rules.iter().enumerate() {
+            let overriding = overriding.get(enacted.rule.id.as_str()).map_or(&[][..], Vec::as_slice);
+            for action in &enacted.rule.actions {
+                let text = cedar(enacted, *action, overriding);
+                let policy = Policy::from_json(Some(PolicyId::new(index.to_string())), text);
+                let policy = policy
+                    .map_err(|error| NotCompiled { rule: enacted.rule.id.clone(), problem: error.to_string() })?;
+                policies.entry(*action).or_default().push((enacted, policy));
+            }
+        }
+        let filed = policies.into_iter().map(|(action, policies)| Ok((action, Slices::file(policies)?)));
+        let actions = filed.collect::<Result<_, NotCompiled>>()?;
         let nobody = EntityUid::from_str("Bailiwick::\"nobody\"")
             .map_err(|error| NotCompiled { rule: String::new(), problem: error.to_string() })?;
         Ok(Self { authorizer: Authorizer::new(), actions, nobody, entities: Entities::empty(), rules })
@@ -176,96 +174,96 @@ impl Engine {
     /// Rules on one request.
     #[must_use]
     pub fn decide(&self, action: Action, facts: &Facts) -> Ruling<'_> {
-        let Some(compiled) = self.actions.get(&action) else {
+        let Some(slices) = self.actions.get(&action) else {
             return Ruling::Refused(Refusal::NotPermitted);
         };
-        let Some(request) = self.request(compiled, facts) else {
+        let Some(request) = self.request(slices, facts) else {
             return Ruling::Refused(Refusal::Unjudged(Vec::new()));
         };
-        let decided = self.authorizer.is_authorized(&request, &compiled.decisive, &self.entities);
-        let mut unjudged = self.unjudged(&decided);
-        let mut obligations = Obligations::default();
-        if !compiled.obliging.is_empty() {
-            let obliged = self.authorizer.is_authorized(&request, &compiled.obliging, &self.entities);
-            unjudged.extend(self.unjudged(&obliged));
-            self.reasons(&obliged).iter().filter_map(|enacted| enacted.rule.obligation.as_ref()).for_each(
-                |obligation| {
-                    obligations.add(obligation);
-                },
-            );
-        }
-        let reasons = self.reasons(&decided);
-        match decided.decision() {
-            _ if !unjudged.is_empty() => Ruling::Refused(Refusal::Unjudged(unjudged)),
-            Decision::Allow => Ruling::Permitted { by: reasons, obligations },
-            Decision::Deny if reasons.is_empty() => Ruling::Refused(Refusal::NotPermitted),
-            Decision::Deny => Ruling::Refused(Refusal::Forbidden(reasons)),
-        }
+        ruling(self.told(&request, &slices.of(facts)))
     }
 
     /// What of the facts the rules of an action ask for: requests with equal ones are ruled alike.
     #[must_use]
     pub fn asked(&self, action: Action, facts: &Facts) -> String {
-        let Some(compiled) = self.actions.get(&action) else { return String::new() };
-        let asked = facts.iter().filter(|(attribute, _)| compiled.asked.contains(*attribute));
+        let Some(slices) = self.actions.get(&action) else { return String::new() };
+        let asked = facts.iter().filter(|(attribute, _)| slices.ask(attribute));
         asked.map(|(attribute, fact)| format!("{attribute}={fact:?};")).collect()
     }
 
-    fn request(&self, compiled: &Compiled, facts: &Facts) -> Option<Request> {
-        let asked = facts.iter().filter(|(attribute, _)| compiled.asked.contains(*attribute));
+    fn request(&self, slices: &Slices, facts: &Facts) -> Option<Request> {
+        let asked = facts.iter().filter(|(attribute, _)| slices.ask(attribute));
         let pairs = asked.map(|(attribute, fact)| (attribute.to_owned(), expression(fact)));
         let context = Context::from_pairs(pairs).ok()?;
         Request::new(self.nobody.clone(), self.nobody.clone(), self.nobody.clone(), context, None).ok()
     }
 
-    fn reasons(&self, response: &Response) -> Vec<&Enacted> {
-        self.named(response.diagnostics().reason())
+    fn told(&self, request: &Request, sets: &[&PolicySet]) -> Told<'_> {
+        let (mut deciding, mut unjudged) = (Vec::new(), Vec::new());
+        for set in sets {
+            let response = self.authorizer.is_authorized(request, set, &self.entities);
+            deciding.extend(response.diagnostics().reason().filter_map(index_of));
+            unjudged.extend(response.diagnostics().errors().filter_map(|error| match error {
+                AuthorizationError::PolicyEvaluationError(error) => index_of(error.policy_id()),
+            }));
+        }
+        Told { deciding: self.named(deciding), unjudged: self.named(unjudged) }
     }
 
-    fn unjudged(&self, response: &Response) -> Vec<&Enacted> {
-        self.named(response.diagnostics().errors().map(|error| match error {
-            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-        }))
-    }
-
-    /// The rules Cedar names, in their order.
-    fn named<'a>(&self, ids: impl Iterator<Item = &'a PolicyId>) -> Vec<&Enacted> {
-        let indexes: BTreeSet<_> = ids.filter_map(index_of).collect();
+    /// The rules at these places, in their order.
+    fn named(&self, mut indexes: Vec<usize>) -> Vec<&Enacted> {
+        indexes.sort_unstable();
         indexes.into_iter().filter_map(|index| self.rules.get(index)).collect()
     }
 }
 
-/// Which rules match a request at all, told by the same engine: it shows a conflict where rules contradict each other.
-pub struct Matcher<'a> {
-    engine: Engine,
-    rules: &'a [Enacted],
+/// As Cedar decides over all policies at once: what cannot be judged is refused, a forbid stands above every permit, and
+/// nothing is permitted by nobody.
+fn ruling(told: Told<'_>) -> Ruling<'_> {
+    if !told.unjudged.is_empty() {
+        return Ruling::Refused(Refusal::Unjudged(told.unjudged));
+    }
+    let of = |effect| told.deciding.iter().copied().filter(move |enacted| enacted.rule.effect == effect);
+    let (forbidding, by): (Vec<_>, Vec<_>) = (of(Effect::Forbid).collect(), of(Effect::Permit).collect());
+    if !forbidding.is_empty() {
+        return Ruling::Refused(Refusal::Forbidden(forbidding));
+    }
+    if by.is_empty() {
+        return Ruling::Refused(Refusal::NotPermitted);
+    }
+    let mut obligations = Obligations::default();
+    told.deciding.iter().filter_map(|enacted| enacted.rule.obligation.as_ref()).for_each(|one| obligations.add(one));
+    Ruling::Permitted { by, obligations }
 }
 
-impl<'a> Matcher<'a> {
+/// Which rules match a request at all, told by the same engine: it shows a conflict where rules contradict each other.
+pub struct Matcher {
+    engine: Engine,
+}
+
+impl Matcher {
     /// Compiles the conditions of checked rules.
     ///
     /// # Errors
     /// [`NotCompiled`].
-    pub fn compile(rules: &'a [Enacted]) -> Result<Self, NotCompiled> {
+    pub fn compile(rules: &[Enacted]) -> Result<Self, NotCompiled> {
         let plain = rules.iter().cloned().map(|mut enacted| {
             enacted.rule.effect = Effect::Permit;
             enacted
         });
-        Engine::compile(plain.collect()).map(|engine| Self { engine, rules })
+        Engine::compile(plain.collect()).map(|engine| Self { engine })
     }
 
     /// The ids of the rules whose condition holds.
     #[must_use]
-    pub fn matching(&self, action: Action, facts: &Facts) -> Vec<&'a str> {
-        let asked = self.engine.actions.get(&action);
-        let Some((compiled, request)) =
-            asked.and_then(|compiled| Some((compiled, self.engine.request(compiled, facts)?)))
+    pub fn matching(&self, action: Action, facts: &Facts) -> Vec<&str> {
+        let slices = self.engine.actions.get(&action);
+        let Some((slices, request)) = slices.and_then(|slices| Some((slices, self.engine.request(slices, facts)?)))
         else {
             return Vec::new();
         };
-        let decided = self.engine.authorizer.is_authorized(&request, &compiled.decisive, &self.engine.entities);
-        let indexes = decided.diagnostics().reason().filter_map(index_of);
-        indexes.filter_map(|index| self.rules.get(index)).map(|enacted| enacted.rule.id.as_str()).collect()
+        let told = self.engine.told(&request, &slices.of(facts));
+        told.deciding.into_iter().map(|enacted| enacted.rule.id.as_str()).collect()
     }
 }
 
@@ -285,12 +283,12 @@ fn expression(fact: &Fact) -> RestrictedExpression {
 }
 
 /// One rule in Cedar's JSON form, so that no constant is ever read as syntax. A forbidding rule leaves out what the
-/// permits that override it match.
-fn cedar(enacted: &Enacted, action: Action, rules: &[Enacted]) -> Value {
+/// permits among those overriding it match.
+fn cedar(enacted: &Enacted, action: Action, overriding: &[&Enacted]) -> Value {
     let effect = if enacted.rule.effect == Effect::Forbid { "forbid" } else { "permit" };
     let mut conditions = vec![json!({ "kind": "when", "body": condition(enacted.rule.when.as_ref()) })];
     if enacted.rule.effect == Effect::Forbid {
-        let permits = rules.iter().filter(|other| other.lifts(enacted, action));
+        let permits = overriding.iter().filter(|other| other.lifts(enacted, action));
         conditions
             .extend(permits.map(|permit| json!({ "kind": "unless", "body": condition(permit.rule.when.as_ref()) })));
     }

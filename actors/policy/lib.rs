@@ -41,5 +41,6 @@ pub mod rollout;
 pub mod schema;
 pub mod schemas;
 pub mod signature;
+mod slices;
 pub mod sovereignty;
 pub mod visibility;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::LazyLock;
 
 /// Characters of the longest form.
@@ -100,6 +101,15 @@ pub struct Redactions(u8);
 impl Serialize for Redactions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(Recogniser::ALL.into_iter().filter(|one| self.has(*one)))
+    }
+}
+
+impl fmt::Display for Redactions {
+    /// The forms as they stand in files, with commas.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let forms = Recogniser::ALL.into_iter().filter(|one| self.has(*one));
+        let names: Vec<_> = forms.map(|one| one.placeholder().trim_matches(['<', '>'])).collect();
+        f.write_str(&names.join(", "))
     }
 }
 

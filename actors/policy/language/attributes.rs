@@ -1,5 +1,5 @@
 //! Every attribute a rule may name: its type, whether every request has it, and for which actions it means something.
-use super::Action;
+use super::{Action, Fact};
 use crate::parse::advice;
 
 /// The type of an attribute.
@@ -101,6 +101,19 @@ impl Attribute {
             About::Documents => matches!(action, Action::Ingest),
             About::Kept => matches!(action, Action::Retrieve),
             About::Models => matches!(action, Action::Generate),
+        }
+    }
+
+    /// Whether this is what the language expects of the attribute: a value of its type, or none where it is optional.
+    #[must_use]
+    pub fn admits(self, fact: Option<&Fact>) -> bool {
+        match (self.kind, fact) {
+            (_, None) => self.optional,
+            (Kind::Text | Kind::Choice(_), Some(Fact::Text(_)))
+            | (Kind::Flag, Some(Fact::Flag(_)))
+            | (Kind::Texts, Some(Fact::Texts(_))) => true,
+            (Kind::Number(low, high), Some(Fact::Number(number))) => (low..=high).contains(number),
+            _ => false,
         }
     }
 }
