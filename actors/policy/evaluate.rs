@@ -78,7 +78,9 @@ impl fmt::Display for Outcome {
                 let cap = obligations.cap_tokens.map(|cap| format!("at most {cap} tokens"));
                 let cite = obligations.cite.then(|| "citations".to_owned());
                 let redact = (!obligations.redact.is_empty()).then(|| format!("{} taken out", obligations.redact));
-                let with: Vec<_> = cite.into_iter().chain(cap).chain(redact).collect();
+                let log = obligations.log.then(|| "a record".to_owned());
+                let approve = obligations.approve.then(|| "somebody's approval".to_owned());
+                let with: Vec<_> = cite.into_iter().chain(cap).chain(redact).chain(log).chain(approve).collect();
                 if with.is_empty() { Ok(()) } else { write!(f, " with {}", with.join(" and ")) }
             }
         }

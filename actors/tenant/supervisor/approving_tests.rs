@@ -182,6 +182,20 @@ async fn what_is_logged_is_durable_before_it_is_told() {
         expected.map(|(action, subject, user)| (action.into(), subject.into(), Some(user.into()))).collect();
     assert_eq!(logged()[before..], expected);
 
+    // what is logged is rehearsed like what was answered
+    let stricter = crate::supervisor::fixtures::policy("default", |texts| {
+        let forbid =
+            "rules:\n  - id: no-searches\n    effect: forbid\n    actions: [search]\n    overrides: [members-work]\n";
+        edit(texts, "policies/governance.yaml", "rules:\n", forbid);
+    });
+    let rehearse = |reply| Rehearse { policy: stricter, golden: Vec::new(), reply };
+    let rehearsed = tenant.told(rehearse).await.unwrap().recorded;
+    let (requests, refused) =
+        (usize::try_from(rehearsed.requests).unwrap(), usize::try_from(rehearsed.refused).unwrap());
+    let searches = logged().iter().filter(|(action, ..)| action == "search").count();
+    assert!(searches > 0 && requests == logged().len(), "{rehearsed:?}");
+    assert_eq!(refused, searches);
+
     // answers have a record of their own; beside it stands what rules knew, of every one of them
     for number in 0..40 {
         asked(&tenant, omar(), question(&format!("What is the codeword of number {number}?"))).await.unwrap();

@@ -253,7 +253,7 @@ impl Derived {
         Ok(answered.map(|(position, hash, record)| assemble(tenant_name, position, &hash, record, feedback)))
     }
 
-    /// The requests that were answered from a position on, oldest first.
+    /// The requests that were answered or logged from a position on, oldest first.
     pub(super) fn recorded(&self, from: Position) -> Result<Vec<Recorded>, DerivedError> {
         let mut answers = HashMap::new();
         let mut recorded = Vec::new();
@@ -271,6 +271,14 @@ impl Derived {
                 let Some(answer) = answers.remove(&judged.query_id) else { return };
                 recorded.push(recorded_of(*answer, judged.action, Facts::of_recorded(judged.facts)));
             }
+            Entry::RequestLogged(logged) => recorded.push(Recorded {
+                action: logged.action,
+                facts: Facts::of_recorded(logged.facts),
+                model: None,
+                answer: String::new(),
+                is_grounded: true,
+                admitted_unix_ms: logged.at_unix_ms,
+            }),
             _ => {}
         })?;
         Ok(recorded)
