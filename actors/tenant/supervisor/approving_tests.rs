@@ -184,15 +184,14 @@ async fn what_is_logged_is_durable_before_it_is_told() {
 
     // what is logged is rehearsed like what was answered
     let stricter = crate::supervisor::fixtures::policy("default", |texts| {
-        let forbid =
-            "rules:\n  - id: no-searches\n    effect: forbid\n    actions: [search]\n    overrides: [members-work]\n";
+        let forbid = "rules:\n  - id: no-searches\n    effect: forbid\n    actions: [search]\n    when: { user.role: operator }\n    overrides: [members-work]\n";
         edit(texts, "policies/governance.yaml", "rules:\n", forbid);
     });
     let rehearse = |reply| Rehearse { policy: stricter, golden: Vec::new(), reply };
     let rehearsed = tenant.told(rehearse).await.unwrap().recorded;
     let (requests, refused) =
         (usize::try_from(rehearsed.requests).unwrap(), usize::try_from(rehearsed.refused).unwrap());
-    let searches = logged().iter().filter(|(action, ..)| action == "search").count();
+    let searches = logged().iter().filter(|(action, _, user)| action == "search" && user.is_some()).count();
     assert!(searches > 0 && requests == logged().len(), "{rehearsed:?}");
     assert_eq!(refused, searches);
 
