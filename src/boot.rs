@@ -115,11 +115,12 @@ impl Shared {
 
     fn furnish(self, happened: Recipient<Happened>) -> Furnish {
         Arc::new(move |residence: Residence| {
-            let Residence { name, generation, belongings, policy, kept } = residence;
+            let Residence { name, generation, belongings, signer, policy, kept } = residence;
             supervisor::start(SupervisorParts {
                 name,
                 generation,
                 belongings,
+                signer,
                 policy,
                 kept,
                 clients: Arc::clone(&self.clients),

@@ -196,7 +196,8 @@ impl Scene {
 
     async fn in_query(&self, row: &str, dice: &mut Dice) -> Option<String> {
         if row == "?query_id" {
-            let path = dice.one_of(&["/v1/lineage".to_owned(), format!("/admin/v1/tenants/{OWN}/lineage")]).clone();
+            let admin = format!("/admin/v1/tenants/{OWN}/lineage");
+            let path = dice.one_of(&["/v1/lineage".to_owned(), "/v1/receipts".to_owned(), admin]).clone();
             let pair = self.drawn(dice, &self.queries, false);
             return self.alike(&pair, |id| Asked::new("GET", format!("{path}?query_id={}", escaped(id)))).await;
         }

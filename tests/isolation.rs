@@ -180,7 +180,7 @@ fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value
         (method, path) => panic!("{method} {path} is not in the matrix: give it a sample request here"),
     };
     let path = match path {
-        "/v1/lineage" => format!("{path}?query_id={query_id}"),
+        "/v1/lineage" | "/v1/receipts" => format!("{path}?query_id={query_id}"),
         "/v1/documents/{id}" if route.method == "DELETE" => "/v1/documents/spare".to_owned(),
         "/v1/documents/{id}" => "/v1/documents/leave".to_owned(),
         "/ofrep/v1/evaluate/flags/{key}" => "/ofrep/v1/evaluate/flags/streaming".to_owned(),

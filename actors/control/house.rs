@@ -6,6 +6,7 @@ use actix::ArbiterHandle;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Vault};
+use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::sovereignty::{Cleared, Region};
 use bailiwick_tenant::egress::clear_to_keep;
@@ -21,6 +22,8 @@ pub struct Residence {
     pub generation: Generation,
     /// What it owns, opened.
     pub belongings: Belongings,
+    /// Signs the heads of its journal.
+    pub signer: HeadSigner,
     /// The policy it starts under.
     pub policy: Arc<PolicySnapshot>,
     /// That what it owns may be kept on this node.
@@ -69,7 +72,8 @@ impl Housing for House {
         let arbiter = self.arbiter_of(tenant)?;
         let cipher = self.keys.cipher_for(tenant).map_err(|error| damaged(error.to_string()))?;
         let belongings = self.vault.belongings(cipher).map_err(|error| damaged(error.to_string()))?;
-        let residence = Residence { name: name.to_owned(), generation, belongings, policy, kept };
+        let signer = self.keys.head_signer(tenant).map_err(|error| damaged(error.to_string()))?;
+        let residence = Residence { name: name.to_owned(), generation, belongings, signer, policy, kept };
         let (furnish, (ready, furnished)) = (Arc::clone(&self.furnish), std::sync::mpsc::sync_channel(1));
         let sent = arbiter.spawn_fn(move || {
             let _gone = ready.send(furnish(residence));

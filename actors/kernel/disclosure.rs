@@ -7,7 +7,7 @@
 use crate::cipher::{Cipher, CipherError, OVERHEAD_BYTES, Purpose};
 use crate::codec::{self, CodecError};
 use crate::fabric::chain;
-use crate::ids::{Epoch, Position, TenantKey};
+use crate::ids::{Epoch, Position};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf;
@@ -144,14 +144,14 @@ pub struct Shown {
     pub previous: [u8; 32],
     /// Its sealed bytes.
     pub payload: Vec<u8>,
-    /// Its key.
-    pub key: RecordKey,
+    /// Its key; none where it is older than keys of records, so that its place can be proved and not what it says.
+    pub key: Option<RecordKey>,
 }
 
 /// Why a shown record was not accepted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShownError {
-    /// The key is not the one it was sealed under, or the bytes were altered.
+    /// The key is missing or not the one it was sealed under, or the bytes were altered.
     #[error(transparent)]
     Cipher(#[from] CipherError),
     /// It says nothing this build can read.
@@ -162,8 +162,8 @@ pub enum ShownError {
 impl Shown {
     /// Its chain hash, which is the leaf of the tree where everything here is as it was written.
     #[must_use]
-    pub fn chain_hash(&self, tenant: TenantKey) -> [u8; 32] {
-        chain::link(tenant, self.position, self.epoch, &self.previous, &self.payload)
+    pub fn chain_hash(&self, journal: &[u8; 16]) -> [u8; 32] {
+        chain::link(journal, self.position, self.epoch, &self.previous, &self.payload)
     }
 
     /// What it says.
@@ -172,7 +172,8 @@ impl Shown {
     /// [`ShownError`].
     pub fn entry<T: DeserializeOwned>(&self) -> Result<T, ShownError> {
         let body = self.payload.get(SEALED_KEY_BYTES..).ok_or(CipherError::Refused)?;
-        Ok(codec::decode(&self.key.open(body)?)?)
+        let key = self.key.as_ref().ok_or(CipherError::Refused)?;
+        Ok(codec::decode(&key.open(body)?)?)
     }
 }
 

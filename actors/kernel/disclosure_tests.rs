@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::TenantKey;
 
 #[expect(clippy::disallowed_methods, reason = "test")]
 fn cipher(tenant: u128) -> Cipher {
@@ -6,7 +7,7 @@ fn cipher(tenant: u128) -> Cipher {
 }
 
 fn shown(payload: Vec<u8>, key: RecordKey) -> Shown {
-    Shown { position: Position(3), epoch: Epoch(1), previous: [9; 32], payload, key }
+    Shown { position: Position(3), epoch: Epoch(1), previous: [9; 32], payload, key: Some(key) }
 }
 
 fn sealed(text: &str) -> Vec<u8> {
@@ -36,14 +37,14 @@ fn records_from_before_they_had_keys_are_read_and_not_shown() {
 fn altered_bytes_are_refused_everywhere() {
     let whole = sealed("some words that matter");
     let key = key_of(&cipher(1), &whole).unwrap();
-    let before = shown(whole.clone(), key.clone()).chain_hash(cipher(1).tenant());
+    let before = shown(whole.clone(), key.clone()).chain_hash(cipher(1).tenant().as_bytes());
     for at in 0..whole.len() {
         let mut altered = whole.clone();
         altered[at] ^= 1;
         assert!(open(&cipher(1), &altered).is_err(), "byte {at}");
         let altered = shown(altered, key.clone());
         assert!(altered.entry::<String>().is_err() || at < SEALED_KEY_BYTES, "byte {at}");
-        assert_ne!(altered.chain_hash(cipher(1).tenant()), before, "byte {at}");
+        assert_ne!(altered.chain_hash(cipher(1).tenant().as_bytes()), before, "byte {at}");
     }
     assert!(shown(whole[..40].to_vec(), key).entry::<String>().is_err());
 }

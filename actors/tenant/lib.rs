@@ -9,6 +9,7 @@ pub mod egress;
 pub mod entry;
 pub mod limits;
 mod line;
+pub mod proofs;
 pub mod query_ids;
 pub mod question;
 pub mod retrieval;

@@ -17,6 +17,7 @@ mod rollout;
 mod schema;
 mod serve;
 mod tenant;
+mod verify;
 
 /// Multi-tenant governance runtime for question answering over documents.
 #[derive(Debug, Parser)]
@@ -52,6 +53,8 @@ enum Verb {
     /// Write reports: costs.
     #[command(subcommand)]
     Report(report::Report),
+    /// Verify a receipt or an export, offline.
+    Verify(verify::Verify),
     /// Print the JSON Schema of a file.
     Schema(schema::Schema),
     /// Check config, keys, disks, limits and clocks, and say what to do.
@@ -94,6 +97,7 @@ pub fn run() -> ExitCode {
     let outcome = match line.verb {
         Verb::ParseChild(verb) => return verb.run(),
         Verb::Schema(verb) => verb.run(),
+        Verb::Verify(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::Serve(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Demo(verb) => actix_web::rt::System::new().block_on(verb.run()),

@@ -27,6 +27,7 @@ pub mod openapi;
 mod policies;
 mod probes;
 mod rates;
+mod receipts;
 mod reply;
 pub mod routes;
 mod search;

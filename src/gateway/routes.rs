@@ -17,7 +17,7 @@ use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
     admin, approvals, ask, costs, documents, feedback, figures, keys, lineage, money, ofrep, openai, openapi, policies,
-    probes, search, session,
+    probes, receipts, search, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -28,6 +28,7 @@ use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Inges
 use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::entry::FeedbackGiven;
+use bailiwick_tenant::proofs::forms::{Receipt, SignedHead};
 use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::supervisor::messages::Lineage;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -146,6 +147,17 @@ pub const ROUTES: &[Route] = &[
         .gives::<Lineage>(200),
     route("GET", "/v1/lineage/export", Some(Audit), "All lineage, one JSON line per cited chunk", |r| {
         r.to(lineage::export)
+    }),
+    route("GET", "/v1/receipts", Some(Audit), "What proves an answer to somebody who does not trust this node", |r| {
+        r.to(receipts::of_answer)
+    })
+    .gives::<Receipt>(200),
+    route("GET", "/v1/receipts/checkpoint", Some(Audit), "The head of the journal's Merkle tree, signed", |r| {
+        r.to(receipts::checkpoint)
+    })
+    .gives::<SignedHead>(200),
+    route("GET", "/v1/receipts/export", Some(Audit), "The whole journal with its signed head, to be verified", |r| {
+        r.to(receipts::export)
     }),
     route("GET", "/v1/usage", Some(Observe), "The tenant's own figures, costs and forecast", |r| r.to(costs::usage))
         .gives::<UsageView>(200),

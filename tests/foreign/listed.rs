@@ -62,6 +62,7 @@ const NO_IDS: &[(&str, &str)] = &[
 /// Parameters of queries that name nothing a tenant owns.
 const NO_IDS_IN_QUERIES: &[(&str, &str)] = &[
     ("limit", "a number"),
+    ("since", "a number"),
     ("from", "a day"),
     ("to", "a day"),
     ("group_by", "names of dimensions"),

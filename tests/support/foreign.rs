@@ -44,6 +44,8 @@ pub const FIELDS: &[Field] = &[
     at(Tenant, 80_000, "RemoveDocument.id", "not found; nothing is recorded or removed"),
     at(Tenant, 60_000, "ListDocuments.after", "the own documents behind it, as any text would sort"),
     at(Tenant, 170_000, "ReadLineage.query_id", "not found, as an unknown one"),
+    at(Tenant, 20_000, "ReadReceipt.query_id", "not found, as an unknown one"),
+    at(Tenant, 2_000, "ShowRecords.from", "the own records from there on, none behind the own end"),
     at(Tenant, 80_000, "GiveFeedback.query_id", "not found; nothing is recorded"),
     at(Tenant, 60_000, "DecideApproval.id", "not found, as an unknown one; nothing is recorded"),
     at(Tenant, 40_000, "ExportLineage.from", "the own lines from there on, none behind the own end"),

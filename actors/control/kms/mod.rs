@@ -12,6 +12,7 @@ pub use key_file::KeyFileError;
 use aws_lc_rs::hkdf;
 use bailiwick_kernel::cipher::{Cipher, CipherError};
 use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -43,10 +44,23 @@ impl KeyService {
     /// # Errors
     /// [`CipherError::Refused`] where the crypto provider refuses.
     pub fn policy_signing_seed(&self) -> Result<Zeroizing<[u8; 32]>, CipherError> {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bailiwick policy signer v1");
+        self.seed(b"bailiwick policy signer v1", &[b"ed25519"])
+    }
+
+    /// What signs the heads of a tenant's journal: HKDF-SHA-256 of the master key. It outlives the tenant's own keys: what it
+    /// has signed stays verifiable when they are destroyed.
+    ///
+    /// # Errors
+    /// [`CipherError::Refused`] where the crypto provider refuses.
+    pub fn head_signer(&self, tenant: TenantKey) -> Result<HeadSigner, CipherError> {
+        Ok(HeadSigner::new(tenant, &self.seed(b"bailiwick head signer v1", &[b"ed25519", tenant.as_bytes()])?))
+    }
+
+    fn seed(&self, salt: &[u8], info: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>, CipherError> {
         let mut seed = Zeroizing::new([0_u8; 32]);
-        salt.extract(self.master.as_slice())
-            .expand(&[b"ed25519"], hkdf::HKDF_SHA256)
+        hkdf::Salt::new(hkdf::HKDF_SHA256, salt)
+            .extract(self.master.as_slice())
+            .expand(info, hkdf::HKDF_SHA256)
             .and_then(|okm| okm.fill(seed.as_mut_slice()))
             .map_err(|_unspecified| CipherError::Refused)?;
         Ok(seed)

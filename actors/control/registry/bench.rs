@@ -27,6 +27,7 @@ use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
+use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
@@ -84,7 +85,10 @@ drops!(
     ReadRollout,
     SteerRollout,
     ReadApprovals,
-    DecideApproval
+    DecideApproval,
+    ReadReceipt,
+    ReadHead,
+    ShowRecords
 );
 
 impl Handler<AuditAnswers> for Probe {
@@ -229,6 +233,9 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         rollout: probe.clone().recipient(),
         steer: probe.clone().recipient(),
         approvals: probe.clone().recipient(),
+        receipt: probe.clone().recipient(),
+        head: probe.clone().recipient(),
+        records: probe.clone().recipient(),
         decide: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         audit: probe.clone().recipient(),

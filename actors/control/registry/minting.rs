@@ -63,6 +63,9 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             flags: doors.flags.clone(),
             rollout: doors.rollout.clone(),
             approvals: doors.approvals.clone(),
+            receipt: doors.receipt.clone(),
+            head: doors.head.clone(),
+            records: doors.records.clone(),
         })),
         Wanted::Observe(slot) => slot.answer(Ok(ObserveHandle {
             seal,

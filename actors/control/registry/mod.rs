@@ -38,6 +38,7 @@ pub mod messages;
 mod minting;
 mod money;
 mod pipeline;
+mod proofs;
 pub mod releases;
 mod rollout;
 #[cfg(test)]

@@ -20,15 +20,21 @@ impl Head {
     /// The head of an empty journal: derived from the tenant, so that no journal can be passed for another's.
     #[must_use]
     pub fn genesis(tenant: TenantKey) -> Self {
+        Self::genesis_of(tenant.as_bytes())
+    }
+
+    /// As [`Head::genesis`], for a verifier, who knows which journal it is told of and holds no tenant's key.
+    #[must_use]
+    pub fn genesis_of(journal: &[u8; 16]) -> Self {
         let mut bytes = GENESIS_DOMAIN.to_vec();
-        bytes.extend_from_slice(tenant.as_bytes());
+        bytes.extend_from_slice(journal);
         Self { next: Position(0), hash: fixed(digest(&SHA256, &bytes).as_ref()) }
     }
 
     /// The head after one more record, with the record's frame; `None` where the payload does not fit a frame.
     #[must_use]
     pub fn extend(&self, tenant: TenantKey, epoch: Epoch, payload: &[u8]) -> Option<(Self, Vec<u8>)> {
-        let hash = link(tenant, self.next, epoch, &self.hash, payload);
+        let hash = link(tenant.as_bytes(), self.next, epoch, &self.hash, payload);
         let bytes = record::encode(&Frame { epoch, previous: self.hash, payload, hash })?;
         Some((Self { next: self.next.next(), hash }, bytes))
     }
@@ -37,7 +43,7 @@ impl Head {
 /// The chain hash of a record: every field but the last has a fixed width, so no two records hash alike.
 #[must_use]
 pub fn link(
-    tenant: TenantKey,
+    journal: &[u8; 16],
     at: Position,
     epoch: Epoch,
     previous: &[u8; HASH_BYTES],
@@ -45,7 +51,7 @@ pub fn link(
 ) -> [u8; HASH_BYTES] {
     let mut context = Context::new(&SHA256);
     context.update(RECORD_DOMAIN);
-    context.update(tenant.as_bytes());
+    context.update(journal);
     context.update(&at.0.to_be_bytes());
     context.update(&epoch.0.to_be_bytes());
     context.update(previous);
@@ -144,7 +150,7 @@ impl Walk {
         if self.previous.is_some_and(|previous| previous != frame.previous) {
             return Err(self.damage(String::from("it does not name the hash of the record before it")));
         }
-        if link(self.tenant, at, frame.epoch, &frame.previous, frame.payload) != frame.hash {
+        if link(self.tenant.as_bytes(), at, frame.epoch, &frame.previous, frame.payload) != frame.hash {
             return Err(self.damage(String::from("its content does not match its hash")));
         }
         if self.mark.is_some_and(|mark| mark.next == at.next() && mark.hash != frame.hash) {

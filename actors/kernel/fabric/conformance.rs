@@ -64,7 +64,7 @@ pub(super) fn records_are_dense_and_chained(subject: &impl Subject) {
     );
     for (index, record) in (0..).zip(&records) {
         assert_eq!((record.position, record.epoch), (Position(index), epoch));
-        assert_eq!(record.hash, link(tenant(1), record.position, epoch, &previous, &record.payload));
+        assert_eq!(record.hash, link(tenant(1).as_bytes(), record.position, epoch, &previous, &record.payload));
         previous = record.hash;
     }
     assert_eq!(previous, more.head);

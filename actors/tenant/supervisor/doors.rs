@@ -2,6 +2,7 @@
 use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
+use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
@@ -30,6 +31,12 @@ pub struct Doors {
     pub lineage: Recipient<ReadLineage>,
     /// Right `Audit`.
     pub export: Recipient<ExportLineage>,
+    /// Right `Audit`.
+    pub receipt: Recipient<ReadReceipt>,
+    /// Right `Audit`.
+    pub head: Recipient<ReadHead>,
+    /// Right `Audit`.
+    pub records: Recipient<ShowRecords>,
     /// Right `Observe`.
     pub figures: Recipient<ReadFigures>,
     /// Right `Observe`, and the cost room's.
@@ -74,6 +81,9 @@ impl Doors {
             feedback: address.clone().recipient(),
             lineage: address.clone().recipient(),
             export: address.clone().recipient(),
+            receipt: address.clone().recipient(),
+            head: address.clone().recipient(),
+            records: address.clone().recipient(),
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
             policy: address.clone().recipient(),

@@ -26,6 +26,7 @@ use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer, post_certain};
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Vault};
+use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::{FILES, PolicySnapshot, compile};
 use bailiwick_policy::guardrails::Guardrails;
@@ -192,6 +193,7 @@ impl Stage {
             name: policy.tenant.name.clone(),
             generation: Generation(1),
             belongings: belongings.clone(),
+            signer: HeadSigner::new(cipher(number).tenant(), &zeroize::Zeroizing::new([9; 32])),
             policy: Arc::clone(policy),
             kept,
             clients: Arc::clone(&self.clients),
@@ -366,6 +368,11 @@ impl Tenant {
     /// Makes a room panic; false where no room stands at the moment.
     pub(crate) async fn provoke(&self, room: &'static str) -> bool {
         self.address.send(Provoke(room)).await.unwrap()
+    }
+
+    /// One shelf of the tenant's.
+    pub(crate) fn shelf(&self, name: &'static str) -> bailiwick_kernel::shelf::Shelf {
+        self.belongings.shelf(name).unwrap()
     }
 
     /// Takes the journal from under the tenant: what it appends from now on is stale, until its rooms are rebuilt.

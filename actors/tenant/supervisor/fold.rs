@@ -7,6 +7,7 @@ use crate::rollout::rules::Standing;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
+use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
 
 /// Derived state with the position it has reached. Saved now and then; the journal's tail makes it current.
@@ -32,6 +33,10 @@ pub struct Fold {
     pub rollout: Option<Standing>,
     /// Requests that wait for somebody's approval, or for being carried out.
     pub approvals: Approvals,
+    /// Chain hash of the last record folded.
+    pub chain: [u8; 32],
+    /// What all answers were charged together.
+    pub charged: NanoUsd,
 }
 
 impl Default for Fold {
@@ -44,6 +49,8 @@ impl Default for Fold {
             kept: 0,
             rollout: None,
             approvals: Approvals::default(),
+            chain: [0; 32],
+            charged: NanoUsd::ZERO,
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -59,6 +66,9 @@ impl Fold {
         self.accounts.apply(entry);
         self.approvals.apply(position, entry);
         count(&mut self.counts, entry);
+        if let Entry::AnswerRecorded(answer) = entry {
+            self.charged = self.charged.saturating_add(answer.usage.cost);
+        }
         if let Entry::PolicyAdopted { version, digest, .. } = entry {
             self.policy = Some((version.clone(), digest.clone()));
         }

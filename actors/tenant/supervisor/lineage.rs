@@ -3,6 +3,7 @@
 use super::exit;
 use super::fold::{Fold, query_of};
 use super::messages::{Lineage, LineageLine, LineagePortion};
+use super::proving::{ShelfTiles, key_of_tile};
 use super::repeats::index::{Index, Place};
 use super::repeats::judging::KeptReply;
 use super::repeats::keeping;
@@ -19,6 +20,7 @@ use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_kernel::transparency::tree::{self, TreeError};
 use bailiwick_policy::language::{Action, Facts};
 use bailiwick_policy::rehearsal::{Recorded, RecordedModel};
 use bailiwick_policy::schema::CACHE_PROVIDER;
@@ -48,6 +50,14 @@ pub(super) enum DerivedError {
     Shelf(#[from] ShelfError),
     #[error("reading a kept reply: the records at position {} are not those of one; restore the journal from a backup", .0.0)]
     NotKept(Position),
+    #[error("{0}; the tree is reckoned anew from the journal where the node's derived state is removed")]
+    Tree(String),
+}
+
+impl From<TreeError> for DerivedError {
+    fn from(error: TreeError) -> Self {
+        Self::Tree(error.to_string())
+    }
 }
 
 /// What the journal keeps under the name of a call.
@@ -72,6 +82,7 @@ enum Put<'a> {
     Day(&'a SpendDay),
     Account((&'a Account, u32, &'a Quarters)),
     Open(&'a [Open]),
+    Tile(&'a Vec<u8>),
     Fold(&'a Fold),
 }
 
@@ -126,6 +137,27 @@ impl Derived {
         Ok(derived)
     }
 
+    /// The tenant's journal.
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The tiles of the journal's tree.
+    pub(super) fn tiles(&self) -> ShelfTiles<'_> {
+        ShelfTiles(&self.shelf)
+    }
+
+    /// Where the record of an answer stands.
+    pub(super) fn answer_of(&self, query: QueryId) -> Result<Option<Position>, DerivedError> {
+        for (key, ()) in self.shelf.scan::<()>(&key_of(query, None), None, 1_024)? {
+            let Some(position) = position_of(&key) else { continue };
+            if let Some((_, Entry::AnswerRecorded(_))) = self.journal.entry::<Entry>(position)? {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the journal of another incarnation from now on.
     pub(super) fn follow(&mut self, journal: Journal) {
         self.journal = journal;
@@ -137,7 +169,10 @@ impl Derived {
         let (mut puts, mut kept, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         // a copy, so that a failure on the way leaves nothing folded whose places were not written
         let mut fold = self.fold.clone();
-        self.journal.replay(before, |position, _hash, entry: Entry| {
+        let mut leaves = Vec::new();
+        self.journal.replay(before, |position, hash, entry: Entry| {
+            leaves.push(tree::leaf(&hash));
+            fold.chain = hash;
             match &entry {
                 Entry::ReplyKept(reply) => {
                     let place = Place { number: fold.kept, position, at_unix_ms: reply.at_unix_ms };
@@ -168,6 +203,8 @@ impl Derived {
                 let values = (0_u32..).zip(open.chunks(OPEN_PER_VALUE));
                 puts.extend(values.map(|(number, portion)| (key_of_open(number), Put::Open(portion))));
             }
+            let tiles = tree::extend(&ShelfTiles(&self.shelf), before.0, &leaves)?;
+            puts.extend(tiles.iter().map(|(id, hashes)| (key_of_tile(*id), Put::Tile(hashes))));
             puts.push((FOLD_KEY.to_vec(), Put::Fold(&fold)));
             let days = was.keys().filter(|day| !is.contains_key(day)).map(|day| key_of_day(*day));
             let quiet = accounts.forgotten_since(accounts_before).into_iter();

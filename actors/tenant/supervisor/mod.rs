@@ -42,6 +42,7 @@ mod permitting;
 pub mod places;
 #[cfg(test)]
 mod places_tests;
+mod proving;
 #[cfg(test)]
 mod redaction_tests;
 mod rehearsing;

@@ -9,6 +9,7 @@ use actix::Recipient;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::ids::Generation;
 use bailiwick_kernel::shelf::Belongings;
+use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::sovereignty::Cleared;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct SupervisorParts {
     pub generation: Generation,
     /// Journal, shelves, cipher, folder.
     pub belongings: Belongings,
+    /// Signs the heads of its journal.
+    pub signer: HeadSigner,
     /// The policy in force.
     pub policy: Arc<PolicySnapshot>,
     /// That what it owns may be kept on this node.

@@ -6,6 +6,7 @@ use super::scene::{CANARY, NAMES, OWN_WORDS, Scene, hits, member, records};
 use super::writing;
 use crate::approvals::messages::DecideApproval;
 use crate::approvals::rules::Decision;
+use crate::proofs::messages::{ReadReceipt, ShowRecords};
 use crate::question::{Matter, Question, Reply, Search};
 use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
 use crate::turn::ReplyLine;
@@ -30,6 +31,8 @@ pub(super) async fn attempt(scene: &Scene, row: &'static str, times: usize) -> V
         "ShowDocument.id" => show(scene, row, times).await,
         "RemoveDocument.id" => remove(scene, row, times).await,
         "ListDocuments.after" => list(scene, row, times).await,
+        "ReadReceipt.query_id" => receipt(scene, row, times).await,
+        "ShowRecords.from" => shown(scene, row, times).await,
         "ReadLineage.query_id" => lineage(scene, row, times).await,
         "GiveFeedback.query_id" => feedback(scene, row, times).await,
         "DecideApproval.id" => decide(scene, row, times).await,
@@ -136,6 +139,30 @@ async fn lineage(scene: &Scene, row: &'static str, times: usize) -> Vec<String> 
     many(times, |number| {
         let (id, nobodys) = (drawn(scene, (row, number), &scene.ids.queries), &nobodys);
         async move { unless((row, number), &id, nobodys, &ask(id.clone()).await) }
+    })
+    .await
+}
+
+async fn receipt(scene: &Scene, row: &'static str, times: usize) -> Vec<String> {
+    let ask = |query_id: String| scene.own.told(|reply| ReadReceipt { query_id, principal: principal(), reply });
+    let nobodys = Err(unknown(ask(scene.ids.queries[0].nobodys.clone())).await);
+    many(times, |number| {
+        let (id, nobodys) = (drawn(scene, (row, number), &scene.ids.queries), &nobodys);
+        async move { unless((row, number), &id, nobodys, &ask(id.clone()).await) }
+    })
+    .await
+}
+
+/// Positions of the neighbour's records, which mean the own ones here.
+async fn shown(scene: &Scene, row: &'static str, times: usize) -> Vec<String> {
+    let show = |from| scene.own.told(move |reply| ShowRecords { from, max: PAGE, principal: principal(), reply });
+    let end = u64::try_from(scene.own.entries().len()).unwrap();
+    many(times, |number| async move {
+        let from = Dice::of(row, number).below(2 * usize::try_from(end).unwrap()) as u64;
+        let told = show(from).await;
+        let expected: Vec<u64> = (from..end).take(PAGE).collect();
+        let positions = told.as_ref().map(|records| records.iter().map(|record| record.position).collect::<Vec<_>>());
+        (positions != Ok(expected)).then(|| format!("{row} {number} {from}: {told:?}"))
     })
     .await
 }

@@ -21,6 +21,7 @@ use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
 use bailiwick_kernel::ids::Generation;
 use bailiwick_kernel::shelf::{Belongings, Vault};
+use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::sovereignty::Region;
 use rand::rngs::StdRng;
@@ -166,6 +167,7 @@ impl Common {
         SupervisorParts {
             name: policy.tenant.name.clone(),
             generation: Generation(1),
+            signer: HeadSigner::new(belongings.cipher.tenant(), &zeroize::Zeroizing::new([9; 32])),
             belongings,
             kept: clear_to_keep(&policy.sovereignty, &Region::default()).unwrap(),
             policy,

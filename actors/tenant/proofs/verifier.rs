@@ -1,0 +1,288 @@
+//! The verifier: whether a receipt or an export is what the tenant has signed, and what it says then. Pure: it is given the
+//! file, a key, and perhaps an earlier head, and trusts nobody else.
+//!
+//! Of an export it finds every edit, deletion, insertion, exchange of order and cut: the chain is reckoned from nothing, the
+//! tree from the chain, and root, size, last chain hash, number of answers and their charges are compared with what was
+//! signed. A journal that forked after an earlier head is found by that head.
+use super::forms::{Header, NotOfThisForm, Receipt, ShownRecord, hashes, journal};
+use crate::entry::{AnswerRecorded, Entry, LineageChunk};
+use bailiwick_kernel::disclosure::{Shown, ShownError};
+use bailiwick_kernel::fabric::chain;
+use bailiwick_kernel::transparency::Hash;
+use bailiwick_kernel::transparency::checkpoint::{self, CheckpointError, Head};
+use bailiwick_kernel::transparency::tree::{self, TileId, Tiles, TreeError};
+use std::collections::HashMap;
+
+/// Leaves that are put into the tree at once.
+const LEAVES_AT_ONCE: usize = 4_096;
+
+/// Why something was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum Unverified {
+    /// It has not the form of one.
+    #[error(transparent)]
+    Form(#[from] NotOfThisForm),
+    /// The signed head is none, or not signed by this key.
+    #[error(transparent)]
+    Head(#[from] CheckpointError),
+    /// The head is another tenant's.
+    #[error("verifying: the head is about another journal than the records")]
+    AnotherJournal,
+    /// A record is not in the journal the head is of.
+    #[error("verifying record {position}: {reason}; it is not what stands in the signed journal")]
+    NotInJournal {
+        /// Which.
+        position: u64,
+        /// What does not hold.
+        reason: String,
+    },
+    /// A record says something else than its key opens.
+    #[error("verifying record {position}: {reason}")]
+    Unreadable {
+        /// Which.
+        position: u64,
+        /// What does not hold.
+        reason: String,
+    },
+    /// The records are not those of one answer.
+    #[error("verifying a receipt: {0}")]
+    NotOneAnswer(&'static str),
+    /// What all records come to is not what was signed.
+    #[error("verifying an export: its records come to {what} {found}, and {signed} was signed: {meaning}")]
+    NotTheSigned {
+        /// Of what.
+        what: &'static str,
+        /// What the records come to.
+        found: String,
+        /// What was signed.
+        signed: String,
+        /// What that means.
+        meaning: &'static str,
+    },
+}
+
+/// One answer, proved.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Proved {
+    /// What was signed.
+    pub head: Head,
+    /// Where its record stands.
+    pub position: u64,
+    /// The answer, with its words and citations whole.
+    pub answer: AnswerRecorded,
+}
+
+fn signed(header: &Header, verifier_key: Option<&str>) -> Result<([u8; 16], Head), Unverified> {
+    let journal = journal(&header.tenant_key)?;
+    let head = checkpoint::read(&header.checkpoint, verifier_key.unwrap_or(&header.verifier_key))?;
+    if head.tenant != header.tenant_key {
+        return Err(Unverified::AnotherJournal);
+    }
+    Ok((journal, head))
+}
+
+fn said(shown: &Shown) -> Result<Entry, Unverified> {
+    let unreadable =
+        |error: ShownError| Unverified::Unreadable { position: shown.position.0, reason: error.to_string() };
+    shown.entry().map_err(unreadable)
+}
+
+/// Verifies a receipt. Without a key it is held against the one it brings itself: that shows that it is whole, not whose it is.
+///
+/// # Errors
+/// [`Unverified`].
+pub fn receipt(receipt: &Receipt, verifier_key: Option<&str>) -> Result<Proved, Unverified> {
+    let (journal, head) = signed(&receipt.header, verifier_key)?;
+    let (mut answer, mut before) = (None::<(u64, AnswerRecorded)>, None::<(u64, [u8; 32])>);
+    for record in &receipt.records {
+        let shown = record.shown()?;
+        let position = shown.position.0;
+        let chain_hash = shown.chain_hash(&journal);
+        let not_there = |reason: String| Unverified::NotInJournal { position, reason };
+        tree::check_inclusion(&hashes(&record.proof)?, (head.size, head.root), position, tree::leaf(&chain_hash))
+            .map_err(|error: TreeError| not_there(error.to_string()))?;
+        if before.is_some_and(|(last, hash)| position != last.saturating_add(1) || shown.previous != hash) {
+            return Err(not_there("it does not follow the record before it".into()));
+        }
+        before = Some((position, chain_hash));
+        match (said(&shown)?, &mut answer) {
+            (Entry::AnswerRecorded(recorded), answer @ None) => *answer = Some((position, *recorded)),
+            (_, None) => return Err(Unverified::NotOneAnswer("its first record is no answer")),
+            (entry, Some((_, answer))) => add(answer, entry)?,
+        }
+    }
+    let (position, answer) = answer.ok_or(Unverified::NotOneAnswer("it shows no record"))?;
+    Ok(Proved { head, position, answer })
+}
+
+/// Adds what stands behind an answer's record to it.
+fn add(answer: &mut AnswerRecorded, entry: Entry) -> Result<(), Unverified> {
+    let of_another = Unverified::NotOneAnswer("it shows records of another answer");
+    let own = |query_id: &str, answer: &AnswerRecorded| query_id == answer.query_id;
+    match entry {
+        Entry::AnswerContinued { query_id, text } if own(&query_id, answer) => answer.answer.push_str(&text),
+        Entry::AnswerCited(further) if own(&further.query_id, answer) => answer.cited.extend(further.cited),
+        Entry::ChargeAttributed(charge) if own(&charge.query_id, answer) => {}
+        Entry::EmbeddingCharged(charge) if own(&charge.query_id, answer) => {}
+        Entry::RequestJudged(judged) if own(&judged.query_id, answer) => {}
+        _ => return Err(of_another),
+    }
+    Ok(())
+}
+
+/// The documents an answer cites, each once, in order.
+pub fn documents(cited: &[LineageChunk]) -> Vec<&str> {
+    let mut documents: Vec<&str> = Vec::new();
+    for chunk in cited {
+        if !documents.contains(&chunk.source_id.as_str()) {
+            documents.push(&chunk.source_id);
+        }
+    }
+    documents
+}
+
+/// Tiles of a tree that is reckoned anew.
+#[derive(Default)]
+struct Reckoned(HashMap<TileId, Vec<u8>>);
+
+impl Tiles for Reckoned {
+    fn tile(&self, id: TileId) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.0.get(&id).cloned())
+    }
+}
+
+/// What an export comes to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Exported {
+    /// What was signed.
+    pub head: Head,
+    /// Records whose words are not shown, because they are older than keys of records or were left out.
+    pub unshown: u64,
+}
+
+/// An export that is being verified, record by record.
+pub struct Export {
+    journal: [u8; 16],
+    head: Head,
+    earlier: Option<Head>,
+    chain: chain::Head,
+    tiles: Reckoned,
+    leaves: Vec<Hash>,
+    grown: u64,
+    answers: u64,
+    charged_nano_usd: u64,
+    unshown: u64,
+}
+
+impl Export {
+    /// Begins with the head of an export, and an earlier signed head it must have grown from, where there is one.
+    ///
+    /// # Errors
+    /// [`Unverified`].
+    pub fn begin(header: &Header, verifier_key: Option<&str>, earlier: Option<&str>) -> Result<Self, Unverified> {
+        let (journal, head) = signed(header, verifier_key)?;
+        let key = verifier_key.unwrap_or(&header.verifier_key);
+        let earlier = earlier.map(|note| checkpoint::read(note, key)).transpose()?;
+        Ok(Self {
+            chain: chain::Head::genesis_of(&journal),
+            journal,
+            head,
+            earlier,
+            tiles: Reckoned::default(),
+            leaves: Vec::new(),
+            grown: 0,
+            answers: 0,
+            charged_nano_usd: 0,
+            unshown: 0,
+        })
+    }
+
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// [`Unverified`].
+    pub fn record(&mut self, record: &ShownRecord) -> Result<(), Unverified> {
+        let shown = record.shown()?;
+        let position = shown.position.0;
+        if shown.position != self.chain.next || shown.previous != self.chain.hash {
+            let reason = format!("it should stand at {} behind the record before it", self.chain.next.0);
+            return Err(Unverified::NotInJournal { position, reason });
+        }
+        let hash = shown.chain_hash(&self.journal);
+        self.chain = chain::Head { next: shown.position.next(), hash };
+        self.leaves.push(tree::leaf(&hash));
+        let is_asked_about = self.earlier.as_ref().is_some_and(|earlier| earlier.size == self.chain.next.0);
+        if self.leaves.len() >= LEAVES_AT_ONCE || is_asked_about {
+            self.grow()?;
+        }
+        if is_asked_about {
+            self.is_as_it_was()?;
+        }
+        if shown.key.is_none() {
+            self.unshown = self.unshown.saturating_add(1);
+        } else if let Entry::AnswerRecorded(answer) = said(&shown)? {
+            self.answers = self.answers.saturating_add(1);
+            self.charged_nano_usd = self.charged_nano_usd.saturating_add(answer.usage.cost.0);
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self) -> Result<(), Unverified> {
+        let leaves = std::mem::take(&mut self.leaves);
+        let changed = tree::extend(&self.tiles, self.grown, &leaves).map_err(|error| self.not_reckoned(&error))?;
+        self.tiles.0.extend(changed);
+        self.grown = self.grown.saturating_add(u64::try_from(leaves.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    fn not_reckoned(&self, error: &TreeError) -> Unverified {
+        Unverified::NotInJournal { position: self.chain.next.0, reason: error.to_string() }
+    }
+
+    fn root(&self) -> Result<Hash, Unverified> {
+        tree::root(&self.tiles, self.grown).map_err(|error| self.not_reckoned(&error))
+    }
+
+    fn is_as_it_was(&self) -> Result<(), Unverified> {
+        let Some(earlier) = &self.earlier else { return Ok(()) };
+        let meaning = "the journal was written anew since the earlier head was signed";
+        compare("the root", self.root()?, earlier.root, meaning)
+    }
+
+    /// Ends it: everything that was signed must have come.
+    ///
+    /// # Errors
+    /// [`Unverified::NotTheSigned`].
+    pub fn end(mut self) -> Result<Exported, Unverified> {
+        if !self.leaves.is_empty() {
+            self.grow()?;
+        }
+        compare("a number of records", self.grown, self.head.size, "records are missing or were added")?;
+        compare("the root", self.root()?, self.head.root, "records were changed")?;
+        compare("the last chain hash", hex::encode(self.chain.hash), self.head.chain.clone(), "records were changed")?;
+        if let Some(earlier) = &self.earlier
+            && earlier.size > self.head.size
+        {
+            let meaning = "records that were signed for before are gone";
+            compare("a number of records", self.head.size, earlier.size, meaning)?;
+        }
+        if self.unshown == 0 {
+            compare("a number of answers", self.answers, self.head.answers, "answers are missing or were added")?;
+            let charged = (self.charged_nano_usd, self.head.charged_nano_usd);
+            compare("nano-dollars charged", charged.0, charged.1, "charges were changed or left out")?;
+        }
+        Ok(Exported { head: self.head, unshown: self.unshown })
+    }
+}
+
+fn compare<T: PartialEq + ToString>(
+    what: &'static str,
+    found: T,
+    signed: T,
+    meaning: &'static str,
+) -> Result<(), Unverified> {
+    if found == signed {
+        return Ok(());
+    }
+    Err(Unverified::NotTheSigned { what, found: found.to_string(), signed: signed.to_string(), meaning })
+}
