@@ -116,6 +116,8 @@ pub(super) struct Derived {
     shelf: Shelf,
     kept: Index,
     fold: Fold,
+    /// The head that was signed last, with the records it is of.
+    head: Option<(u64, String)>,
 }
 
 impl Derived {
@@ -132,7 +134,7 @@ impl Derived {
         };
         // on the same tree: each one costs memory for every tenant that is awake
         let kept = Index::new(shelf.clone(), REPEATS_KEPT_MAX);
-        let mut derived = Self { journal: belongings.journal.clone(), shelf, kept, fold };
+        let mut derived = Self { journal: belongings.journal.clone(), shelf, kept, fold, head: None };
         derived.catch_up()?;
         Ok(derived)
     }
@@ -140,6 +142,21 @@ impl Derived {
     /// The tenant's journal.
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// What is folded so far.
+    pub(super) fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// The head that was signed last, with the records it is of.
+    pub(super) fn last_head(&self) -> Option<&(u64, String)> {
+        self.head.as_ref()
+    }
+
+    /// Remembers the head that was signed.
+    pub(super) fn keep_head(&mut self, size: u64, note: String) {
+        self.head = Some((size, note));
     }
 
     /// The tiles of the journal's tree.
