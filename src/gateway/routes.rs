@@ -145,9 +145,13 @@ pub const ROUTES: &[Route] = &[
         .gives::<FeedbackGiven>(201),
     route("GET", "/v1/lineage", Some(Audit), "Every record of one answer", |r| r.to(lineage::of_answer))
         .gives::<Lineage>(200),
-    route("GET", "/v1/lineage/export", Some(Audit), "All lineage, one JSON line per cited chunk", |r| {
-        r.to(lineage::export)
-    }),
+    route(
+        "GET",
+        "/v1/lineage/export",
+        Some(Audit),
+        "All lineage, one JSON line per cited chunk; format=openlineage or prov for theirs",
+        |r| r.to(lineage::export),
+    ),
     route("GET", "/v1/receipts", Some(Audit), "What proves an answer to somebody who does not trust this node", |r| {
         r.to(receipts::of_answer)
     })

@@ -2,7 +2,7 @@
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
 use super::exit;
 use super::fold::{Fold, query_of};
-use super::messages::{Lineage, LineageLine, LineagePortion};
+use super::messages::{Lineage, LineageLine, LineageOfRecord, LineagePortion};
 use super::proving::{ShelfTiles, key_of_tile};
 use super::repeats::index::{Index, Place};
 use super::repeats::judging::KeptReply;
@@ -353,16 +353,15 @@ impl Derived {
     ) -> Result<LineagePortion, DerivedError> {
         let records = self.journal.portion::<Entry>(Position(from), max)?;
         let next = records.last().map(|(position, _, _)| position.next().0);
-        let lines = records
-            .into_iter()
-            .filter_map(|(position, hash, entry)| match entry {
-                Entry::AnswerRecorded(record) => Some(lines_of(tenant_name, position, &hash, &cited_by(*record))),
-                Entry::AnswerCited(further) => Some(lines_of(tenant_name, position, &hash, &further)),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        Ok(LineagePortion { lines, next })
+        let of_record = |(position, hash, entry): (Position, [u8; 32], Entry)| {
+            let (asked_unix_ms, cited) = match entry {
+                Entry::AnswerRecorded(record) => (Some(record.admitted_unix_ms), cited_by(*record)),
+                Entry::AnswerCited(further) => (None, *further),
+                _ => return None,
+            };
+            Some(LineageOfRecord { asked_unix_ms, lines: lines_of(tenant_name, position, &hash, &cited) })
+        };
+        Ok(LineagePortion { records: records.into_iter().filter_map(of_record).collect(), next })
     }
 }
 

@@ -136,11 +136,20 @@ pub struct LineageLine {
     pub hash: String,
 }
 
+/// The lineage of one record.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LineageOfRecord {
+    /// When the question was admitted; nothing for the further records of a long answer.
+    pub asked_unix_ms: Option<u64>,
+    /// Its lines: at least one.
+    pub lines: Vec<LineageLine>,
+}
+
 /// A portion of an export.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LineagePortion {
-    /// The lines.
-    pub lines: Vec<LineageLine>,
+    /// What each record with lineage says.
+    pub records: Vec<LineageOfRecord>,
     /// Where to go on; `None` at the end.
     pub next: Option<u64>,
 }

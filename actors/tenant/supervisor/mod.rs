@@ -31,6 +31,7 @@ mod latency;
 #[cfg(test)]
 mod limit_tests;
 mod lineage;
+pub mod lineage_forms;
 pub mod messages;
 #[cfg(test)]
 mod meter;

@@ -99,7 +99,8 @@ async fn an_export_misses_no_charge() {
     tenant.knock(chat("hello")).reply().await.unwrap();
     let portion =
         tenant.told(|reply| ExportLineage { from: 0, max: 1_000, principal: principal(), reply }).await.unwrap();
-    let mut queries: Vec<_> = portion.lines.iter().map(|line| line.query_id.clone()).collect();
+    let mut queries: Vec<_> =
+        portion.records.iter().flat_map(|record| &record.lines).map(|line| line.query_id.clone()).collect();
     queries.dedup();
     assert_eq!(queries.len(), 2, "a completion cites nothing and has its line all the same");
     let mut cost = NanoUsd::ZERO;

@@ -286,7 +286,12 @@ impl Scene {
         let own_end = own.journal().replay(Position(0), |_, _, _: Entry| {}).unwrap().0;
         let export = |reply| ExportLineage { from: 0, max: 2_000, principal: principal(), reply };
         let portion = own.told(export).await.unwrap();
-        let own_lines = portion.lines.into_iter().filter(|line| own_queries.contains(&line.query_id)).collect();
+        let own_lines = portion
+            .records
+            .into_iter()
+            .flat_map(|record| record.lines)
+            .filter(|line| own_queries.contains(&line.query_id))
+            .collect();
         let own_documents = listed(&own).await.into_iter().filter(|view| view.id.starts_with("ours-")).collect();
         let own_hits = hits(&own, search(), Wishes::default()).await;
         let own_flags = own.told(|reply| ReadFlags { reply }).await.unwrap();

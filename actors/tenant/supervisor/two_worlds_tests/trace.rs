@@ -336,7 +336,7 @@ impl Walk<'_> {
             let export = |reply| ExportLineage { from, max: 64, principal: who("key"), reply };
             let portion = self.beside(self.world.a.told(export)).await;
             let Ok(portion) = portion else { return self.watcher.see("export", told(&portion.map(|_| ()))).await };
-            for line in &portion.lines {
+            for line in portion.records.iter().flat_map(|record| &record.lines) {
                 self.watcher.see("export", json!(line)).await?;
             }
             self.watcher.see("export: next", json!(portion.next)).await?;
