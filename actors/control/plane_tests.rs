@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 type Opened = Arc<Mutex<Vec<String>>>;
 
 async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> ControlPlane {
-    let keys = KeyService::open(data).unwrap();
+    let keys = KeyService::open(data, &here()).unwrap();
     let vault = Vault::open(data).unwrap();
     let furnish: Furnish = Arc::new(move |residence| {
         opened.lock().unwrap().push(format!("{} {:?}", residence.name, residence.belongings.journal));

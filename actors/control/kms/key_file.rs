@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 const NAME: &str = "master.key";
 const BYTES: usize = 32;
-/// What the store leaves in a data folder: where one of these is, a missing key is a lost one.
-const SEALED_DATA: [&str; 2] = ["store", "blobs"];
+/// What stands in a data folder once a key was used: where one of these is, a missing key is a lost one.
+const SEALED_DATA: [&str; 3] = ["store", "blobs", super::keyring_file::FOLDER];
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]

@@ -267,7 +267,7 @@ impl Bench {
         let key_file = root.path().join("operator.key");
         let folders = Folders::open(&root.path().join("folders"), Guardrails::none()).unwrap();
         let keys_folder = root.path().join("keys");
-        let reopen = opener(vault.clone(), &KeyService::open(&keys_folder).unwrap()).unwrap();
+        let reopen = opener(vault.clone(), &KeyService::open(&keys_folder, &super::fixtures::here()).unwrap()).unwrap();
         let (journal, mut directory): (_, Directory) = reopen().unwrap();
         ensure_operator_key(&journal, &mut directory, &key_file, NOW).await.unwrap();
         let operator = SecretString::from(std::fs::read_to_string(&key_file).unwrap().trim().to_owned());

@@ -1,11 +1,11 @@
 //! A tenant's belongings: typed entries, sealed shelves and blobs, none of them readable for another tenant.
 use super::tenant;
-use bailiwick_kernel::cipher::Cipher;
+use bailiwick_kernel::cipher::{Cipher, Purpose};
 use bailiwick_kernel::fabric::AppendError;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::JournalError;
 use bailiwick_kernel::limits::RECORD_BYTES_MAX;
-use bailiwick_kernel::shelf::{Belongings, ShelfError, Vault};
+use bailiwick_kernel::shelf::{Belongings, ShelfError, Traces, Vault};
 
 fn cipher(number: u128) -> Cipher {
     Cipher::derive(&[3; 32], tenant(number)).unwrap()
@@ -89,4 +89,36 @@ async fn an_entry_larger_than_a_record_is_refused_before_it_is_sealed() {
     assert!(matches!(refused, JournalError::Append(AppendError::TooLarge { max: RECORD_BYTES_MAX, .. })));
     own.journal.append(&["x".repeat(RECORD_BYTES_MAX - 10)]).await.unwrap();
     assert_eq!(entries(&own).len(), 1);
+}
+
+#[actix_rt::test]
+async fn what_lies_here_of_a_tenant_is_found_without_opening_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let newest = {
+        let vault = Vault::open(folder.path()).unwrap();
+        assert_eq!(vault.traces(tenant(1)), Ok(Traces::None));
+        let own = vault.belongings(cipher(1)).unwrap();
+        assert_eq!(vault.traces(tenant(1)), Ok(Traces::WithoutRecords));
+        own.journal.append(&[String::from("first")]).await.unwrap();
+        let own = own.reacquire().unwrap();
+        for from in [0, 3_000] {
+            let entries: Vec<_> = (from..from + 3_000).map(|number| format!("record {number}")).collect();
+            own.journal.append(&entries).await.unwrap();
+        }
+        let Traces::Newest(newest) = vault.traces(tenant(1)).unwrap() else { panic!("there are records") };
+        newest
+    };
+    let vault = Vault::open(folder.path()).unwrap();
+    assert_eq!(vault.traces(tenant(1)), Ok(Traces::Newest(newest.clone())));
+    let plain = cipher(1).open(Purpose::Record, b"", &newest).unwrap();
+    assert_eq!(bailiwick_kernel::codec::decode::<String>(&plain).unwrap(), "record 5999");
+    vault.shred(tenant(1)).unwrap();
+    assert_eq!(vault.traces(tenant(1)), Ok(Traces::None));
+    for kind in ["tenants", "blobs"] {
+        let own = folder.path().join(kind).join(tenant(2).to_hex());
+        std::fs::create_dir_all(&own).unwrap();
+        assert_eq!(vault.traces(tenant(2)), Ok(Traces::WithoutRecords), "{kind}");
+        std::fs::remove_dir(own).unwrap();
+    }
+    assert_eq!(vault.traces(tenant(2)), Ok(Traces::None));
 }
