@@ -201,14 +201,14 @@ fn data(folder: &Path) -> Vec<Finding> {
             format!("{} cannot be written: {error}; choose another with --data", folder.display()),
         ),
     });
-    for secret in ["operator.key", "master.key"] {
+    for secret in ["operator.key", "master.key", "keys"] {
         let path = folder.join(secret);
         #[cfg(unix)]
         if let Ok(metadata) = std::fs::metadata(&path) {
             use std::os::unix::fs::PermissionsExt;
             let open = metadata.permissions().mode() & 0o077 != 0;
             let state = if open { State::Bad } else { State::Good };
-            let advice = if open { ": others can read it; chmod 600 it" } else { " is readable by its owner only" };
+            let advice = if open { ": others can read it; chmod go-rwx it" } else { " is readable by its owner only" };
             findings.push(finding("keys", state, format!("{}{advice}", path.display())));
         }
     }

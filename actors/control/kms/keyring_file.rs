@@ -20,7 +20,7 @@ pub(super) struct KeyringFolder {
 }
 
 /// How the file is named to whoever reads an error: below the data folder.
-pub(super) fn shown(tenant: TenantKey) -> String {
+pub(crate) fn shown(tenant: TenantKey) -> String {
     format!("{FOLDER}/{}.keyring", tenant.to_hex())
 }
 

@@ -11,7 +11,7 @@ mod keyring_file;
 mod keyring_tests;
 pub mod providers;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use errors::KeyError;
 pub use key_file::KeyFileError;
@@ -27,7 +27,8 @@ use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::shelf::Traces;
 use bailiwick_policy::sovereignty::Region;
 use keyring::{Keyring, Version};
-use keyring_file::{KeyringFolder, shown};
+use keyring_file::KeyringFolder;
+pub(crate) use keyring_file::shown;
 use providers::{KeyProvider, local_file::LocalFile};
 use std::path::Path;
 use std::sync::Arc;

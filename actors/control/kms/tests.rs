@@ -7,7 +7,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 #[expect(clippy::disallowed_methods, reason = "test")]
-pub(super) fn tenant(number: u128) -> TenantKey {
+pub(crate) fn tenant(number: u128) -> TenantKey {
     TenantKey::mint(Uuid::from_u128(number))
 }
 
