@@ -7,7 +7,7 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
-use bailiwick_control::kms::{KeyError, KeyService};
+use bailiwick_control::kms::{KeyError, KeyService, RootSource};
 use bailiwick_kernel::cipher::legacy::LegacyKey;
 use bailiwick_kernel::cipher::{Cipher, Purpose};
 use bailiwick_kernel::ids::{Position, TenantKey};
@@ -127,7 +127,7 @@ fn records(data: &Path, tenant: TenantKey) -> Vec<Vec<u8>> {
 }
 
 fn keys_of(data: &Path) -> KeyService {
-    KeyService::open(data, &Region::default()).unwrap()
+    KeyService::open(data, &RootSource::File, &Region::default()).unwrap()
 }
 
 /// What one key makes of records and of the index.

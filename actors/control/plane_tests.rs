@@ -1,6 +1,6 @@
 use crate::gitops::folder::Folders;
 use crate::house::{Furnish, House};
-use crate::kms::KeyService;
+use crate::kms::{KeyService, RootSource};
 use crate::plane::{ControlPlane, Parts, start};
 use crate::registry::bench::probe_doors;
 use crate::registry::fixtures::{ACME, BETA, NOW, here, record, signed_folder};
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 type Opened = Arc<Mutex<Vec<String>>>;
 
 async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> ControlPlane {
-    let keys = KeyService::open(data, &here()).unwrap();
+    let keys = KeyService::open(data, &RootSource::File, &here()).unwrap();
     let vault = Vault::open(data).unwrap();
     let furnish: Furnish = Arc::new(move |residence| {
         opened.lock().unwrap().push(format!("{} {:?}", residence.name, residence.belongings.journal));
@@ -92,7 +92,8 @@ fn a_tenants_folder_of_the_repository_can_be_loaded() {
 #[tokio::test]
 async fn the_keys_of_a_tenant_are_destroyed_before_anything_else_of_it() {
     let data = tempfile::tempdir().unwrap();
-    let (keys, vault) = (KeyService::open(data.path(), &here()).unwrap(), Vault::open(data.path()).unwrap());
+    let (keys, vault) =
+        (KeyService::open(data.path(), &RootSource::File, &here()).unwrap(), Vault::open(data.path()).unwrap());
     let key = crate::kms::tests::tenant(1);
     let own = vault.belongings(keys.cipher_for(key, || vault.traces(key)).unwrap()).unwrap();
     own.journal.append(&[String::from("first")]).await.unwrap();

@@ -80,6 +80,9 @@ impl Doctor {
             Err(error) => finding("providers", State::Bad, error.to_string()),
         });
         findings.extend(in_the_clear(&config));
+        if let Err(error) = config.root_key() {
+            findings.push(finding("keys", State::Bad, error.to_string()));
+        }
         findings.push(region(&config.region));
         findings.extend(issuers(&config));
         let root = self.tenants.as_deref().unwrap_or(&config.tenants);

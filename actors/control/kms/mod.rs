@@ -1,5 +1,5 @@
 //! Purpose: keeps every tenant's keys, wrapped by the node's root key, and makes ciphers of them; destroys them for ever.
-//! Owns: the master key, in memory and in its file; the keyrings.
+//! Owns: the master key, in memory and in its file, where it has one; the keyrings.
 //! Sends to: nobody; the registry and the housing call it.
 //! Never: prints, logs or returns key material; makes a new key over data that were sealed under another.
 //! Invariants: without a whole, readable key nothing starts; a key is durable before anything is sealed under it (KEY1).
@@ -9,12 +9,15 @@ mod keyring;
 mod keyring_file;
 #[cfg(test)]
 mod keyring_tests;
+mod passphrase;
 pub mod providers;
+mod root;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use errors::KeyError;
 pub use key_file::KeyFileError;
+pub use root::{GivenKey, RootSource};
 
 use aws_lc_rs::hkdf;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -57,13 +60,13 @@ impl std::fmt::Debug for Inner {
 }
 
 impl KeyService {
-    /// Reads the master key of a data folder (`DATA/master.key`), or makes it where the folder holds no data yet, and opens
-    /// the folder of keyrings (`DATA/keys`). Keys are made for the region the node is in. Blocking.
+    /// Reads the master key of a data folder, or makes it where the folder holds no data yet, and opens the folder of
+    /// keyrings (`DATA/keys`). Keys are made for the region the node is in. Blocking.
     ///
     /// # Errors
     /// [`KeyError`], each with what to do.
-    pub fn open(data: &Path, region: &Region) -> Result<Self, KeyError> {
-        let master = Arc::new(key_file::read_or_make(data)?);
+    pub fn open(data: &Path, root: &RootSource, region: &Region) -> Result<Self, KeyError> {
+        let master = Arc::new(key_file::root_key(data, root)?);
         let keyrings = KeyringFolder::open(data).map_err(|error| KeyError::File {
             doing: "opening the folder of keys",
             file: keyring_file::FOLDER.to_owned(),
