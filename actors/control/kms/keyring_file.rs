@@ -79,17 +79,20 @@ impl KeyringFolder {
         sync_folder(&self.folder).map_err(&failed)
     }
 
-    /// Writes a keyring in place of the one that is there.
+    /// Writes a keyring in place of the one that is there, and overwrites that: a file without a name would keep its keys
+    /// beyond their destruction.
     pub(super) fn replace(&self, tenant: TenantKey, bytes: &[u8]) -> Result<(), KeyError> {
         let failed = failed("writing the keys of the tenant", tenant);
+        let mut former = OpenOptions::new().write(true).open(self.file(tenant)).map_err(&failed)?;
         self.write_aside(tenant, bytes).map_err(&failed)?;
         fs::rename(self.aside(tenant), self.file(tenant)).map_err(&failed)?;
-        sync_folder(&self.folder).map_err(&failed)
+        sync_folder(&self.folder).map_err(&failed)?;
+        overwrite(&mut former).map_err(&failed)
     }
 
     fn write_aside(&self, tenant: TenantKey, bytes: &[u8]) -> io::Result<()> {
         let aside = self.aside(tenant);
-        absent_is_none(fs::remove_file(&aside))?;
+        self.clear_aside(tenant)?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -97,6 +100,17 @@ impl KeyringFolder {
         let mut file = options.open(&aside)?;
         file.write_all(bytes)?;
         file.sync_all()
+    }
+
+    /// Removes what a write that was cut short has left. It is overwritten, unless it is a second name of the keyring itself.
+    fn clear_aside(&self, tenant: TenantKey) -> io::Result<()> {
+        let aside = self.aside(tenant);
+        let Some(left) = absent_is_none(fs::read(&aside))? else { return Ok(()) };
+        if absent_is_none(fs::read(self.file(tenant)))?.is_some_and(|held| held == left) {
+            fs::remove_file(&aside)
+        } else {
+            overwrite_and_remove(&aside)
+        }
     }
 
     /// Destroys a tenant's keyring, and what a write that was cut short has left of one. Destroying what is gone is no
@@ -111,10 +125,14 @@ impl KeyringFolder {
 
 fn overwrite_and_remove(path: &Path) -> io::Result<()> {
     let Some(mut file) = absent_is_none(OpenOptions::new().write(true).open(path))? else { return Ok(()) };
-    let length = file.metadata()?.len();
-    io::copy(&mut io::repeat(0).take(length), &mut file)?;
-    file.sync_all()?;
+    overwrite(&mut file)?;
     fs::remove_file(path)
+}
+
+fn overwrite(file: &mut File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    io::copy(&mut io::repeat(0).take(length), file)?;
+    file.sync_all()
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

@@ -129,9 +129,12 @@ fn another_root_key_opens_nothing() {
 fn a_node_in_another_region_seals_under_a_new_version_and_reads_the_old_one() {
     let data = tempfile::tempdir().unwrap();
     let before = cipher(&open(data.path()), 1).seal(Purpose::Blob, b"name", b"secret").unwrap();
+    let watched = data.path().join("watched");
+    fs::hard_link(file(data.path(), 1), &watched).unwrap();
     let moved = KeyService::open(data.path(), &RootSource::File, &Region::named("eu-west-1").unwrap()).unwrap();
     let after = cipher(&moved, 1).seal(Purpose::Blob, b"name", b"secret").unwrap();
     assert_eq!((before[4], after[4]), (1, 2), "the version stands in the head");
+    assert!(fs::read(&watched).unwrap().iter().all(|byte| *byte == 0), "what it replaced keeps no key");
     for keys in [moved, open(data.path())] {
         for sealed in [&before, &after] {
             assert_eq!(cipher(&keys, 1).open(Purpose::Blob, b"name", sealed).unwrap(), b"secret");
@@ -149,11 +152,15 @@ fn a_write_cut_short_leaves_what_was_there() {
     fs::write(&aside, b"{\"format\": 1, \"ten").unwrap();
     let sealed = cipher(&keys, 1).seal(Purpose::Blob, b"name", b"secret").unwrap();
     assert!(!aside.exists());
-    // after it had its name, before the other one was gone
+    // after it had its name, before the other one was gone: both are names of the same bytes
     fs::hard_link(file(data.path(), 1), &aside).unwrap();
     assert_eq!(cipher(&keys, 1).open(Purpose::Blob, b"name", &sealed).unwrap(), b"secret");
+    let kept = fs::read(file(data.path(), 1)).unwrap();
+    let far = KeyService::open(data.path(), &RootSource::File, &Region::named("us-east-1").unwrap()).unwrap();
+    assert_eq!(cipher(&far, 1).open(Purpose::Blob, b"name", &sealed).unwrap(), b"secret");
+    assert!(!aside.exists());
+    fs::write(file(data.path(), 1), kept).unwrap();
     // before a new version had taken the place of the old one
-    fs::remove_file(&aside).unwrap();
     fs::write(&aside, b"half a keyr").unwrap();
     assert_eq!(cipher(&keys, 1).open(Purpose::Blob, b"name", &sealed).unwrap(), b"secret");
     let moved = KeyService::open(data.path(), &RootSource::File, &Region::named("eu-west-1").unwrap()).unwrap();

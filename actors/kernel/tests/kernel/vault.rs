@@ -1,6 +1,6 @@
 //! A tenant's belongings: typed entries, sealed shelves and blobs, none of them readable for another tenant.
-use super::tenant;
-use bailiwick_kernel::cipher::{Cipher, Purpose};
+use super::{keys, tenant};
+use bailiwick_kernel::cipher::{Cipher, CipherError, Purpose};
 use bailiwick_kernel::fabric::AppendError;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::JournalError;
@@ -121,4 +121,27 @@ async fn what_lies_here_of_a_tenant_is_found_without_opening_it() {
         std::fs::remove_dir(own).unwrap();
     }
     assert_eq!(vault.traces(tenant(2)), Ok(Traces::None));
+}
+
+#[actix_rt::test]
+async fn a_journal_whose_data_key_is_spent_takes_nothing_more_and_reads_on_until_it_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::open(folder.path()).unwrap();
+    let opened = || vault.belongings(Cipher::sealing_at_most(keys(1, &[5], "local"), 2).unwrap()).unwrap();
+    let own = opened();
+    for text in ["one", "two"] {
+        own.journal.append(&[text.to_owned()]).await.unwrap();
+    }
+    let refused = own.journal.append(&[String::from("three")]).await.unwrap_err();
+    assert_eq!(refused, JournalError::Cipher(CipherError::Spent(2)));
+    let put = own.shelf("notes").unwrap().put(b"key", &1_u8);
+    assert_eq!(put, Err(ShelfError::Cipher(CipherError::Spent(2))));
+    assert!(matches!(own.journal.blob("doc".into(), b"x"), Err(JournalError::Cipher(CipherError::Spent(2)))));
+    let rebuilt = own.reacquire().unwrap();
+    let refused = rebuilt.journal.append(&[String::from("three")]).await.unwrap_err();
+    assert_eq!(refused, JournalError::Cipher(CipherError::Spent(2)), "rooms built anew have the same data key");
+    assert_eq!(entries(&rebuilt).len(), 2);
+    let again = opened();
+    again.journal.append(&[String::from("three")]).await.unwrap();
+    assert_eq!(entries(&again), [(0, String::from("one")), (1, String::from("two")), (2, String::from("three"))]);
 }
