@@ -50,7 +50,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         .with_context(|| format!("creating the data folder {}", config.data.display()))?;
     let metrics = install_metrics()?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let keys = KeyService::open(&config.data)?;
+    let keys = KeyService::open(&config.data, &config.root_key()?, &config.region)?;
     let vault = Vault::open(&config.data)?;
     let arbiters: Vec<Arbiter> = (0..config.workers()).map(|_| Arbiter::new()).collect();
     let handles = arbiters.iter().map(Arbiter::handle).collect();

@@ -18,9 +18,11 @@ use toml::Spanned;
 
 mod guardrails;
 mod issuers;
+mod kms;
 mod prices;
 
 pub use issuers::TrustedIssuer;
+pub use kms::Kms;
 pub use prices::{ModelPrice, ModelPrices};
 
 /// The file's name where none is given.
@@ -64,6 +66,9 @@ pub struct Config {
     /// Issuers of bearer tokens that are taken beside the house's own keys; none where absent.
     #[serde(default)]
     pub issuers: Vec<TrustedIssuer>,
+    /// The root key.
+    #[serde(default)]
+    pub kms: Kms,
     /// The console.
     #[serde(default)]
     pub console: Console,
@@ -248,6 +253,7 @@ impl Default for Config {
             limits: Limits::default(),
             providers: Vec::new(),
             issuers: Vec::new(),
+            kms: Kms::default(),
             console: Console::default(),
             observability: Observability::default(),
         }
@@ -271,6 +277,9 @@ pub enum ConfigError {
     /// The guardrails are wrong: everything that is, a line each.
     #[error("{0}")]
     Guardrails(String),
+    /// The root key is not where the file says it is.
+    #[error("reading the root key: {0}")]
+    RootKey(String),
     /// A secret is not where the file says it is.
     #[error("reading the key of provider {provider}: {problem}")]
     Secret {
@@ -302,6 +311,7 @@ impl Config {
             at(file, text, error.span().map_or(0, |span| span.start), with_nearest_key(error.message()))
         })?;
         config.limits.check().map_err(|problem| at(file, text, text.find("[limits]").unwrap_or(0), problem))?;
+        config.kms.check().map_err(|problem| at(file, text, text.find("[kms]").unwrap_or(0), problem))?;
         let mut names: Vec<&str> = Vec::new();
         for provider in &config.providers {
             let name = provider.name.as_ref().as_str();

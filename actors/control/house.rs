@@ -70,7 +70,8 @@ impl Housing for House {
         let kept = clear_to_keep(&policy.sovereignty, &self.node)?;
         let damaged = |error: String| Rejection::new(Code::Internal, format!("opening the tenant: {error}"));
         let arbiter = self.arbiter_of(tenant)?;
-        let cipher = self.keys.cipher_for(tenant).map_err(|error| damaged(error.to_string()))?;
+        let cipher = self.keys.cipher_for(tenant, || self.vault.traces(tenant));
+        let cipher = cipher.map_err(|error| damaged(error.to_string()))?;
         let belongings = self.vault.belongings(cipher).map_err(|error| damaged(error.to_string()))?;
         let signer = self.keys.head_signer(tenant).map_err(|error| damaged(error.to_string()))?;
         let residence = Residence { name: name.to_owned(), generation, belongings, signer, policy, kept };
@@ -86,8 +87,9 @@ impl Housing for House {
     }
 
     fn shred(&self, tenant: TenantKey) -> Outcome<()> {
-        self.vault
-            .shred(tenant)
-            .map_err(|error| Rejection::new(Code::Internal, format!("destroying the tenant: {error}")))
+        let failed = |error: String| Rejection::new(Code::Internal, format!("destroying the tenant: {error}"));
+        // the keys first: whatever a power cut leaves of the rest opens no more
+        self.keys.destroy(tenant).map_err(|error| failed(error.to_string()))?;
+        self.vault.shred(tenant).map_err(|error| failed(error.to_string()))
     }
 }

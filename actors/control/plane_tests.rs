@@ -1,14 +1,15 @@
 use crate::gitops::folder::Folders;
 use crate::house::{Furnish, House};
-use crate::kms::KeyService;
+use crate::kms::{KeyService, RootSource};
 use crate::plane::{ControlPlane, Parts, start};
 use crate::registry::bench::probe_doors;
 use crate::registry::fixtures::{ACME, BETA, NOW, here, record, signed_folder};
+use crate::registry::housing::Housing;
 use crate::registry::messages::Claim;
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
 use bailiwick_kernel::outcome::Code;
-use bailiwick_kernel::shelf::Vault;
+use bailiwick_kernel::shelf::{Traces, Vault};
 use bailiwick_policy::guardrails::Guardrails;
 use secrecy::SecretString;
 use std::path::Path;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex};
 type Opened = Arc<Mutex<Vec<String>>>;
 
 async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> ControlPlane {
-    let keys = KeyService::open(data).unwrap();
+    let keys = KeyService::open(data, &RootSource::File, &here()).unwrap();
     let vault = Vault::open(data).unwrap();
     let furnish: Furnish = Arc::new(move |residence| {
         opened.lock().unwrap().push(format!("{} {:?}", residence.name, residence.belongings.journal));
@@ -86,4 +87,31 @@ fn a_tenants_folder_of_the_repository_can_be_loaded() {
         let found = folders.load(&name);
         assert!(matches!(found, crate::gitops::messages::Found::Compiled(_)), "{name}: {found:?}");
     }
+}
+
+#[tokio::test]
+async fn the_keys_of_a_tenant_are_destroyed_before_anything_else_of_it() {
+    let data = tempfile::tempdir().unwrap();
+    let (keys, vault) =
+        (KeyService::open(data.path(), &RootSource::File, &here()).unwrap(), Vault::open(data.path()).unwrap());
+    let key = crate::kms::tests::tenant(1);
+    let own = vault.belongings(keys.cipher_for(key, || vault.traces(key)).unwrap()).unwrap();
+    own.journal.append(&[String::from("first")]).await.unwrap();
+    let furnish: Furnish = Arc::new(|_residence| panic!("nothing is opened"));
+    let house = House::new(vault.clone(), keys, Vec::new(), here(), furnish);
+
+    // keys that cannot be destroyed: nothing else is, and the destruction is tried again
+    let file = data.path().join(crate::kms::shown(key));
+    let aside = data.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let refusal = house.shred(key).unwrap_err();
+    assert!(refusal.detail.contains("destroying the keys of the tenant"), "{}", refusal.detail);
+    assert!(matches!(vault.traces(key).unwrap(), Traces::Newest(_)), "everything is there");
+
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&aside, &file).unwrap();
+    house.shred(key).unwrap();
+    assert!(!file.exists());
+    assert_eq!(vault.traces(key).unwrap(), Traces::None);
 }

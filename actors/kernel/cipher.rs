@@ -1,15 +1,38 @@
-//! The tenant's cipher: AES-256-GCM with the tenant's key as associated data, so that a stray record of another
-//! tenant cannot even be decrypted (design §4.6).
+//! The tenant's cipher: AES-256-GCM under a data key of its own for every opening, with the tenant's key as associated
+//! data, so that a stray record of another tenant cannot even be decrypted (design §4.6).
+//!
+//! Layout: layout byte, 4-byte number of the tenant key's version, 16-byte salt, 16-byte commitment, 12-byte random nonce,
+//! ciphertext, 16-byte tag. Version, tenant and region are in the derivation of the data key, purpose and name in the
+//! associated data: what is moved or relabelled opens as nothing.
+//!
+//! Whoever makes a cipher draws a salt, and with it a data key nobody has sealed under before. So its messages are
+//! counted in memory, from nothing, and the count is right after a restart, a crash, or a backup that is started twice.
 use crate::ids::TenantKey;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf;
+use crate::limits::{DATA_KEYS_KEPT_MAX, MESSAGES_PER_DATA_KEY_MAX};
+use aws_lc_rs::aead::NONCE_LEN;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use data_key::{COMMITMENT_BYTES, DataKey, KEY_BYTES, SALT_BYTES, TAG_BYTES};
+use keys::{KeyVersion, TenantKeys};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-const TAG_BYTES: usize = 16;
-/// Bytes sealing adds: the nonce in front, the tag behind.
-pub const OVERHEAD_BYTES: usize = NONCE_LEN + TAG_BYTES;
+pub mod data_key;
+pub mod keys;
+pub mod legacy;
+#[cfg(test)]
+mod tests;
+
+/// First byte of everything sealed. What is older than the layout begins with a random nonce instead: it is told apart by
+/// the commitment, which no random bytes have.
+const LAYOUT: u8 = 2;
+/// What stands before the nonce: the same for all that one data key has sealed.
+const HEAD_BYTES: usize = 1 + 4 + SALT_BYTES + COMMITMENT_BYTES;
+/// Bytes sealing adds: the head and the nonce in front, the tag behind.
+pub const OVERHEAD_BYTES: usize = HEAD_BYTES + NONCE_LEN + TAG_BYTES;
+
+type Head = [u8; HEAD_BYTES];
 
 /// What a ciphertext is for; part of its associated data, so that a blob cannot stand in for a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,72 +67,98 @@ pub enum CipherError {
     /// The random source failed.
     #[error("sealing bytes: the random source failed")]
     Random,
+    /// The data key has sealed as many messages as one may: one more could repeat a nonce.
+    #[error(
+        "sealing bytes: this opening's data key has sealed the {0} messages one key may; suspend and resume the tenant, or restart the node: every opening has a new one"
+    )]
+    Spent(u64),
+    /// No key to seal with.
+    #[error("making a cipher: the tenant has no key")]
+    Keyless,
 }
 
-/// Seals and opens the bytes of exactly one tenant. Cheap to clone; the key is wiped with the last clone.
+/// The associated data of what is sealed for a tenant. Parts of fixed length stand first.
+fn associated(tenant: TenantKey, purpose: Purpose, name: &[u8]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(17 + name.len());
+    data.extend_from_slice(tenant.as_bytes());
+    data.push(purpose.tag());
+    data.extend_from_slice(name);
+    data
+}
+
+/// Seals and opens the bytes of exactly one tenant. Cheap to clone; clones share one data key and its count, and the keys
+/// are wiped with the last of them.
 #[derive(Clone)]
 pub struct Cipher {
-    tenant: TenantKey,
-    key: Arc<LessSafeKey>,
-    random: Arc<SystemRandom>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keys: TenantKeys,
+    sealing: Sealing,
+    /// Data keys of earlier openings, by the head of what they have sealed; only such as a commitment proved.
+    opened: RwLock<HashMap<Head, Arc<DataKey>>>,
+    random: SystemRandom,
+}
+
+/// The data key of this opening.
+struct Sealing {
+    head: Head,
+    key: Arc<DataKey>,
+    messages: AtomicU64,
+    messages_max: u64,
 }
 
 impl fmt::Debug for Cipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cipher({})", self.tenant)
-    }
-}
-
-struct KeyBytes;
-impl hkdf::KeyType for KeyBytes {
-    fn len(&self) -> usize {
-        32
+        write!(f, "Cipher({})", self.tenant())
     }
 }
 
 impl Cipher {
-    /// Derives a tenant's cipher from a master secret (HKDF-SHA-256, RFC 5869; the tenant key is the info).
+    /// A cipher over a tenant's keys, sealing under a fresh data key of the newest version.
     ///
     /// # Errors
-    /// [`CipherError::Refused`] where the provider rejects the key.
-    pub fn derive(master: &[u8; 32], tenant: TenantKey) -> Result<Self, CipherError> {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bailiwick tenant cipher v1");
-        let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
-        salt.extract(master)
-            .expand(&[tenant.as_bytes()], KeyBytes)
-            .and_then(|okm| okm.fill(bytes.as_mut_slice()))
-            .map_err(|_unspecified| CipherError::Refused)?;
-        Self::with_key(&bytes, tenant)
+    /// [`CipherError::Keyless`], [`CipherError::Random`].
+    pub fn new(keys: TenantKeys) -> Result<Self, CipherError> {
+        Self::sealing_at_most(keys, MESSAGES_PER_DATA_KEY_MAX)
     }
 
-    /// A cipher with the given data key.
+    /// As [`Cipher::new`], with another bound on what is sealed: at most [`MESSAGES_PER_DATA_KEY_MAX`] counts.
+    ///
+    /// # Errors
+    /// As [`Cipher::new`].
+    pub fn sealing_at_most(keys: TenantKeys, messages: u64) -> Result<Self, CipherError> {
+        let newest = keys.versions.last().ok_or(CipherError::Keyless)?;
+        let random = SystemRandom::new();
+        let mut salt = [0_u8; SALT_BYTES];
+        random.fill(&mut salt).map_err(|_unspecified| CipherError::Random)?;
+        let key = newest.data_key(keys.tenant, &salt)?;
+        let head = head_of(newest.number, &salt, key.commitment());
+        let messages_max = messages.min(MESSAGES_PER_DATA_KEY_MAX);
+        let sealing = Sealing { head, key: Arc::new(key), messages: AtomicU64::new(0), messages_max };
+        Ok(Self { inner: Arc::new(Inner { keys, sealing, opened: RwLock::default(), random }) })
+    }
+
+    /// A cipher whose only key version is derived from a secret (HKDF-SHA-256, RFC 5869), for what has no keyring.
     ///
     /// # Errors
     /// [`CipherError::Refused`] where the provider rejects the key.
-    pub fn with_key(key: &[u8; 32], tenant: TenantKey) -> Result<Self, CipherError> {
-        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_unspecified| CipherError::Refused)?;
-        Ok(Self { tenant, key: Arc::new(LessSafeKey::new(key)), random: Arc::new(SystemRandom::new()) })
+    pub fn derive(secret: &[u8; KEY_BYTES], tenant: TenantKey) -> Result<Self, CipherError> {
+        let version = KeyVersion { number: 1, region: String::new(), key: legacy::derive(secret, tenant)? };
+        Self::new(TenantKeys { tenant, legacy: None, versions: vec![version] })
     }
 
     /// Whose bytes this cipher seals.
     #[must_use]
     pub fn tenant(&self) -> TenantKey {
-        self.tenant
-    }
-
-    fn associated(&self, purpose: Purpose, name: &[u8]) -> Vec<u8> {
-        let mut data = Vec::with_capacity(17 + name.len());
-        data.extend_from_slice(self.tenant.as_bytes());
-        data.push(purpose.tag());
-        data.extend_from_slice(name);
-        data
+        self.inner.keys.tenant
     }
 
     /// Seals `plain` for a purpose and a name (a key, a path); the same name is needed to open it.
-    /// Layout: 12-byte random nonce, ciphertext, 16-byte tag.
     ///
     /// # Errors
-    /// [`CipherError::Random`] where no nonce can be drawn.
+    /// [`CipherError::Random`] where no nonce can be drawn, [`CipherError::Spent`] where the data key may seal no more.
     pub fn seal(&self, purpose: Purpose, name: &[u8], plain: &[u8]) -> Result<Vec<u8>, CipherError> {
         let mut sealed = Vec::new();
         self.seal_into(purpose, name, plain, &mut sealed)?;
@@ -120,7 +169,7 @@ impl Cipher {
     /// [`OVERHEAD_BYTES`] to the length of `plain`.
     ///
     /// # Errors
-    /// [`CipherError::Random`] where no nonce can be drawn.
+    /// As [`Cipher::seal`]; then `sealed` is to be thrown away.
     pub fn seal_into(
         &self,
         purpose: Purpose,
@@ -128,99 +177,84 @@ impl Cipher {
         plain: &[u8],
         sealed: &mut Vec<u8>,
     ) -> Result<(), CipherError> {
-        let mut nonce = [0_u8; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(|_unspecified| CipherError::Random)?;
+        let Inner { keys, sealing, random, .. } = self.inner.as_ref();
+        // counted before it is sealed, and never given back: a count that is too high is safe
+        if sealing.messages.fetch_add(1, Ordering::Relaxed) >= sealing.messages_max {
+            return Err(CipherError::Spent(sealing.messages_max));
+        }
         sealed.reserve(plain.len() + OVERHEAD_BYTES);
-        sealed.extend_from_slice(&nonce);
-        let start = sealed.len();
-        sealed.extend_from_slice(plain);
-        let body = sealed.get_mut(start..).ok_or(CipherError::Refused)?;
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(self.associated(purpose, name)),
-                body,
-            )
-            .map_err(|_unspecified| CipherError::Refused)?;
-        sealed.extend_from_slice(tag.as_ref());
-        Ok(())
+        sealed.extend_from_slice(&sealing.head);
+        sealing.key.seal_onto(random, &associated(keys.tenant, purpose, name), plain, sealed)
     }
 
-    /// Opens like [`Cipher::open`] into a buffer that is exactly [`OVERHEAD_BYTES`] shorter than `sealed`. Where it
-    /// refuses, what stands in the buffer means nothing.
+    /// Opens like [`Cipher::open`] into a buffer that is exactly [`OVERHEAD_BYTES`] shorter than `sealed`, but nothing that
+    /// is older than the layout. Where it refuses, what stands in the buffer means nothing.
     ///
     /// # Errors
     /// [`CipherError::Refused`] where anything was altered or belongs elsewhere, or the buffer has another length.
     pub fn open_into(&self, purpose: Purpose, name: &[u8], sealed: &[u8], plain: &mut [u8]) -> Result<(), CipherError> {
-        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(CipherError::Refused)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_unspecified| CipherError::Refused)?;
-        let (body, tag) = body.split_at_checked(plain.len()).ok_or(CipherError::Refused)?;
-        if tag.len() != TAG_BYTES {
-            return Err(CipherError::Refused);
-        }
-        self.key
-            .open_separate_gather(nonce, Aad::from(self.associated(purpose, name)), body, tag, plain)
-            .map_err(|_unspecified| CipherError::Refused)
+        let (head, body) = sealed.split_first_chunk::<HEAD_BYTES>().ok_or(CipherError::Refused)?;
+        let key = self.inner.committed(head).ok_or(CipherError::Refused)?;
+        key.open_into(&associated(self.tenant(), purpose, name), body, plain)
     }
 
-    /// Opens what [`Cipher::seal`] made for the same tenant, purpose and name.
+    /// Opens what [`Cipher::seal`] made for the same tenant, purpose and name, and where the tenant is older than its
+    /// keyring, what was sealed before.
     ///
     /// # Errors
     /// [`CipherError::Refused`] where anything was altered or belongs elsewhere.
     pub fn open(&self, purpose: Purpose, name: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CipherError> {
-        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(CipherError::Refused)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_unspecified| CipherError::Refused)?;
-        let mut body = body.to_vec();
-        let plain = self
-            .key
-            .open_in_place(nonce, Aad::from(self.associated(purpose, name)), &mut body)
-            .map_err(|_unspecified| CipherError::Refused)?;
-        let length = plain.len();
-        body.truncate(length);
-        Ok(body)
+        let headed = sealed.split_first_chunk::<HEAD_BYTES>();
+        let committed = headed.and_then(|(head, body)| self.inner.committed(head).map(|key| (key, body)));
+        // what commits to a key of this tenant is never tried as anything else
+        match (committed, &self.inner.keys.legacy) {
+            (Some((key, body)), _) => {
+                let length = body.len().checked_sub(NONCE_LEN + TAG_BYTES).ok_or(CipherError::Refused)?;
+                let mut plain = vec![0; length];
+                key.open_into(&associated(self.tenant(), purpose, name), body, &mut plain)?;
+                Ok(plain)
+            }
+            (None, Some(legacy)) => legacy.open(purpose, name, sealed),
+            (None, None) => Err(CipherError::Refused),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn head_of(version: u32, salt: &[u8; SALT_BYTES], commitment: &[u8; COMMITMENT_BYTES]) -> Head {
+    let mut head = [0; HEAD_BYTES];
+    let bytes = [LAYOUT].into_iter().chain(version.to_be_bytes()).chain(*salt).chain(*commitment);
+    for (place, byte) in head.iter_mut().zip(bytes) {
+        *place = byte;
+    }
+    head
+}
 
-    #[expect(clippy::disallowed_methods, reason = "test")]
-    fn cipher() -> Cipher {
-        Cipher::derive(&[7; 32], TenantKey::mint(uuid::Uuid::from_u128(1))).unwrap()
+impl Inner {
+    /// The data key a head names, where it commits to it.
+    fn committed(&self, head: &Head) -> Option<Arc<DataKey>> {
+        if *head == self.sealing.head {
+            return Some(Arc::clone(&self.sealing.key));
+        }
+        if let Some(known) = self.opened.read().unwrap_or_else(PoisonError::into_inner).get(head) {
+            return Some(Arc::clone(known));
+        }
+        let (layout, rest) = head.split_first()?;
+        let (number, rest) = rest.split_first_chunk::<4>()?;
+        let (salt, commitment) = rest.split_first_chunk::<SALT_BYTES>()?;
+        if *layout != LAYOUT {
+            return None;
+        }
+        let number = u32::from_be_bytes(*number);
+        let version = self.keys.versions.iter().find(|version| version.number == number)?;
+        let key = version.data_key(self.keys.tenant, salt).ok()?;
+        key.is_committed_to_by(commitment).then(|| self.keep(head, key))
     }
 
-    #[test]
-    fn both_ways_of_sealing_are_opened_by_both_ways_of_opening() {
-        let cipher = cipher();
-        let mut appended = b"before".to_vec();
-        cipher.seal_into(Purpose::Index, b"name", b"plain", &mut appended).unwrap();
-        let sealed = appended.split_off(6);
-        assert_eq!(appended, b"before");
-        assert_eq!(sealed.len(), 5 + OVERHEAD_BYTES);
-        assert_eq!(cipher.open(Purpose::Index, b"name", &sealed).unwrap(), b"plain");
-
-        let sealed = cipher.seal(Purpose::Index, b"name", b"plain").unwrap();
-        let mut plain = [0; 5];
-        cipher.open_into(Purpose::Index, b"name", &sealed, &mut plain).unwrap();
-        assert_eq!(&plain, b"plain");
-    }
-
-    #[test]
-    fn opening_into_refuses_what_was_altered_renamed_or_is_of_another_length() {
-        let cipher = cipher();
-        let sealed = cipher.seal(Purpose::Index, b"name", b"plain").unwrap();
-        for at in 0..sealed.len() {
-            let mut altered = sealed.clone();
-            altered[at] ^= 1;
-            assert_eq!(cipher.open_into(Purpose::Index, b"name", &altered, &mut [0; 5]), Err(CipherError::Refused));
+    fn keep(&self, head: &Head, key: DataKey) -> Arc<DataKey> {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.len() >= DATA_KEYS_KEPT_MAX {
+            opened.clear();
         }
-        assert_eq!(cipher.open_into(Purpose::Index, b"other", &sealed, &mut [0; 5]), Err(CipherError::Refused));
-        assert_eq!(cipher.open_into(Purpose::Blob, b"name", &sealed, &mut [0; 5]), Err(CipherError::Refused));
-        for length in [0, 4, 6, 64] {
-            let mut plain = vec![0; length];
-            assert_eq!(cipher.open_into(Purpose::Index, b"name", &sealed, &mut plain), Err(CipherError::Refused));
-        }
+        Arc::clone(opened.entry(*head).or_insert_with(|| Arc::new(key)))
     }
 }

@@ -43,5 +43,11 @@ pub const SOV1: Invariant = Invariant {
     promise: "0 bytes kept or sent outside the allowed regions at any instant, by the lists in force and those of admission",
 };
 
+/// Keys outlast what they seal, and seal no more than they may.
+pub const KEY1: Invariant = Invariant {
+    id: "KEY1",
+    promise: "a tenant's key is durable before the first byte under it and never made anew over sealed data; a data key seals < 2^32 messages",
+};
+
 /// All of them, for the documentation and the tests that walk the catalogue.
-pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1, SOV1];
+pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1, SOV1, KEY1];

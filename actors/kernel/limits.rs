@@ -120,6 +120,15 @@ pub const RESTARTS_MAX: u32 = 32;
 pub const RESTART_WINDOW_MS: u64 = 10_000;
 /// Longest a handle may be used before its holder knocks again: what a revoked key keeps at most.
 pub const HANDLE_LEASE_MS: u64 = 10_000;
+/// Messages one data key seals. NIST SP 800-38D allows 2^32 with random nonces of 96 bits: two of them meet with a
+/// probability of at most 2^-32.
+pub const MESSAGES_PER_DATA_KEY_MAX: u64 = (1 << 32) - 1;
+/// Data keys of earlier openings one cipher keeps at hand; one more is derived again in a few microseconds.
+pub const DATA_KEYS_KEPT_MAX: usize = 64;
+/// Versions of one tenant's key.
+pub const KEY_VERSIONS_MAX: usize = 1_000;
+/// Bytes of one keyring file.
+pub const KEYRING_BYTES_MAX: usize = 1 << 20;
 /// Tenants opened at the same time: each verifies a journal on a blocking thread.
 pub const OPENINGS_AT_ONCE: usize = 4;
 /// Knocks remembered as granted while nothing changes; a full lobby starts again empty.

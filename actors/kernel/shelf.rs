@@ -144,6 +144,17 @@ impl Belongings {
     }
 }
 
+/// What lies here of a tenant nobody has opened: says under which key it was sealed, where its keyring does not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Traces {
+    /// Nothing: it is new here.
+    None,
+    /// Something, but no record of a journal.
+    WithoutRecords,
+    /// The newest record of its journal, as it was sealed for [`Purpose::Record`].
+    Newest(Vec<u8>),
+}
+
 /// Opens belongings. Held by the registry alone.
 #[derive(Clone, Debug)]
 pub struct Vault {
@@ -174,13 +185,33 @@ impl Vault {
         self.store.sync()
     }
 
+    /// What lies here of a tenant. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError`] where that cannot be read.
+    pub fn traces(&self, tenant: TenantKey) -> Result<Traces, FabricError> {
+        if let Some(record) = self.store.newest(tenant)? {
+            return Ok(Traces::Newest(record.payload));
+        }
+        let looking = |error: std::io::Error| FabricError::Store {
+            doing: "looking for the tenant's folder",
+            reason: error.to_string(),
+        };
+        let has_folder = self.folder_of(tenant).try_exists().map_err(looking)?;
+        Ok(if has_folder || self.store.holds(tenant)? { Traces::WithoutRecords } else { Traces::None })
+    }
+
+    fn folder_of(&self, tenant: TenantKey) -> PathBuf {
+        self.folder.join("tenants").join(tenant.to_hex())
+    }
+
     /// Acquires one tenant's journal and opens its belongings. Blocking.
     ///
     /// # Errors
     /// [`JournalError`] where the journal is damaged.
     pub fn belongings(&self, cipher: Cipher) -> Result<Belongings, JournalError> {
         let journal = Journal::acquire(self.fabric(), cipher.clone())?;
-        let folder = self.folder.join("tenants").join(cipher.tenant().to_hex());
+        let folder = self.folder_of(cipher.tenant());
         Ok(Belongings { journal, cipher, folder, folder_owner: Arc::default(), store: Arc::clone(&self.store) })
     }
 
@@ -190,8 +221,7 @@ impl Vault {
     /// [`FabricError`].
     pub fn shred(&self, tenant: TenantKey) -> Result<(), FabricError> {
         self.store.shred(tenant)?;
-        let folder = self.folder.join("tenants").join(tenant.to_hex());
-        match std::fs::remove_dir_all(&folder) {
+        match std::fs::remove_dir_all(self.folder_of(tenant)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(FabricError::Store { doing: "removing the tenant's folder", reason: error.to_string() })
             }

@@ -80,6 +80,9 @@ impl Doctor {
             Err(error) => finding("providers", State::Bad, error.to_string()),
         });
         findings.extend(in_the_clear(&config));
+        if let Err(error) = config.root_key() {
+            findings.push(finding("keys", State::Bad, error.to_string()));
+        }
         findings.push(region(&config.region));
         findings.extend(issuers(&config));
         let root = self.tenants.as_deref().unwrap_or(&config.tenants);
@@ -201,14 +204,14 @@ fn data(folder: &Path) -> Vec<Finding> {
             format!("{} cannot be written: {error}; choose another with --data", folder.display()),
         ),
     });
-    for secret in ["operator.key", "master.key"] {
+    for secret in ["operator.key", "master.key", "keys"] {
         let path = folder.join(secret);
         #[cfg(unix)]
         if let Ok(metadata) = std::fs::metadata(&path) {
             use std::os::unix::fs::PermissionsExt;
             let open = metadata.permissions().mode() & 0o077 != 0;
             let state = if open { State::Bad } else { State::Good };
-            let advice = if open { ": others can read it; chmod 600 it" } else { " is readable by its owner only" };
+            let advice = if open { ": others can read it; chmod go-rwx it" } else { " is readable by its owner only" };
             findings.push(finding("keys", state, format!("{}{advice}", path.display())));
         }
     }

@@ -237,3 +237,27 @@ fn a_node_is_where_it_says_and_so_is_the_embedded_provider() {
     assert_eq!(region_of("region = \"eu-west-1\"\n"), ("eu-west-1".into(), "eu-west-1".into()));
     assert_eq!(region_of(""), ("local".into(), "local".into()));
 }
+
+#[test]
+fn the_root_key_is_read_where_the_file_says_and_never_told() {
+    use bailiwick_control::kms::RootSource;
+    let config = |lines: &str| Config::parse(FILE, &format!("[kms]\n{lines}")).unwrap();
+    let variable = |value: &'static str| move |name: &str| (name == "SECRET").then(|| value.to_owned());
+    let read = |lines: &str, value| config(lines).root_key_with(variable(value));
+    assert!(matches!(read("", ""), Ok(RootSource::File)));
+    assert!(matches!(read("passphrase_env = \"SECRET\"", "a long way to the quay\n"), Ok(RootSource::SealedFile(_))));
+    let digits = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+    let given = read("root_key_env = \"SECRET\"", digits).unwrap();
+    assert!(matches!(given, RootSource::Given(_)) && !format!("{given:?}").contains("5a"), "{given:?}");
+    for (lines, value, expected) in [
+        ("passphrase_env = \"ABSENT\"", "", "the environment variable ABSENT is not set"),
+        ("passphrase_env = \"SECRET\"", "short", "fewer than 12 characters"),
+        ("root_key_env = \"SECRET\"", "5a5a", "64 hexadecimal digits"),
+    ] {
+        let problem = read(lines, value).unwrap_err().to_string();
+        assert!(problem.contains(expected) && !problem.contains("5a5a"), "{problem}");
+    }
+    let both = problem("[kms]\npassphrase_env = \"A\"\nroot_key_env = \"B\"\n");
+    assert!(both.line == 1 && both.problem.contains("exclude each other"), "{both}");
+    assert!(problem("[kms]\npassphrase = \"A\"\n").problem.contains("passphrase_env"));
+}

@@ -1,14 +1,16 @@
-//! The master key's file: 32 random bytes, mode 0600, made once.
+//! The master key's file: 32 random bytes, or the same under a passphrase; mode 0600, made once.
+use super::passphrase::{self, SEALED_BYTES, is_sealed};
+use super::root::RootSource;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use bailiwick_kernel::cipher::data_key::{KEY_BYTES, SecretKey};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use zeroize::Zeroizing;
 
 const NAME: &str = "master.key";
-const BYTES: usize = 32;
-/// What the store leaves in a data folder: where one of these is, a missing key is a lost one.
-const SEALED_DATA: [&str; 2] = ["store", "blobs"];
+/// What stands in a data folder once a key was used: where one of these is, a missing key is a lost one.
+const SEALED_DATA: [&str; 3] = ["store", "blobs", super::keyring_file::FOLDER];
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +33,33 @@ pub enum KeyFileError {
     },
     /// There are data, but not the key they were sealed with.
     #[error(
-        "reading the master key {path}: it is missing, but the folder holds data sealed with it; restore it from your backup, or start on an empty folder"
+        "reading the master key {path}: it is missing, but the folder holds data sealed with it; restore it from your backup, name it by root_key_env in config.toml where it was given so, or start on an empty folder"
     )]
     Lost {
+        /// The file.
+        path: String,
+    },
+    /// It is sealed, and no passphrase was given.
+    #[error(
+        "reading the master key {path}: it is sealed under a passphrase; name it by passphrase_env in config.toml, under [kms]"
+    )]
+    Sealed {
+        /// The file.
+        path: String,
+    },
+    /// The passphrase does not open it.
+    #[error(
+        "reading the master key {path}: the passphrase does not open it, or the file was altered; give the right one, or restore the file from your backup"
+    )]
+    WrongPassphrase {
+        /// The file.
+        path: String,
+    },
+    /// A root key was given, and there is one in the folder.
+    #[error(
+        "reading the root key of root_key_env: the folder has one of its own, {path}; take root_key_env out of config.toml, or the file out of the folder"
+    )]
+    Twice {
         /// The file.
         path: String,
     },
@@ -50,53 +76,102 @@ pub enum KeyFileError {
     Random,
 }
 
-/// Reads the key, or makes it where there are no data yet.
-pub(super) fn read_or_make(data: &Path) -> Result<Zeroizing<[u8; BYTES]>, KeyFileError> {
+/// What a file holds.
+enum Kept {
+    Open(SecretKey),
+    Sealed(Vec<u8>),
+}
+
+/// The root key of a data folder. Made, in a file, where there are no data yet and none is given.
+pub(super) fn root_key(data: &Path, source: &RootSource) -> Result<SecretKey, KeyFileError> {
     let path = data.join(NAME);
     let shown = path.display().to_string();
-    match File::open(&path) {
-        Ok(file) => read(file, shown),
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(KeyFileError::Unreadable { path: shown, error }),
-        Err(_missing) if SEALED_DATA.iter().any(|name| data.join(name).exists()) => {
-            Err(KeyFileError::Lost { path: shown })
+    match (source, read(&path)?) {
+        (RootSource::Given(given), None) => std::fs::create_dir_all(data)
+            .map(|()| given.key())
+            .map_err(|error| KeyFileError::NotMade { path: shown, error }),
+        (RootSource::Given(_), Some(_)) => Err(KeyFileError::Twice { path: shown }),
+        (_, None) if SEALED_DATA.iter().any(|name| data.join(name).exists()) => Err(KeyFileError::Lost { path: shown }),
+        (_, None) => make(data, &path, source),
+        (RootSource::File, Some(Kept::Open(key))) => Ok(key),
+        (RootSource::File, Some(Kept::Sealed(_))) => Err(KeyFileError::Sealed { path: shown }),
+        (RootSource::SealedFile(passphrase), Some(Kept::Sealed(sealed))) => {
+            passphrase::open(passphrase, &sealed).ok_or(KeyFileError::WrongPassphrase { path: shown })
         }
-        Err(_missing) => make(data, &path)
-            .map_err(|error| error.map_or(KeyFileError::Random, |error| KeyFileError::NotMade { path: shown, error })),
+        (RootSource::SealedFile(passphrase), Some(Kept::Open(key))) => {
+            seal_in_place(data, &path, &passphrase::seal(passphrase, &key)?)
+                .map_err(|error| KeyFileError::NotMade { path: shown, error })?;
+            Ok(key)
+        }
     }
 }
 
-fn read(file: File, path: String) -> Result<Zeroizing<[u8; BYTES]>, KeyFileError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(BYTES + 1));
-    let bound = u64::try_from(BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    if let Err(error) = file.take(bound).read_to_end(&mut bytes) {
-        return Err(KeyFileError::Unreadable { path, error });
+fn read(path: &Path) -> Result<Option<Kept>, KeyFileError> {
+    let shown = || path.display().to_string();
+    let unreadable = |error| KeyFileError::Unreadable { path: shown(), error };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(SEALED_BYTES + 1));
+    let bound = u64::try_from(SEALED_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(bound).read_to_end(&mut bytes).map_err(unreadable)?;
+    if is_sealed(&bytes) {
+        return Ok(Some(Kept::Sealed(bytes.to_vec())));
     }
-    let found = if bytes.len() > BYTES { "more" } else { "fewer" };
-    <[u8; BYTES]>::try_from(bytes.as_slice())
-        .map(Zeroizing::new)
-        .map_err(|_size| KeyFileError::WrongSize { path, found })
+    let found = if bytes.len() > KEY_BYTES { "more" } else { "fewer" };
+    let key = <[u8; KEY_BYTES]>::try_from(bytes.as_slice());
+    let key = key.map_err(|_size| KeyFileError::WrongSize { path: shown(), found })?;
+    Ok(Some(Kept::Open(Zeroizing::new(key))))
 }
 
-/// Written aside, synced, then linked into place, which fails where another process was faster. `None`: no random.
-fn make(data: &Path, path: &Path) -> Result<Zeroizing<[u8; BYTES]>, Option<std::io::Error>> {
-    let mut key = Zeroizing::new([0_u8; BYTES]);
-    SystemRandom::new().fill(key.as_mut_slice()).map_err(|_unspecified| None)?;
+fn make(data: &Path, path: &Path, source: &RootSource) -> Result<SecretKey, KeyFileError> {
+    let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
+    SystemRandom::new().fill(key.as_mut_slice()).map_err(|_unspecified| KeyFileError::Random)?;
+    let bytes = match source {
+        RootSource::SealedFile(passphrase) => Zeroizing::new(passphrase::seal(passphrase, &key)?),
+        RootSource::File | RootSource::Given(_) => Zeroizing::new(key.to_vec()),
+    };
+    write_first(data, path, &bytes)
+        .map_err(|error| KeyFileError::NotMade { path: path.display().to_string(), error })?;
+    Ok(key)
+}
+
+/// Written aside, synced, then linked into place, which fails where another process was faster.
+fn write_first(data: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::create_dir_all(data)?;
+    let aside = write_aside(data, bytes)?;
+    std::fs::hard_link(&aside, path)?;
+    std::fs::remove_file(&aside)?;
+    File::open(data)?.sync_all()
+}
+
+/// Puts the sealed key in the place of the open one, whose bytes are overwritten once nothing needs them.
+fn seal_in_place(data: &Path, path: &Path, sealed: &[u8]) -> std::io::Result<()> {
+    let mut open = OpenOptions::new().write(true).open(path)?;
+    let aside = write_aside(data, sealed)?;
+    std::fs::rename(&aside, path)?;
+    File::open(data)?.sync_all()?;
+    open.write_all(&[0; KEY_BYTES])?;
+    open.sync_all()?;
+    tracing::info!("the master key is sealed under the passphrase from here on");
+    Ok(())
+}
+
+fn write_aside(data: &Path, bytes: &[u8]) -> std::io::Result<std::path::PathBuf> {
     let aside = data.join(format!("{NAME}.new"));
     if let Err(error) = std::fs::remove_file(&aside)
         && error.kind() != ErrorKind::NotFound
     {
-        return Err(Some(error));
+        return Err(error);
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&aside)?;
-    file.write_all(key.as_slice())?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::hard_link(&aside, path)?;
-    std::fs::remove_file(&aside)?;
-    File::open(data)?.sync_all()?;
-    Ok(key)
+    Ok(aside)
 }

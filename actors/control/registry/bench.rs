@@ -11,7 +11,7 @@ use super::journal::{ensure_operator_key, opener};
 use super::messages::{Claim, NewTenant, TenantView};
 use crate::gitops::folder::Folders;
 use crate::identity::issuer::Issuer;
-use crate::kms::KeyService;
+use crate::kms::{KeyService, RootSource};
 use crate::plane::{Opened, join};
 use crate::policy_service::history::History;
 use actix::prelude::*;
@@ -279,7 +279,11 @@ impl Bench {
         let key_file = root.path().join("operator.key");
         let folders = Folders::open(&root.path().join("folders"), Guardrails::none()).unwrap();
         let keys_folder = root.path().join("keys");
-        let reopen = opener(vault.clone(), &KeyService::open(&keys_folder).unwrap()).unwrap();
+        let reopen = opener(
+            vault.clone(),
+            &KeyService::open(&keys_folder, &RootSource::File, &super::fixtures::here()).unwrap(),
+        )
+        .unwrap();
         let (journal, mut directory): (_, Directory) = reopen().unwrap();
         ensure_operator_key(&journal, &mut directory, &key_file, NOW).await.unwrap();
         let operator = SecretString::from(std::fs::read_to_string(&key_file).unwrap().trim().to_owned());

@@ -2,9 +2,8 @@
 use super::credentials::{RANDOM_BYTES, forge};
 use super::directory::{Directory, control_key};
 use super::entry::{Entry, KeyRecord};
-use crate::kms::KeyService;
+use crate::kms::{KeyError, KeyService};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::shelf::Vault;
@@ -25,9 +24,9 @@ pub enum OpeningError {
     /// The control journal could not be opened, read or written.
     #[error("opening the control journal: {0}")]
     Journal(#[from] JournalError),
-    /// No cipher for it.
+    /// No keys for it.
     #[error("opening the control journal: {0}")]
-    Cipher(#[from] CipherError),
+    Keys(#[from] KeyError),
     /// The random source failed.
     #[error("making the operator's key: the random source failed")]
     Random,
@@ -41,12 +40,12 @@ pub enum OpeningError {
     },
 }
 
-/// How the control journal of this vault is opened.
+/// How the control journal of this vault is opened. Blocking.
 ///
 /// # Errors
-/// [`OpeningError::Cipher`].
+/// [`OpeningError::Keys`].
 pub fn opener(vault: Vault, keys: &KeyService) -> Result<Reopen, OpeningError> {
-    let cipher = keys.cipher_for(control_key())?;
+    let cipher = keys.cipher_for(control_key(), || vault.traces(control_key()))?;
     Ok(Arc::new(move || {
         let journal = Journal::acquire(vault.fabric(), cipher.clone())?;
         let mut directory = Directory::default();

@@ -3,7 +3,7 @@ use super::messages::{CloseAll, NewKey, Quarantined, TenantChanges};
 use crate::cost::messages::FleetCosts;
 use crate::gitops::messages::{FolderSeen, FoldersSeen, Found};
 use crate::gitops::templates;
-use crate::kms::KeyService;
+use crate::kms::{KeyService, RootSource};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::limits::HANDLE_LEASE_MS;
 use bailiwick_kernel::mail::ReplySlot;
@@ -462,7 +462,7 @@ async fn operator_keys_are_written_once_privately() {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
     std::fs::remove_file(&path).unwrap();
-    let keys = KeyService::open(&bench.root.path().join("keys")).unwrap();
+    let keys = KeyService::open(&bench.root.path().join("keys"), &RootSource::File, &super::fixtures::here()).unwrap();
     let (journal, mut directory) = super::journal::opener(bench.vault(), &keys).unwrap()().unwrap();
     super::journal::ensure_operator_key(&journal, &mut directory, &path, 1).await.unwrap();
     assert!(!path.exists(), "an operator who put the key elsewhere keeps it");

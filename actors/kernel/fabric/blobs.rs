@@ -141,6 +141,14 @@ impl Blobs {
         remove_file(&file).map_err(failed(DOING))
     }
 
+    /// Whether a tenant has blobs in files.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    pub fn holds(&self, tenant: TenantKey) -> Result<bool, FabricError> {
+        self.folder.join(tenant.to_hex()).try_exists().map_err(failed("looking for the blobs of a tenant"))
+    }
+
     /// Removes every blob of a tenant that stands in a file; those in the store go with its trees.
     ///
     /// # Errors

@@ -150,6 +150,30 @@ impl Embedded {
         self.writer.sync().map_err(|failure| failure.while_doing("syncing the store"))
     }
 
+    /// The newest record of a journal, without acquiring it; nothing where it has none. Blocking: reads what was appended
+    /// since it was acquired last.
+    ///
+    /// # Errors
+    /// [`FabricError`].
+    pub fn newest(&self, tenant: TenantKey) -> Result<Option<SealedRecord>, FabricError> {
+        let marked = self.ledger_entry(tenant)?.mark.next.0;
+        let (mut newest, mut at) = (None, Position(marked.saturating_sub(1)));
+        while let Some(record) = self.read(tenant, at, APPEND_RECORDS_MAX)?.pop() {
+            at = record.position.next();
+            newest = Some(record);
+        }
+        Ok(newest)
+    }
+
+    /// Whether a tenant has anything in the store or among the blobs.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`] where the folders cannot be read.
+    pub fn holds(&self, tenant: TenantKey) -> Result<bool, FabricError> {
+        let in_store = !self.store.names(&format!("{}/", tenant.to_hex())).is_empty();
+        Ok(in_store || self.blobs.holds(tenant)?)
+    }
+
     fn ledger_entry(&self, tenant: TenantKey) -> Result<ledger::Entry, FabricError> {
         const DOING: &str = "reading who owns a journal";
         let bytes = self.ledger.get(tenant.as_bytes()).map_err(|failure| failure.while_doing(DOING))?;

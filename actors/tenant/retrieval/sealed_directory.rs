@@ -27,8 +27,8 @@ mod tests;
 /// Plain bytes of one frame: large enough that sealing costs little beside writing, small enough for many writers.
 const FRAME_BYTES: usize = 64 << 10;
 const SEALED_FRAME_BYTES: usize = FRAME_BYTES + OVERHEAD_BYTES;
-const FRAMED_MARK: [u8; 4] = *b"BWX1";
-const WHOLE_MARK: [u8; 4] = *b"BWA1";
+const FRAMED_MARK: [u8; 4] = *b"BWX2";
+const WHOLE_MARK: [u8; 4] = *b"BWA2";
 const FILE_ID_BYTES: usize = 16;
 const HEADER_BYTES: usize = FRAMED_MARK.len() + FILE_ID_BYTES;
 

@@ -1,11 +1,11 @@
 //! A tenant's belongings: typed entries, sealed shelves and blobs, none of them readable for another tenant.
-use super::tenant;
-use bailiwick_kernel::cipher::Cipher;
+use super::{keys, tenant};
+use bailiwick_kernel::cipher::{Cipher, CipherError, Purpose};
 use bailiwick_kernel::fabric::AppendError;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::JournalError;
 use bailiwick_kernel::limits::RECORD_BYTES_MAX;
-use bailiwick_kernel::shelf::{Belongings, ShelfError, Vault};
+use bailiwick_kernel::shelf::{Belongings, ShelfError, Traces, Vault};
 
 fn cipher(number: u128) -> Cipher {
     Cipher::derive(&[3; 32], tenant(number)).unwrap()
@@ -89,4 +89,59 @@ async fn an_entry_larger_than_a_record_is_refused_before_it_is_sealed() {
     assert!(matches!(refused, JournalError::Append(AppendError::TooLarge { max: RECORD_BYTES_MAX, .. })));
     own.journal.append(&["x".repeat(RECORD_BYTES_MAX - 10)]).await.unwrap();
     assert_eq!(entries(&own).len(), 1);
+}
+
+#[actix_rt::test]
+async fn what_lies_here_of_a_tenant_is_found_without_opening_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let newest = {
+        let vault = Vault::open(folder.path()).unwrap();
+        assert_eq!(vault.traces(tenant(1)), Ok(Traces::None));
+        let own = vault.belongings(cipher(1)).unwrap();
+        assert_eq!(vault.traces(tenant(1)), Ok(Traces::WithoutRecords));
+        own.journal.append(&[String::from("first")]).await.unwrap();
+        let own = own.reacquire().unwrap();
+        for from in [0, 3_000] {
+            let entries: Vec<_> = (from..from + 3_000).map(|number| format!("record {number}")).collect();
+            own.journal.append(&entries).await.unwrap();
+        }
+        let Traces::Newest(newest) = vault.traces(tenant(1)).unwrap() else { panic!("there are records") };
+        newest
+    };
+    let vault = Vault::open(folder.path()).unwrap();
+    assert_eq!(vault.traces(tenant(1)), Ok(Traces::Newest(newest.clone())));
+    let plain = cipher(1).open(Purpose::Record, b"", &newest).unwrap();
+    assert_eq!(bailiwick_kernel::codec::decode::<String>(&plain).unwrap(), "record 5999");
+    vault.shred(tenant(1)).unwrap();
+    assert_eq!(vault.traces(tenant(1)), Ok(Traces::None));
+    for kind in ["tenants", "blobs"] {
+        let own = folder.path().join(kind).join(tenant(2).to_hex());
+        std::fs::create_dir_all(&own).unwrap();
+        assert_eq!(vault.traces(tenant(2)), Ok(Traces::WithoutRecords), "{kind}");
+        std::fs::remove_dir(own).unwrap();
+    }
+    assert_eq!(vault.traces(tenant(2)), Ok(Traces::None));
+}
+
+#[actix_rt::test]
+async fn a_journal_whose_data_key_is_spent_takes_nothing_more_and_reads_on_until_it_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::open(folder.path()).unwrap();
+    let opened = || vault.belongings(Cipher::sealing_at_most(keys(1, &[5], "local"), 2).unwrap()).unwrap();
+    let own = opened();
+    for text in ["one", "two"] {
+        own.journal.append(&[text.to_owned()]).await.unwrap();
+    }
+    let refused = own.journal.append(&[String::from("three")]).await.unwrap_err();
+    assert_eq!(refused, JournalError::Cipher(CipherError::Spent(2)));
+    let put = own.shelf("notes").unwrap().put(b"key", &1_u8);
+    assert_eq!(put, Err(ShelfError::Cipher(CipherError::Spent(2))));
+    assert!(matches!(own.journal.blob("doc".into(), b"x"), Err(JournalError::Cipher(CipherError::Spent(2)))));
+    let rebuilt = own.reacquire().unwrap();
+    let refused = rebuilt.journal.append(&[String::from("three")]).await.unwrap_err();
+    assert_eq!(refused, JournalError::Cipher(CipherError::Spent(2)), "rooms built anew have the same data key");
+    assert_eq!(entries(&rebuilt).len(), 2);
+    let again = opened();
+    again.journal.append(&[String::from("three")]).await.unwrap();
+    assert_eq!(entries(&again), [(0, String::from("one")), (1, String::from("two")), (2, String::from("three"))]);
 }

@@ -1,0 +1,119 @@
+//! The keyring of one tenant: its keys by version, each wrapped by a root key. Reads, writes and binds; no I/O, no key in
+//! the clear.
+//!
+//! What a version is wrapped with names the tenant, the version, the region and everything before it in the keyring: a
+//! version cannot be moved, relabelled, or given another past.
+use super::providers::EncryptionContext;
+use aws_lc_rs::digest::{SHA256, digest};
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::limits::KEY_VERSIONS_MAX;
+use serde::{Deserialize, Serialize};
+
+const FORMAT: u32 = 1;
+
+/// A keyring as its file has it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keyring {
+    format: u32,
+    tenant: String,
+    /// The tenant is older than its keyring: what was sealed before opens with the key derived from the master key.
+    pub legacy: bool,
+    /// In ascending order; the last one seals.
+    pub versions: Vec<Version>,
+}
+
+/// One version of the tenant's key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Version {
+    /// From 1, without a gap.
+    pub number: u32,
+    /// Who wrapped it.
+    pub provider: String,
+    /// The region it was made for.
+    pub region: String,
+    /// The wrapped key, in hexadecimal.
+    pub wrapped: String,
+}
+
+impl Version {
+    /// The wrapped key.
+    ///
+    /// # Errors
+    /// Where it is no hexadecimal.
+    pub fn wrapped_bytes(&self) -> Result<Vec<u8>, String> {
+        hex::decode(&self.wrapped).map_err(|_digits| format!("version {} is not readable", self.number))
+    }
+}
+
+impl Keyring {
+    /// A keyring without a key.
+    #[must_use]
+    pub fn empty(tenant: TenantKey, legacy: bool) -> Self {
+        Self { format: FORMAT, tenant: tenant.to_hex(), legacy, versions: Vec::new() }
+    }
+
+    /// Reads a keyring's file.
+    ///
+    /// # Errors
+    /// What is wrong with it as this tenant's.
+    pub fn parse(bytes: &[u8], tenant: TenantKey) -> Result<Self, String> {
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Err("was overwritten: the keys were being destroyed".to_owned());
+        }
+        // serde's texts quote what they read, and this is where keys are wrapped
+        let keyring: Self = serde_json::from_slice(bytes)
+            .map_err(|error| format!("is cut or edited: line {}, column {}", error.line(), error.column()))?;
+        if keyring.format != FORMAT {
+            return Err(format!("has format {}, and this build reads format {FORMAT}", keyring.format));
+        }
+        if keyring.tenant != tenant.to_hex() {
+            return Err("is the keyring of another tenant".to_owned());
+        }
+        if keyring.versions.is_empty() || keyring.versions.len() > KEY_VERSIONS_MAX {
+            return Err(format!("holds {} versions of the key", keyring.versions.len()));
+        }
+        if (1..).zip(&keyring.versions).any(|(number, version)| version.number != number) {
+            return Err("lacks a version of the key, or has one twice".to_owned());
+        }
+        Ok(keyring)
+    }
+
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// Where it cannot be written down.
+    pub fn bytes(&self) -> Result<Vec<u8>, String> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// The number the next version has.
+    ///
+    /// # Errors
+    /// Where there may be no more versions.
+    pub fn next_number(&self) -> Result<u32, String> {
+        let held = u32::try_from(self.versions.len()).ok().filter(|_| self.versions.len() < KEY_VERSIONS_MAX);
+        held.map(|held| held + 1)
+            .ok_or_else(|| format!("holds {KEY_VERSIONS_MAX} versions of the key, and may hold no more"))
+    }
+
+    /// What version `number` of a region is wrapped with.
+    ///
+    /// # Errors
+    /// Where what stands before it cannot be written down.
+    pub fn context_of(&self, number: u32, region: &str) -> Result<EncryptionContext, String> {
+        let earlier: Vec<&Version> = self.versions.iter().filter(|version| version.number < number).collect();
+        let earlier = serde_json::to_vec(&earlier).map_err(|error| error.to_string())?;
+        Ok(EncryptionContext::new([
+            ("purpose", "bailiwick tenant key v1".to_owned()),
+            ("tenant", self.tenant.clone()),
+            ("version", number.to_string()),
+            ("region", region.to_owned()),
+            ("legacy", self.legacy.to_string()),
+            ("earlier", hex::encode(digest(&SHA256, &earlier))),
+        ]))
+    }
+}

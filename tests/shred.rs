@@ -1,0 +1,251 @@
+//! A tenant is destroyed: its keys first. Nothing that is left of it on the disk opens, nor anything that was copied before,
+//! with the node's master key and every other key there is; its neighbours do not notice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+use bailiwick_control::kms::{KeyError, KeyService, RootSource};
+use bailiwick_kernel::cipher::legacy::LegacyKey;
+use bailiwick_kernel::cipher::{Cipher, Purpose};
+use bailiwick_kernel::ids::{Position, TenantKey};
+use bailiwick_kernel::shelf::{Traces, Vault};
+use bailiwick_policy::sovereignty::Region;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use uuid::Uuid;
+
+mod support;
+use support::{Ended, House, house, until};
+
+const CANARIES: usize = 1_000;
+/// Of them, those that are asked for, so that they stand in answers.
+const ASKED: usize = 200;
+const BATCH: usize = 250;
+/// How a canary begins, and how long it is.
+const MARK: &str = "zq";
+const CANARY_BYTES: usize = 18;
+const SEED: u64 = 0xCA9A;
+const NEIGHBOUR: &str = "default";
+const QUESTION: &str = "How many days of paid leave does an employee have?";
+const LEAVE: &str = "Every employee has thirty days of paid leave in a year.";
+
+async fn post(house: &House, path: &str, key: &str, body: Value) -> Value {
+    let (status, answer) = house.call(Method::POST, path, key, Some(body)).await;
+    assert!((200..300).contains(&status), "{path}: {answer}");
+    answer
+}
+
+#[expect(clippy::disallowed_methods, reason = "test")]
+fn tenant_key(id: &str) -> TenantKey {
+    TenantKey::mint(Uuid::parse_str(id).unwrap())
+}
+
+/// A tenant without ceilings that a thousand documents and some questions would reach.
+async fn harbour(house: &House) -> (TenantKey, String) {
+    let body = json!({
+        "name": "harbour", "plan": "enterprise",
+        "config": {"region": "local", "retention_days": 30, "encryption": "standard"},
+        "quotas": {"max_requests_per_hour": 100_000, "max_concurrent_requests": 8, "max_cost_per_month": "10.50", "max_storage_gb": 1},
+        "metadata": {"industry": "shipping", "compliance": ["SOC2"], "contact_email": "a@b.example"},
+    });
+    let made = post(house, "/admin/v1/tenants", &house.operator_key(), body).await;
+    (tenant_key(made["id"].as_str().unwrap()), house.key("harbour", "owner").await)
+}
+
+/// Words nobody else writes.
+fn canaries() -> Vec<String> {
+    let mut random = StdRng::seed_from_u64(SEED);
+    (0..CANARIES).map(|_| format!("{MARK}{:016x}", random.random::<u64>())).collect()
+}
+
+/// Every canary in a document of its own, in title, text and index; some documents too large to stand in the store.
+async fn plant(house: &House, key: &str, canaries: &[String]) {
+    for (batch, words) in canaries.chunks(BATCH).enumerate() {
+        let document = |(number, canary): (usize, &String)| {
+            let padding = "The quay is swept every morning. ".repeat(if number == 0 { 2_000 } else { 0 });
+            let text = format!("The codeword of shed {canary} is {canary}. {padding}");
+            json!({"id": format!("{batch}-{number}"), "title": format!("Shed {canary}"), "text": text})
+        };
+        let documents: Vec<Value> = words.iter().enumerate().map(document).collect();
+        post(house, "/v1/documents", key, json!({"documents": documents})).await;
+    }
+    house.indexed(key, &format!("{}-{}", CANARIES / BATCH - 1, BATCH - 1)).await;
+    for canary in &canaries[..ASKED] {
+        let question = format!("What is the codeword of shed {canary}?");
+        let answer = post(house, "/v1/ask", key, json!({"question": question})).await;
+        assert!(answer["answer"].as_str().unwrap().contains(canary), "{answer}");
+        let remark = json!({"query_id": answer["query_id"], "rating": "up", "comment": format!("yes, {canary}")});
+        post(house, "/v1/feedback", key, remark).await;
+    }
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
+    files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    for (path, bytes) in files(from) {
+        let target = to.join(path.strip_prefix(from).unwrap());
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::write(target, bytes).unwrap();
+    }
+}
+
+/// The canaries that stand in some bytes.
+fn canaries_in(bytes: &[u8], canaries: &[String]) -> BTreeSet<Vec<u8>> {
+    let planted: BTreeSet<&[u8]> = canaries.iter().map(String::as_bytes).collect();
+    let places = bytes.windows(CANARY_BYTES).filter(|window| window.starts_with(MARK.as_bytes()));
+    places.filter(|window| planted.contains(window)).map(<[u8]>::to_vec).collect()
+}
+
+/// How many canaries stand in the clear in a folder's files.
+fn in_the_clear(folder: &Path, canaries: &[String]) -> usize {
+    files(folder).iter().map(|(_, bytes)| canaries_in(bytes, canaries).len()).sum()
+}
+
+/// The tenant's records as they lie in a folder, still sealed.
+fn records(data: &Path, tenant: TenantKey) -> Vec<Vec<u8>> {
+    let fabric = Vault::open(data).unwrap().fabric();
+    let (mut records, mut at) = (Vec::new(), Position(0));
+    loop {
+        let read = fabric.read(tenant, at, 512).unwrap();
+        let Some(last) = read.last() else { return records };
+        at = last.position.next();
+        records.extend(read.into_iter().map(|record| record.payload));
+    }
+}
+
+fn keys_of(data: &Path) -> KeyService {
+    KeyService::open(data, &RootSource::File, &Region::default()).unwrap()
+}
+
+/// What one key makes of records and of the index.
+fn opened(cipher: &Cipher, records: &[Vec<u8>], index: &Path) -> (Vec<Vec<u8>>, bool) {
+    let plain = records.iter().filter_map(|record| cipher.open(Purpose::Record, b"", record).ok()).collect();
+    let meta = std::fs::read(index.join("meta.json")).unwrap();
+    (plain, cipher.open(Purpose::Index, b"Wmeta.json", &meta[4..]).is_ok())
+}
+
+/// Every cipher somebody can make who has this folder: one for each keyring.
+fn ciphers(data: &Path) -> Vec<Cipher> {
+    let keys = keys_of(data);
+    let ids =
+        files(&data.join("keys")).into_iter().map(|(path, _)| path.file_stem().unwrap().to_str().unwrap().to_owned());
+    ids.map(|id| keys.cipher_for(tenant_key(&id), || panic!("it has a keyring")).unwrap()).collect()
+}
+
+async fn answers(house: &House, key: &str) -> bool {
+    let answer = post(house, "/v1/ask", key, json!({"question": QUESTION})).await;
+    answer["abstained"] == json!(false)
+}
+
+#[tokio::test]
+async fn nothing_of_a_destroyed_tenant_opens_and_its_neighbours_serve() {
+    let (folder, first) = house();
+    let neighbour = first.key(NEIGHBOUR, "owner").await;
+    first.teach(&neighbour, "leave", "Leave", LEAVE).await;
+    let ((tenant, key), canaries) = (harbour(&first).await, canaries());
+    plant(&first, &key, &canaries).await;
+    let mut first = first;
+    let (code, _) = first.0.take().unwrap().terminate();
+    assert_eq!(code, Some(0));
+
+    // a copy of everything, as a thief or a backup has it: with the keyring it opens
+    let (data, before) = (folder.path().join("data"), folder.path().join("before"));
+    copy(&data, &before);
+    let sealed = records(&before, tenant);
+    let index = before.join("tenants").join(tenant.to_hex()).join("index");
+    let own = keys_of(&before).cipher_for(tenant, || panic!("it has a keyring")).unwrap();
+    let (plain, index_opens) = opened(&own, &sealed, &index);
+    assert!(index_opens && plain.len() == sealed.len());
+    assert_eq!(canaries_in(&plain.concat(), &canaries).len(), CANARIES, "they are found where something opens");
+    assert_eq!(in_the_clear(&before, &canaries), 0);
+    let keyring = std::fs::read_to_string(before.join("keys").join(format!("{}.keyring", tenant.to_hex()))).unwrap();
+    let wrapped = keyring.split("\"wrapped\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+
+    let second = Ended(Some(House::start_on(folder.path(), None)));
+    assert!(answers(&second, &neighbour).await);
+    let began = Instant::now();
+    let path = "/admin/v1/tenants/harbour?shred=true";
+    let (status, view) = second.call(Method::DELETE, path, &second.operator_key(), None).await;
+    assert_eq!(status, 200, "{view}");
+    println!("{CANARIES} documents and {ASKED} answers destroyed in {} ms", began.elapsed().as_millis());
+    assert_eq!(second.call(Method::GET, "/v1/usage", &key, None).await.0, 401);
+    assert!(answers(&second, &neighbour).await, "a neighbour serves on");
+    let mut second = second;
+    second.0.take().unwrap().kill();
+
+    // what is left: no canary, neither the wrapped key nor a keyring of the tenant, no record of its journal
+    assert_eq!(in_the_clear(&data, &canaries), 0);
+    let bytes = hex::decode(&wrapped).unwrap();
+    for (path, content) in files(&data) {
+        let has = |needle: &[u8]| content.windows(needle.len()).any(|window| window == needle);
+        assert!(!has(&bytes) && !has(wrapped.as_bytes()), "the wrapped key in {}", path.display());
+        assert!(!path.to_string_lossy().contains(&tenant.to_hex()), "{}", path.display());
+    }
+    assert!(records(&data, tenant).is_empty());
+
+    // and with all of it, the master key included, what was copied before stays shut
+    let ciphers = ciphers(&data);
+    assert!(ciphers.len() >= 4, "the control plane and its tenants have keys");
+    let master = std::fs::read(data.join("master.key")).unwrap();
+    let derived = LegacyKey::derive(master.first_chunk().unwrap(), tenant).unwrap();
+    let fresh = keys_of(&data).cipher_for(tenant, || Ok(Traces::None)).unwrap();
+    for cipher in ciphers.iter().chain([&fresh]) {
+        assert_eq!(opened(cipher, &sealed, &index), (Vec::new(), false));
+    }
+    assert!(sealed.iter().all(|record| derived.open(Purpose::Record, b"", record).is_err()));
+    keys_of(&data).destroy(tenant).unwrap();
+    let newest = sealed.last().unwrap().clone();
+    let refused = keys_of(&data).cipher_for(tenant, || Ok(Traces::Newest(newest)));
+    assert!(matches!(refused, Err(KeyError::Lost { .. })), "no new key over what was sealed");
+
+    let third = Ended(Some(House::start_on(folder.path(), None)));
+    assert!(answers(&third, &neighbour).await, "and after a restart");
+    let (status, _) = third.call(Method::GET, "/admin/v1/tenants/harbour", &third.operator_key(), None).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn a_tenant_whose_keyring_is_lost_is_closed_until_it_is_back_and_its_neighbours_are_not() {
+    let (folder, first) = house();
+    let neighbour = first.key(NEIGHBOUR, "owner").await;
+    first.teach(&neighbour, "leave", "Leave", LEAVE).await;
+    let (tenant, key) = harbour(&first).await;
+    first.teach(&key, "leave", "Leave", LEAVE).await;
+    let mut first = first;
+    first.0.take().unwrap().kill();
+    let file = folder.path().join("data/keys").join(format!("{}.keyring", tenant.to_hex()));
+    let aside = folder.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+
+    let second = Ended(Some(House::start_on(folder.path(), None)));
+    let shown = async || {
+        let path = "/admin/v1/tenants/harbour";
+        second.call(Method::GET, path, &second.operator_key(), None).await.1
+    };
+    let view = until("the tenant is closed", async || {
+        let view = shown().await;
+        (view["state"] == "quarantined").then_some(view)
+    })
+    .await;
+    let reason = view["reason"].as_str().unwrap();
+    assert!(reason.contains("is missing, but there are data") && reason.contains("restore it"), "{reason}");
+    assert!(!file.exists(), "no new key over sealed data");
+    assert!(answers(&second, &neighbour).await);
+
+    std::fs::rename(&aside, &file).unwrap();
+    post(&second, "/admin/v1/tenants/harbour/resume", &second.operator_key(), json!({})).await;
+    assert!(answers(&second, &key).await, "its keys are back");
+}
