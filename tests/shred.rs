@@ -10,6 +10,7 @@
 use bailiwick_control::kms::{KeyError, KeyService, RootSource};
 use bailiwick_kernel::cipher::legacy::LegacyKey;
 use bailiwick_kernel::cipher::{Cipher, Purpose};
+use bailiwick_kernel::disclosure;
 use bailiwick_kernel::ids::{Position, TenantKey};
 use bailiwick_kernel::shelf::{Traces, Vault};
 use bailiwick_policy::sovereignty::Region;
@@ -132,7 +133,7 @@ fn keys_of(data: &Path) -> KeyService {
 
 /// What one key makes of records and of the index.
 fn opened(cipher: &Cipher, records: &[Vec<u8>], index: &Path) -> (Vec<Vec<u8>>, bool) {
-    let plain = records.iter().filter_map(|record| cipher.open(Purpose::Record, b"", record).ok()).collect();
+    let plain = records.iter().filter_map(|record| disclosure::open(cipher, record).ok()).collect();
     let meta = std::fs::read(index.join("meta.json")).unwrap();
     (plain, cipher.open(Purpose::Index, b"Wmeta.json", &meta[4..]).is_ok())
 }

@@ -110,7 +110,7 @@ async fn what_lies_here_of_a_tenant_is_found_without_opening_it() {
     };
     let vault = Vault::open(folder.path()).unwrap();
     assert_eq!(vault.traces(tenant(1)), Ok(Traces::Newest(newest.clone())));
-    let plain = cipher(1).open(Purpose::Record, b"", &newest).unwrap();
+    let plain = bailiwick_kernel::disclosure::open(&cipher(1), &newest).unwrap();
     assert_eq!(bailiwick_kernel::codec::decode::<String>(&plain).unwrap(), "record 5999");
     vault.shred(tenant(1)).unwrap();
     assert_eq!(vault.traces(tenant(1)), Ok(Traces::None));
