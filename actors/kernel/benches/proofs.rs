@@ -66,10 +66,17 @@ fn main() {
     let cipher = cipher();
     let alone = micros(|| drop(black_box(cipher.seal(Purpose::Record, b"", &ENTRY).unwrap())));
     let own = micros(|| drop(black_box(disclosure::seal(&cipher, &ENTRY).unwrap())));
-    println!("seal {} bytes: under the tenant's key alone {alone:.2} us, under a key of its own {own:.2} us", ENTRY.len());
+    println!(
+        "seal {} bytes: under the tenant's key alone {alone:.2} us, under a key of its own {own:.2} us",
+        ENTRY.len()
+    );
     let sealed = disclosure::seal(&cipher, &ENTRY).unwrap();
     println!("open it: {:.2} us", micros(|| drop(black_box(disclosure::open(&cipher, &sealed).unwrap()))));
-    println!("durable entries of {} bytes: {:.0} a second, {IN_FLIGHT} in flight", ENTRY.len(), durable_entries_per_second());
+    println!(
+        "durable entries of {} bytes: {:.0} a second, {IN_FLIGHT} in flight",
+        ENTRY.len(),
+        durable_entries_per_second()
+    );
 
     let count: u64 = std::env::var("BAILIWICK_LEAVES").map_or(LEAVES, |leaves| leaves.parse().unwrap());
     let hash_of = |number: u64| {
@@ -84,7 +91,11 @@ fn main() {
         kept.0.extend(changed);
         size += leaves.len() as u64;
     }
-    println!("a tree of {size} leaves grown in {:.1} s, {:.2} us a leaf", began.elapsed().as_secs_f64(), began.elapsed().as_secs_f64() * 1e6 / size as f64);
+    println!(
+        "a tree of {size} leaves grown in {:.1} s, {:.2} us a leaf",
+        began.elapsed().as_secs_f64(),
+        began.elapsed().as_secs_f64() * 1e6 / size as f64
+    );
     let head = (size, root(&kept, size).unwrap());
     let mut took: Vec<Duration> = (0..PROOFS as u64)
         .map(|number| {

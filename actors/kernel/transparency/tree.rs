@@ -1,6 +1,7 @@
 //! The Merkle tree of a journal, kept in tiles (C2SP tlog-tiles): appending and proving read and write a few of them,
 //! however large the tree is.
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use tlog_tiles::{Error, Hash, HashReader, Tile};
 
 /// Levels of the tree in one tile: 256 hashes, 8 KiB.
@@ -63,12 +64,15 @@ impl<T: Tiles> Reader<'_, T> {
         }
         let tile = Tile::from_index(TILE_LEVELS, index);
         let id = TileId { level: tile.level(), number: tile.level_index() };
-        if !read.contains_key(&id) {
-            let data = self.tiles.tile(id).map_err(Error::InvalidInput)?;
-            let missing = || Error::InvalidInput(format!("tile {}/{} is missing", id.level, id.number));
-            read.insert(id, data.ok_or_else(missing)?);
-        }
-        tile.hash_at_index(read.get(&id).map(Vec::as_slice).unwrap_or_default(), index)
+        let data = match read.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let data = self.tiles.tile(id).map_err(Error::InvalidInput)?;
+                let missing = || Error::InvalidInput(format!("tile {}/{} is missing", id.level, id.number));
+                place.insert(data.ok_or_else(missing)?)
+            }
+        };
+        tile.hash_at_index(data, index)
     }
 }
 

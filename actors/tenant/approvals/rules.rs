@@ -126,7 +126,7 @@ pub enum Word {
     /// It waits already.
     Waits,
     /// Nobody has asked yet: this is to be written down.
-    Asked(Entry),
+    Asked(Box<Entry>),
     /// It was refused, or cannot wait; the reason is in the words.
     Refused(Rejection),
 }
@@ -135,7 +135,7 @@ impl Word {
     /// What is to be durable before the asker is told.
     #[must_use]
     pub fn entry(&self) -> Option<Entry> {
-        if let Self::Asked(entry) = self { Some(entry.clone()) } else { None }
+        if let Self::Asked(entry) = self { Some(entry.as_ref().clone()) } else { None }
     }
 
     /// What the asker is told.
@@ -244,7 +244,7 @@ impl Approvals {
                 need.action
             )));
         }
-        Word::Asked(need.asked(now_unix_ms))
+        Word::Asked(Box::new(need.asked(now_unix_ms)))
     }
 
     /// Somebody's word on a request that waits.

@@ -1,6 +1,6 @@
 //! A tenant's belongings: typed entries, sealed shelves and blobs, none of them readable for another tenant.
 use super::{keys, tenant};
-use bailiwick_kernel::cipher::{Cipher, CipherError, Purpose};
+use bailiwick_kernel::cipher::{Cipher, CipherError};
 use bailiwick_kernel::fabric::AppendError;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::JournalError;
