@@ -72,7 +72,12 @@ async fn an_answer_is_proved_by_a_file() {
     let (file, key) = (scene.receipt("receipt.json").await, scene.verifier_key().await);
     let (holds, said) = verified(&file, &["--verifier-key", &key]);
     assert!(holds && said.contains(&format!("holds: the answer {}", scene.query_id)), "{said}");
-    assert!(said.contains("signed by the key you named") && said.contains("cites leave"), "{said}");
+    assert!(
+        said.contains("signed by the key you named")
+            && said.contains("cites leave#0 of leave")
+            && said.contains("text sha256 "),
+        "{said}"
+    );
     assert!(said.contains("thirty days") && said.contains("policy 1.0.0, model extractive/sentences"), "{said}");
     let (holds, said) = verified(&file, &[]);
     assert!(holds && said.contains("which you did not name"), "{said}");

@@ -39,6 +39,21 @@ impl fmt::Debug for MatterDigest {
     }
 }
 
+/// SHA-256 of bytes as they are.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(bytes);
+    fixed(context)
+}
+
+fn fixed(context: Context) -> [u8; 32] {
+    let digest = context.finish();
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    bytes
+}
+
 /// The first bytes in hexadecimal, for logs.
 pub(crate) fn short(bytes: &[u8; 32]) -> String {
     bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
@@ -128,9 +143,6 @@ impl Canon {
     }
 
     pub(crate) fn finish(self) -> [u8; 32] {
-        let digest = self.0.finish();
-        let mut bytes = [0; 32];
-        bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-        bytes
+        fixed(self.0)
     }
 }

@@ -1,4 +1,5 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
+use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::budget::accounts::Spender;
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
@@ -118,6 +119,20 @@ pub enum Entry {
     ApprovalDecided(Box<ApprovalDecided>),
     /// An approved request was carried out; where it has an answer, in the same append.
     ApprovalUsed(ApprovalUsed),
+    /// On which words an answer rests, and under which files it was cleared; stands in the same append, behind the answer's
+    /// record.
+    PassagesCited(Box<PassagesCited>),
+}
+
+/// The passages an answer cites, as they were when it was given.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PassagesCited {
+    /// Which question.
+    pub query_id: String,
+    /// SHA-256 of the text of each chunk the answer cites, in the order of its chunks.
+    pub sha256: Vec<[u8; 32]>,
+    /// Digest of all files of the policy it was cleared under: rules, models, regions, flags.
+    pub policy_digest: String,
 }
 
 /// Who asked for what, and what rules knew of it.
@@ -135,53 +150,6 @@ pub struct RequestLogged {
     pub facts: Vec<(String, RecordedFact)>,
     /// Policy it was permitted by.
     pub policy_version: String,
-    /// When.
-    pub at_unix_ms: u64,
-}
-
-/// A request that waits for somebody else's word.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ApprovalAsked {
-    /// The first half of the digest, in hexadecimal.
-    pub id: String,
-    /// What is asked for.
-    pub action: Action,
-    /// All that is asked, to be read by whoever decides.
-    pub subject: String,
-    /// SHA-256 of action, request and asker, in a canonical form.
-    pub digest: [u8; 32],
-    /// Key that asks.
-    pub key_id: String,
-    /// User that asks, where the key names one.
-    pub user_id: Option<String>,
-    /// When.
-    pub at_unix_ms: u64,
-    /// Until when it waits.
-    pub until_unix_ms: u64,
-}
-
-/// Somebody's word on a request.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ApprovalDecided {
-    /// Which request.
-    pub id: String,
-    /// True where it may be carried out.
-    pub approved: bool,
-    /// By whose key.
-    pub key_id: String,
-    /// By whom.
-    pub user_id: String,
-    /// When.
-    pub at_unix_ms: u64,
-    /// Until when it may be carried out, or is refused.
-    pub until_unix_ms: u64,
-}
-
-/// An approval that has let its request through.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ApprovalUsed {
-    /// Which request.
-    pub id: String,
     /// When.
     pub at_unix_ms: u64,
 }

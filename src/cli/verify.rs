@@ -87,12 +87,13 @@ impl Verify {
     }
 
     fn say_receipt(&self, header: &Header, proved: &Proved) {
-        let Proved { head, position, answer } = proved;
+        let Proved { head, position, answer, cited } = proved;
         if self.output == Output::Json {
             let told = json!({
                 "holds": true, "tenant": header.tenant, "tenant_key": header.tenant_key, "position": position,
                 "records": head.size, "signed_at": rfc3339(head.at_unix_ms), "key_named": self.verifier_key.is_some(),
-                "answer": answer,
+                "answer": answer, "passages_sha256": proved.chunks().map(|(_, digest)| digest).collect::<Vec<_>>(),
+                "policy_digest": cited.as_ref().map(|cited| &cited.policy_digest),
             });
             return say(told.to_string());
         }
@@ -104,8 +105,13 @@ impl Verify {
         say(format!("  policy {}, model {}/{} in {}", answer.policy_version, model.provider, model.name, model.region));
         let (input, output) = (usage.prompt_tokens, usage.completion_tokens);
         say(format!("  charged {} USD for {input} tokens in and {output} out", usage.cost));
-        let documents = verifier::documents(&answer.cited);
-        say(format!("  cites {}", if documents.is_empty() { "nothing".to_owned() } else { documents.join(", ") }));
+        for (chunk, digest) in proved.chunks() {
+            let digest = digest.map_or_else(String::new, |digest| format!(", text sha256 {digest}"));
+            say(format!("  cites {} of {}, trust {}{digest}", chunk.chunk_id, chunk.source_id, chunk.trust_score));
+        }
+        if let Some(cited) = cited {
+            say(format!("  policy files sha256 {}", cited.policy_digest));
+        }
         for (what, words) in [("question", &answer.question), ("answer", &answer.answer)] {
             if !words.is_empty() {
                 say(format!("  {what}: {words}"));

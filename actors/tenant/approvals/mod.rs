@@ -3,14 +3,16 @@
 //! An approval is bound to the digest of the very request and to whoever asked, lets it through once, and stands in the
 //! journal: asked, decided, used. Nobody approves what they asked for themselves, whatever their role.
 pub mod messages;
+pub mod records;
 pub mod rules;
 #[cfg(test)]
 mod tests;
 
-use crate::entry::{ApprovalUsed, Entry};
+use crate::entry::Entry;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::access::Principal;
+use records::ApprovalUsed;
 use rules::{Approvals, Decision, Need, Word};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,7 @@
 //! Pure decisions about approvals: what waits, who may decide, and what a word is worth.
+use super::records::{ApprovalAsked, ApprovalDecided};
 use crate::digest::{Canon, MatterDigest};
-use crate::entry::{ApprovalAsked, ApprovalDecided, Entry};
+use crate::entry::Entry;
 use crate::question::{Matter, Question, Search};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::limits::{APPROVAL_SUBJECT_BYTES_MAX, APPROVALS_OPEN_MAX};

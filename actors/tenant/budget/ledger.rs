@@ -233,6 +233,7 @@ impl Ledger {
             | Entry::ApprovalAsked(_)
             | Entry::ApprovalDecided(_)
             | Entry::ApprovalUsed(_)
+            | Entry::PassagesCited(_)
             | Entry::PolicyAdopted { .. } => {}
         }
     }

@@ -75,6 +75,11 @@ async fn at_work(stage: &Stage, number: u128) -> (Tenant, Vec<String>) {
     (tenant, answers)
 }
 
+/// Of the passage the metered model repeats, without its marker.
+fn digest_of(answer: &str) -> Option<String> {
+    Some(hex::encode(crate::digest::sha256(answer.trim_end_matches(" [1]").as_bytes())))
+}
+
 #[actix_rt::test]
 async fn every_answer_is_proved_to_somebody_who_has_nothing_but_a_key() {
     let stage = Stage::new();
@@ -92,8 +97,15 @@ async fn every_answer_is_proved_to_somebody_who_has_nothing_but_a_key() {
         };
         assert_eq!(recorded.usage, proved.answer.usage);
         charged += proved.answer.usage.cost.0;
-        let expected = if recorded.kind == "ask" { vec!["d"] } else { vec![] };
-        assert_eq!(verifier::documents(&proved.answer.cited).iter().map(|id| &id[..1]).collect::<Vec<_>>(), expected);
+        let chunks: Vec<_> = proved.chunks().map(|(chunk, digest)| (chunk.source_id.clone(), digest)).collect();
+        let expected = if recorded.kind == "ask" { vec![("d", digest_of(&proved.answer.answer))] } else { vec![] };
+        assert_eq!(chunks.iter().map(|(id, digest)| (&id[..1], digest.clone())).collect::<Vec<_>>(), expected);
+        let policy = proved.cited.map(|cited| cited.policy_digest);
+        assert_eq!(
+            policy,
+            (recorded.kind == "ask")
+                .then(|| super::super::supervisor::fixtures::policy("default", metered).digest.clone())
+        );
     }
     let (file, key) = exported(&tenant).await;
     let whole = file.verified(&key, None).unwrap();

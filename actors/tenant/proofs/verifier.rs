@@ -5,7 +5,7 @@
 //! tree from the chain, and root, size, last chain hash, number of answers and their charges are compared with what was
 //! signed. A journal that forked after an earlier head is found by that head.
 use super::forms::{Header, NotOfThisForm, Receipt, ShownRecord, hashes, journal};
-use crate::entry::{AnswerRecorded, Entry, LineageChunk};
+use crate::entry::{AnswerRecorded, Entry, LineageChunk, PassagesCited};
 use bailiwick_kernel::disclosure::{Shown, ShownError};
 use bailiwick_kernel::fabric::chain;
 use bailiwick_kernel::transparency::Hash;
@@ -70,6 +70,16 @@ pub struct Proved {
     pub position: u64,
     /// The answer, with its words and citations whole.
     pub answer: AnswerRecorded,
+    /// On which words it rests, where it cites any.
+    pub cited: Option<PassagesCited>,
+}
+
+impl Proved {
+    /// The chunks it cites, each with the SHA-256 of its text in hexadecimal where that was recorded.
+    pub fn chunks(&self) -> impl Iterator<Item = (&LineageChunk, Option<String>)> {
+        let digests = self.cited.iter().flat_map(|cited| cited.sha256.iter().map(|digest| Some(hex::encode(digest))));
+        self.answer.cited.iter().zip(digests.chain(std::iter::repeat(None)))
+    }
 }
 
 fn signed(header: &Header, verifier_key: Option<&str>) -> Result<([u8; 16], Head), Unverified> {
@@ -94,6 +104,7 @@ fn said(shown: &Shown) -> Result<Entry, Unverified> {
 pub fn receipt(receipt: &Receipt, verifier_key: Option<&str>) -> Result<Proved, Unverified> {
     let (journal, head) = signed(&receipt.header, verifier_key)?;
     let (mut answer, mut before) = (None::<(u64, AnswerRecorded)>, None::<(u64, [u8; 32])>);
+    let mut cited = None;
     for record in &receipt.records {
         let shown = record.shown()?;
         let position = shown.position.0;
@@ -108,11 +119,16 @@ pub fn receipt(receipt: &Receipt, verifier_key: Option<&str>) -> Result<Proved, 
         match (said(&shown)?, &mut answer) {
             (Entry::AnswerRecorded(recorded), answer @ None) => *answer = Some((position, *recorded)),
             (_, None) => return Err(Unverified::NotOneAnswer("its first record is no answer")),
+            (Entry::PassagesCited(passages), Some((_, answer)))
+                if passages.query_id == answer.query_id && cited.is_none() =>
+            {
+                cited = Some(*passages);
+            }
             (entry, Some((_, answer))) => add(answer, entry)?,
         }
     }
     let (position, answer) = answer.ok_or(Unverified::NotOneAnswer("it shows no record"))?;
-    Ok(Proved { head, position, answer })
+    Ok(Proved { head, position, answer, cited })
 }
 
 /// Adds what stands behind an answer's record to it.
@@ -128,17 +144,6 @@ fn add(answer: &mut AnswerRecorded, entry: Entry) -> Result<(), Unverified> {
         _ => return Err(of_another),
     }
     Ok(())
-}
-
-/// The documents an answer cites, each once, in order.
-pub fn documents(cited: &[LineageChunk]) -> Vec<&str> {
-    let mut documents: Vec<&str> = Vec::new();
-    for chunk in cited {
-        if !documents.contains(&chunk.source_id.as_str()) {
-            documents.push(&chunk.source_id);
-        }
-    }
-    documents
 }
 
 /// Tiles of a tree that is reckoned anew.

@@ -1,8 +1,9 @@
 //! Requests that need somebody else's word: put before the tenant's people, shown to them, decided by them.
 use super::actor::Supervisor;
 use crate::approvals::messages::{ApprovalState, ApprovalView, DecideApproval, ReadApprovals};
+use crate::approvals::records::ApprovalAsked;
 use crate::approvals::rules::{Need, Open, Word};
-use crate::entry::{ApprovalAsked, Entry};
+use crate::entry::Entry;
 use crate::turn::{Admitted, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::rfc3339;

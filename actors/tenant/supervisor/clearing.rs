@@ -121,7 +121,9 @@ impl Handler<Turn<Answered>> for Supervisor {
         };
         let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
         let embedding = exit::embedding_charged(&turn.case, &clearance.record, &turn.stage.hold);
+        let cited = exit::passages_cited(&turn.case, &turn.stage.passages, &clearance.record);
         let mut answer = exit::entries(clearance.record, clearance.attribution);
+        answer.extend(cited.map(|cited| Entry::PassagesCited(Box::new(cited))));
         answer.extend(embedding.map(|embedding| Entry::EmbeddingCharged(Box::new(embedding))));
         if self.facts_kept.keeps(now) || turn.case.ruled.obligations().log {
             answer.push(Entry::RequestJudged(Box::new(exit::request_judged(&turn.case))));

@@ -2,8 +2,9 @@
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
 use crate::budget::hold::Hold;
+use crate::digest;
 use crate::entry::{
-    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, RequestJudged,
+    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, PassagesCited, RequestJudged,
 };
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::{markers, output};
@@ -236,6 +237,16 @@ pub fn request_judged(case: &Case) -> RequestJudged {
         action: action_of(&case.matter),
         facts: case.ruled.facts().recorded(),
     }
+}
+
+/// On which words an answer rests; nothing where it cites none.
+#[must_use]
+pub fn passages_cited(case: &Case, passages: &[Passage], record: &AnswerRecorded) -> Option<PassagesCited> {
+    let text = |chunk: &LineageChunk| passages.iter().find(|passage| passage.chunk_id == chunk.chunk_id);
+    let sha256: Vec<[u8; 32]> =
+        record.cited.iter().filter_map(text).map(|passage| digest::sha256(passage.text.as_bytes())).collect();
+    let (query_id, policy_digest) = (record.query_id.clone(), case.policy.digest.clone());
+    (!sha256.is_empty()).then_some(PassagesCited { query_id, sha256, policy_digest })
 }
 
 /// What must be durable before the hits of a search are told; nothing where no rule asks for it.

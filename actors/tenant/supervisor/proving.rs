@@ -119,6 +119,7 @@ fn belongs_to(entry: &Entry, query: QueryId) -> bool {
         Entry::ChargeAttributed(charge) => of(&charge.query_id),
         Entry::EmbeddingCharged(charge) => of(&charge.query_id),
         Entry::RequestJudged(judged) => of(&judged.query_id),
+        Entry::PassagesCited(cited) => of(&cited.query_id),
         _ => false,
     }
 }
