@@ -1,5 +1,6 @@
 //! Requests that need somebody else's word: put before the tenant's people, shown to them, decided by them.
 use super::actor::Supervisor;
+use super::audit::unreadable;
 use crate::approvals::messages::{ApprovalState, ApprovalView, DecideApproval, ReadApprovals};
 use crate::approvals::records::ApprovalAsked;
 use crate::approvals::rules::{Need, Open, Word};
@@ -7,8 +8,8 @@ use crate::entry::Entry;
 use crate::turn::{Admitted, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::rfc3339;
-use bailiwick_kernel::journal::Journal;
-use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::journal::{Journal, JournalError};
+use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::language::Action;
 
 impl Supervisor {
@@ -19,13 +20,8 @@ impl Supervisor {
     }
 }
 
-fn unreadable() -> Rejection {
-    Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
-}
-
 /// Open requests with all that is asked, read from where they stand in the journal.
 async fn shown(journal: Journal, open: Vec<Open>) -> Outcome<Vec<ApprovalView>> {
-    let tenant = journal.tenant();
     let read = tokio::task::spawn_blocking(move || {
         let mut views = Vec::with_capacity(open.len());
         for open in open {
@@ -33,16 +29,10 @@ async fn shown(journal: Journal, open: Vec<Open>) -> Outcome<Vec<ApprovalView>> 
                 views.push(view(open, *asked));
             }
         }
-        Ok::<_, bailiwick_kernel::journal::JournalError>(views)
+        Ok::<_, JournalError>(views)
     });
-    match read.await {
-        Ok(Ok(views)) => Ok(views),
-        Ok(Err(error)) => {
-            tracing::error!(%tenant, %error, "requests that wait for an approval could not be read");
-            Err(unreadable())
-        }
-        Err(_panicked) => Err(unreadable()),
-    }
+    let read = read.await.map_err(|_panicked| unreadable("reading requests that wait panicked"))?;
+    read.map_err(|error| unreadable(&error.to_string()))
 }
 
 fn view(open: Open, asked: ApprovalAsked) -> ApprovalView {

@@ -22,11 +22,11 @@ use std::sync::atomic::Ordering;
 /// Records of one export portion, at most.
 const EXPORT_RECORDS_MAX: usize = 2_048;
 
-fn unknown_query() -> Rejection {
+pub(super) fn unknown_query() -> Rejection {
     Rejection::new(Code::NotFound, "there is no answer of that query_id; take it from the answer's query_id field")
 }
 
-fn unreadable(reason: &str) -> Rejection {
+pub(super) fn unreadable(reason: &str) -> Rejection {
     tracing::error!(%reason, "reading the journal failed");
     Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
 }

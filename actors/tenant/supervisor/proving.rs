@@ -1,5 +1,6 @@
 //! What the journal proves: its tree, kept beside the fold and grown with it, and what is shown of it.
 use super::actor::Supervisor;
+use super::audit::{unknown_query, unreadable};
 use super::lineage::{Derived, DerivedError};
 use super::opening::on_derived;
 use crate::entry::Entry;
@@ -122,15 +123,6 @@ fn belongs_to(entry: &Entry, query: QueryId) -> bool {
         Entry::PassagesCited(cited) => of(&cited.query_id),
         _ => false,
     }
-}
-
-fn unknown_query() -> Rejection {
-    Rejection::new(Code::NotFound, "there is no answer of that query_id; take it from the answer's query_id field")
-}
-
-fn unreadable(reason: &str) -> Rejection {
-    tracing::error!(%reason, "proving what the journal says failed");
-    Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
 }
 
 impl Supervisor {
