@@ -32,6 +32,8 @@ mod pool_tests;
 #[cfg(test)]
 mod rebuild_tests;
 #[cfg(test)]
+mod retention_tests;
+#[cfg(test)]
 mod room_tests;
 #[cfg(test)]
 mod storage_tests;
