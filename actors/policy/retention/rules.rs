@@ -186,6 +186,15 @@ impl Rules {
         }
     }
 
+    /// The first instant at which an object of this type that is stored from now on may have to go; `None` where none ever
+    /// has to.
+    #[must_use]
+    pub fn newcomer_due_unix_ms(&self, data_type: &str, now_unix_ms: u64) -> Option<u64> {
+        // what a hold selects goes later, and a request is about what was stored before it
+        let newcomer = Record { id: "", data_type, domain: "", subjects: &[], stored_unix_ms: now_unix_ms };
+        self.due_unix_ms(&newcomer, now_unix_ms).ok()?
+    }
+
     /// Decides about an object at an instant.
     ///
     ///

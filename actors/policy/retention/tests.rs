@@ -185,7 +185,7 @@ fn what_is_selected_is_decided_record_by_record() {
         (&["contract"], &[], &[], false),
         (&["contract-70", "contract-77*"], &[], &[], false),
         (&[], &["general"], &[], true),
-        (&[], &["gen*", "finance"], &[], false),
+        (&[], &["gen*", "gen", "finance"], &[], false),
         (&[], &[], &["user-2"], true),
         (&[], &[], &["user-*", "user-"], false),
         (&["x"], &["finance"], &["user-1"], true),
@@ -238,6 +238,18 @@ fn what_has_to_go_is_due_when_the_last_that_keeps_it_ends() {
     assert_eq!(due(&rules, 11 * DAY), Some(15 * DAY), "asked for, and kept by the minimum up to then");
     assert!(rules.due_unix_ms(&Record { data_type: "prompts", ..record("a", 0) }, 0).is_err());
     assert!(Rules { requests: rules.requests, ..Rules::default() }.end_anything());
+}
+
+#[test]
+fn what_may_still_come_is_due_no_earlier() {
+    let mut rules = rules(5);
+    assert_eq!(rules.newcomer_due_unix_ms("data", 7), None);
+    rules.maximums = vec![maximum(20), maximum(30)];
+    rules.holds = vec![hold("h", "a*", 0, None)];
+    assert_eq!(rules.newcomer_due_unix_ms("data", 7), Some(7 + 20 * DAY));
+    assert_eq!(rules.newcomer_due_unix_ms("logs", 7), None);
+    rules.holds.push(hold("i", "*", 0, None));
+    assert_eq!(rules.newcomer_due_unix_ms("data", 7), None, "everything is held, whatever comes");
 }
 
 fn written(compliance: &[&str], data_days_max: Option<u32>) -> Sovereignty {

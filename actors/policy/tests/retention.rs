@@ -49,7 +49,7 @@ impl Dice {
     }
 
     fn some(&mut self, from: &[&str]) -> Vec<String> {
-        let many = [0, 0, 1, 1, 2][usize::try_from(self.below(5)).unwrap()];
+        let many = self.below(5) / 2;
         (0..many).map(|_| self.pick(from)).collect()
     }
 
@@ -77,7 +77,7 @@ fn ground(kind: GroundKind, letter: &str, number: u64) -> Ground {
 fn rules(dice: &mut Dice) -> Rules {
     let types = if dice.once_in(8) { 0..dice.below(3) } else { 0..3 };
     let each = [DataType::Logs, DataType::Data, DataType::Backups];
-    let mut minimums: Vec<_> = types.zip(each).map(|(number, data_type)| (number, data_type)).collect();
+    let mut minimums: Vec<_> = types.zip(each).collect();
     minimums.extend((0..dice.below(3)).map(|number| (number + 3, dice.data_type())));
     Rules {
         minimums: minimums

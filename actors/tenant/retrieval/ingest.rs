@@ -155,7 +155,7 @@ impl Desk {
         let change = Change { keep, removed: Vec::new(), first: appended.first, last: appended.last, reserved };
         // after the shelf, so that who is answered can read what was taken; durable it is in any case
         let taken = self.take_over(truth, change, answered).await;
-        taken.ok_or_else(|| Refused { rejection: Rejection::lost(), afterwards: Afterwards::End })
+        taken.ok_or_else(Refused::lost)
     }
 
     /// Decides about the documents and stores the bodies of those to be kept. Under the gate.
@@ -253,6 +253,13 @@ pub fn no_such_document() -> Rejection {
 pub(super) struct Refused {
     pub(super) rejection: Rejection,
     pub(super) afterwards: Afterwards,
+}
+
+impl Refused {
+    /// It is not known what stands where: the rooms are built anew.
+    pub(super) fn lost() -> Self {
+        Self { rejection: Rejection::lost(), afterwards: Afterwards::End }
+    }
 }
 
 impl From<Rejection> for Refused {

@@ -316,7 +316,7 @@ fn is_same(one: &DocumentAccepted, other: &DocumentAccepted) -> bool {
 }
 
 /// What the rules of retention call the objects of this room.
-const DATA: &str = "data";
+pub(super) const DATA: &str = "data";
 /// The key of a document's metadata that says which user, or which users, it is about.
 const SUBJECT: &str = "subject";
 
@@ -358,6 +358,18 @@ pub fn may_remove(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) 
     verdict.map_err(|unknown| unknown.to_string()).and_then(|verdict| verdict.leave()).map_err(|reason| {
         Rejection::new(Code::RetentionViolation, format!("removing document {}: {reason}", accepted.id))
     })
+}
+
+/// Leave to take a document out where it has to go and nothing keeps it.
+#[must_use]
+pub fn is_due(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) -> Option<Erasable> {
+    retained(accepted, |record| rules.verdict(record, now_unix_ms)).ok()?.due()
+}
+
+/// When a document will have to go with nothing to keep it, from now on; `None` where that is not known.
+#[must_use]
+pub fn due_unix_ms(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) -> Option<u64> {
+    retained(accepted, |record| rules.due_unix_ms(record, now_unix_ms)).ok()?
 }
 
 /// Whether a newer version may take the place of a document, whose text is then gone.
