@@ -222,12 +222,38 @@ async fn where_nothing_ends_nothing_is_looked_at() {
 async fn rules_that_come_while_the_room_looks_are_looked_at_too() {
     let house = House::new();
     let tenant = house.tenant(policy().into());
-    tenant.ingest(vec![named("d1", "The heron eats fish."), named("d2", "The otter eats crabs.")]).await.unwrap();
-    house.clock.advance(3 * DAY_MS);
-    let (lax, strict): (Arc<PolicySnapshot>, Arc<PolicySnapshot>) = (ending(5, &[]).into(), ending(2, &[]).into());
-    let (first, second) = (tenant.room.send(AdoptRules(lax)), tenant.room.send(AdoptRules(strict)));
-    let (first, second) = tokio::join!(first, second);
-    first.and(second).unwrap();
-    assert_eq!(tenant.next_due().await, Some(BEGIN + 5 * DAY_MS));
+    tenant.ingest(vec![named("old", "The heron eats fish.")]).await.unwrap();
+    house.clock.advance(2 * DAY_MS);
+    tenant.ingest(vec![named("young", "The otter eats crabs.")]).await.unwrap();
+    tenant.settle().await;
+    house.clock.advance(2 * DAY_MS);
+    // the look has found the old one, and waits at the gate to take it out
+    let gate = Arc::clone(&tenant.desk.corpus.gate).lock_owned().await;
+    tenant.room.send(AdoptRules(ending(3, &[]).into())).await.unwrap();
+    let (of_the_corpus, of_the_test, of_the_look) = (1, 1, 1);
+    while Arc::strong_count(&tenant.desk.corpus.gate) < of_the_corpus + of_the_test + of_the_look {
+        tokio::task::yield_now().await;
+    }
+    tenant.room.send(AdoptRules(ending(2, &[]).into())).await.unwrap();
+    drop(gate);
+    assert_eq!(tenant.next_due().await, Some(BEGIN + 6 * DAY_MS));
     assert_eq!(tenant.kept().await, Vec::<String>::new());
+}
+
+#[actix::test]
+async fn what_came_to_be_held_while_the_room_looked_stays() {
+    let house = House::new();
+    let tenant = house.tenant(policy().into());
+    tenant.ingest(vec![about("user-1", "d1", "The heron eats fish."), named("d2", "The otter.")]).await.unwrap();
+    tenant.settle().await;
+    house.clock.advance(4 * DAY_MS);
+    let gate = Arc::clone(&tenant.desk.corpus.gate).lock_owned().await;
+    tenant.room.send(AdoptRules(ending(3, &[]).into())).await.unwrap();
+    while Arc::strong_count(&tenant.desk.corpus.gate) < 3 {
+        tokio::task::yield_now().await;
+    }
+    tenant.room.send(AdoptRules(ending(3, &[hold_on("user-1")]).into())).await.unwrap();
+    drop(gate);
+    tenant.next_due().await;
+    assert_eq!(tenant.kept().await, ["d1"]);
 }
