@@ -7,7 +7,7 @@ use crate::patterns;
 use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use crate::{budget, caches, features, regimes};
+use crate::{budget, caches, features, regimes, retention};
 use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
@@ -157,7 +157,7 @@ pub(crate) fn head<Settings>(source: &Source<PolicyFile<Settings>>, folder_name:
     findings.refuse(source, "metadata.approval_status", refusal);
 }
 
-fn time<T>(source: &Source<T>, path: &str, text: &str, findings: &mut Findings) -> Option<jiff::Timestamp> {
+pub(crate) fn time<T>(source: &Source<T>, path: &str, text: &str, findings: &mut Findings) -> Option<jiff::Timestamp> {
     match text.parse() {
         Ok(time) => Some(time),
         Err(error) => {
@@ -214,6 +214,7 @@ pub(crate) fn governance(source: &Source<GovernancePolicy>, findings: &mut Findi
         let problem = "nothing would ever count as a failure, and every version as good: name at least one kind";
         findings.refuse(source, "settings.rollout.failures", problem);
     }
+    retention::check(source, findings);
     let list = "settings.output_forbidden_patterns";
     let path = |index: Option<usize>| index.map_or_else(|| list.to_owned(), |index| format!("{list}[{index}]"));
     let refuse = |problems: Vec<(Option<usize>, String)>| {
@@ -289,6 +290,23 @@ pub(crate) fn sovereignty(source: &Source<SovereigntyFile>, folder_name: &str, f
     }
     regimes::known(source, "data_sovereignty.compliance", &rules.compliance, findings);
     regimes::demands(source, findings);
+    longest(source, findings);
+}
+
+/// A maximum below its minimum would make a conflict of every document.
+fn longest(source: &Source<SovereigntyFile>, findings: &mut Findings) {
+    let retention = &source.value.data_sovereignty.retention;
+    let Some(most) = retention.data_days_max else { return };
+    let path = "data_sovereignty.retention.data_days_max";
+    if most == 0 {
+        findings.refuse(source, path, "0 would erase every document as it comes: write at least 1, or leave it out");
+    } else if most < retention.data_days {
+        let problem = format!(
+            "a document would have to go after {most} days and to stay for the {} of data_days: raise this one or lower that",
+            retention.data_days
+        );
+        findings.refuse(source, path, problem);
+    }
 }
 
 /// The key opens the data: a key whose name says where it is kept must be kept where the data may be.

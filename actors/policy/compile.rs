@@ -11,6 +11,7 @@ use crate::language::Rule;
 use crate::language::checks::{Enacted, Origin, problems};
 use crate::obligations::Obligation;
 use crate::parse::{FileError, FileTexts, advice};
+use crate::retention::Rules;
 use crate::schema::*;
 use crate::signature::{Revoked, SAMPLE_PUBLIC_KEY, Signers};
 use crate::{budget, checks, commit, contradictions, patterns, regimes, release};
@@ -105,6 +106,12 @@ impl PolicySnapshot {
             revoked: &self.revoked,
         };
         commit::standing(&asked, before, now_unix_s)
+    }
+
+    /// How long its objects are kept, and by when they are gone.
+    #[must_use]
+    pub fn retention(&self) -> Rules {
+        Rules::of(&self.sovereignty, &self.governance.legal_holds)
     }
 
     /// The user of this id, where `users.yaml` names one.
@@ -365,6 +372,9 @@ impl Files {
                 contradictions::across(tenant, router, sovereignty, findings);
             }
         }
+        if let (Some(governance), Some(sovereignty)) = (&self.governance, &self.sovereignty) {
+            contradictions::holds(governance, sovereignty, findings);
+        }
         if let (Some(router), Some(slo)) = (&self.router, &self.slo) {
             contradictions::objectives(router, slo, findings);
         }
@@ -421,6 +431,9 @@ fn objectives(sla: &Sla) -> Objectives {
     }
 }
 
+#[cfg(test)]
+#[path = "compile_holds_tests.rs"]
+mod holds_tests;
 #[cfg(test)]
 #[path = "compile_people_tests.rs"]
 mod people_tests;

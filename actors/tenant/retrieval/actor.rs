@@ -1,5 +1,6 @@
 //! The room's shell: takes a message, reads the clock, starts the task that carries it out.
 use super::corpus::{Corpus, NotServed};
+use super::erasing::Erasing;
 use super::indexer::{self, Orders, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
@@ -64,6 +65,7 @@ pub struct RetrievalRoom {
     tasks: Arc<Semaphore>,
     uploads: Uploads,
     orders: Option<Orders>,
+    pub(super) erasing: Erasing,
     /// Tells the index by its own `Drop` that the room is gone.
     _presence: watch::Sender<()>,
     _obituary: Obituary,
@@ -75,7 +77,7 @@ pub struct RetrievalRoom {
 struct End;
 
 impl RetrievalRoom {
-    /// Starts the room on the current arbiter. It opens nothing before the first knock.
+    /// Starts the room on the current arbiter. It opens nothing before the first knock, unless documents end by themselves.
     #[must_use]
     pub fn start(parts: RetrievalParts) -> Addr<Self> {
         Actor::start(Self::furnish(parts))
@@ -94,6 +96,7 @@ impl RetrievalRoom {
             tasks: Arc::new(Semaphore::new(MAILBOX_MAX)),
             uploads: Uploads::new(),
             orders: Some(Orders { queue: work, room }),
+            erasing: Erasing::default(),
             _presence: presence,
             _obituary: parts.obituary,
         }
@@ -128,6 +131,7 @@ impl Actor for RetrievalRoom {
         if let Some(orders) = self.orders.take() {
             actix::spawn(indexer::run(Arc::clone(&self.desk.corpus), Arc::clone(&self.clock), orders));
         }
+        self.look_for_due(ctx);
     }
 }
 
@@ -341,11 +345,12 @@ impl Handler<Rejudge> for RetrievalRoom {
 impl Handler<AdoptRules> for RetrievalRoom {
     type Result = ();
 
-    fn handle(&mut self, AdoptRules(policy): AdoptRules, _ctx: &mut Context<Self>) {
-        let in_force = self.desk.corpus.policy.load();
+    fn handle(&mut self, AdoptRules(policy): AdoptRules, ctx: &mut Context<Self>) {
+        let guard_in_force = self.desk.corpus.policy.load().guard.fingerprint.clone();
         // another guard comes into force by judging the corpus anew, and by nothing else
-        if in_force.guard.fingerprint == policy.guard.fingerprint {
+        if guard_in_force == policy.guard.fingerprint {
             self.desk.corpus.policy.store(policy);
+            self.look_for_due(ctx);
         }
     }
 }

@@ -4,12 +4,13 @@ use super::engine::Former;
 use super::messages::{DocumentState, Ingested};
 use super::prepare::{Failed, Outlook, Prepared};
 use super::reserve::Reserved;
-use super::rules::{Decision, Held, decide};
+use super::rules::{Decision, Held, decide, may_replace};
 use super::truth::{Truth, TruthError};
 use crate::limits::storage::{Ceilings, Footprint};
 use bailiwick_kernel::fabric::Blob;
 use bailiwick_kernel::journal::Record;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::retention::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub struct Deciding {
     truth: Arc<Truth>,
     policy: Arc<PolicySnapshot>,
     ceilings: Ceilings,
+    retention: Rules,
     decided: Decided,
     /// Where each id stands among those to be kept.
     places: BTreeMap<String, usize>,
@@ -54,9 +56,10 @@ impl Deciding {
     pub fn new(truth: Arc<Truth>, policy: Arc<PolicySnapshot>, mut reserved: Reserved) -> Self {
         reserved.recount();
         let ceilings = Ceilings::of(&policy.tenant.quotas);
+        let retention = policy.retention();
         let decided =
             Decided { answers: Vec::new(), keep: Vec::new(), records: Vec::new(), bodies: Vec::new(), reserved };
-        Self { truth, policy, ceilings, decided, places: BTreeMap::new(), trouble: None }
+        Self { truth, policy, ceilings, retention, decided, places: BTreeMap::new(), trouble: None }
     }
 
     /// Decides about the next document, unless the shelf has failed before. Blocking.
@@ -109,8 +112,14 @@ impl Deciding {
         }
         let stands = if earlier.is_some() || former.is_some() { Former::Possible } else { Former::Absent };
         let before = earlier.map(|(_, earlier)| earlier).or(former.as_ref().map(|held| &held.accepted));
-        let before = before.map(Footprint::from);
-        if let Err(rejection) = reserved.add(before.as_ref(), &Footprint::from(&prepared.accepted), &self.ceilings) {
+        let footprint = before.map(Footprint::from);
+        let taken = match before {
+            Some(before) => may_replace(before, &self.retention, prepared.accepted.at_unix_ms),
+            None => Ok(()),
+        };
+        let taken =
+            taken.and_then(|()| reserved.add(footprint.as_ref(), &Footprint::from(&prepared.accepted), &self.ceilings));
+        if let Err(rejection) = taken {
             let failed = Failed { id, title: prepared.accepted.title, rejection };
             answers.push(Answer::Final(not_taken(failed)));
             return Ok(());

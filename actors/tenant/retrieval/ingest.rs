@@ -18,6 +18,7 @@ use bailiwick_kernel::fabric::Appended;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::retention::Erasable;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -154,7 +155,7 @@ impl Desk {
         let change = Change { keep, removed: Vec::new(), first: appended.first, last: appended.last, reserved };
         // after the shelf, so that who is answered can read what was taken; durable it is in any case
         let taken = self.take_over(truth, change, answered).await;
-        taken.ok_or_else(|| Refused { rejection: Rejection::lost(), afterwards: Afterwards::End })
+        taken.ok_or_else(Refused::lost)
     }
 
     /// Decides about the documents and stores the bodies of those to be kept. Under the gate.
@@ -182,12 +183,13 @@ impl Desk {
         let said = said(&keep);
         let taking =
             Taking { truth: Arc::clone(truth), ready: Vec::with_capacity(keep.len()), reserved, trouble: None };
-        let steps = steps(keep, removed.clone(), first, last);
+        let gone = removed.iter().map(|leave| leave.id().to_owned()).collect();
+        let steps = steps(keep, removed, first, last);
         // what is durable is taken over, however busy the node is
         let (threads, lane) = (&self.corpus.lanes.writing, self.corpus.parsers());
         let taken = fold_in_slices(threads, lane, PROMISED, taking, steps, Taking::next).await;
         let Ok(Taking { ready, reserved, trouble: None, .. }) = taken else { return None };
-        let batch = Box::new(Batch { after, next: last.next().0, ready, removed });
+        let batch = Box::new(Batch { after, next: last.next().0, ready, removed: gone });
         // A closed queue belongs to a room that is going: its successor reads the journal.
         let _gone = self.queue.send(Work::Take(batch)).await;
         Some((said, reserved))
@@ -196,39 +198,48 @@ impl Desk {
     /// Removes a document; answers when it can no longer be found.
     pub async fn remove(&self, id: String, by: String, now_unix_ms: u64, reply: ReplySlot<()>) -> Afterwards {
         let gate = Arc::clone(&self.corpus.gate).lock_owned().await;
-        let asked = id.clone();
-        let sovereignty = self.corpus.policy.load().sovereignty.clone();
-        let found = self.corpus.read(move |truth| truth.get(&asked)).await.and_then(|held| {
+        let rules = self.corpus.policy.load().retention();
+        let leave = self.corpus.read(move |truth| truth.get(&id)).await.and_then(|held| {
             let held = held.ok_or_else(no_such_document)?;
-            may_remove(&held.accepted, &sovereignty, now_unix_ms)
+            may_remove(&held.accepted, &rules, now_unix_ms)
         });
-        let truth = match found {
-            Ok(()) => self.corpus.truth().await,
-            Err(rejection) => Err(rejection),
+        let taken = match leave {
+            Ok(leave) => self.take_out(vec![leave], &by, now_unix_ms).await,
+            Err(rejection) => Err(Refused::from(rejection)),
         };
-        let truth = match truth {
-            Ok(truth) => truth,
-            Err(rejection) => {
-                reply.answer(Err(rejection));
-                return Afterwards::GoOn;
-            }
-        };
-        let entry = Entry::DocumentRemoved { id: id.clone(), at_unix_ms: now_unix_ms, by };
-        let appended = match truth.journal().append(&[entry]).await.map_err(TruthError::from) {
-            Ok(appended) => appended,
-            Err(error) => {
-                let afterwards = Afterwards::of(&error);
-                reply.answer(Err(error.into()));
-                return afterwards;
-            }
-        };
-        let reserved = Reserved::nothing(Arc::clone(&truth));
-        let Appended { first, last, .. } = appended;
-        let change = Change { keep: Vec::new(), removed: vec![id], first, last, reserved };
-        let taken = self.take_over(&truth, change, |_kept| ()).await;
         drop(gate);
-        reply.answer(self.ask_index(Work::Settle).await);
-        taken.map_or(Afterwards::End, |_nothing| Afterwards::GoOn)
+        match taken {
+            Ok(afterwards) => {
+                reply.answer(self.ask_index(Work::Settle).await);
+                afterwards
+            }
+            Err(Refused { rejection, afterwards }) => {
+                reply.answer(Err(rejection));
+                afterwards
+            }
+        }
+    }
+
+    /// Takes documents out with leave: the one way out there is. Under the gate. They are durably gone when this
+    /// resolves, and out of the index when it has settled.
+    pub(super) async fn take_out(
+        &self,
+        leaves: Vec<Erasable>,
+        by: &str,
+        now_unix_ms: u64,
+    ) -> Result<Afterwards, Refused> {
+        let truth = self.corpus.truth().await?;
+        let entry = |leave: &Erasable| Entry::DocumentRemoved {
+            id: leave.id().to_owned(),
+            at_unix_ms: now_unix_ms,
+            by: by.to_owned(),
+        };
+        let entries: Vec<Entry> = leaves.iter().map(entry).collect();
+        let Appended { first, last, .. } = truth.journal().append(&entries).await.map_err(TruthError::from)?;
+        let reserved = Reserved::nothing(Arc::clone(&truth));
+        let change = Change { keep: Vec::new(), removed: leaves, first, last, reserved };
+        let taken = self.take_over(&truth, change, |_kept| ()).await;
+        Ok(taken.map_or(Afterwards::End, |_nothing| Afterwards::GoOn))
     }
 }
 
@@ -238,10 +249,17 @@ pub fn no_such_document() -> Rejection {
     Rejection::new(Code::NotFound, "no such document")
 }
 
-/// Why a portion was not kept.
-struct Refused {
-    rejection: Rejection,
-    afterwards: Afterwards,
+/// Why a portion was not kept, or documents were not taken out.
+pub(super) struct Refused {
+    pub(super) rejection: Rejection,
+    pub(super) afterwards: Afterwards,
+}
+
+impl Refused {
+    /// It is not known what stands where: the rooms are built anew.
+    pub(super) fn lost() -> Self {
+        Self { rejection: Rejection::lost(), afterwards: Afterwards::End }
+    }
 }
 
 impl From<Rejection> for Refused {
@@ -259,7 +277,7 @@ impl From<TruthError> for Refused {
 /// What an append says, on its way into the shelf and the index.
 struct Change {
     keep: Vec<(Prepared, Former)>,
-    removed: Vec<String>,
+    removed: Vec<Erasable>,
     /// Where the first document kept stands in the journal; the others follow it.
     first: Position,
     /// Where the last record of the append stands.
@@ -270,11 +288,11 @@ struct Change {
 /// One step of taking a change over. It stands in the shelf as if it had been an append of its own.
 struct Step {
     ready: Vec<Ready>,
-    removed: Vec<String>,
+    removed: Vec<Erasable>,
     last: Position,
 }
 
-fn steps(keep: Vec<(Prepared, Former)>, removed: Vec<String>, first: Position, last: Position) -> Vec<Step> {
+fn steps(keep: Vec<(Prepared, Former)>, removed: Vec<Erasable>, first: Position, last: Position) -> Vec<Step> {
     let ready: Vec<Ready> =
         (first.0..).zip(keep).map(|(seq, (prepared, former))| ready(prepared, former, seq)).collect();
     let documents = in_batches(ready).into_iter().map(|ready| {

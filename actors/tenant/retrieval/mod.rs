@@ -2,7 +2,7 @@
 //! Owns: document bodies (blobs), the document shelf, the storage account, the search index of one tenant.
 //! Sends to: budget (`Turn<Grounded>`), the supervisor's exit (searches).
 //! Never: network, another tenant's shelf, a passage the guard in force did not admit.
-//! Invariants: IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
+//! Invariants: RET1 (nothing is taken out that something keeps), IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
 mod actor;
 mod analyser;
 pub mod chunk;
@@ -10,6 +10,7 @@ mod compaction;
 mod corpus;
 mod deciding;
 mod engine;
+mod erasing;
 mod golden;
 mod index;
 mod indexer;
@@ -31,6 +32,8 @@ mod words;
 mod pool_tests;
 #[cfg(test)]
 mod rebuild_tests;
+#[cfg(test)]
+mod retention_tests;
 #[cfg(test)]
 mod room_tests;
 #[cfg(test)]

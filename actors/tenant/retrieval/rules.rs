@@ -11,8 +11,8 @@ pub use bailiwick_policy::digest::sha256_hex;
 use bailiwick_policy::guard::{DocumentVerdict, Guard};
 use bailiwick_policy::hosts::source_host;
 use bailiwick_policy::language::Facts;
-use bailiwick_policy::schema::Sovereignty;
-use bailiwick_policy::sovereignty::{Cleared, retention_allows_delete};
+use bailiwick_policy::retention::{Erasable, Record, Rules};
+use bailiwick_policy::sovereignty::Cleared;
 use bailiwick_policy::visibility::{Document, Visible};
 use serde::{Deserialize, Serialize};
 
@@ -315,13 +315,77 @@ fn is_same(one: &DocumentAccepted, other: &DocumentAccepted) -> bool {
     facts(one) == facts(other) && one.signature == other.signature
 }
 
-/// Whether a document may be removed now.
+/// What the rules of retention call the objects of this room.
+pub(super) const DATA: &str = "data";
+/// The key of a document's metadata that says which user, or which users, it is about.
+const SUBJECT: &str = "subject";
+
+/// The users a document is about: the text, or the texts, its metadata has under `subject`.
+fn subjects(accepted: &DocumentAccepted) -> Vec<String> {
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    // most documents are about nobody: they are not read as JSON
+    if !accepted.metadata_json.contains(SUBJECT) {
+        return Vec::new();
+    }
+    let metadata: serde_json::Value = serde_json::from_str(&accepted.metadata_json).unwrap_or_default();
+    match metadata.get(SUBJECT) {
+        Some(serde_json::Value::Array(several)) => several.iter().filter_map(text).collect(),
+        one => one.and_then(text).into_iter().collect(),
+    }
+}
+
+/// Asks something about a document as rules of retention see it.
+fn retained<T>(accepted: &DocumentAccepted, ask: impl FnOnce(&Record<'_>) -> T) -> T {
+    ask(&Record {
+        id: &accepted.id,
+        data_type: DATA,
+        domain: &accepted.domain,
+        subjects: &subjects(accepted),
+        stored_unix_ms: accepted.at_unix_ms,
+    })
+}
+
+/// Leave to remove a document now.
 ///
 /// # Errors
 /// `retention_violation`.
-pub fn may_remove(accepted: &DocumentAccepted, sovereignty: &Sovereignty, now_unix_ms: u64) -> Outcome<()> {
-    retention_allows_delete(sovereignty, "data", now_unix_ms.saturating_sub(accepted.at_unix_ms)).map_err(|reason| {
+pub fn may_remove(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) -> Outcome<Erasable> {
+    let verdict = retained(accepted, |record| rules.verdict(record, now_unix_ms));
+    verdict.map_err(|unknown| unknown.to_string()).and_then(|verdict| verdict.leave()).map_err(|reason| {
         Rejection::new(Code::RetentionViolation, format!("removing document {}: {reason}", accepted.id))
+    })
+}
+
+/// Leave to take a document out where it has to go and nothing keeps it.
+#[must_use]
+pub fn is_due(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) -> Option<Erasable> {
+    retained(accepted, |record| rules.verdict(record, now_unix_ms)).ok()?.due()
+}
+
+/// When a document will have to go with nothing to keep it, from now on; `None` where that is not known.
+#[must_use]
+pub fn due_unix_ms(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) -> Option<u64> {
+    retained(accepted, |record| rules.due_unix_ms(record, now_unix_ms)).ok()?
+}
+
+/// Whether a newer version may take the place of a document, whose text is then gone.
+///
+/// # Errors
+/// `retention_violation` where a legal hold keeps it as it is.
+pub fn may_replace(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) -> Outcome<()> {
+    retained(accepted, |record| match rules.hold_on(record, now_unix_ms) {
+        None => Ok(()),
+        Some(hold) => {
+            let detail = format!(
+                "replacing document {}: it is kept as it is by {} until that is released; send the new one under another id",
+                accepted.id, hold.ground
+            );
+            Err(Rejection::new(Code::RetentionViolation, detail))
+        }
     })
 }
 

@@ -7,7 +7,8 @@ use crate::question::{Matter, Question};
 use bailiwick_kernel::limits::{DOCUMENT_BYTES_MAX, DOCUMENTS_PER_REQUEST_MAX, TOP_K_MAX};
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::guard::Guard;
-use bailiwick_policy::schema::{Retention, SecurityRules, SovereignEncryption, Sovereignty};
+use bailiwick_policy::retention::Rules;
+use bailiwick_policy::schema::{LegalHold, Retention, SecurityRules, Selects, SovereignEncryption, Sovereignty};
 use bailiwick_policy::visibility::Visible;
 use proptest::prelude::*;
 
@@ -34,7 +35,7 @@ fn home() -> Sovereignty {
         region: "eu-west-1".into(),
         allowed_regions: vec!["eu-west-1".into(), "eu-central-1".into()],
         forbidden_regions: vec!["cn-*".into()],
-        retention: Retention { logs_days: 1, data_days: 30, backups_days: 1 },
+        retention: Retention { logs_days: 1, data_days: 30, data_days_max: None, backups_days: 1 },
         encryption: SovereignEncryption {
             at_rest: "AES-256".into(),
             in_transit: "TLS-1.3".into(),
@@ -162,11 +163,55 @@ fn only_the_same_document_is_unchanged() {
 
 #[test]
 fn retention_is_counted_from_the_acceptance() {
-    let day = 86_400_000;
-    let refusal = may_remove(&accepted("a"), &home(), 1_000 + 30 * day - 1).unwrap_err();
+    let (day, rules) = (86_400_000, Rules::of(&home(), &[]));
+    let refusal = may_remove(&accepted("a"), &rules, 1_000 + 30 * day - 1).unwrap_err();
     assert_eq!(refusal.code, Code::RetentionViolation);
-    assert_eq!(may_remove(&accepted("a"), &home(), 1_000 + 30 * day), Ok(()));
-    assert!(may_remove(&accepted("a"), &home(), 0).is_err(), "a clock that went back keeps it");
+    assert_eq!(
+        refusal.detail,
+        "removing document a: it is kept until 1970-01-31T00:00:01.000Z by data_days (data-sovereignty.yaml asks for 30 days)"
+    );
+    assert_eq!(may_remove(&accepted("a"), &rules, 1_000 + 30 * day).unwrap().id(), "a");
+    assert!(may_remove(&accepted("a"), &rules, 0).is_err(), "a clock that went back keeps it");
+}
+
+/// A hold without end on documents that are about somebody.
+pub(super) fn hold_on(subject: &str) -> LegalHold {
+    let selects = Selects { subjects: vec![subject.into()], ..Selects::default() };
+    let since = "1970-01-01T00:00:00Z".into();
+    LegalHold { id: "case-7".into(), basis: "Smith v. Acme".into(), selects, since, released: None }
+}
+
+#[test]
+fn what_is_held_is_neither_removed_nor_replaced() {
+    let (late, rules) = (90 * 86_400_000, Rules::of(&home(), &[hold_on("user-1")]));
+    for (metadata, is_held) in [
+        (r#"{"subject":"user-1"}"#, true),
+        (r#"{"subject":["user-2","user-1"]}"#, true),
+        (r#"{"subject":"user-10"}"#, false),
+        (r#"{"subject":["user-2"]}"#, false),
+        (r#"{"subject":{"user-1":1}}"#, false),
+        (r#"{"about":"user-1"}"#, false),
+        ("", false),
+    ] {
+        let document = DocumentAccepted { metadata_json: metadata.into(), ..accepted("a") };
+        assert_eq!(may_remove(&document, &rules, late).is_err(), is_held, "{metadata}");
+        assert_eq!(may_replace(&document, &rules, late).is_err(), is_held, "{metadata}");
+    }
+    let numbered = Rules::of(&home(), &[hold_on("17")]);
+    let document = DocumentAccepted { metadata_json: r#"{"subject":17}"#.into(), ..accepted("a") };
+    let refusal = may_remove(&document, &numbered, late).unwrap_err();
+    assert_eq!(refusal.code, Code::RetentionViolation);
+    assert_eq!(
+        refusal.detail,
+        "removing document a: it is kept by legal hold case-7 (Smith v. Acme) until that is released"
+    );
+    let refusal = may_replace(&document, &numbered, late).unwrap_err();
+    assert_eq!(refusal.code, Code::RetentionViolation);
+    assert!(refusal.detail.contains("it is kept as it is by legal hold case-7 (Smith v. Acme)"), "{}", refusal.detail);
+    assert!(
+        may_replace(&accepted("a"), &rules, 1_001).is_ok(),
+        "a minimum asks for a document, not for its first version"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_policy::retention::Erasable;
 use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -271,7 +272,7 @@ impl Truth {
         Ok(self.journal.blobs_put(bodies)?)
     }
 
-    /// Takes over what was appended: documents kept and removed, former bodies gone. `last` is the position of the
+    /// Takes over what was appended: documents kept, and removed with leave; former bodies gone. `last` is the position of the
     /// append's last record. What the claim reserved for them ends when the bytes count as kept, in one step.
     ///
     /// # Errors
@@ -279,11 +280,12 @@ impl Truth {
     pub fn take_over(
         &self,
         held: Vec<Held>,
-        removed: &[String],
+        removed: &[Erasable],
         last: Position,
         claim: &mut Claim,
     ) -> Result<(), TruthError> {
-        self.apply(held, removed, last.next().0, last.next().0, claim)
+        let removed: Vec<String> = removed.iter().map(|leave| leave.id().to_owned()).collect();
+        self.apply(held, &removed, last.next().0, last.next().0, claim)
     }
 
     /// Writes another verdict on documents that stay what they are.
