@@ -24,7 +24,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 mod support;
-use support::{Ended, House, house, until};
+use support::{Ended, House, copy_tenants, house, sign_policies, until};
 
 const CANARIES: usize = 1_000;
 /// Of them, those that are asked for, so that they stand in answers.
@@ -249,4 +249,44 @@ async fn a_tenant_whose_keyring_is_lost_is_closed_until_it_is_back_and_its_neigh
     std::fs::rename(&aside, &file).unwrap();
     post(&second, "/admin/v1/tenants/harbour/resume", &second.operator_key(), json!({})).await;
     assert!(answers(&second, &key).await, "its keys are back");
+}
+
+#[tokio::test]
+async fn a_legal_hold_keeps_a_tenant_from_being_destroyed_until_it_is_released() {
+    let folder = tempfile::tempdir().unwrap();
+    let tenants = copy_tenants(folder.path());
+    let path = tenants.join(NEIGHBOUR).join("policies/governance.yaml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let hold = |more: &str| {
+        let holds = format!(
+            "settings:\n  legal_holds:\n    - id: case-1\n      basis: an order of a court\n      selects: {{documents: ['*']}}\n      \
+             since: \"2025-01-05T00:00:00Z\"\n{more}"
+        );
+        before.replacen("settings:\n", &holds, 1)
+    };
+    std::fs::write(&path, hold("")).unwrap();
+    sign_policies(&tenants, NEIGHBOUR);
+    let house = Ended(Some(House::start_on(folder.path(), None)));
+    let key = house.key(NEIGHBOUR, "owner").await;
+    house.teach(&key, "leave", "Leave", LEAVE).await;
+    let operator = house.operator_key();
+    let destroy = || house.call(Method::DELETE, "/admin/v1/tenants/default?shred=true", &operator, None);
+    let (status, refused) = destroy().await;
+    assert_eq!(refused["code"], "retention_violation", "{status} {refused}");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("\"case-1\" keeps documents of it (an order of a court)"),
+        "{refused}"
+    );
+    assert!(answers(&house, &key).await, "it serves on");
+    let released =
+        hold("      released: \"2025-09-01T00:00:00Z\"\n").replacen("policy_semver: 1.0.0", "policy_semver: 1.0.1", 1);
+    std::fs::write(&path, released).unwrap();
+    sign_policies(&tenants, NEIGHBOUR);
+    until("the release is in force", async || {
+        let (_, view) = house.call(Method::GET, "/admin/v1/tenants/default", &house.operator_key(), None).await;
+        (view["policy_version"] == "1.0.1").then_some(())
+    })
+    .await;
+    let (status, gone) = destroy().await;
+    assert_eq!(status, 200, "{gone}");
 }

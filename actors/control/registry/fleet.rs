@@ -257,7 +257,12 @@ impl Registry {
         let found = self
             .known(name)
             .and_then(|key| self.directory.tenant(key).map(|tenant| (key, tenant.id)).ok_or_else(no_such_tenant));
-        let (key, id) = match found {
+        let policy = |key| self.directory.tenant(key).and_then(|tenant| tenant.policy.clone());
+        let allowed = found.and_then(|(key, id)| {
+            let holds = policy(key).map(|policy| policy.governance.legal_holds.clone()).unwrap_or_default();
+            lifecycle::destroy(&holds, self.clock.now_unix_ms()).map(|()| (key, id))
+        });
+        let (key, id) = match allowed {
             Ok(found) => found,
             Err(rejection) => return slot.answer(Err(rejection)),
         };

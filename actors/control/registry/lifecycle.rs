@@ -7,6 +7,7 @@ use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::limits::{NOTE_CHARS_MAX, TENANTS_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::{PolicySnapshot, name_problem};
+use bailiwick_policy::retention::LegalHold;
 use bailiwick_policy::schema::{Status, TenantFile};
 use uuid::Uuid;
 
@@ -232,4 +233,17 @@ fn spoken_anew(tenant: &Tenant, said: Status, now_unix_ms: u64) -> Option<Entry>
         at_unix_ms: now_unix_ms,
         by: "tenant.yaml".to_owned(),
     })
+}
+
+/// Whether everything of a tenant may be destroyed: not while somebody else is owed a part of it.
+///
+/// # Errors
+/// `retention_violation`, with the legal hold that is open and its basis.
+pub fn destroy(holds: &[LegalHold], now_unix_ms: u64) -> Outcome<()> {
+    let Some(hold) = holds.iter().find(|hold| hold.is_open(now_unix_ms)) else { return Ok(()) };
+    let detail = format!(
+        "destroying the tenant: the legal hold {:?} keeps documents of it ({}); have it released in governance.yaml first",
+        hold.id, hold.basis
+    );
+    Err(Rejection::new(Code::RetentionViolation, detail))
 }

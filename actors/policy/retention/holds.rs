@@ -64,6 +64,12 @@ impl Selects {
 }
 
 impl LegalHold {
+    /// Whether it keeps anything at this instant, or will: nobody has released it by now.
+    #[must_use]
+    pub fn is_open(&self, now_unix_ms: u64) -> bool {
+        self.as_rule().released_unix_ms.is_none_or(|released| released > now_unix_ms)
+    }
+
     /// As the algebra takes it. A time that could not be read, which [`check`] refuses, keeps more and not less.
     pub(super) fn as_rule(&self) -> Hold {
         let unix_ms = |text: &str| {
