@@ -124,6 +124,24 @@ pub enum Entry {
     PassagesCited(Box<PassagesCited>),
 }
 
+impl Entry {
+    /// The question whose answer this is a record of: its own, or one that stands behind it in the same append and is part of
+    /// what a receipt shows. Nothing for any other record.
+    #[must_use]
+    pub fn answers(&self) -> Option<&str> {
+        match self {
+            Self::AnswerRecorded(answer) => Some(&answer.query_id),
+            Self::AnswerContinued { query_id, .. } => Some(query_id),
+            Self::AnswerCited(further) => Some(&further.query_id),
+            Self::ChargeAttributed(charge) => Some(&charge.query_id),
+            Self::EmbeddingCharged(charge) => Some(&charge.query_id),
+            Self::RequestJudged(judged) => Some(&judged.query_id),
+            Self::PassagesCited(cited) => Some(&cited.query_id),
+            _ => None,
+        }
+    }
+}
+
 /// The passages an answer cites, as they were when it was given.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PassagesCited {

@@ -13,6 +13,7 @@ use bailiwick_kernel::transparency::checkpoint::{self, CheckpointError, Head};
 use bailiwick_kernel::transparency::tree::{self, TileId, Tiles, TreeError};
 use std::collections::HashMap;
 
+const OF_ANOTHER: Unverified = Unverified::NotOneAnswer("it shows records of another answer");
 /// Leaves that are put into the tree at once.
 const LEAVES_AT_ONCE: usize = 4_096;
 
@@ -119,11 +120,8 @@ pub fn receipt(receipt: &Receipt, verifier_key: Option<&str>) -> Result<Proved, 
         match (said(&shown)?, &mut answer) {
             (Entry::AnswerRecorded(recorded), answer @ None) => *answer = Some((position, *recorded)),
             (_, None) => return Err(Unverified::NotOneAnswer("its first record is no answer")),
-            (Entry::PassagesCited(passages), Some((_, answer)))
-                if passages.query_id == answer.query_id && cited.is_none() =>
-            {
-                cited = Some(*passages);
-            }
+            (entry, Some((_, answer))) if entry.answers() != Some(&answer.query_id) => return Err(OF_ANOTHER),
+            (Entry::PassagesCited(passages), Some(_)) if cited.is_none() => cited = Some(*passages),
             (entry, Some((_, answer))) => add(answer, entry)?,
         }
     }
@@ -133,15 +131,11 @@ pub fn receipt(receipt: &Receipt, verifier_key: Option<&str>) -> Result<Proved, 
 
 /// Adds what stands behind an answer's record to it.
 fn add(answer: &mut AnswerRecorded, entry: Entry) -> Result<(), Unverified> {
-    let of_another = Unverified::NotOneAnswer("it shows records of another answer");
-    let own = |query_id: &str, answer: &AnswerRecorded| query_id == answer.query_id;
     match entry {
-        Entry::AnswerContinued { query_id, text } if own(&query_id, answer) => answer.answer.push_str(&text),
-        Entry::AnswerCited(further) if own(&further.query_id, answer) => answer.cited.extend(further.cited),
-        Entry::ChargeAttributed(charge) if own(&charge.query_id, answer) => {}
-        Entry::EmbeddingCharged(charge) if own(&charge.query_id, answer) => {}
-        Entry::RequestJudged(judged) if own(&judged.query_id, answer) => {}
-        _ => return Err(of_another),
+        Entry::AnswerContinued { text, .. } => answer.answer.push_str(&text),
+        Entry::AnswerCited(further) => answer.cited.extend(further.cited),
+        Entry::ChargeAttributed(_) | Entry::EmbeddingCharged(_) | Entry::RequestJudged(_) => {}
+        _ => return Err(OF_ANOTHER),
     }
     Ok(())
 }

@@ -5,17 +5,22 @@ use crate::budget::hold::Hold;
 use crate::digest;
 use crate::entry::{
     AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, PassagesCited, RequestJudged,
+    RequestLogged,
 };
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::{markers, output};
 use crate::ruling::action_of;
-use crate::supervisor::permitting::{Asker, logged};
 use crate::supervisor::sideways::kind_of;
 use crate::turn::{Case, Draft, DraftContent};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::language::{Action, Facts};
 use bailiwick_policy::redaction::Redactions;
 
+/// Characters of what a logged request is about.
+const SUBJECT_CHARS_MAX: usize = 1_024;
 /// Bytes of an answer in one record; the question beside it has at most 40 kB.
 const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
 /// Bytes of cited chunks in the answer's own record, and in a further one. One chunk alone has at most 5 kB.
@@ -54,8 +59,7 @@ struct Words {
 impl Words {
     /// Without these forms of personal data.
     fn redacted(mut self, redactions: Redactions) -> Self {
-        self.answer = redactions.redact(&self.answer).into_owned();
-        self.citations.iter_mut().for_each(|citation| citation.redact(redactions));
+        redact_words(&mut self.answer, &mut self.citations, redactions);
         self
     }
 }
@@ -99,12 +103,16 @@ pub fn withheld() -> Rejection {
     Rejection::new(Code::PolicyDenied, "the answer contains what this tenant's output policy forbids and was withheld")
 }
 
+fn redact_words(answer: &mut String, citations: &mut [Citation], redactions: Redactions) {
+    *answer = redactions.redact(answer).into_owned();
+    citations.iter_mut().for_each(|citation| citation.redact(redactions));
+}
+
 /// Takes these forms of personal data out of a reply.
 pub fn redact(reply: &mut Reply, redactions: Redactions) {
     match reply {
         Reply::Answer(answer) => {
-            answer.answer = redactions.redact(&answer.answer).into_owned();
-            answer.citations.iter_mut().for_each(|citation| citation.redact(redactions));
+            redact_words(&mut answer.answer, &mut answer.citations, redactions);
         }
         Reply::Completion(completion) => {
             let body = std::mem::take(&mut completion.body);
@@ -247,6 +255,30 @@ pub fn passages_cited(case: &Case, passages: &[Passage], record: &AnswerRecorded
         record.cited.iter().filter_map(text).map(|passage| digest::sha256(passage.text.as_bytes())).collect();
     let (query_id, policy_digest) = (record.query_id.clone(), case.policy.digest.clone());
     (!sha256.is_empty()).then_some(PassagesCited { query_id, sha256, policy_digest })
+}
+
+/// Who asked, as far as rules know.
+pub struct Asker<'a> {
+    /// Who.
+    pub principal: &'a Principal,
+    /// What rules could ask.
+    pub facts: &'a Facts,
+    /// By which policy it was permitted.
+    pub policy: &'a PolicySnapshot,
+}
+
+/// The record of a request that would leave none.
+#[must_use]
+pub fn logged(action: Action, subject: &str, who: &Asker<'_>, at_unix_ms: u64) -> Entry {
+    Entry::RequestLogged(Box::new(RequestLogged {
+        action,
+        subject: subject.chars().take(SUBJECT_CHARS_MAX).collect(),
+        key_id: who.principal.key_id.clone(),
+        user_id: who.principal.user_id.clone(),
+        facts: who.facts.recorded(),
+        policy_version: who.policy.version.clone(),
+        at_unix_ms,
+    }))
 }
 
 /// What must be durable before the hits of a search are told; nothing where no rule asks for it.

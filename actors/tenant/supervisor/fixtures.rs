@@ -375,12 +375,12 @@ impl Tenant {
         self.belongings.shelf(name).unwrap()
     }
 
-    /// Takes the journal from under the tenant: what it appends from now on is stale, until its rooms are rebuilt.
     /// The tenant's journal, as its owner has it.
     pub(crate) fn journal(&self) -> &bailiwick_kernel::journal::Journal {
         &self.belongings.journal
     }
 
+    /// Takes the journal from under the tenant: what it appends from now on is stale, until its rooms are rebuilt.
     pub(crate) fn usurp(&self) {
         self.belongings.reacquire().unwrap();
     }

@@ -1,9 +1,10 @@
 //! What the policy's rules say before anything is done: for turns, and for requests that are none.
 use super::actor::Supervisor;
+use super::exit::{Asker, logged};
 use super::messages::Admit;
 use crate::approvals::Met;
 use crate::approvals::rules::Need;
-use crate::entry::{Entry, RequestLogged};
+use crate::entry::Entry;
 use crate::query_ids;
 use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
 use crate::ruling::{self, Ruled};
@@ -11,10 +12,7 @@ use actix::prelude::*;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::language::{Action, Facts};
-
-/// Characters of what a logged request is about.
-const SUBJECT_CHARS_MAX: usize = 1_024;
+use bailiwick_policy::language::Action;
 
 impl Supervisor {
     /// Rules on a turn that would set out now, under the policy that serves it.
@@ -87,26 +85,6 @@ impl Supervisor {
             Ok(())
         }
     }
-}
-
-/// Who asked, as far as rules know.
-pub(super) struct Asker<'a> {
-    pub(super) principal: &'a Principal,
-    pub(super) facts: &'a Facts,
-    pub(super) policy: &'a PolicySnapshot,
-}
-
-/// The record of a request that would leave none.
-pub(super) fn logged(action: Action, subject: &str, who: &Asker<'_>, at_unix_ms: u64) -> Entry {
-    Entry::RequestLogged(Box::new(RequestLogged {
-        action,
-        subject: subject.chars().take(SUBJECT_CHARS_MAX).collect(),
-        key_id: who.principal.key_id.clone(),
-        user_id: who.principal.user_id.clone(),
-        facts: who.facts.recorded(),
-        policy_version: who.policy.version.clone(),
-        at_unix_ms,
-    }))
 }
 
 macro_rules! forwarded_if_permitted {

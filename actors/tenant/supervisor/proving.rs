@@ -75,7 +75,8 @@ impl Derived {
         let (size, checkpoint) = self.signed_head(shower)?;
         let journal = self.journal();
         let entries = journal.portion::<Entry>(answer, RECORDS_OF_ANSWER_MAX)?;
-        let own = entries.iter().take_while(|(_, _, entry)| belongs_to(entry, query)).count();
+        let own =
+            entries.iter().take_while(|(_, _, entry)| entry.answers().and_then(QueryId::parse) == Some(query)).count();
         let tiles = self.tiles();
         let proved = journal.shown(answer, own)?.into_iter().map(|shown| {
             let proof = tree::prove_inclusion(&tiles, size, shown.position.0)?;
@@ -107,21 +108,6 @@ impl Derived {
         let (tenant, tenant_key) = (shower.name.clone(), self.journal().tenant().to_hex());
         let verifier_key = shower.signer.verifier_key();
         Ok(Ok(SignedHead { tenant, tenant_key, checkpoint, verifier_key, size, consistency }))
-    }
-}
-
-/// Whether a record behind an answer's own belongs to it, as the verifier reads it.
-fn belongs_to(entry: &Entry, query: QueryId) -> bool {
-    let of = |query_id: &str| QueryId::parse(query_id) == Some(query);
-    match entry {
-        Entry::AnswerRecorded(answer) => of(&answer.query_id),
-        Entry::AnswerContinued { query_id, .. } => of(query_id),
-        Entry::AnswerCited(further) => of(&further.query_id),
-        Entry::ChargeAttributed(charge) => of(&charge.query_id),
-        Entry::EmbeddingCharged(charge) => of(&charge.query_id),
-        Entry::RequestJudged(judged) => of(&judged.query_id),
-        Entry::PassagesCited(cited) => of(&cited.query_id),
-        _ => false,
     }
 }
 
