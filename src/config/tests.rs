@@ -1,4 +1,6 @@
 use super::*;
+use crate::gateway::Settings;
+use bailiwick_tenant::catalog::EXTRACTIVE;
 use bailiwick_tenant::catalog::Price;
 
 const ONE: &str = "[[providers]]\nname = \"main\"\nkind = \"openai\"\nregion = \"eu-west-1\"\n";
