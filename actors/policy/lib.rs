@@ -31,6 +31,7 @@ pub mod places;
 pub mod quotas;
 #[cfg(test)]
 mod random_rules;
+pub mod ranking;
 pub mod redaction;
 mod regimes;
 pub mod regions;

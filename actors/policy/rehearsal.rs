@@ -5,6 +5,8 @@ use crate::compile::PolicySnapshot;
 use crate::evaluate::Ruling;
 use crate::language::{Action, Facts};
 use crate::obligations::Obligations;
+use crate::ranking::{FIRST_PAGE, ndcg};
+use crate::schema::EvaluationSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -116,6 +118,10 @@ pub struct GoldenReport {
     pub found_after: u64,
     /// Those that are found no longer.
     pub lost: u64,
+    /// Mean nDCG at 10 of what is found under the policy in force; null where no question has a document.
+    pub ndcg_at_10_before: Option<f64>,
+    /// The same, under the other one.
+    pub ndcg_at_10_after: Option<f64>,
     /// Some of them.
     pub examples: Vec<Lost>,
 }
@@ -227,7 +233,11 @@ fn allows(policy: &PolicySnapshot, answer: &Recorded) -> bool {
 /// Compares what is found for golden questions.
 #[must_use]
 pub fn compare(searched: &[Searched]) -> GoldenReport {
-    let mut report = GoldenReport::default();
+    let mut report = GoldenReport {
+        ndcg_at_10_before: mean_ndcg(searched, |searched| &searched.before),
+        ndcg_at_10_after: mean_ndcg(searched, |searched| &searched.after),
+        ..GoldenReport::default()
+    };
     for Searched { question, relevant, before, after } in searched {
         report.questions = report.questions.saturating_add(1);
         for document in relevant {
@@ -245,11 +255,34 @@ pub fn compare(searched: &[Searched]) -> GoldenReport {
     report
 }
 
+#[expect(clippy::cast_precision_loss, reason = "golden questions, of which there are a thousand at most")]
+fn mean_ndcg(searched: &[Searched], found: impl Fn(&Searched) -> &[String]) -> Option<f64> {
+    let figures: Vec<f64> = searched
+        .iter()
+        .filter_map(|searched| {
+            let ranking: Vec<&str> = found(searched).iter().map(String::as_str).collect();
+            ndcg(&ranking, &searched.relevant, FIRST_PAGE)
+        })
+        .collect();
+    (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
+}
+
 impl Rehearsal {
-    /// Why a policy may not come into force after this rehearsal.
+    /// Why a policy may not come into force after this rehearsal. A ranking that is worse than before, and below what
+    /// `evaluation.yaml` asks for, is a reason; one that was below it already and is no worse is none.
     #[must_use]
-    pub fn objections(&self, settings: &SandboxSettings) -> Vec<String> {
+    pub fn objections(&self, settings: &SandboxSettings, asked_for: &EvaluationSettings) -> Vec<String> {
         let mut objections = Vec::new();
+        if let (Some(before), Some(after)) = (self.golden.ndcg_at_10_before, self.golden.ndcg_at_10_after)
+            && after < before
+            && after < asked_for.min_ndcg_at_10
+        {
+            objections.push(format!(
+                "nDCG at 10 of the golden questions would fall from {before:.4} to {after:.4}: below the {} of \
+                 settings.min_ndcg_at_10 of evaluation.yaml",
+                asked_for.min_ndcg_at_10
+            ));
+        }
         let Replayed { requests, refused, withheld, .. } = self.recorded;
         let worse = refused.saturating_add(withheld);
         if worse.saturating_mul(HUNDRED) > requests.saturating_mul(u64::from(settings.refused_percent_max)) {

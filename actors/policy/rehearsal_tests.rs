@@ -34,6 +34,10 @@ fn asked(role: &str, bytes: u64, answer: &str) -> Recorded {
     }
 }
 
+fn asking(min_ndcg_at_10: f64) -> EvaluationSettings {
+    EvaluationSettings { sample_rate: 0.0, min_ndcg_at_10, min_groundedness: 0.0 }
+}
+
 const FORBIDS: &str = "rules:\n  - id: long-questions\n    effect: forbid\n    actions: [ask]\n    when: { request.bytes: { \
                        at_least: 100 } }\n    overrides: [members-work]\n    reason: they are read aloud\n";
 
@@ -44,7 +48,9 @@ fn nothing_changes_under_the_same_policy() {
     let replayed = replay(&policy, &policy, &recorded);
     assert_eq!(replayed, Replayed { requests: 300, ..Replayed::default() });
     let rehearsal = Rehearsal { recorded: replayed, golden: GoldenReport::default() };
-    assert!(rehearsal.objections(&SandboxSettings { refused_percent_max: 0, golden_lost_max: 0 }).is_empty());
+    assert!(
+        rehearsal.objections(&SandboxSettings { refused_percent_max: 0, golden_lost_max: 0 }, &asking(0.0)).is_empty()
+    );
 }
 
 #[test]
@@ -59,7 +65,7 @@ fn what_would_be_refused_withheld_or_answered_is_counted_and_shown() {
     let objects = |percent| {
         let settings = SandboxSettings { refused_percent_max: percent, golden_lost_max: 0 };
         let rehearsal = Rehearsal { recorded: replayed.clone(), golden: GoldenReport::default() };
-        rehearsal.objections(&settings).len()
+        rehearsal.objections(&settings, &asking(0.0)).len()
     };
     assert_eq!((objects(50), objects(49), objects(100)), (0, 1, 0));
 
@@ -95,9 +101,13 @@ fn golden_documents_that_are_found_no_longer_are_objected_to() {
     ]);
     assert_eq!((golden.questions, golden.found_before, golden.found_after, golden.lost), (4, 3, 3, 1));
     let rehearsal = Rehearsal { recorded: Replayed::default(), golden };
-    let objections = rehearsal.objections(&SandboxSettings::default());
+    let objections = rehearsal.objections(&SandboxSettings::default(), &asking(0.0));
     assert!(objections[0].contains("\"a\" for \"how long?\""), "{objections:?}");
-    assert!(rehearsal.objections(&SandboxSettings { golden_lost_max: 1, ..SandboxSettings::default() }).is_empty());
+    assert!(
+        rehearsal
+            .objections(&SandboxSettings { golden_lost_max: 1, ..SandboxSettings::default() }, &asking(0.0))
+            .is_empty()
+    );
 }
 
 #[test]
@@ -124,4 +134,23 @@ fn an_answer_no_guard_would_have_let_through_is_found() {
     assert_eq!(found(&[&new]), answers[1..]);
     assert_eq!(found(&[&old, &new]), answers[2..], "of two releases, either may have served it");
     assert_eq!(found(&[]).len(), 4);
+}
+
+#[test]
+fn a_worse_ranking_below_the_floor_is_objected_to_and_no_other() {
+    let rehearsed = |before: &[&str], after: &[&str]| {
+        let owned = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
+        let searched =
+            Searched { question: "q".into(), relevant: vec!["a".into()], before: owned(before), after: owned(after) };
+        Rehearsal { recorded: Replayed::default(), golden: compare(&[searched]) }
+    };
+    let objects =
+        |rehearsal: &Rehearsal, floor: f64| rehearsal.objections(&SandboxSettings::default(), &asking(floor)).len();
+    // the document falls from the first place to the second: 1 to 0.63
+    let worse = rehearsed(&["a", "b"], &["b", "a"]);
+    assert_eq!((objects(&worse, 0.7), objects(&worse, 0.6)), (1, 0));
+    assert_eq!(objects(&rehearsed(&["b", "a"], &["b", "a"]), 0.7), 0, "below it before, and no worse");
+    assert_eq!(objects(&rehearsed(&["b", "a"], &["a", "b"]), 1.0), 0, "better");
+    let text = worse.objections(&SandboxSettings::default(), &asking(0.7)).join(" ");
+    assert!(text.contains("from 1.0000 to 0.6309") && text.contains("min_ndcg_at_10"), "{text}");
 }

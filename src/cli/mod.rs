@@ -8,6 +8,7 @@ mod ask;
 mod client;
 mod demo;
 mod doctor;
+mod eval;
 mod ingest;
 mod key;
 mod parse_child;
@@ -47,6 +48,9 @@ enum Verb {
     /// Check, compare, sign and list policies.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Ask golden questions and show how they went.
+    #[command(subcommand)]
+    Eval(eval::Eval),
     /// List, approve and refuse requests that need somebody's word.
     #[command(subcommand)]
     Approval(approval::Approval),
@@ -105,6 +109,7 @@ pub fn run() -> ExitCode {
         Verb::Key(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ingest(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Policy(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Eval(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Approval(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Report(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ask(verb) => actix_web::rt::System::new().block_on(verb.run()),

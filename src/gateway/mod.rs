@@ -12,6 +12,7 @@ mod costs;
 mod documents;
 mod edge;
 pub mod errors;
+mod evaluations;
 mod feedback;
 mod figures;
 mod frame;

@@ -16,8 +16,8 @@ use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
-    admin, approvals, ask, costs, documents, feedback, figures, keys, lineage, money, ofrep, openai, openapi, policies,
-    probes, receipts, search, session,
+    admin, approvals, ask, costs, documents, evaluations, feedback, figures, keys, lineage, money, ofrep, openai,
+    openapi, policies, probes, receipts, search, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -28,6 +28,8 @@ use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Inges
 use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::entry::FeedbackGiven;
+use bailiwick_tenant::evaluation::Progress;
+use bailiwick_tenant::evaluation::messages::Evaluations;
 use bailiwick_tenant::proofs::forms::{Receipt, SignedHead};
 use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::supervisor::messages::Lineage;
@@ -301,6 +303,10 @@ pub const ROUTES: &[Route] = &[
         r.to(figures::tenant_slo)
     })
     .gives::<SloView>(200),
+    route("GET", "/admin/v1/tenants/{id}/evals", Some(Audit), "How golden questions went", |r| r.to(evaluations::list))
+        .gives::<Evaluations>(200),
+    route("POST", "/admin/v1/tenants/{id}/evals", Some(Govern), "Ask the golden questions", |r| r.to(evaluations::run))
+        .gives::<Progress>(202),
     route("GET", "/admin/v1/tenants/{id}/costs", Some(Observe), "What a tenant spent, and its forecast", |r| {
         r.to(costs::tenant)
     })

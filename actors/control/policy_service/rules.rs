@@ -56,7 +56,7 @@ pub fn rehearsed_against(candidate: &Candidate) -> Option<Arc<PolicySnapshot>> {
 /// # Errors
 /// `policy_denied`, every objection on a line of its own.
 pub fn weigh(rehearsal: &Rehearsal, before: &PolicySnapshot) -> Outcome<RehearsalFigures> {
-    let objections = rehearsal.objections(&before.governance.sandbox.unwrap_or_default());
+    let objections = rehearsal.objections(&before.governance.sandbox.unwrap_or_default(), &before.evaluation);
     if objections.is_empty() {
         return Ok(rehearsal.into());
     }

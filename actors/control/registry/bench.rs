@@ -27,6 +27,7 @@ use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
+use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluations};
 use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -86,6 +87,8 @@ drops!(
     SteerRollout,
     ReadApprovals,
     DecideApproval,
+    Evaluate,
+    ReadEvaluations,
     ReadReceipt,
     ReadHead,
     ShowRecords
@@ -237,6 +240,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         head: probe.clone().recipient(),
         records: probe.clone().recipient(),
         decide: probe.clone().recipient(),
+        evaluate: probe.clone().recipient(),
+        evaluations: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         audit: probe.clone().recipient(),
         rehearse: probe.clone().recipient(),

@@ -67,6 +67,7 @@ impl Registry {
             GovernRequest::CommitFolder(slot) => self.commit_folder(tenant.key, slot, ctx),
             GovernRequest::CompareFolder(slot) => self.compare_folder(tenant.key, slot, ctx),
             GovernRequest::RehearseFolder(slot) => self.rehearse_folder(tenant.key, slot, ctx),
+            GovernRequest::Evaluate(slot) => self.evaluate_folder(tenant.key, by.clone(), slot, ctx),
             other @ (GovernRequest::List(_)
             | GovernRequest::Commits(_)
             | GovernRequest::Releases(_)

@@ -19,6 +19,7 @@ use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::diff::Changes;
 use bailiwick_tenant::approvals::messages::ReadApprovals;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
+use bailiwick_tenant::evaluation::messages::ReadEvaluations;
 use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
@@ -155,6 +156,7 @@ pub struct AuditHandle {
     pub(super) flags: Recipient<ReadFlags>,
     pub(super) rollout: Recipient<ReadRollout>,
     pub(super) approvals: Recipient<ReadApprovals>,
+    pub(super) evaluations: Recipient<ReadEvaluations>,
     pub(super) receipt: Recipient<ReadReceipt>,
     pub(super) head: Recipient<ReadHead>,
     pub(super) records: Recipient<ShowRecords>,

@@ -63,6 +63,7 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             flags: doors.flags.clone(),
             rollout: doors.rollout.clone(),
             approvals: doors.approvals.clone(),
+            evaluations: doors.evaluations.clone(),
             receipt: doors.receipt.clone(),
             head: doors.head.clone(),
             records: doors.records.clone(),

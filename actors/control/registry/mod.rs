@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod directory;
 pub mod door;
 pub mod entry;
+mod evaluations;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod flags;

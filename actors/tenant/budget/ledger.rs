@@ -234,6 +234,7 @@ impl Ledger {
             | Entry::ApprovalDecided(_)
             | Entry::ApprovalUsed(_)
             | Entry::PassagesCited(_)
+            | Entry::EvaluationKept(_)
             | Entry::PolicyAdopted { .. } => {}
         }
     }

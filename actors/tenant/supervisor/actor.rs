@@ -17,6 +17,7 @@ use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconci
 use crate::cache::messages::AdoptCache;
 use crate::egress::{Egress, clear_to_keep};
 use crate::entry::Entry;
+use crate::evaluation::SharedProgress;
 use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
 use crate::rollout::SharedRollout;
 use crate::service_level::SharedWatch;
@@ -73,6 +74,8 @@ pub struct Supervisor {
     pub(super) watch: Arc<SharedWatch>,
     pub(super) rollout: Arc<SharedRollout>,
     pub(super) approvals: SharedApprovals,
+    /// How far the golden questions are that are being asked.
+    pub(super) evaluating: SharedProgress,
     /// Which answers have their facts written down.
     pub(super) facts_kept: FactsKept,
     /// How far answers have been judged once more …
@@ -121,6 +124,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         latencies: Arc::default(),
         rollout: Arc::new(SharedRollout::new(Arc::clone(&parts.clock), Arc::clone(&watch))),
         approvals: SharedApprovals::default(),
+        evaluating: SharedProgress::default(),
         facts_kept: FactsKept::default(),
         audit: SharedAudit::default(),
         answered_to: Arc::default(),

@@ -2,6 +2,7 @@
 use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
+use crate::evaluation::messages::{Evaluate, ReadEvaluations};
 use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
@@ -61,6 +62,10 @@ pub struct Doors {
     pub adopt: Recipient<AdoptPolicy>,
     /// The watchdog's.
     pub audit: Recipient<AuditAnswers>,
+    /// Right `Govern`.
+    pub evaluate: Recipient<Evaluate>,
+    /// Right `Audit`.
+    pub evaluations: Recipient<ReadEvaluations>,
     /// The policy service's.
     pub rehearse: Recipient<Rehearse>,
     /// Observability's.
@@ -96,6 +101,8 @@ impl Doors {
             reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),
             audit: address.clone().recipient(),
+            evaluate: address.clone().recipient(),
+            evaluations: address.clone().recipient(),
             rehearse: address.clone().recipient(),
             inspect: address.clone().recipient(),
             close: address.clone().recipient(),

@@ -9,6 +9,10 @@ use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Evaluations that are shown; all stay in the journal.
+pub const EVALUATIONS_SHOWN: usize = 32;
 
 /// Derived state with the position it has reached. Saved now and then; the journal's tail makes it current.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -33,6 +37,8 @@ pub struct Fold {
     pub rollout: Option<Standing>,
     /// Requests that wait for somebody's approval, or for being carried out.
     pub approvals: Approvals,
+    /// Where the last evaluations stand, oldest first.
+    pub evaluations: VecDeque<Position>,
     /// Chain hash of the last record folded.
     pub chain: [u8; 32],
     /// What all answers were charged together.
@@ -49,6 +55,7 @@ impl Default for Fold {
             kept: 0,
             rollout: None,
             approvals: Approvals::default(),
+            evaluations: VecDeque::new(),
             chain: [0; 32],
             charged: NanoUsd::ZERO,
             spend: Spend::default(),
@@ -76,6 +83,12 @@ impl Fold {
             && self.rollout.as_ref().is_none_or(|before| standing.is_after(before))
         {
             self.rollout = Some((**standing).clone());
+        }
+        if let Entry::EvaluationKept(_) = entry {
+            self.evaluations.push_back(position);
+            if self.evaluations.len() > EVALUATIONS_SHOWN {
+                self.evaluations.pop_front();
+            }
         }
         if let Entry::ReplyKept(_) = entry {
             self.kept = self.kept.saturating_add(1);

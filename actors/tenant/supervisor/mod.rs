@@ -19,6 +19,7 @@ mod departure;
 #[cfg(test)]
 mod derived_tests;
 pub mod doors;
+mod evaluating;
 pub mod exit;
 #[cfg(test)]
 pub(crate) mod fixtures;

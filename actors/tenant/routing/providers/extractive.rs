@@ -8,7 +8,7 @@ mod sentences;
 mod support;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
 use crate::catalog::ProviderEntry;
