@@ -27,6 +27,7 @@ use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
+use bailiwick_tenant::imports::messages::ImportLineage;
 use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -86,6 +87,7 @@ drops!(
     SteerRollout,
     ReadApprovals,
     DecideApproval,
+    ImportLineage,
     ReadReceipt,
     ReadHead,
     ShowRecords
@@ -229,6 +231,7 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         policy: probe.clone().recipient(),
         flags: probe.clone().recipient(),
         approve: probe.clone().recipient(),
+        import: probe.clone().recipient(),
         reconcile: probe.clone().recipient(),
         rollout: probe.clone().recipient(),
         steer: probe.clone().recipient(),

@@ -20,6 +20,7 @@ use bailiwick_policy::schema::{Plan, Quotas, Status, TenantConfig, TenantFile, T
 use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::approvals::rules::Decision;
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
+use bailiwick_tenant::imports::messages::{ImportStep, ImportView};
 use bailiwick_tenant::rollout::rules::RolloutView;
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy, RoomView};
@@ -254,6 +255,8 @@ pub enum GovernRequest {
     ApproveSpending(u64, ReplySlot<SpendingApproved>),
     /// Somebody's word on a request that needs it.
     DecideApproval(String, Decision, ReplySlot<ApprovalView>),
+    /// A step of an import of lineage that another system wrote.
+    ImportLineage(ImportStep, ReplySlot<ImportView>),
 }
 
 /// From observability: a tenant's restart budget is used up, its supervisor serves nothing any more.

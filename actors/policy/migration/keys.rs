@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 /// What is said of a file that no tenant has.
 pub(super) fn unknown_file(file: &str) -> String {
+    if FILES.contains(&file) {
+        return "left behind: a system without tenants has none that means the same; write the tenant's own".to_owned();
+    }
     format!("no tenant has such a file: {}", advice(file, &FILES))
 }
 

@@ -203,7 +203,8 @@ fn gather(
             ("tenant_id" | "domain_id" | "usecase_id", value) => {
                 let named = value.as_str().unwrap_or_default();
                 if named != tenant && !EVERYTHING.contains(&named) {
-                    let problem = format!("{named:?} is left behind: what comes from one system is for all of {tenant}");
+                    let problem =
+                        format!("{named:?} is left behind: what comes from one system is for all of {tenant}");
                     ledger.note(Fate::Lost, &path, &problem);
                 }
             }

@@ -57,7 +57,10 @@ fn old_keys_stand_where_todays_do_wherever_they_stood() {
 fn what_has_no_meaning_is_named_with_its_line_and_the_nearest_key() {
     let old = "version: 2.0.0\nmin_trust_scor: 0.4\nembedding:\n  model: e5\norigin_signature: abc\ntenant_id: someone\ntop_k: many\n";
     let translation = of(&[(RETRIEVAL, old), ("policies/safety.yaml", "a: 1\n"), ("users.yam", "a: 1\n")]);
-    says(&translation, "Lost policies/retrieval.yaml:2:17: min_trust_scor: unknown key \"min_trust_scor\", left behind: did you mean \"min_trust_score\"?");
+    says(
+        &translation,
+        "Lost policies/retrieval.yaml:2:17: min_trust_scor: unknown key \"min_trust_scor\", left behind: did you mean \"min_trust_score\"?",
+    );
     says(&translation, "policies/retrieval.yaml:4:3: embedding: unknown key");
     says(&translation, "origin_signature: a signature inside");
     says(&translation, "tenant_id: \"someone\" is left behind");
@@ -108,7 +111,10 @@ fn what_never_served_is_not_carried() {
 #[test]
 fn files_that_would_not_serve_are_refused_as_a_whole() {
     let translation = of(&[(RETRIEVAL, "version: 2.0.0\nforbidden_patterns: ['(unclosed']\n")]);
-    assert!(translation.refused.iter().any(|error| error.to_string().contains("forbidden_patterns[0]")), "{translation:?}");
+    assert!(
+        translation.refused.iter().any(|error| error.to_string().contains("forbidden_patterns[0]")),
+        "{translation:?}"
+    );
     let broken = of(&[(RETRIEVAL, "version: [\n"), (EVALUATION, "just words\n")]);
     assert_eq!(broken.refused.len(), 2, "{broken:?}");
 }

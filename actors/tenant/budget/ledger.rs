@@ -234,7 +234,8 @@ impl Ledger {
             | Entry::ApprovalDecided(_)
             | Entry::ApprovalUsed(_)
             | Entry::PassagesCited(_)
-            | Entry::PolicyAdopted { .. } => {}
+            | Entry::PolicyAdopted { .. }
+            | Entry::LineageImported(_) => {}
         }
     }
 

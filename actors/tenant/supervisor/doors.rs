@@ -2,6 +2,7 @@
 use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
+use crate::imports::messages::ImportLineage;
 use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
@@ -55,6 +56,8 @@ pub struct Doors {
     pub approvals: Recipient<ReadApprovals>,
     /// Right `Govern`.
     pub decide: Recipient<DecideApproval>,
+    /// Right `Govern`.
+    pub import: Recipient<ImportLineage>,
     /// Right `Fleet`.
     pub reconcile: Recipient<Reconcile>,
     /// The policy service's.
@@ -93,6 +96,7 @@ impl Doors {
             steer: address.clone().recipient(),
             approvals: address.clone().recipient(),
             decide: address.clone().recipient(),
+            import: address.clone().recipient(),
             reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),
             audit: address.clone().recipient(),

@@ -3,6 +3,7 @@ use crate::approvals::rules::Approvals;
 use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
+use crate::imports::rules::Imports;
 use crate::rollout::rules::Standing;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
@@ -37,6 +38,8 @@ pub struct Fold {
     pub chain: [u8; 32],
     /// What all answers were charged together.
     pub charged: NanoUsd,
+    /// Lineage that was brought in.
+    pub imports: Imports,
 }
 
 impl Default for Fold {
@@ -51,6 +54,7 @@ impl Default for Fold {
             approvals: Approvals::default(),
             chain: [0; 32],
             charged: NanoUsd::ZERO,
+            imports: Imports::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -76,6 +80,9 @@ impl Fold {
             && self.rollout.as_ref().is_none_or(|before| standing.is_after(before))
         {
             self.rollout = Some((**standing).clone());
+        }
+        if let Entry::LineageImported(import) = entry {
+            self.imports.apply(position, import);
         }
         if let Entry::ReplyKept(_) = entry {
             self.kept = self.kept.saturating_add(1);
