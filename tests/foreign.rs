@@ -274,6 +274,12 @@ impl Scene {
                 })
                 .await
             }
+            "ImportedBody.file_sha256" => {
+                let step = *dice.one_of(&["withdraw", "keep"]);
+                let pair = self.drawn(dice, &self.imports, false);
+                let path = format!("/admin/v1/tenants/{OWN}/lineage/import/{step}");
+                self.alike(&pair, |id| Asked::new("POST", path.clone()).with(json!({"file_sha256": id}))).await
+            }
             "AskBody.domain" | "AskBody.usecase" => {
                 let pair = self.drawn(dice, &self.domains, false);
                 self.says_alike(&pair, &answer, |id| {
@@ -316,7 +322,7 @@ impl Scene {
             }
             "NewKey.user_id" => self.key_for(self.drawn(dice, &self.users, false)).await,
             "document: id, source, domain, usecase" => self.takes_in(number, dice).await,
-            "form: file name, source, domain, usecase" => self.in_form(number, dice).await,
+            "form: file name, id, source, domain, usecase" => self.in_form(number, dice).await,
             "session: id, idempotency_key, domain, usecase" => self.in_session(number, dice).await,
             "session: sec-websocket-protocol" => self.in_subprotocol(dice).await,
             row => panic!("{row} is in the table and nowhere tried"),

@@ -171,6 +171,12 @@ fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value
         ("POST", "/admin/v1/tenants/{id}/keys") => Some(json!({"role": "viewer"})),
         ("POST", "/admin/v1/tenants/{id}/budget/reconcile") => Some(json!({"charged_usd": "0"})),
         ("POST", "/admin/v1/tenants/{id}/budget/approve") => Some(json!({"minutes": 5})),
+        ("POST", "/admin/v1/tenants/{id}/lineage/import") => {
+            Some(json!({"file_sha256": "ab".repeat(32), "file": "lineage.jsonl", "after": 0, "lines": ["no lineage"]}))
+        }
+        ("POST", "/admin/v1/tenants/{id}/lineage/import/withdraw" | "/admin/v1/tenants/{id}/lineage/import/keep") => {
+            Some(json!({"file_sha256": "ab".repeat(32)}))
+        }
         // let in, and then told so: what an unknown request is told is what the door tells whom it does not let in
         ("POST", "/admin/v1/approvals/{id}/{approval}") => Some(json!({"approve": true, "minutes": 0})),
         ("POST", "/admin/v1/tenants/{id}/resume" | "/admin/v1/tenants/{id}/archive")

@@ -4,6 +4,7 @@ pub mod gitops;
 pub mod house;
 pub mod identity;
 pub mod kms;
+pub mod migration;
 pub mod model_catalog;
 pub mod observability;
 pub mod plane;

@@ -250,6 +250,12 @@ pub const COST_MS: u64 = 2_000;
 pub const COST_ALL_MS: u64 = 20_000;
 /// Tenants asked what they spent at the same time.
 pub const COST_READINGS_AT_ONCE: usize = 64;
+/// Bytes of one line of lineage that is imported.
+pub const IMPORTED_LINE_BYTES_MAX: usize = 16 << 10;
+/// Lines of lineage imported by one request.
+pub const IMPORTED_LINES_MAX: usize = 1_000;
+/// Files of lineage imported into one tenant.
+pub const IMPORTS_MAX: usize = 16;
 /// Characters of a reason or a user id given by a caller.
 pub const NOTE_CHARS_MAX: usize = 500;
 

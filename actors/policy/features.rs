@@ -87,7 +87,7 @@ fn is_everybody(percent: &Percent) -> bool {
 
 /// What is wrong with a name; `None` where it is one. A flag's name is part of a path, and names are ordered in several
 /// languages alike.
-fn name_problem(kind: &str, name: &str) -> Option<String> {
+pub(crate) fn name_problem(kind: &str, name: &str) -> Option<String> {
     let fits = (1..=FLAG_NAME_CHARS_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':'));
     (!fits).then(|| {

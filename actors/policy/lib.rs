@@ -21,6 +21,7 @@ pub mod guardrails;
 pub mod hosts;
 pub mod language;
 pub mod levels;
+pub mod migration;
 #[cfg(test)]
 mod naive;
 pub mod obligations;

@@ -2,6 +2,7 @@
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::budget::accounts::Spender;
 use crate::evaluation::records::Evaluation;
+use crate::imports::records::LineageImport;
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use bailiwick_kernel::money::NanoUsd;
@@ -125,6 +126,8 @@ pub enum Entry {
     PassagesCited(Box<PassagesCited>),
     /// Golden questions were asked, and how that went.
     EvaluationKept(Box<Evaluation>),
+    /// Lineage that another system wrote was brought in, taken back, or is kept for good.
+    LineageImported(Box<LineageImport>),
 }
 
 impl Entry {

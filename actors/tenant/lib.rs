@@ -8,6 +8,7 @@ pub mod digest;
 pub mod egress;
 pub mod entry;
 pub mod evaluation;
+pub mod imports;
 pub mod limits;
 mod line;
 pub mod proofs;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Endings taken from folders; files named outright are sent whatever their ending.
-const ENDINGS: [&str; 8] = ["txt", "text", "md", "markdown", "html", "htm", "pdf", "docx"];
+pub(super) const ENDINGS: [&str; 8] = ["txt", "text", "md", "markdown", "html", "htm", "pdf", "docx"];
 const FILES_PER_REQUEST: usize = 64;
 const BYTES_PER_REQUEST: u64 = 24 << 20;
 

@@ -11,6 +11,7 @@ mod doctor;
 mod eval;
 mod ingest;
 mod key;
+mod migrate;
 mod parse_child;
 mod policy;
 mod report;
@@ -43,6 +44,8 @@ enum Verb {
     Key(key::Key),
     /// Bring files or folders in: txt, md, html, pdf, docx.
     Ingest(ingest::Ingest),
+    /// Bring a single-tenant system into a tenant while both are being asked; take it back, or confirm it.
+    Migrate(migrate::Migrate),
     /// Ask a tenant's documents a question.
     Ask(ask::Ask),
     /// Check, compare, sign and list policies.
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Verb::Tenant(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Key(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ingest(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Migrate(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Policy(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Eval(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Approval(verb) => actix_web::rt::System::new().block_on(verb.run()),

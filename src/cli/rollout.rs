@@ -135,7 +135,7 @@ impl Rollback {
 }
 
 /// The files of a release that differ from those of the folder, each under a version above the folder's.
-fn put_back(release: &FileTexts, folder: &FileTexts) -> anyhow::Result<FileTexts> {
+pub(super) fn put_back(release: &FileTexts, folder: &FileTexts) -> anyhow::Result<FileTexts> {
     let mut files = FileTexts::new();
     for file in RELEASED {
         let Some(before) = release.get(file) else { continue };

@@ -17,6 +17,7 @@ mod feedback;
 mod figures;
 mod frame;
 pub mod hints;
+mod imports;
 mod keys;
 mod knock;
 mod lineage;

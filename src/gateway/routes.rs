@@ -7,6 +7,7 @@ use super::documents::{DocumentList, DocumentText, IngestAnswer};
 use super::errors::Failure;
 use super::feedback::FeedbackBody;
 use super::figures::{QuotaView, SloView};
+use super::imports::{ImportBody, ImportedBody};
 use super::keys::KeyList;
 use super::money::{ApproveBody, ApprovedView, ReconcileBody, ReconciledView};
 use super::ofrep::{EvaluationBody, FlagAnswer, FlagAnswers, FlagsView, NOT_CHANGED};
@@ -16,8 +17,8 @@ use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
-    admin, approvals, ask, costs, documents, evaluations, feedback, figures, keys, lineage, money, ofrep, openai,
-    openapi, policies, probes, receipts, search, session,
+    admin, approvals, ask, costs, documents, evaluations, feedback, figures, imports, keys, lineage, money, ofrep,
+    openai, openapi, policies, probes, receipts, search, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -30,6 +31,7 @@ use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::entry::FeedbackGiven;
 use bailiwick_tenant::evaluation::Progress;
 use bailiwick_tenant::evaluation::messages::Evaluations;
+use bailiwick_tenant::imports::messages::ImportView;
 use bailiwick_tenant::proofs::forms::{Receipt, SignedHead};
 use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::supervisor::messages::Lineage;
@@ -251,6 +253,33 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/admin/v1/tenants/{id}/lineage", Some(Audit), "Lineage of query_id, or all as JSON lines", |r| {
         r.to(lineage::of_tenant)
     }),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/lineage/import",
+        Some(Govern),
+        "Take lines of lineage in that another system wrote; each once",
+        |r| r.to(imports::take),
+    )
+    .takes::<ImportBody>()
+    .gives::<ImportView>(200),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/lineage/import/withdraw",
+        Some(Govern),
+        "Take an import of lineage back, unless it was confirmed",
+        |r| r.to(imports::withdraw),
+    )
+    .takes::<ImportedBody>()
+    .gives::<ImportView>(200),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/lineage/import/keep",
+        Some(Govern),
+        "Confirm an import of lineage: it stays",
+        |r| r.to(imports::keep),
+    )
+    .takes::<ImportedBody>()
+    .gives::<ImportView>(200),
     route("GET", "/admin/v1/tenants/{id}/policies", Some(Audit), "The policy in force", |r| {
         r.to(figures::tenant_policies)
     })

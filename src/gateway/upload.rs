@@ -18,7 +18,9 @@ use std::time::Duration;
 
 /// Bytes of one text field of a multipart body.
 const FIELD_BYTES_MAX: usize = 16 << 10;
-const FIELDS: &str = "expected one of `domain`, `usecase`, `source`, `region`, `title`, or files";
+/// The field that comes once for each file: the id the file's document is to have.
+const ID: &str = "id";
+const FIELDS: &str = "expected one of `domain`, `usecase`, `source`, `region`, `title`, `id`, or files";
 
 /// Documents given as text.
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -209,6 +211,8 @@ struct Shared {
     usecase: Option<String>,
     region: Option<String>,
     title: Option<String>,
+    /// As many as there are files, in their order; or none.
+    ids: Vec<String>,
 }
 
 impl Shared {
@@ -230,7 +234,14 @@ impl Shared {
             return Err(Failure::invalid("reading title: it names one document, and there are several files")
                 .with_param("title"));
         }
-        Ok(())
+        if !self.ids.is_empty() && self.ids.len() != files {
+            let detail = format!(
+                "reading id: {} came for {files} files; send one for each file, in their order, or none",
+                self.ids.len()
+            );
+            return Err(Failure::invalid(detail).with_param("id"));
+        }
+        self.ids.iter().try_for_each(|id| bounded_option("id", Some(id), NAME_CHARS_MAX))
     }
 }
 
@@ -257,18 +268,19 @@ async fn multipart(request: &HttpRequest, payload: web::Payload) -> Result<Vec<P
     }
     counted(files.len())?;
     shared.checked(files.len())?;
-    Ok(files.into_iter().map(|file| shared.parcel(file)).collect())
+    let ids = std::mem::take(&mut shared.ids).into_iter().map(Some).chain(std::iter::repeat(None));
+    Ok(files.into_iter().zip(ids).map(|(file, id)| shared.parcel(file, id)).collect())
 }
 
 impl Shared {
-    fn parcel(&self, file: File) -> Parcel {
+    fn parcel(&self, file: File, id: Option<String>) -> Parcel {
         let Some(bytes) = file.bytes else {
             let failure =
                 Failure::too_large(format!("reading the file: it has more than {DOCUMENT_BYTES_MAX} bytes; split it"));
-            return Parcel::refused(None, file.name, &failure);
+            return Parcel::refused(id, file.name, &failure);
         };
         Parcel::Take(Box::new(NewDocument {
-            id: None,
+            id,
             title: self.title.clone(),
             content: Content::File { name: file.name, bytes },
             source: self.source.clone(),
@@ -283,6 +295,11 @@ impl Shared {
 
 async fn text_field(shared: &mut Shared, part: &mut Field, room: &mut usize) -> Result<(), Failure> {
     let name = part.name().unwrap_or_default().to_owned();
+    if name == ID {
+        counted(shared.ids.len() + 1)?;
+        shared.ids.push(text_of(&name, part, room).await?);
+        return Ok(());
+    }
     let Some(slot) = shared.slot(&name) else {
         let message = format!("unknown field `{name}`, {FIELDS}");
         return Err(Failure::invalid(format!("reading the form: {}", with_nearest_key(&message))));
@@ -290,14 +307,18 @@ async fn text_field(shared: &mut Shared, part: &mut Field, room: &mut usize) -> 
     if slot.is_some() {
         return Err(Failure::invalid(format!("reading the form: `{name}` stands twice; send it once")));
     }
+    *slot = Some(text_of(&name, part, room).await?).filter(|text| !text.is_empty());
+    Ok(())
+}
+
+async fn text_of(name: &str, part: &mut Field, room: &mut usize) -> Result<String, Failure> {
     let bytes = collect(part, FIELD_BYTES_MAX, room).await?;
     let bytes = bytes.ok_or_else(|| {
         Failure::too_large(format!("reading the form: `{name}` has more than {FIELD_BYTES_MAX} bytes"))
     })?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_invalid| Failure::invalid(format!("reading the form: `{name}` is not valid UTF-8")))?;
-    *slot = Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    Ok(())
+    Ok(text.trim().to_owned())
 }
 
 /// Reads one part to its end. Above its limit the rest is read past and `None` comes back, so that the parts after it

@@ -86,6 +86,7 @@ impl Scene {
     pub async fn in_form(&self, number: usize, dice: &mut Dice) -> Option<String> {
         let (pool, field) = *dice.one_of(&[
             (&self.documents, "files"),
+            (&self.documents, "id"),
             (&self.sources, "source"),
             (&self.domains, "domain"),
             (&self.domains, "usecase"),

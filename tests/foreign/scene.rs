@@ -40,6 +40,7 @@ pub struct Scene {
     pub flags: Vec<Pair>,
     pub versions: Vec<Pair>,
     pub approvals: Vec<Pair>,
+    pub imports: Vec<Pair>,
     pub tags: Vec<Pair>,
     used: Mutex<HashSet<String>>,
 }
@@ -80,6 +81,7 @@ impl Scene {
             flags: vec![Pair::of("drift_alerts")],
             versions: Vec::new(),
             approvals: Vec::new(),
+            imports: Vec::new(),
             tags: Vec::new(),
             used: Mutex::default(),
         };
@@ -136,6 +138,13 @@ impl Scene {
         let ids = waiting["approvals"].as_array().unwrap().iter().map(|request| request["id"].as_str().unwrap());
         self.approvals.extend(ids.map(Pair::of));
         assert_eq!(self.approvals.len(), LEDGERS);
+        let digest = "5f16".repeat(16);
+        let line = json!({"query_id": format!("{CANARY}-1"), "source_id": "ledger", "chunk_id": "ledger-1", "trust_score": 0.5,
+            "agent_id": "planner", "policy_version": "1", "timestamp": "2025-10-08T12:00:00Z"});
+        let import = json!({"file_sha256": digest, "file": CANARY, "after": 0, "lines": [line.to_string()]});
+        self.they(Method::POST, &format!("/admin/v1/tenants/{OTHER}/lineage/import"), Some(import)).await;
+        self.imports.push(Pair::of(digest));
+        self.queries.push(Pair::of(format!("{CANARY}-1")));
         let releases = self.they(Method::GET, &format!("/admin/v1/policies/{OTHER}/releases"), None).await;
         let newest = releases["releases"].as_array().unwrap().last().unwrap();
         for field in ["version", "release"] {

@@ -284,6 +284,7 @@ impl Handler<Governed> for Registry {
             GovernRequest::ApproveSpending(for_ms, slot) => self.approve_spending(tenant, for_ms, by, slot),
             GovernRequest::SteerRollout(event, slot) => self.steer_rollout(tenant, event, by, slot),
             GovernRequest::DecideApproval(id, decision, slot) => self.decide_approval(tenant, id, decision, by, slot),
+            GovernRequest::ImportLineage(step, slot) => self.import_lineage(tenant, step, by, slot),
             GovernRequest::Releases(slot) => {
                 let releases = self.directory.tenant(tenant).map(|tenant| tenant.releases.kept().cloned().collect());
                 slot.answer(releases.ok_or_else(no_such_tenant));

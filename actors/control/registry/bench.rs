@@ -28,6 +28,7 @@ use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
 use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluations};
+use bailiwick_tenant::imports::messages::ImportLineage;
 use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -88,6 +89,7 @@ drops!(
     ReadApprovals,
     DecideApproval,
     Evaluate,
+    ImportLineage,
     ReadEvaluations,
     ReadReceipt,
     ReadHead,
@@ -232,6 +234,7 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         policy: probe.clone().recipient(),
         flags: probe.clone().recipient(),
         approve: probe.clone().recipient(),
+        import: probe.clone().recipient(),
         reconcile: probe.clone().recipient(),
         rollout: probe.clone().recipient(),
         steer: probe.clone().recipient(),

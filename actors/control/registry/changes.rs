@@ -44,6 +44,7 @@ impl Change {
                 GovernRequest::SteerRollout(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::DecideApproval(_, _, slot) => slot.answer(Err(rejection)),
                 GovernRequest::Evaluate(slot) => slot.answer(Err(rejection)),
+                GovernRequest::ImportLineage(_, slot) => slot.answer(Err(rejection)),
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),
             Self::Folders(seen) => seen.reply.answer(Err(rejection)),

@@ -74,7 +74,8 @@ impl Registry {
             | GovernRequest::ReadRelease(..)
             | GovernRequest::SteerRollout(..)
             | GovernRequest::ApproveSpending(..)
-            | GovernRequest::DecideApproval(..)) => {
+            | GovernRequest::DecideApproval(..)
+            | GovernRequest::ImportLineage(..)) => {
                 Change::Key { tenant: tenant.key, by: by.clone(), request: other }.refuse(no_change());
             }
         }

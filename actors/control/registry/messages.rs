@@ -21,6 +21,7 @@ use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::approvals::rules::Decision;
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::evaluation::Progress;
+use bailiwick_tenant::imports::messages::{ImportStep, ImportView};
 use bailiwick_tenant::rollout::rules::RolloutView;
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy, RoomView};
@@ -257,6 +258,8 @@ pub enum GovernRequest {
     DecideApproval(String, Decision, ReplySlot<ApprovalView>),
     /// Has the golden questions asked.
     Evaluate(ReplySlot<Progress>),
+    /// A step of an import of lineage that another system wrote.
+    ImportLineage(ImportStep, ReplySlot<ImportView>),
 }
 
 /// From observability: a tenant's restart budget is used up, its supervisor serves nothing any more.

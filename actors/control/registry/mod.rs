@@ -28,6 +28,7 @@ mod foreign_tests;
 pub mod freshness;
 pub mod handles;
 pub mod housing;
+mod imports;
 pub mod journal;
 pub mod keyring;
 pub mod lifecycle;

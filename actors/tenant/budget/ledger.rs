@@ -235,7 +235,8 @@ impl Ledger {
             | Entry::ApprovalUsed(_)
             | Entry::PassagesCited(_)
             | Entry::EvaluationKept(_)
-            | Entry::PolicyAdopted { .. } => {}
+            | Entry::PolicyAdopted { .. }
+            | Entry::LineageImported(_) => {}
         }
     }
 

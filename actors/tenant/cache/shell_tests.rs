@@ -59,7 +59,7 @@ async fn a_hit_costs_nothing_and_its_lineage_says_so() {
         .told(|reply| ReadLineage { query_id: again.query_id.clone(), principal: principal(), reply })
         .await
         .unwrap();
-    assert_eq!(lineage.record.usage.cost, NanoUsd::ZERO);
+    assert_eq!(lineage.record.unwrap().usage.cost, NanoUsd::ZERO);
     assert_eq!(lineage.lines[0].agent_id, "cache/meter/metered");
     assert_eq!(lineage.lines[0].source_id, first.citations[0].document_id);
     assert_eq!(charged(&tenant), [UNIT_NANO_USD, 0]);

@@ -82,6 +82,8 @@ pub struct Supervisor {
     pub(super) audit: SharedAudit,
     /// … and behind which record the last one stands.
     pub(super) answered_to: Arc<AtomicU64>,
+    /// Held by the portion of lineage that is being imported.
+    pub(super) importing: Arc<tokio::sync::Mutex<()>>,
     pub(super) last_fault: Option<String>,
 }
 
@@ -128,6 +130,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         facts_kept: FactsKept::default(),
         audit: SharedAudit::default(),
         answered_to: Arc::default(),
+        importing: Arc::default(),
         watch,
         last_fault: None,
         parts,

@@ -36,13 +36,13 @@ impl Handler<ReadLineage> for Supervisor {
 
     fn handle(&mut self, read: ReadLineage, _: &mut Self::Context) {
         let permitted = self.permitted(Action::Read, &read.principal, &read.query_id);
-        let asked = self.opened.as_ref().map(|opened| opened.derived.clone()).zip(QueryId::parse(&read.query_id));
-        let name = self.parts.name.clone();
+        let derived = self.opened.as_ref().map(|opened| opened.derived.clone());
+        let (name, query_id) = (self.parts.name.clone(), read.query_id);
         actix::spawn(async move {
             let outcome: Outcome<Lineage> = async {
                 permitted.await?;
-                let (derived, query) = asked.ok_or_else(unknown_query)?;
-                let found = on_derived(derived, move |derived| derived.lineage(&name, query)).await;
+                let derived = derived.ok_or_else(unknown_query)?;
+                let found = on_derived(derived, move |derived| derived.lineage_or_imported(&name, &query_id)).await;
                 found.map_err(|reason| unreadable(&reason))?.ok_or_else(unknown_query)
             }
             .await;

@@ -3,6 +3,7 @@ use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::evaluation::messages::{Evaluate, ReadEvaluations};
+use crate::imports::messages::ImportLineage;
 use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
@@ -56,6 +57,8 @@ pub struct Doors {
     pub approvals: Recipient<ReadApprovals>,
     /// Right `Govern`.
     pub decide: Recipient<DecideApproval>,
+    /// Right `Govern`.
+    pub import: Recipient<ImportLineage>,
     /// Right `Fleet`.
     pub reconcile: Recipient<Reconcile>,
     /// The policy service's.
@@ -98,6 +101,7 @@ impl Doors {
             steer: address.clone().recipient(),
             approvals: address.clone().recipient(),
             decide: address.clone().recipient(),
+            import: address.clone().recipient(),
             reconcile: address.clone().recipient(),
             adopt: address.clone().recipient(),
             audit: address.clone().recipient(),

@@ -3,6 +3,7 @@ use crate::approvals::rules::Approvals;
 use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
+use crate::imports::rules::Imports;
 use crate::rollout::rules::Standing;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
@@ -43,6 +44,8 @@ pub struct Fold {
     pub chain: [u8; 32],
     /// What all answers were charged together.
     pub charged: NanoUsd,
+    /// Lineage that was brought in.
+    pub imports: Imports,
 }
 
 impl Default for Fold {
@@ -58,6 +61,7 @@ impl Default for Fold {
             evaluations: VecDeque::new(),
             chain: [0; 32],
             charged: NanoUsd::ZERO,
+            imports: Imports::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -89,6 +93,9 @@ impl Fold {
             if self.evaluations.len() > EVALUATIONS_SHOWN {
                 self.evaluations.pop_front();
             }
+        }
+        if let Entry::LineageImported(import) = entry {
+            self.imports.apply(position, import);
         }
         if let Entry::ReplyKept(_) = entry {
             self.kept = self.kept.saturating_add(1);

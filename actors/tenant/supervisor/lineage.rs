@@ -2,6 +2,7 @@
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
 use super::exit;
 use super::fold::{Fold, query_of};
+use super::importing;
 use super::messages::{Lineage, LineageLine, LineageOfRecord, LineagePortion};
 use super::proving::{ShelfTiles, key_of_tile};
 use super::repeats::index::{Index, Place};
@@ -139,6 +140,11 @@ impl Derived {
         Ok(derived)
     }
 
+    /// The derived shelf.
+    pub(super) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
     /// The tenant's journal.
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
@@ -202,6 +208,7 @@ impl Derived {
             if let Some(query) = query_of(&entry) {
                 puts.push((key_of(query, Some(position)), Put::Stand(())));
             }
+            puts.extend(importing::stands(position, &entry).map(|key| (key, Put::Stand(()))));
         })?;
         if fold.next != before {
             kept.into_iter().try_for_each(|(name, place)| self.kept.keep(name, place))?;
@@ -345,23 +352,27 @@ impl Derived {
 
     /// Lineage lines of a stretch of the journal, for an export that was cleared.
     pub(super) fn export(
-        &self,
+        &mut self,
         tenant_name: &str,
         from: u64,
         max: usize,
         _cleared: &Cleared,
     ) -> Result<LineagePortion, DerivedError> {
+        self.catch_up()?;
         let records = self.journal.portion::<Entry>(Position(from), max)?;
         let next = records.last().map(|(position, _, _)| position.next().0);
         let of_record = |(position, hash, entry): (Position, [u8; 32], Entry)| {
             let (asked_unix_ms, cited) = match entry {
                 Entry::AnswerRecorded(record) => (Some(record.admitted_unix_ms), cited_by(*record)),
                 Entry::AnswerCited(further) => (None, *further),
-                _ => return None,
+                Entry::LineageImported(import) => {
+                    return importing::told(tenant_name, &self.fold.imports, position, &hash, &import);
+                }
+                _ => return Vec::new(),
             };
-            Some(LineageOfRecord { asked_unix_ms, lines: lines_of(tenant_name, position, &hash, &cited) })
+            vec![LineageOfRecord { asked_unix_ms, lines: lines_of(tenant_name, position, &hash, &cited) }]
         };
-        Ok(LineagePortion { records: records.into_iter().filter_map(of_record).collect(), next })
+        Ok(LineagePortion { records: records.into_iter().flat_map(of_record).collect(), next })
     }
 }
 
@@ -380,7 +391,7 @@ fn assemble(
     feedback: Vec<FeedbackGiven>,
 ) -> Lineage {
     let lines = lines_of(tenant_name, position, hash, &cited_by(record.clone()));
-    Lineage { record, seq: position.0, hash: hex::encode(hash), lines, feedback }
+    Lineage { record: Some(record), seq: position.0, hash: hex::encode(hash), lines, feedback }
 }
 
 fn cited_by(record: AnswerRecorded) -> AnswerCited {
@@ -404,6 +415,7 @@ fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &Ans
         timestamp: rfc3339(record.cleared_unix_ms),
         seq: position.0,
         hash: hex::encode(hash),
+        imported: None,
     };
     if record.cited.is_empty() {
         return vec![line(&LineageChunk::default())];
@@ -438,6 +450,6 @@ fn number_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*last))
 }
 
-fn position_of(key: &[u8]) -> Option<Position> {
+pub(super) fn position_of(key: &[u8]) -> Option<Position> {
     number_of(key).map(Position)
 }

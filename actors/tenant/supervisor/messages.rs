@@ -2,6 +2,7 @@
 use crate::budget::breaker::BreakerState;
 use crate::budget::ledger::Books;
 use crate::entry::{AnswerRecorded, FeedbackGiven};
+use crate::imports::messages::Origin;
 use crate::question::{CacheControl, Matter};
 use crate::retrieval::messages::CorpusFigures;
 use crate::rollout::SharedRollout;
@@ -95,8 +96,9 @@ pub struct ExportLineage {
 /// One answer's lineage.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lineage {
-    /// The answer as recorded.
-    pub record: AnswerRecorded,
+    /// The answer as recorded; nothing where only lines are known that another system wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<AnswerRecorded>,
     /// Journal position.
     pub seq: u64,
     /// Chain hash, in hexadecimal.
@@ -134,6 +136,10 @@ pub struct LineageLine {
     pub seq: u64,
     /// Chain hash of the answer's record, in hexadecimal.
     pub hash: String,
+    /// Where it comes from, where this journal does not prove it: position and hash are then those of the record it was
+    /// brought in by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Origin>,
 }
 
 /// The lineage of one record.

@@ -28,6 +28,9 @@ mod flag_tests;
 pub mod fold;
 #[cfg(test)]
 mod foreign_tests;
+mod importing;
+#[cfg(test)]
+mod importing_tests;
 mod latency;
 #[cfg(test)]
 mod limit_tests;

@@ -21,7 +21,7 @@ async fn an_address_is_in_nothing_that_is_told() {
     assert!(answer.citations.iter().all(|citation| !citation.snippet.contains('@')), "{:?}", answer.citations);
     let query_id = answer.query_id.clone();
     let lineage = tenant.told(|reply| ReadLineage { query_id, principal: principal(), reply }).await.unwrap();
-    assert_eq!(lineage.record.answer, answer.answer, "what is recorded is what was told");
+    assert_eq!(lineage.record.unwrap().answer, answer.answer, "what is recorded is what was told");
     let search = Search { query: "warden archive mail".into(), top_k: None, domain: None, usecase: None };
     let Reply::Hits(hits) = tenant.knock(Matter::Search(search)).reply().await.unwrap() else {
         panic!("a search finds")

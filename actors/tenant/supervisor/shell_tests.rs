@@ -67,8 +67,9 @@ async fn a_question_walks_the_whole_tenant() {
         .await
         .unwrap();
     assert_eq!(answer.receipt, format!("bwr1.{}.{}", lineage.seq, lineage.hash), "the receipt names the record");
-    assert_eq!((lineage.record.question.as_str(), &lineage.record.answer), (QUESTION, &answer.answer));
-    assert_eq!(lineage.lines.len(), lineage.record.cited.len());
+    let record = lineage.record.unwrap();
+    assert_eq!((record.question.as_str(), &record.answer), (QUESTION, &answer.answer));
+    assert_eq!(lineage.lines.len(), record.cited.len());
 
     let feedback = |query_id: String| {
         let given = |reply| GiveFeedback {
@@ -111,6 +112,7 @@ async fn an_export_misses_no_charge() {
                 .await
                 .unwrap()
                 .record
+                .unwrap()
                 .usage
                 .cost,
         );

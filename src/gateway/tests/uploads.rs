@@ -44,6 +44,22 @@ fn file_of(parcel: &Parcel) -> (&str, &[u8], Option<&str>, Option<&str>) {
 }
 
 #[actix_web::test]
+async fn an_id_comes_for_each_file_in_their_order_or_for_none() {
+    let ids = |parcels: Vec<Parcel>| -> Vec<_> {
+        let id = |parcel| if let Parcel::Take(document) = parcel { document.id } else { panic!("refused") };
+        parcels.into_iter().map(id).collect()
+    };
+    let (one, two) = (("file", Some("a.txt"), &b"one"[..]), ("file", Some("b.txt"), &b"two"[..]));
+    let parcels = form(&[("id", None, b"x"), one, two, ("id", None, b" y ")]).await.unwrap();
+    assert_eq!(ids(parcels), [Some("x".to_owned()), Some("y".to_owned())]);
+    assert_eq!(ids(form(&[one, two]).await.unwrap()), [None, None]);
+    let (status, problem) = form(&[("id", None, b"x"), one, two]).await.unwrap_err();
+    assert!(status == 400 && problem.contains("1 came for 2 files"), "{problem}");
+    let long = "x".repeat(300);
+    assert_eq!(form(&[("id", None, long.as_bytes()), one]).await.unwrap_err().0, 400);
+}
+
+#[actix_web::test]
 async fn files_share_the_fields_of_their_form_wherever_they_stand() {
     let parcels =
         form(&[("file", Some("a.txt"), b"one"), ("domain", None, b"hr"), ("file", Some("../x/b.md"), b"two")])

@@ -48,6 +48,18 @@ impl Sandbox {
     /// # Errors
     /// [`ParseError`], always about this document alone.
     pub async fn parse(&self, slot: Slot, format: Format, bytes: Bytes) -> Result<Parsed, ParseError> {
+        self.parse_within(Some(slot), format, bytes).await
+    }
+
+    /// As [`Sandbox::parse`] where no node is and nobody waits for a slot: one document at a time.
+    ///
+    /// # Errors
+    /// [`ParseError`].
+    pub async fn parse_alone(&mut self, format: Format, bytes: Bytes) -> Result<Parsed, ParseError> {
+        self.parse_within(None, format, bytes).await
+    }
+
+    async fn parse_within(&self, slot: Option<Slot>, format: Format, bytes: Bytes) -> Result<Parsed, ParseError> {
         if bytes.len() > limits::DOCUMENT_BYTES_MAX {
             return Err(too_many_bytes());
         }

@@ -6,6 +6,7 @@ use super::scene::{CANARY, NAMES, OWN_WORDS, Scene, hits, member, records};
 use super::writing;
 use crate::approvals::messages::DecideApproval;
 use crate::approvals::rules::Decision;
+use crate::imports::messages::{ImportLineage, ImportStep};
 use crate::proofs::messages::{ReadReceipt, ShowRecords};
 use crate::question::{Matter, Question, Reply, Search};
 use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
@@ -36,6 +37,7 @@ pub(super) async fn attempt(scene: &Scene, row: &'static str, times: usize) -> V
         "ReadLineage.query_id" => lineage(scene, row, times).await,
         "GiveFeedback.query_id" => feedback(scene, row, times).await,
         "DecideApproval.id" => decide(scene, row, times).await,
+        "ImportLineage.file_sha256" => import(scene, row, times).await,
         "ExportLineage.from" => export(scene, row, times).await,
         "Search.query" => {
             search(scene, row, times, [&ids.documents, &ids.titles, &ids.sources], |id| Search {
@@ -139,6 +141,30 @@ async fn lineage(scene: &Scene, row: &'static str, times: usize) -> Vec<String> 
     many(times, |number| {
         let (id, nobodys) = (drawn(scene, (row, number), &scene.ids.queries), &nobodys);
         async move { unless((row, number), &id, nobodys, &ask(id.clone()).await) }
+    })
+    .await
+}
+
+async fn import(scene: &Scene, row: &'static str, times: usize) -> Vec<String> {
+    let ask = |file_sha256: String, keep: bool| {
+        let step = if keep { ImportStep::Keep { file_sha256 } } else { ImportStep::Withdraw { file_sha256 } };
+        scene.own.told(|reply| ImportLineage { step, by: "ownkey0000".into(), reply })
+    };
+    let nobodys = Err(unknown(ask(scene.ids.imports[0].nobodys.clone(), false)).await);
+    let ask = |id: String, number: usize| async move {
+        let keep = number.is_multiple_of(2);
+        let mut told = ask(id.clone(), keep).await;
+        // another attempt is at it
+        while told.as_ref().is_err_and(|rejection| rejection.code == Code::Overloaded) {
+            tokio::task::yield_now().await;
+            told = ask(id.clone(), keep).await;
+        }
+        told
+    };
+    many(times, |number| {
+        let (id, nobodys) = (drawn(scene, (row, number), &scene.ids.imports), &nobodys);
+        let asked = ask(id.clone(), number);
+        async move { unless((row, number), &id, nobodys, &asked.await) }
     })
     .await
 }

@@ -6,6 +6,7 @@ use super::super::messages::{
 use super::foreign::{Names, Pair};
 use crate::approvals::messages::ReadApprovals;
 use crate::entry::Entry;
+use crate::imports::messages::{ImportLineage, ImportStep, Portion};
 use crate::question::{Matter, Passage, Reply, Search};
 use crate::retrieval::messages::{DocumentView, ListDocuments, NewDocument, RemoveDocument, ShowDocument};
 use crate::turn::ReplyLine;
@@ -51,11 +52,12 @@ pub(super) struct Ids {
     pub(super) keys: Vec<Pair>,
     pub(super) flags: Vec<Pair>,
     pub(super) approvals: Vec<Pair>,
+    pub(super) imports: Vec<Pair>,
 }
 
 impl Ids {
     /// Every one, of whichever kind: an id of one kind in a field of another is tried, too.
-    pub(super) fn kinds(&self) -> [&[Pair]; 14] {
+    pub(super) fn kinds(&self) -> [&[Pair]; 15] {
         [
             &self.documents,
             &self.chunks,
@@ -71,6 +73,7 @@ impl Ids {
             &self.keys,
             &self.flags,
             &self.approvals,
+            &self.imports,
         ]
     }
 }
@@ -249,6 +252,13 @@ async fn at_work(stage: &Stage, theirs: &Tenant) -> Ids {
     let waiting = theirs.told(read).await.unwrap();
     assert_eq!(waiting.len(), THEIR_REMOVALS);
     ids.approvals.extend(waiting.into_iter().map(|request| Pair::of(request.id)));
+    let file_sha256 = "5f16".repeat(16);
+    let line = format!(r#"{{"query_id":"{CANARY}-1","trust_score":0.5,"timestamp":"2025-10-08T12:00:00Z"}}"#);
+    let portion = Portion { file_sha256: file_sha256.clone(), file: CANARY.into(), after: 0, lines: vec![line] };
+    let take = |reply| ImportLineage { step: ImportStep::Take(portion), by: "theirkey0001".into(), reply };
+    theirs.told(take).await.unwrap();
+    ids.imports.push(Pair::of(file_sha256));
+    ids.queries.push(Pair::of(format!("{CANARY}-1")));
     ids.users.extend(["farah", "goran", "hana"].map(Pair::of));
     ids.flags.extend(["drift_alerts", "theirs_share"].map(Pair::of));
     ids

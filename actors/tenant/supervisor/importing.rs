@@ -1,0 +1,153 @@
+//! Lineage that another system wrote: brought in one portion at a time, and told beside what this journal proves.
+use super::actor::Supervisor;
+use super::audit::unreadable;
+use super::lineage::{Derived, DerivedError, position_of};
+use super::messages::{Lineage, LineageLine, LineageOfRecord};
+use super::opening::on_derived;
+use crate::entry::Entry;
+use crate::imports::messages::{ImportLineage, ImportView, Origin};
+use crate::imports::records::{ImportedLine, ImportedLines, LineageImport};
+use crate::imports::rules::{Imports, decide, sha256};
+use actix::prelude::*;
+use bailiwick_kernel::ids::{Position, QueryId};
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_policy::sovereignty::Flow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Under which keys of the derived shelf it stands where lines of a question were brought in.
+const IMPORTED_PREFIX: u8 = b'i';
+/// Bytes of the digest a question of another system is found by.
+const NAME_BYTES: usize = 16;
+/// Records that are looked at for one question of another system.
+const RECORDS_OF_QUERY_MAX: usize = 1_024;
+
+/// Where the lines of a question of another system stand: its name is a text of any form.
+fn key_of(query_id: &str, position: Option<Position>) -> Vec<u8> {
+    let mut key = vec![IMPORTED_PREFIX];
+    key.extend(sha256(query_id.as_bytes()).into_iter().take(NAME_BYTES));
+    key.extend(position.into_iter().flat_map(|position| position.0.to_be_bytes()));
+    key
+}
+
+/// Where the lines of a record are to be found, by question.
+pub(super) fn stands(position: Position, entry: &Entry) -> impl Iterator<Item = Vec<u8>> {
+    let lines = match entry {
+        Entry::LineageImported(import) => lines_of(import).map(|lines| lines.lines.as_slice()).unwrap_or_default(),
+        _ => &[],
+    };
+    let queries: BTreeSet<&str> = lines.iter().map(|line| line.said.query_id.as_str()).collect();
+    queries.into_iter().map(|query_id| key_of(query_id, Some(position))).collect::<Vec<_>>().into_iter()
+}
+
+fn lines_of(import: &LineageImport) -> Option<&ImportedLines> {
+    match import {
+        LineageImport::Lines(lines) => Some(lines),
+        LineageImport::Withdrawn { .. } | LineageImport::Kept { .. } => None,
+    }
+}
+
+/// The lines of a record, each for itself; nothing where their import was taken back.
+pub(super) fn told(
+    tenant_name: &str,
+    imports: &Imports,
+    position: Position,
+    hash: &[u8; 32],
+    import: &LineageImport,
+) -> Vec<LineageOfRecord> {
+    let Some(record) = lines_of(import).filter(|record| imports.shows(position, record)) else { return Vec::new() };
+    let line = |line: &ImportedLine| LineageOfRecord {
+        asked_unix_ms: None,
+        lines: vec![LineageLine {
+            tenant_id: tenant_name.to_owned(),
+            domain: line.said.domain.clone(),
+            usecase: line.said.usecase.clone(),
+            source_id: line.said.source_id.clone(),
+            query_id: line.said.query_id.clone(),
+            chunk_id: line.said.chunk_id.clone(),
+            trust_score: line.said.trust_score,
+            agent_id: line.said.agent_id.clone(),
+            policy_version: line.said.policy_version.clone(),
+            timestamp: line.said.timestamp.clone(),
+            seq: position.0,
+            hash: hex::encode(hash),
+            imported: Some(Origin {
+                file: record.file.clone(),
+                file_sha256: hex::encode(record.file_sha256),
+                line: line.number,
+                line_sha256: hex::encode(line.sha256),
+            }),
+        }],
+    };
+    record.lines.iter().map(line).collect()
+}
+
+impl Derived {
+    /// Everything the journal holds about one question: the answer it recorded, and lines of a question of that name that were
+    /// brought in.
+    pub(super) fn lineage_or_imported(
+        &mut self,
+        tenant_name: &str,
+        query_id: &str,
+    ) -> Result<Option<Lineage>, DerivedError> {
+        let own = match QueryId::parse(query_id) {
+            Some(query) => self.lineage(tenant_name, query)?,
+            None => None,
+        };
+        self.catch_up()?;
+        let mut imported = Vec::new();
+        for (key, ()) in self.shelf().scan::<()>(&key_of(query_id, None), None, RECORDS_OF_QUERY_MAX)? {
+            let Some(position) = position_of(&key) else { continue };
+            let Some((hash, Entry::LineageImported(import))) = self.journal().entry::<Entry>(position)? else {
+                continue;
+            };
+            let lines = told(tenant_name, &self.fold().imports, position, &hash, &import).into_iter();
+            imported.extend(lines.flat_map(|record| record.lines).filter(|line| line.query_id == query_id));
+        }
+        Ok(match (own, imported.first()) {
+            (Some(mut own), _) => {
+                own.lines.append(&mut imported);
+                Some(own)
+            }
+            (None, Some(first)) => {
+                let (seq, hash) = (first.seq, first.hash.clone());
+                Some(Lineage { record: None, seq, hash, lines: imported, feedback: Vec::new() })
+            }
+            (None, None) => None,
+        })
+    }
+}
+
+impl Handler<ImportLineage> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, ImportLineage { step, by, reply }: ImportLineage, _: &mut Self::Context) {
+        let kept_here = self.egress.clear_here(Flow::Store);
+        let opened = self.opened.as_ref();
+        let asked = opened.map(|opened| (Arc::clone(&opened.derived), opened.belongings.journal.clone()));
+        let (name, at_unix_ms) = (self.parts.name.clone(), self.parts.clock.now_unix_ms());
+        let importing = Arc::clone(&self.importing);
+        actix::spawn(async move {
+            let outcome: Outcome<ImportView> = async {
+                kept_here?;
+                let (derived, journal) = asked.ok_or_else(Rejection::lost)?;
+                // one at a time: a portion is judged by what the one before it left in the journal
+                let _turn = importing.try_lock().map_err(|_busy| {
+                    let detail = "importing lineage: another portion is being imported; try again shortly";
+                    Rejection::retry_after(Code::Overloaded, detail, 100)
+                })?;
+                let decided = on_derived(derived, move |derived| {
+                    Ok(decide(&derived.catch_up()?.imports, &name, step, &by, at_unix_ms))
+                });
+                let decided = decided.await.map_err(|reason| unreadable(&reason))??;
+                if !decided.entries.is_empty() {
+                    let appended = journal.append(&decided.entries).await;
+                    appended.map_err(|error| unreadable(&error.to_string()))?;
+                }
+                Ok(decided.view)
+            }
+            .await;
+            reply.answer(outcome);
+        });
+    }
+}
