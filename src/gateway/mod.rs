@@ -35,6 +35,7 @@ pub mod server;
 mod session;
 mod session_frames;
 mod stream;
+pub mod tls;
 mod upload;
 
 pub use edge::{Edge, Settings};
