@@ -14,12 +14,14 @@ mod kms;
 mod limits;
 mod prices;
 mod provider;
+mod tls;
 
 pub use issuers::TrustedIssuer;
 pub use kms::Kms;
 pub use limits::Limits;
 pub use prices::{ModelPrice, ModelPrices};
 pub use provider::{Provider, ProviderKind};
+pub use tls::{ClientCertificates, Tls};
 
 /// The file's name where none is given.
 pub const FILE: &str = "config.toml";
@@ -58,6 +60,9 @@ pub struct Config {
     /// Issuers of bearer tokens that are taken beside the house's own keys; none where absent.
     #[serde(default)]
     pub issuers: Vec<TrustedIssuer>,
+    /// TLS of the gateway; plain HTTP where absent.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     /// The root key.
     #[serde(default)]
     pub kms: Kms,
@@ -145,6 +150,7 @@ impl Default for Config {
             limits: Limits::default(),
             providers: Vec::new(),
             issuers: Vec::new(),
+            tls: None,
             kms: Kms::default(),
             console: Console::default(),
             observability: Observability::default(),
@@ -203,6 +209,8 @@ impl Config {
             at(file, text, error.span().map_or(0, |span| span.start), with_nearest_key(error.message()))
         })?;
         config.limits.check().map_err(|problem| at(file, text, text.find("[limits]").unwrap_or(0), problem))?;
+        let tls = config.tls.as_ref().map_or(Ok(()), Tls::check);
+        tls.map_err(|problem| at(file, text, text.find("[tls]").unwrap_or(0), problem))?;
         config.kms.check().map_err(|problem| at(file, text, text.find("[kms]").unwrap_or(0), problem))?;
         let mut names: Vec<&str> = Vec::new();
         for provider in &config.providers {

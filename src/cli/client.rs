@@ -1,9 +1,10 @@
 //! The client of the command line: HTTP to a running server, problems turned into sentences.
 use super::Connection;
 use anyhow::{Context, bail};
-use reqwest::{Method, Response};
+use reqwest::{Certificate, ClientBuilder, Identity, Method, Response};
 use serde_json::Value;
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Names the tenant an operator key acts on.
 const TENANT_HEADER: &str = "x-bailiwick-tenant";
@@ -26,6 +27,25 @@ fn operator_key(data: &Path) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
+/// Whom it trusts, and as whom it is known.
+fn http(connection: &Connection) -> anyhow::Result<ClientBuilder> {
+    let read = |file: &Path| std::fs::read(file).with_context(|| format!("reading {}", file.display()));
+    let mut http = reqwest::Client::builder().tcp_nodelay(true);
+    if let Some(file) = &connection.ca {
+        let certificates = Certificate::from_pem_bundle(&read(file)?)
+            .with_context(|| format!("reading {}: it holds no certificates in PEM", file.display()))?;
+        http = http.tls_certs_only(certificates);
+    }
+    if let (Some(certificate), Some(key)) = (&connection.client_cert, &connection.client_key) {
+        let both = Zeroizing::new([read(certificate)?, b"\n".to_vec(), read(key)?].concat());
+        let identity = Identity::from_pem(&both).with_context(|| {
+            format!("reading {} and {}: they are no certificate and key in PEM", certificate.display(), key.display())
+        })?;
+        http = http.identity(identity);
+    }
+    Ok(http)
+}
+
 impl Client {
     /// A client for the connection, acting on the given tenant where the key is the operator's.
     pub(crate) fn new(connection: &Connection, tenant: Option<&str>) -> anyhow::Result<Self> {
@@ -33,12 +53,16 @@ impl Client {
             Some(key) => key.clone(),
             None => operator_key(&connection.data)?,
         };
-        Self::with_key(&connection.server, key, tenant)
+        Self::over(http(connection)?, &connection.server, key, tenant)
     }
 
     /// A client with a key in hand.
     pub(crate) fn with_key(server: &str, key: String, tenant: Option<&str>) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().tcp_nodelay(true).build().context("building the HTTP client")?;
+        Self::over(reqwest::Client::builder().tcp_nodelay(true), server, key, tenant)
+    }
+
+    fn over(http: ClientBuilder, server: &str, key: String, tenant: Option<&str>) -> anyhow::Result<Self> {
+        let http = http.build().context("building the HTTP client")?;
         Ok(Self { http, server: server.trim_end_matches('/').to_owned(), key, tenant: tenant.map(str::to_owned) })
     }
 

@@ -59,7 +59,7 @@ impl Demo {
 }
 
 async fn walk(served: &Served, config: &Config) -> anyhow::Result<()> {
-    let server = format!("http://{}", served.address);
+    let server = served.url();
     let operator_key =
         std::fs::read_to_string(operator_key_file(&config.data)).context("reading the operator key")?.trim().to_owned();
     let operator = Client::with_key(&server, operator_key.clone(), None)?;

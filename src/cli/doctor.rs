@@ -14,6 +14,8 @@ use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+mod tls;
+
 /// Index segments need memory maps: six each (ARCHITECTURE.md).
 const MAPS_WANTED: u64 = 65_530;
 const FILES_WANTED: u64 = 4_096;
@@ -83,6 +85,7 @@ impl Doctor {
         if let Err(error) = config.root_key() {
             findings.push(finding("keys", State::Bad, error.to_string()));
         }
+        findings.extend(config.tls.iter().flat_map(tls::findings));
         findings.push(region(&config.region));
         findings.extend(issuers(&config));
         let root = self.tenants.as_deref().unwrap_or(&config.tenants);
@@ -206,14 +209,7 @@ fn data(folder: &Path) -> Vec<Finding> {
     });
     for secret in ["operator.key", "master.key", "keys"] {
         let path = folder.join(secret);
-        #[cfg(unix)]
-        if let Ok(metadata) = std::fs::metadata(&path) {
-            use std::os::unix::fs::PermissionsExt;
-            let open = metadata.permissions().mode() & 0o077 != 0;
-            let state = if open { State::Bad } else { State::Good };
-            let advice = if open { ": others can read it; chmod go-rwx it" } else { " is readable by its owner only" };
-            findings.push(finding("keys", state, format!("{}{advice}", path.display())));
-        }
+        findings.extend(mode("keys", &path));
     }
     findings.push(match fs4::available_space(folder) {
         Ok(bytes) if bytes < FREE_BYTES_WANTED => {
@@ -223,6 +219,23 @@ fn data(folder: &Path) -> Vec<Finding> {
         Err(error) => finding("disk", State::Warning, format!("free space cannot be read: {error}")),
     });
     findings
+}
+
+/// Whether others may read a secret file; nothing where it is not there.
+fn mode(check: &'static str, path: &Path) -> Option<Finding> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let open = std::fs::metadata(path).ok()?.permissions().mode() & 0o077 != 0;
+        let state = if open { State::Bad } else { State::Good };
+        let advice = if open { ": others can read it; chmod go-rwx it" } else { " is readable by its owner only" };
+        Some(finding(check, state, format!("{}{advice}", path.display())))
+    }
+    #[cfg(not(unix))]
+    {
+        let _unknown = (check, path);
+        None
+    }
 }
 
 fn limits() -> Vec<Finding> {

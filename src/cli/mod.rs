@@ -80,6 +80,15 @@ pub struct Connection {
     /// API key; on the server's own machine the operator key of the data folder is found without it.
     #[arg(long, env = "BAILIWICK_KEY", hide_env_values = true, global = true)]
     pub key: Option<String>,
+    /// File with the certificates (PEM) that sign the server's, where the system does not trust them; nobody else is trusted then.
+    #[arg(long, env = "BAILIWICK_CA", global = true)]
+    pub ca: Option<PathBuf>,
+    /// File with this client's certificate (PEM), for servers that ask for one.
+    #[arg(long, env = "BAILIWICK_CLIENT_CERT", requires = "client_key", global = true)]
+    pub client_cert: Option<PathBuf>,
+    /// File with the certificate's private key (PEM).
+    #[arg(long, env = "BAILIWICK_CLIENT_KEY", requires = "client_cert", global = true)]
+    pub client_key: Option<PathBuf>,
     /// The server's data folder, where the operator key is looked for.
     #[arg(long, default_value = "data", global = true)]
     pub data: PathBuf,

@@ -1,6 +1,7 @@
 //! `bailiwick serve`: the gateway.
 use crate::boot::{self, Running};
 use crate::config::{Config, FILE, LogFormat};
+use crate::gateway::tls::{LOOK, Listening, Looked, Renewal};
 use crate::{console, gateway, shutdown};
 use actix_web::dev::ServerHandle;
 use anyhow::Context;
@@ -33,6 +34,8 @@ pub(crate) struct Served {
     running: Running,
     server: ServerHandle,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    /// Takes the certificate anew when its files change; nothing where plain HTTP is spoken.
+    renewing: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Serve {
@@ -44,7 +47,7 @@ impl Serve {
         config.listen = self.listen.unwrap_or(config.listen);
         start_log(&config);
         let served = open(&config).await?;
-        eprintln!("listening on http://{}", served.address);
+        eprintln!("listening on {}", served.url());
         shutdown::requested().await.context("listening for signals")?;
         tracing::info!("ending: requests in flight are answered first");
         served.close().await
@@ -84,6 +87,9 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Served> {
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("listening on {}: choose another address with --listen", config.listen))?;
     let address = listener.local_addr().context("reading the address that is listened on")?;
+    // before anything is opened: a node that cannot be reached does not start
+    let tls = config.tls.as_ref().map(|tls| Listening::of(tls.pair(), &tls.clients())).transpose()?;
+    let (tls, renewal) = tls.map(|Listening { config, renewal }| (config, renewal)).unzip();
     let running = boot::start(config).await?;
     let with_console = config.console.enabled;
     let extra = move |service: &mut actix_web::web::ServiceConfig| {
@@ -92,15 +98,48 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Served> {
         }
     };
     let server =
-        gateway::serve(running.edge.clone(), listener, config.workers(), extra).context("starting the gateway")?;
+        gateway::serve(running.edge.clone(), listener, tls, config.workers(), extra).context("starting the gateway")?;
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
-    Ok(Served { address, running, server: handle, serving })
+    let renewing = renewal.map(|renewal| actix_web::rt::spawn(renew(renewal)));
+    Ok(Served { address, running, server: handle, serving, renewing })
+}
+
+/// Looks at the files of the certificate until it is dropped. What is wrong with them is said once.
+async fn renew(mut renewal: Renewal) {
+    let mut said = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let looking = tokio::task::spawn_blocking(move || (renewal.look(), renewal));
+        let Ok((looked, same)) = looking.await else { return };
+        renewal = same;
+        let problem = match looked {
+            Looked::Unchanged => continue,
+            Looked::Renewed => {
+                tracing::info!("new connections are shown the certificate the files hold now");
+                None
+            }
+            Looked::Kept(error) => Some(error.to_string()),
+        };
+        if let Some(problem) = problem.as_ref().filter(|problem| said.as_ref() != Some(*problem)) {
+            tracing::error!(%problem, "the certificate before stays in use");
+        }
+        said = problem;
+    }
 }
 
 impl Served {
+    /// Where it is reached.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.renewing.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
     /// Ends everything in order.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
+        if let Some(renewing) = self.renewing {
+            renewing.abort();
+        }
         shutdown::end(self.running, self.server).await?;
         self.serving.await.context("ending the gateway")?.context("ending the gateway")
     }

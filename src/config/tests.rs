@@ -263,3 +263,20 @@ fn the_root_key_is_read_where_the_file_says_and_never_told() {
     assert!(both.line == 1 && both.problem.contains("exclude each other"), "{both}");
     assert!(problem("[kms]\npassphrase = \"A\"\n").problem.contains("passphrase_env"));
 }
+
+#[test]
+fn what_clients_without_a_certificate_are_told_follows_from_the_file() {
+    use crate::gateway::tls::Clients;
+    let tls = |more: &str| {
+        Config::parse(FILE, &format!("[tls]\ncertificate = \"c\"\nkey = \"k\"\n{more}")).map(|config| config.tls)
+    };
+    let clients = |more: &str| tls(more).unwrap().unwrap().clients();
+    let file = std::path::PathBuf::from("ca");
+    assert_eq!(clients(""), Clients::Unasked);
+    assert_eq!(clients("client_ca = \"ca\"\n"), Clients::Required(file.clone()), "the stricter one");
+    assert_eq!(clients("client_ca = \"ca\"\nclient_certificates = \"optional\"\n"), Clients::Optional(file));
+    let told = tls("client_certificates = \"required\"\n").unwrap_err().to_string();
+    assert!(told.contains("says nothing without client_ca"), "{told}");
+    assert!(tls("client_certificates = \"maybe\"\nclient_ca = \"ca\"\n").is_err());
+    assert_eq!(Config::parse(FILE, "").unwrap().tls, None);
+}

@@ -2,6 +2,7 @@
 //! silence between two requests. Nobody else times a later head that trickles in, the rest of a body whose request is
 //! answered already, or an answer that is not taken.
 use super::edge::Settings;
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
@@ -108,7 +109,8 @@ fn end(socket: &SockRef<'_>) {
 pub(super) fn watch_all(settings: &Settings) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + 'static {
     let patience = Patience::of(settings);
     move |stream, extensions| {
-        let Some(stream) = stream.downcast_ref::<TcpStream>() else { return };
+        let under_tls = || Some(stream.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0);
+        let Some(stream) = stream.downcast_ref::<TcpStream>().or_else(under_tls) else { return };
         let socket = SockRef::from(stream);
         match socket.try_clone() {
             Ok(second) => {

@@ -37,6 +37,7 @@ pub mod server;
 mod session;
 mod session_frames;
 mod stream;
+pub mod tls;
 mod upload;
 
 pub use edge::{Edge, Settings};

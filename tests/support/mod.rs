@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+pub mod certificates;
 pub mod foreign;
 pub mod issuer;
 pub mod scene;
