@@ -127,6 +127,8 @@ pub const MESSAGES_PER_DATA_KEY_MAX: u64 = (1 << 32) - 1;
 pub const DATA_KEYS_KEPT_MAX: usize = 64;
 /// Versions of one tenant's key.
 pub const KEY_VERSIONS_MAX: usize = 1_000;
+/// Versions of one tenant's key after which none is made any more because somebody asks for it: the rest is for age.
+pub const KEY_VERSIONS_ON_DEMAND_MAX: usize = 500;
 /// Bytes of one keyring file.
 pub const KEYRING_BYTES_MAX: usize = 1 << 20;
 /// Tenants opened at the same time: each verifies a journal on a blocking thread.
@@ -273,6 +275,7 @@ const _: () = assert!(
     REPEATED_REPLY_BYTES_MAX / REPEATED_PART_BYTES_MAX * 2 < APPEND_RECORDS_MAX,
     "a kept reply must leave its append room for the answer"
 );
+const _: () = assert!(KEY_VERSIONS_ON_DEMAND_MAX < KEY_VERSIONS_MAX, "age must find room in a keyring");
 const _: () = assert!(FOLDER_QUIET_MS < FOLDER_BURST_MS, "a burst must be able to end");
 const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");
 const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");
