@@ -131,6 +131,24 @@ pub const KEY_VERSIONS_MAX: usize = 1_000;
 pub const KEY_VERSIONS_ON_DEMAND_MAX: usize = 500;
 /// Bytes of one keyring file.
 pub const KEYRING_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one answer of a key service outside this node: a wrapped key with its names.
+pub const KEY_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Longest one call to a key service outside may take.
+pub const KEY_CALL_MS_MAX: u64 = 1_000;
+/// Time between two looks at whether a customer's key is still to be had.
+pub const KEY_LOOK_MS: u64 = 2_000;
+/// Rooms of a tenant whose key is withheld have this long to end before their keys are taken away.
+pub const KEY_WITHDRAW_MS: u64 = 1_000;
+/// A tenant whose owner takes its key back is sealed within this.
+pub const SEALED_WITHIN_MS: u64 = 5_000;
+/// A customer's key that nobody says anything about is taken for withheld after this.
+pub const KEY_UNREACHED_MS: u64 = 60_000;
+/// Time between two looks at how old the tenants' keys are.
+pub const KEY_AGE_LOOK_MS: u64 = 60_000;
+/// Keys made anew by one such look: the rest has the next one.
+pub const KEY_ROTATIONS_PER_LOOK_MAX: usize = 64;
+/// Customers' keys of one key service looked at at the same time.
+pub const KEY_LOOKS_AT_ONCE: usize = 16;
 /// Tenants opened at the same time: each verifies a journal on a blocking thread.
 pub const OPENINGS_AT_ONCE: usize = 4;
 /// Knocks remembered as granted while nothing changes; a full lobby starts again empty.
@@ -274,6 +292,10 @@ const _: () = assert!(
 const _: () = assert!(
     REPEATED_REPLY_BYTES_MAX / REPEATED_PART_BYTES_MAX * 2 < APPEND_RECORDS_MAX,
     "a kept reply must leave its append room for the answer"
+);
+const _: () = assert!(
+    KEY_LOOK_MS + 2 * KEY_CALL_MS_MAX + KEY_WITHDRAW_MS <= SEALED_WITHIN_MS,
+    "a look, a call that is waited for, and the end of the rooms must fit"
 );
 const _: () = assert!(KEY_VERSIONS_ON_DEMAND_MAX < KEY_VERSIONS_MAX, "age must find room in a keyring");
 const _: () = assert!(FOLDER_QUIET_MS < FOLDER_BURST_MS, "a burst must be able to end");

@@ -3,6 +3,7 @@
 //! Sends to: nobody; the registry and the housing call it.
 //! Never: prints, logs or returns key material; makes a new key over data that were sealed under another.
 //! Invariants: without a whole, readable key nothing starts; a key is durable before anything is sealed under it (KEY1).
+pub mod custody;
 pub mod customer_key;
 mod errors;
 mod key_file;

@@ -146,7 +146,12 @@ impl KeyService {
         keyring.versions.iter().map(|version| self.unwrap_version(keyring, version, tenant)).collect()
     }
 
-    fn unwrap_version(&self, keyring: &Keyring, version: &Version, tenant: TenantKey) -> Result<KeyVersion, KeyError> {
+    pub(super) fn unwrap_version(
+        &self,
+        keyring: &Keyring,
+        version: &Version,
+        tenant: TenantKey,
+    ) -> Result<KeyVersion, KeyError> {
         let context = keyring.context_of(version).map_err(damaged(tenant))?;
         let wrapped = version.wrapped_bytes().map_err(damaged(tenant))?;
         let failed = |error| KeyError::of_provider(error, shown(tenant), version);

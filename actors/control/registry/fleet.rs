@@ -73,6 +73,8 @@ impl Registry {
             | GovernRequest::ReadRelease(..)
             | GovernRequest::SteerRollout(..)
             | GovernRequest::ApproveSpending(..)
+            | GovernRequest::Encryption(_)
+            | GovernRequest::RotateEncryption(_)
             | GovernRequest::DecideApproval(..)) => {
                 Change::Key { tenant: tenant.key, by: by.clone(), request: other }.refuse(no_change());
             }

@@ -1,5 +1,8 @@
 //! Holders of root keys behind one trait, each in one file. A root key wraps the keys of tenants and never leaves its holder.
+pub mod aws_kms;
 pub mod local_file;
+pub mod vault_transit;
+mod wire;
 
 use super::customer_key::CustomerKey;
 use bailiwick_kernel::cipher::data_key::{KEY_BYTES, SecretKey};
