@@ -4,7 +4,7 @@ use crate::gateway::{Edge, Settings};
 use actix::{Arbiter, Recipient};
 use anyhow::{Context, anyhow};
 use bailiwick_control::house::{Furnish, House, Residence};
-use bailiwick_control::kms::KeyService;
+use bailiwick_control::kms::{KeyService, Setting};
 use bailiwick_control::model_catalog::ModelCatalog;
 use bailiwick_control::plane::{self, Closing, Parts};
 use bailiwick_control::registry::housing::Housing;
@@ -50,7 +50,13 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         .with_context(|| format!("creating the data folder {}", config.data.display()))?;
     let metrics = install_metrics()?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let keys = KeyService::open(&config.data, &config.root_key()?, &config.region)?;
+    let keys = KeyService::start(Setting {
+        data: &config.data,
+        root: &config.root_key()?,
+        region: &config.region,
+        outside: config.key_holders(&clock)?,
+        clock: Arc::clone(&clock),
+    })?;
     let vault = Vault::open(&config.data)?;
     let arbiters: Vec<Arbiter> = (0..config.workers()).map(|_| Arbiter::new()).collect();
     let handles = arbiters.iter().map(Arbiter::handle).collect();

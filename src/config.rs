@@ -178,6 +178,9 @@ pub enum ConfigError {
     /// The root key is not where the file says it is.
     #[error("reading the root key: {0}")]
     RootKey(String),
+    /// What a key service is asked with is not where the file says it is.
+    #[error("reading what the key services of [[kms.providers]] are asked with: {0}")]
+    KeyService(String),
     /// A secret is not where the file says it is.
     #[error("reading the key of provider {provider}: {problem}")]
     Secret {

@@ -1,7 +1,10 @@
 //! The real housing: acquires a tenant's belongings on the blocking pool and has its rooms furnished on one of the
 //! arbiters of the data plane.
-use crate::kms::KeyService;
-use crate::registry::housing::Housing;
+use crate::kms::custody::Custody;
+use crate::kms::keyring::Version;
+use crate::kms::rules::{Newest, Rotation};
+use crate::kms::{KeyError, KeyService};
+use crate::registry::housing::{Housing, KeysSeen, VersionSeen};
 use actix::ArbiterHandle;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
@@ -58,6 +61,16 @@ impl House {
     }
 }
 
+/// What a caller is told of keys that are not to be had.
+fn rejection_of(doing: &str, error: &KeyError) -> Rejection {
+    let code = match error {
+        KeyError::Withheld { .. } | KeyError::Unreached { .. } | KeyError::NoProvider { .. } => Code::TenantSealed,
+        KeyError::Full { .. } => Code::Conflict,
+        _ => Code::Internal,
+    };
+    Rejection::new(code, format!("{doing}: {error}"))
+}
+
 impl Housing for House {
     fn open(
         &self,
@@ -70,8 +83,12 @@ impl Housing for House {
         let kept = clear_to_keep(&policy.sovereignty, &self.node)?;
         let damaged = |error: String| Rejection::new(Code::Internal, format!("opening the tenant: {error}"));
         let arbiter = self.arbiter_of(tenant)?;
-        let cipher = self.keys.cipher_for(tenant, || self.vault.traces(tenant));
-        let cipher = cipher.map_err(|error| damaged(error.to_string()))?;
+        let custody = self.keys.custody(policy.sovereignty.encryption.kms_key_id.as_deref());
+        if let Custody::NotHonoured(problem) = &custody {
+            tracing::warn!(%tenant, problem, "the tenant's own key does not wrap its keys");
+        }
+        let cipher = self.keys.cipher_under(tenant, custody.wish(), || self.vault.traces(tenant));
+        let cipher = cipher.map_err(|error| rejection_of("opening the tenant", &error))?;
         let belongings = self.vault.belongings(cipher).map_err(|error| damaged(error.to_string()))?;
         let signer = self.keys.head_signer(tenant).map_err(|error| damaged(error.to_string()))?;
         let residence = Residence { name: name.to_owned(), generation, belongings, signer, policy, kept };
@@ -84,6 +101,32 @@ impl Housing for House {
         }
         // ends in any case: where furnishing fails, the sender is dropped
         furnished.recv().map_err(|_dropped| damaged("its rooms could not be started".to_owned()))
+    }
+
+    fn keys_of(&self, tenant: TenantKey, kms_key_id: Option<&str>) -> Outcome<KeysSeen> {
+        let keyring =
+            self.keys.keyring_of(tenant).map_err(|error| rejection_of("showing the tenant's keys", &error))?;
+        let seen = |version: Version| VersionSeen {
+            number: version.number,
+            made_unix_ms: version.made_unix_ms,
+            region: version.region,
+            key_id: version.key_id,
+        };
+        let not_honoured = match self.keys.custody(kms_key_id) {
+            Custody::NotHonoured(problem) => Some(problem),
+            Custody::Node | Custody::Customer(_) => None,
+        };
+        Ok(KeysSeen { versions: keyring.versions.into_iter().map(seen).collect(), not_honoured })
+    }
+
+    fn rotate(&self, tenant: TenantKey, kms_key_id: Option<&str>, rotation: Rotation) -> Outcome<Option<Newest>> {
+        let custody = self.keys.custody(kms_key_id);
+        let rotated = self.keys.rotate(tenant, custody.wish(), rotation);
+        rotated.map_err(|error| rejection_of("rotating the tenant's key", &error))
+    }
+
+    fn withdraw(&self, tenant: TenantKey) {
+        self.keys.withdraw(tenant);
     }
 
     fn shred(&self, tenant: TenantKey) -> Outcome<()> {

@@ -3,6 +3,7 @@ pub mod cost;
 pub mod gitops;
 pub mod house;
 pub mod identity;
+pub mod key_watch;
 pub mod kms;
 pub mod migration;
 pub mod model_catalog;

@@ -12,7 +12,7 @@ use crate::registry::door::Door;
 use crate::registry::housing::Housing;
 use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;
-use crate::{cost, gitops, identity, observability, policy_service, policy_watchdog, registry};
+use crate::{cost, gitops, identity, key_watch, observability, policy_service, policy_watchdog, registry};
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::clock::SharedClock;
@@ -114,7 +114,13 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
     let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
     let opened = Opened { directory, journal, reopen, checkpoint };
-    let (door, registry) = join(opened, clock, folders.clone(), signer, node, housing);
+    let (door, registry) = join(opened, Arc::clone(&clock), folders.clone(), signer, node, housing);
+    let watched = key_watch::messages::Registry {
+        rules: registry.clone().recipient(),
+        due: registry.clone().recipient(),
+        standing: registry.clone().recipient(),
+    };
+    let _watching = key_watch::start(keys, Arc::clone(&clock), watched);
     let first_reading = gitops::start(folders, known, registry.clone().recipient());
     Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
 }

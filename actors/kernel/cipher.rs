@@ -7,20 +7,25 @@
 //!
 //! Whoever makes a cipher draws a salt, and with it a data key nobody has sealed under before. So its messages are
 //! counted in memory, from nothing, and the count is right after a restart, a crash, or a backup that is started twice.
+//!
+//! What seals and what opens is exchanged as a whole while others seal and open ([`present`](self::present)): for a data
+//! key near its bound, for a new version of the tenant's key, and for nothing at all when the keys are withdrawn.
 use crate::ids::TenantKey;
 use crate::limits::{DATA_KEYS_KEPT_MAX, MESSAGES_PER_DATA_KEY_MAX};
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::aead::NONCE_LEN;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::rand::SystemRandom;
 use data_key::{COMMITMENT_BYTES, DataKey, KEY_BYTES, SALT_BYTES, TAG_BYTES};
 use keys::{KeyVersion, TenantKeys};
+use present::{Count, DrawSalt, Present, Sealing, draw_salt};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 pub mod data_key;
 pub mod keys;
 pub mod legacy;
+mod present;
 #[cfg(test)]
 mod tests;
 
@@ -67,11 +72,19 @@ pub enum CipherError {
     /// The random source failed.
     #[error("sealing bytes: the random source failed")]
     Random,
-    /// The data key has sealed as many messages as one may: one more could repeat a nonce.
+    /// The data key has sealed as many messages as one may, and no further one could be derived.
     #[error(
-        "sealing bytes: this opening's data key has sealed the {0} messages one key may; suspend and resume the tenant, or restart the node: every opening has a new one"
+        "sealing bytes: the data key has sealed the {0} messages one key may, and no other could be derived; suspend and resume the tenant, or restart the node"
     )]
     Spent(u64),
+    /// The keys were taken away from everybody who had them.
+    #[error(
+        "using the tenant's keys: they were withdrawn; whoever holds the key they are wrapped by has to give it back"
+    )]
+    Withdrawn,
+    /// A version that does not follow the newest one.
+    #[error("adding a version of the tenant's key: version {0} does not follow the newest one")]
+    NotNewer(u32),
     /// No key to seal with.
     #[error("making a cipher: the tenant has no key")]
     Keyless,
@@ -93,25 +106,40 @@ pub struct Cipher {
     inner: Arc<Inner>,
 }
 
+/// A cipher that keeps no key alive.
+#[derive(Clone)]
+pub struct WeakCipher(Weak<Inner>);
+
 struct Inner {
-    keys: TenantKeys,
-    sealing: Sealing,
-    /// Data keys of earlier openings, by the head of what they have sealed; only such as a commitment proved.
+    tenant: TenantKey,
+    /// Nothing once the keys are withdrawn.
+    now: ArcSwapOption<Present>,
+    /// Data keys that seal nothing any more, by the head of what they have sealed; only such as a commitment proved.
     opened: RwLock<HashMap<Head, Arc<DataKey>>>,
     random: SystemRandom,
-}
-
-/// The data key of this opening.
-struct Sealing {
-    head: Head,
-    key: Arc<DataKey>,
-    messages: AtomicU64,
+    draw_salt: DrawSalt,
     messages_max: u64,
+    /// Held by whoever exchanges what is present.
+    exchanging: Mutex<()>,
 }
 
 impl fmt::Debug for Cipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cipher({})", self.tenant())
+    }
+}
+
+impl fmt::Debug for WeakCipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakCipher")
+    }
+}
+
+impl WeakCipher {
+    /// The cipher, where somebody still has it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Cipher> {
+        self.0.upgrade().map(|inner| Cipher { inner })
     }
 }
 
@@ -124,20 +152,32 @@ impl Cipher {
         Self::sealing_at_most(keys, MESSAGES_PER_DATA_KEY_MAX)
     }
 
-    /// As [`Cipher::new`], with another bound on what is sealed: at most [`MESSAGES_PER_DATA_KEY_MAX`] counts.
+    /// As [`Cipher::new`], with another bound on what one data key seals: at most [`MESSAGES_PER_DATA_KEY_MAX`] counts. A
+    /// little before it the next data key takes over.
     ///
     /// # Errors
     /// As [`Cipher::new`].
     pub fn sealing_at_most(keys: TenantKeys, messages: u64) -> Result<Self, CipherError> {
-        let newest = keys.versions.last().ok_or(CipherError::Keyless)?;
-        let random = SystemRandom::new();
-        let mut salt = [0_u8; SALT_BYTES];
-        random.fill(&mut salt).map_err(|_unspecified| CipherError::Random)?;
-        let key = newest.data_key(keys.tenant, &salt)?;
-        let head = head_of(newest.number, &salt, key.commitment());
+        Self::drawing(keys, messages, draw_salt)
+    }
+
+    fn drawing(keys: TenantKeys, messages: u64, draw_salt: DrawSalt) -> Result<Self, CipherError> {
+        let TenantKeys { tenant, legacy, versions } = keys;
+        let versions: Vec<_> = versions.into_iter().map(Arc::new).collect();
         let messages_max = messages.min(MESSAGES_PER_DATA_KEY_MAX);
-        let sealing = Sealing { head, key: Arc::new(key), messages: AtomicU64::new(0), messages_max };
-        Ok(Self { inner: Arc::new(Inner { keys, sealing, opened: RwLock::default(), random }) })
+        let newest = versions.last().ok_or(CipherError::Keyless)?;
+        let sealing = Sealing::begin(tenant, newest, &draw_salt()?, messages_max)?;
+        let present = Present { legacy: legacy.map(Arc::new), versions, sealing };
+        let inner = Inner {
+            tenant,
+            now: ArcSwapOption::from_pointee(present),
+            opened: RwLock::default(),
+            random: SystemRandom::new(),
+            draw_salt,
+            messages_max,
+            exchanging: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// A cipher whose only key version is derived from a secret (HKDF-SHA-256, RFC 5869), for what has no keyring.
@@ -152,13 +192,50 @@ impl Cipher {
     /// Whose bytes this cipher seals.
     #[must_use]
     pub fn tenant(&self) -> TenantKey {
-        self.inner.keys.tenant
+        self.inner.tenant
+    }
+
+    /// The version of the tenant's key that seals now; versions count from 1, and 0 says that the keys were withdrawn.
+    #[must_use]
+    pub fn newest_version(&self) -> u32 {
+        self.inner.now.load().as_ref().map_or(0, |now| now.sealing.version)
+    }
+
+    /// The same cipher, without keeping its keys.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakCipher {
+        WeakCipher(Arc::downgrade(&self.inner))
+    }
+
+    /// Seals under a newer version of the tenant's key from here on, for every clone. What older versions have sealed opens
+    /// as before.
+    ///
+    /// # Errors
+    /// [`CipherError::NotNewer`], [`CipherError::Withdrawn`], [`CipherError::Random`]; the version before goes on then.
+    pub fn add_version(&self, version: KeyVersion) -> Result<(), CipherError> {
+        let _exchanging = self.inner.exchange();
+        let now = self.inner.now.load_full().ok_or(CipherError::Withdrawn)?;
+        if version.number <= now.sealing.version {
+            return Err(CipherError::NotNewer(version.number));
+        }
+        let (mut versions, version) = (now.versions.clone(), Arc::new(version));
+        versions.push(Arc::clone(&version));
+        self.inner.succeed(&now, versions, &version)
+    }
+
+    /// Takes the keys away from every clone: what was sealed opens no more, and nothing is sealed. They are wiped from memory
+    /// as soon as nobody is in the middle of using them.
+    pub fn withdraw(&self) {
+        let _exchanging = self.inner.exchange();
+        self.inner.now.store(None);
+        self.inner.opened.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Seals `plain` for a purpose and a name (a key, a path); the same name is needed to open it.
     ///
     /// # Errors
-    /// [`CipherError::Random`] where no nonce can be drawn, [`CipherError::Spent`] where the data key may seal no more.
+    /// [`CipherError::Random`] where no nonce can be drawn, [`CipherError::Spent`] where the data key may seal no more,
+    /// [`CipherError::Withdrawn`].
     pub fn seal(&self, purpose: Purpose, name: &[u8], plain: &[u8]) -> Result<Vec<u8>, CipherError> {
         let mut sealed = Vec::new();
         self.seal_into(purpose, name, plain, &mut sealed)?;
@@ -177,24 +254,35 @@ impl Cipher {
         plain: &[u8],
         sealed: &mut Vec<u8>,
     ) -> Result<(), CipherError> {
-        let Inner { keys, sealing, random, .. } = self.inner.as_ref();
-        // counted before it is sealed, and never given back: a count that is too high is safe
-        if sealing.messages.fetch_add(1, Ordering::Relaxed) >= sealing.messages_max {
-            return Err(CipherError::Spent(sealing.messages_max));
+        let inner = self.inner.as_ref();
+        loop {
+            let now = inner.now.load();
+            let now = now.as_ref().ok_or(CipherError::Withdrawn)?;
+            match now.sealing.count() {
+                Count::Within => {}
+                Count::Near => inner.renew_beside(now),
+                Count::Over => {
+                    inner.renew(now)?;
+                    continue;
+                }
+            }
+            sealed.reserve(plain.len() + OVERHEAD_BYTES);
+            sealed.extend_from_slice(&now.sealing.head);
+            return now.sealing.key.seal_onto(&inner.random, &associated(inner.tenant, purpose, name), plain, sealed);
         }
-        sealed.reserve(plain.len() + OVERHEAD_BYTES);
-        sealed.extend_from_slice(&sealing.head);
-        sealing.key.seal_onto(random, &associated(keys.tenant, purpose, name), plain, sealed)
     }
 
     /// Opens like [`Cipher::open`] into a buffer that is exactly [`OVERHEAD_BYTES`] shorter than `sealed`, but nothing that
     /// is older than the layout. Where it refuses, what stands in the buffer means nothing.
     ///
     /// # Errors
-    /// [`CipherError::Refused`] where anything was altered or belongs elsewhere, or the buffer has another length.
+    /// [`CipherError::Refused`] where anything was altered or belongs elsewhere, or the buffer has another length;
+    /// [`CipherError::Withdrawn`].
     pub fn open_into(&self, purpose: Purpose, name: &[u8], sealed: &[u8], plain: &mut [u8]) -> Result<(), CipherError> {
+        let now = self.inner.now.load();
+        let now = now.as_ref().ok_or(CipherError::Withdrawn)?;
         let (head, body) = sealed.split_first_chunk::<HEAD_BYTES>().ok_or(CipherError::Refused)?;
-        let key = self.inner.committed(head).ok_or(CipherError::Refused)?;
+        let key = self.inner.committed(now, head).ok_or(CipherError::Refused)?;
         key.open_into(&associated(self.tenant(), purpose, name), body, plain)
     }
 
@@ -202,12 +290,14 @@ impl Cipher {
     /// keyring, what was sealed before.
     ///
     /// # Errors
-    /// [`CipherError::Refused`] where anything was altered or belongs elsewhere.
+    /// [`CipherError::Refused`] where anything was altered or belongs elsewhere, [`CipherError::Withdrawn`].
     pub fn open(&self, purpose: Purpose, name: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CipherError> {
+        let now = self.inner.now.load();
+        let now = now.as_ref().ok_or(CipherError::Withdrawn)?;
         let headed = sealed.split_first_chunk::<HEAD_BYTES>();
-        let committed = headed.and_then(|(head, body)| self.inner.committed(head).map(|key| (key, body)));
+        let committed = headed.and_then(|(head, body)| self.inner.committed(now, head).map(|key| (key, body)));
         // what commits to a key of this tenant is never tried as anything else
-        match (committed, &self.inner.keys.legacy) {
+        match (committed, &now.legacy) {
             (Some((key, body)), _) => {
                 let length = body.len().checked_sub(NONCE_LEN + TAG_BYTES).ok_or(CipherError::Refused)?;
                 let mut plain = vec![0; length];
@@ -230,10 +320,52 @@ fn head_of(version: u32, salt: &[u8; SALT_BYTES], commitment: &[u8; COMMITMENT_B
 }
 
 impl Inner {
+    fn exchange(&self) -> MutexGuard<'_, ()> {
+        self.exchanging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the next data key take over while this one still has room; whoever comes second leaves it to the first.
+    fn renew_beside(&self, near: &Present) {
+        if let Ok(_exchanging) = self.exchanging.try_lock()
+            && let Err(error) = self.replace(near)
+        {
+            tracing::error!(tenant = %self.tenant, %error, "the next data key could not be derived; tried again with the next message");
+        }
+    }
+
+    /// Waits for the next data key: this one has no room any more.
+    fn renew(&self, over: &Present) -> Result<(), CipherError> {
+        let _exchanging = self.exchange();
+        self.replace(over).map_err(|error| match error {
+            CipherError::Withdrawn => error,
+            _ => CipherError::Spent(self.messages_max),
+        })
+    }
+
+    /// Derives the next data key of the newest version, unless somebody has done so before.
+    fn replace(&self, spent: &Present) -> Result<(), CipherError> {
+        let now = self.now.load_full().ok_or(CipherError::Withdrawn)?;
+        if now.sealing.head != spent.sealing.head {
+            return Ok(());
+        }
+        let newest = now.versions.last().ok_or(CipherError::Keyless)?;
+        self.succeed(&now, now.versions.clone(), newest)?;
+        tracing::info!(tenant = %self.tenant, version = newest.number, "a data key is near its bound: the next one seals");
+        Ok(())
+    }
+
+    /// Puts a fresh data key of a version in the place of the one that seals now.
+    fn succeed(&self, now: &Present, versions: Vec<Arc<KeyVersion>>, newest: &KeyVersion) -> Result<(), CipherError> {
+        let sealing = Sealing::begin(self.tenant, newest, &(self.draw_salt)()?, self.messages_max)?;
+        self.keep(&now.sealing.head, Arc::clone(&now.sealing.key));
+        self.now.store(Some(Arc::new(Present { legacy: now.legacy.clone(), versions, sealing })));
+        Ok(())
+    }
+
     /// The data key a head names, where it commits to it.
-    fn committed(&self, head: &Head) -> Option<Arc<DataKey>> {
-        if *head == self.sealing.head {
-            return Some(Arc::clone(&self.sealing.key));
+    fn committed(&self, now: &Present, head: &Head) -> Option<Arc<DataKey>> {
+        if *head == now.sealing.head {
+            return Some(Arc::clone(&now.sealing.key));
         }
         if let Some(known) = self.opened.read().unwrap_or_else(PoisonError::into_inner).get(head) {
             return Some(Arc::clone(known));
@@ -245,16 +377,16 @@ impl Inner {
             return None;
         }
         let number = u32::from_be_bytes(*number);
-        let version = self.keys.versions.iter().find(|version| version.number == number)?;
-        let key = version.data_key(self.keys.tenant, salt).ok()?;
-        key.is_committed_to_by(commitment).then(|| self.keep(head, key))
+        let version = now.versions.iter().find(|version| version.number == number)?;
+        let key = version.data_key(self.tenant, salt).ok()?;
+        key.is_committed_to_by(commitment).then(|| self.keep(head, Arc::new(key)))
     }
 
-    fn keep(&self, head: &Head, key: DataKey) -> Arc<DataKey> {
+    fn keep(&self, head: &Head, key: Arc<DataKey>) -> Arc<DataKey> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         if opened.len() >= DATA_KEYS_KEPT_MAX {
             opened.clear();
         }
-        Arc::clone(opened.entry(*head).or_insert_with(|| Arc::new(key)))
+        Arc::clone(opened.entry(*head).or_insert(key))
     }
 }

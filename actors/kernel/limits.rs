@@ -127,8 +127,28 @@ pub const MESSAGES_PER_DATA_KEY_MAX: u64 = (1 << 32) - 1;
 pub const DATA_KEYS_KEPT_MAX: usize = 64;
 /// Versions of one tenant's key.
 pub const KEY_VERSIONS_MAX: usize = 1_000;
+/// Versions of one tenant's key after which none is made any more because somebody asks for it: the rest is for age.
+pub const KEY_VERSIONS_ON_DEMAND_MAX: usize = 500;
 /// Bytes of one keyring file.
 pub const KEYRING_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one answer of a key service outside this node: a wrapped key with its names.
+pub const KEY_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Longest one call to a key service outside may take.
+pub const KEY_CALL_MS_MAX: u64 = 1_000;
+/// Time between two looks at whether a customer's key is still to be had.
+pub const KEY_LOOK_MS: u64 = 2_000;
+/// Rooms of a tenant whose key is withheld have this long to end before their keys are taken away.
+pub const KEY_WITHDRAW_MS: u64 = 1_000;
+/// A tenant whose owner takes its key back is sealed within this.
+pub const SEALED_WITHIN_MS: u64 = 5_000;
+/// A customer's key that nobody says anything about is taken for withheld after this.
+pub const KEY_UNREACHED_MS: u64 = 60_000;
+/// Time between two looks at how old the tenants' keys are.
+pub const KEY_AGE_LOOK_MS: u64 = 60_000;
+/// Keys made anew by one such look: the rest has the next one.
+pub const KEY_ROTATIONS_PER_LOOK_MAX: usize = 64;
+/// Customers' keys of one key service looked at at the same time.
+pub const KEY_LOOKS_AT_ONCE: usize = 16;
 /// Tenants opened at the same time: each verifies a journal on a blocking thread.
 pub const OPENINGS_AT_ONCE: usize = 4;
 /// Knocks remembered as granted while nothing changes; a full lobby starts again empty.
@@ -279,6 +299,11 @@ const _: () = assert!(
     REPEATED_REPLY_BYTES_MAX / REPEATED_PART_BYTES_MAX * 2 < APPEND_RECORDS_MAX,
     "a kept reply must leave its append room for the answer"
 );
+const _: () = assert!(
+    KEY_LOOK_MS + 2 * KEY_CALL_MS_MAX + KEY_WITHDRAW_MS <= SEALED_WITHIN_MS,
+    "a look, a call that is waited for, and the end of the rooms must fit"
+);
+const _: () = assert!(KEY_VERSIONS_ON_DEMAND_MAX < KEY_VERSIONS_MAX, "age must find room in a keyring");
 const _: () = assert!(FOLDER_QUIET_MS < FOLDER_BURST_MS, "a burst must be able to end");
 const _: () = assert!(APPEND_BYTES_MAX <= APPEND_QUEUE_BYTES_MAX, "the largest append must fit the queue");
 const _: () = assert!(PARSE_CPU_SECONDS_MAX * 1_000 < PARSE_MS_MAX, "the processor limit must be reached first");

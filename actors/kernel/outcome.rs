@@ -41,6 +41,8 @@ pub enum Code {
     Conflict,
     /// Something of ours failed.
     Internal,
+    /// The tenant's own key, which wraps its data, is withheld by its owner or not to be reached.
+    TenantSealed,
 }
 
 impl Code {
@@ -65,6 +67,7 @@ impl Code {
             Self::Lost => "lost",
             Self::Conflict => "conflict",
             Self::Internal => "internal",
+            Self::TenantSealed => "tenant_sealed",
         }
     }
 }

@@ -311,9 +311,14 @@ fn longest(source: &Source<SovereigntyFile>, findings: &mut Findings) {
 
 /// The key opens the data: a key whose name says where it is kept must be kept where the data may be.
 fn key_region(source: &Source<SovereigntyFile>, key: &str, findings: &mut Findings) {
-    // arn:partition:service:region:account:resource
+    // arn:partition:service:region:account:resource, vault:region:mount/key
     let mut parts = key.split(':');
-    if let (Some("arn"), Some(region)) = (parts.next(), parts.nth(2))
+    let region = match parts.next() {
+        Some("arn") => parts.nth(2),
+        Some("vault") => parts.next(),
+        _ => None,
+    };
+    if let Some(region) = region
         && let Err(problem) = region_allowed(&source.value.data_sovereignty, region)
     {
         let path = "data_sovereignty.encryption.kms_key_id";

@@ -58,6 +58,11 @@ fn what_is_asked_for_must_be_known_and_kept() {
             "arn:aws:kms:cn-north-1:",
             "encryption.kms_key_id: the key is kept where the data may not be",
         ),
+        (
+            "arn:aws:kms:us-east-1:123456789012:key/abc-def",
+            "vault:cn-north-1:transit/acme",
+            "encryption.kms_key_id: the key is kept where the data may not be",
+        ),
         ("arn:aws:kms:us-east-1:", "arn:aws:kms::", "encryption.kms_key_id: the key is kept where the data may not be"),
         ("arn:aws:kms:us-east-1:123456789012:key/abc-def", "''", "encryption.kms_key_id: the text is empty"),
         ("key_rotation_days: 90", "key_rotation_days: 0", "encryption.key_rotation_days: 0 would refuse"),

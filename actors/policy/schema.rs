@@ -410,7 +410,8 @@ pub struct SovereignEncryption {
     pub at_rest: String,
     /// `TLS-1.3` or `TLS-1.2`: the oldest TLS text may leave this machine under.
     pub in_transit: String,
-    /// Key in the tenant's key service; one whose name says its region (`arn:…`) must be where the data may be.
+    /// Key of the tenant's own that wraps its keys: `arn:aws:kms:REGION:ACCOUNT:key/ID` or `vault:REGION:MOUNT/KEY`, honoured
+    /// where the node declares a provider of that kind and region. Its region must be where the data may be.
     #[serde(default)]
     pub kms_key_id: Option<String>,
     /// Days until the key is rotated.

@@ -7,12 +7,16 @@ use bailiwick_control::gitops::messages::{Found, Sound};
 use bailiwick_control::identity::fetch::read_file;
 use bailiwick_control::identity::issuer::{Issuer, KeySource};
 use bailiwick_control::identity::keys::KeySet;
+use bailiwick_control::kms::customer_key::CustomerKey;
+use bailiwick_control::kms::providers::KeyHolder;
+use bailiwick_kernel::clock::{Clock, SharedClock, SystemClock, rfc3339};
 use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::sovereignty::Region;
 use bailiwick_tenant::egress::clear_to_keep;
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 mod tls;
 
@@ -86,11 +90,12 @@ impl Doctor {
             findings.push(finding("keys", State::Bad, error.to_string()));
         }
         findings.extend(config.tls.iter().flat_map(tls::findings));
+        findings.extend(key_services(&config));
         findings.push(region(&config.region));
         findings.extend(issuers(&config));
         let root = self.tenants.as_deref().unwrap_or(&config.tenants);
         match config.guardrails() {
-            Ok(guardrails) => findings.extend(tenants(root, guardrails, &config.region)),
+            Ok(guardrails) => findings.extend(tenants(root, guardrails, &config)),
             Err(error) => findings.push(finding("guardrails", State::Bad, error.to_string())),
         }
         findings.extend(data(self.data.as_deref().unwrap_or(&config.data)));
@@ -164,7 +169,45 @@ fn in_the_clear(config: &Config) -> Vec<Finding> {
     open.map(|provider| finding("providers", State::Warning, words(&provider.name))).collect()
 }
 
-fn tenants(root: &Path, guardrails: Guardrails, node: &Region) -> Vec<Finding> {
+/// Key services are not called: a check of this machine asks no other.
+fn key_services(config: &Config) -> Vec<Finding> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    match config.key_holders(&clock) {
+        Err(error) => vec![finding("keys", State::Bad, error.to_string())],
+        Ok(holders) => {
+            let words = |holder: Box<dyn KeyHolder>| {
+                format!(
+                    "{} in {}: keys tenants name there wrap theirs; it is asked when the server runs",
+                    holder.kind(),
+                    holder.region()
+                )
+            };
+            holders.into_iter().map(|holder| finding("keys", State::Good, words(holder))).collect()
+        }
+    }
+}
+
+/// Whether the key a tenant names wraps its keys on this node.
+fn own_key(name: &str, kms_key_id: Option<&str>, config: &Config) -> Option<Finding> {
+    let key = match CustomerKey::parse(kms_key_id?) {
+        Ok(key) => key,
+        Err(problem) => return Some(finding("keys", State::Warning, format!("{name}: {problem}"))),
+    };
+    let clock: SharedClock = Arc::new(SystemClock);
+    let holders = config.key_holders(&clock).unwrap_or_default();
+    if holders.iter().any(|holder| holder.kind() == key.kind && holder.region() == key.region) {
+        return Some(finding("keys", State::Good, format!("{name}: {} wraps its keys", key.id)));
+    }
+    let words = format!(
+        "{name}: kms_key_id is named, but not honoured: no provider of kind {:?} in {} is configured; the node's root key wraps \
+         instead. Declare it under [[kms.providers]] in config.toml",
+        key.kind, key.region
+    );
+    Some(finding("keys", State::Warning, words))
+}
+
+fn tenants(root: &Path, guardrails: Guardrails, config: &Config) -> Vec<Finding> {
+    let node = &config.region;
     let listed = Folders::open(root, guardrails).and_then(|folders| Ok((folders.names()?, folders)));
     let (names, folders) = match listed {
         Ok(listed) => listed,
@@ -182,6 +225,7 @@ fn tenants(root: &Path, guardrails: Guardrails, node: &Region) -> Vec<Finding> {
                     Ok(_here) => finding("tenants", State::Good, format!("{name}: policy {}", snapshot.version)),
                     Err(elsewhere) => finding("tenants", State::Bad, format!("{name}: {}", elsewhere.detail)),
                 });
+                findings.extend(own_key(&name, snapshot.sovereignty.encryption.kms_key_id.as_deref(), config));
                 let warnings = snapshot.warnings.iter();
                 findings
                     .extend(warnings.map(|warning| finding("tenants", State::Warning, format!("{name}/{warning}"))));
@@ -262,7 +306,6 @@ fn limits() -> Vec<Finding> {
 }
 
 fn clock() -> Finding {
-    use bailiwick_kernel::clock::{Clock, SystemClock, rfc3339};
     let now = SystemClock.now_unix_ms();
     let (state, advice) = if now < CLOCK_AT_LEAST_UNIX_MS {
         (State::Bad, "; it is wrong, budgets and leases would be too: set it")

@@ -22,6 +22,10 @@ pub(crate) enum Tenant {
     Resume(Named),
     /// Archive.
     Archive(Named),
+    /// Show the versions of the key a tenant's data are sealed under.
+    Encryption(Named),
+    /// Make a new version of that key; what was sealed before is read as before.
+    RotateKey(Named),
     /// Delete: soft until retention ends, or at once and for ever with --shred.
     Delete(Delete),
 }
@@ -177,6 +181,10 @@ impl Tenant {
             ),
             Self::Resume(named) => (named.connection.clone(), Method::POST, one(&named.tenant, "/resume"), None),
             Self::Archive(named) => (named.connection.clone(), Method::POST, one(&named.tenant, "/archive"), None),
+            Self::Encryption(named) => (named.connection.clone(), Method::GET, one(&named.tenant, "/encryption"), None),
+            Self::RotateKey(named) => {
+                (named.connection.clone(), Method::POST, one(&named.tenant, "/encryption/rotate"), None)
+            }
             Self::Delete(delete) => {
                 let suffix = if delete.shred { "?shred=true" } else { "" };
                 (delete.connection.clone(), Method::DELETE, one(&delete.tenant, suffix), None)
@@ -185,6 +193,7 @@ impl Tenant {
         let answer = Client::new(&connection, None)?.call(method, &path, body.as_ref()).await?;
         match connection.output {
             Output::Json => say(answer.to_string()),
+            Output::Text if answer.get("versions").is_some() => print_versions(&answer),
             Output::Text => print_tenants(&answer),
         }
         Ok(())
@@ -211,5 +220,22 @@ fn print_tenants(answer: &Value) {
             text("/policy_version"),
             text("/id")
         ));
+    }
+}
+
+fn print_versions(answer: &Value) {
+    let versions = answer.get("versions").and_then(Value::as_array);
+    for version in versions.into_iter().flatten() {
+        let text = |field: &str| version.get(field).and_then(Value::as_str);
+        say(format!(
+            "version {:<4} made {:<25} in {:<12} wrapped by {}",
+            version.get("version").and_then(Value::as_u64).unwrap_or_default(),
+            text("made_at").unwrap_or("before times were kept"),
+            text("region").unwrap_or("-"),
+            text("wrapped_by").unwrap_or("the node's root key")
+        ));
+    }
+    if let Some(problem) = answer.get("not_honoured").and_then(Value::as_str) {
+        say(format!("warning: {problem}"));
     }
 }

@@ -316,9 +316,11 @@ pub struct FlagProblem<'a> {
 fn status_of(code: Code) -> StatusCode {
     match code {
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::PolicyDenied | Code::SovereigntyViolation | Code::TenantSuspended => {
-            StatusCode::FORBIDDEN
-        }
+        Code::Forbidden
+        | Code::PolicyDenied
+        | Code::SovereigntyViolation
+        | Code::TenantSuspended
+        | Code::TenantSealed => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::BudgetExceeded | Code::RateLimited | Code::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Code::Overloaded | Code::Lost => StatusCode::SERVICE_UNAVAILABLE,
@@ -346,6 +348,7 @@ fn title_of(code: Code) -> &'static str {
         Code::TooLarge => "Too large",
         Code::UpstreamFailed => "The model provider failed",
         Code::TenantSuspended => "Tenant suspended",
+        Code::TenantSealed => "Tenant sealed",
         Code::Lost => "Lost before it was answered",
         Code::Conflict => "Conflict",
         Code::Internal => "Internal error",
@@ -355,7 +358,11 @@ fn title_of(code: Code) -> &'static str {
 fn openai_type_of(code: Code) -> &'static str {
     match code {
         Code::Unauthenticated => "authentication_error",
-        Code::Forbidden | Code::PolicyDenied | Code::SovereigntyViolation | Code::TenantSuspended => "permission_error",
+        Code::Forbidden
+        | Code::PolicyDenied
+        | Code::SovereigntyViolation
+        | Code::TenantSuspended
+        | Code::TenantSealed => "permission_error",
         Code::BudgetExceeded | Code::QuotaExceeded => "insufficient_quota",
         Code::RateLimited => "rate_limit_error",
         Code::NotFound | Code::InvalidRequest | Code::TooLarge | Code::Conflict | Code::RetentionViolation => {

@@ -11,6 +11,7 @@ mod connection;
 mod costs;
 mod documents;
 mod edge;
+mod encryption;
 pub mod errors;
 mod evaluations;
 mod feedback;

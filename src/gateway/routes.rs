@@ -17,12 +17,13 @@ use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
-    admin, approvals, ask, costs, documents, evaluations, feedback, figures, imports, keys, lineage, money, ofrep,
-    openai, openapi, policies, probes, receipts, search, session,
+    admin, approvals, ask, costs, documents, encryption, evaluations, feedback, figures, imports, keys, lineage, money,
+    ofrep, openai, openapi, policies, probes, receipts, search, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use bailiwick_control::cost::messages::{CostReport, FleetCosts};
+use bailiwick_control::registry::encryption::EncryptionView;
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
 use bailiwick_policy::access::Right;
 use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
@@ -246,6 +247,22 @@ pub const ROUTES: &[Route] = &[
         |r| r.to(keys::rotate),
     )
     .gives::<IssuedKey>(201),
+    route(
+        "GET",
+        "/admin/v1/tenants/{id}/encryption",
+        Some(Govern),
+        "Versions of the key its data are sealed under",
+        |r| r.to(encryption::show),
+    )
+    .gives::<EncryptionView>(200),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/encryption/rotate",
+        Some(Govern),
+        "Seal under a new version of that key",
+        |r| r.to(encryption::rotate),
+    )
+    .gives::<EncryptionView>(200),
     route("GET", "/admin/v1/tenants/{id}/documents", Some(Audit), "List a tenant's documents", |r| {
         r.to(documents::of_tenant)
     })

@@ -130,6 +130,18 @@ pub fn key_source(url: Option<&str>, file: Option<&Path>) -> Result<KeySource, S
 
 fn published_at(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("jwks_url {text:?} is no address: {error}"))?;
+    if nobody_on_the_way_may_change(&url) {
+        return Ok(url);
+    }
+    Err(format!(
+        "jwks_url {text:?}: whoever can change keys on their way can sign tokens; write an https address (plain http to \
+         this machine only)"
+    ))
+}
+
+/// True for https, and for plain http to this machine.
+#[must_use]
+pub fn nobody_on_the_way_may_change(url: &Url) -> bool {
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -137,11 +149,8 @@ fn published_at(text: &str) -> Result<Url, String> {
         None => false,
     };
     match url.scheme() {
-        "https" if url.host().is_some() => Ok(url),
-        "http" if loopback => Ok(url),
-        _ => Err(format!(
-            "jwks_url {text:?}: whoever can change keys on their way can sign tokens; write an https address (plain http to \
-             this machine only)"
-        )),
+        "https" => url.host().is_some(),
+        "http" => loopback,
+        _ => false,
     }
 }

@@ -1,5 +1,6 @@
 //! Why there is no key.
 use super::key_file::KeyFileError;
+use super::keyring::Version;
 use super::providers::ProviderError;
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::fabric::FabricError;
@@ -38,6 +39,50 @@ pub enum KeyError {
         /// What the provider said.
         error: ProviderError,
     },
+    /// The customer's key that wraps it is not to be had: the tenant stays closed until its owner gives it back.
+    #[error(
+        "opening the keys of the tenant: the customer's key that wraps version {version} in {file} is withheld ({said}); its owner has to give it back"
+    )]
+    Withheld {
+        /// Which.
+        file: String,
+        /// Of the key.
+        version: u32,
+        /// What the provider said.
+        said: String,
+    },
+    /// Who holds the customer's key was not reached.
+    #[error(
+        "opening the keys of the tenant: who holds the customer's key that wraps version {version} in {file} is not to be reached ({said}); it is tried again"
+    )]
+    Unreached {
+        /// Which.
+        file: String,
+        /// Of the key.
+        version: u32,
+        /// What went wrong.
+        said: String,
+    },
+    /// This node knows nobody who holds that key.
+    #[error(
+        "opening the keys of the tenant: {file} was wrapped by the customer's key {key_id}, and config.toml declares no provider for it; declare it under [[kms.providers]]"
+    )]
+    NoProvider {
+        /// Which.
+        file: String,
+        /// The customer's key.
+        key_id: String,
+    },
+    /// There may be no more versions.
+    #[error(
+        "making a key for the tenant: {file} holds {versions} versions of the key, and takes no more for this; the newest goes on sealing. Bring the documents into a new tenant where that is not enough"
+    )]
+    Full {
+        /// Which.
+        file: String,
+        /// How many.
+        versions: usize,
+    },
     /// The file system failed.
     #[error("{doing}: {file}: {error}; make it readable and writable for the user bailiwick runs as")]
     File {
@@ -57,4 +102,17 @@ pub enum KeyError {
     /// It could not be seen what is there of the tenant.
     #[error(transparent)]
     Store(#[from] FabricError),
+}
+
+impl KeyError {
+    /// What a provider said about one version in a file.
+    #[must_use]
+    pub(super) fn of_provider(error: ProviderError, file: String, version: &Version) -> Self {
+        let number = version.number;
+        match error {
+            ProviderError::Withheld(said) if version.key_id.is_some() => Self::Withheld { file, version: number, said },
+            ProviderError::Failed(said) if version.key_id.is_some() => Self::Unreached { file, version: number, said },
+            error => Self::Wrapped { file, version: number, error },
+        }
+    }
 }

@@ -3,37 +3,43 @@
 //! Sends to: nobody; the registry and the housing call it.
 //! Never: prints, logs or returns key material; makes a new key over data that were sealed under another.
 //! Invariants: without a whole, readable key nothing starts; a key is durable before anything is sealed under it (KEY1).
+pub mod custody;
+pub mod customer_key;
 mod errors;
 mod key_file;
-mod keyring;
+pub mod keyring;
 mod keyring_file;
 #[cfg(test)]
 mod keyring_tests;
+mod live;
+mod opening;
 mod passphrase;
 pub mod providers;
 mod root;
+#[cfg(test)]
+mod rotation_tests;
+pub mod rules;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use errors::KeyError;
 pub use key_file::KeyFileError;
+pub use opening::Wish;
 pub use root::{GivenKey, RootSource};
 
 use aws_lc_rs::hkdf;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use bailiwick_kernel::cipher::data_key::{KEY_BYTES, SecretKey};
-use bailiwick_kernel::cipher::keys::{KeyVersion, TenantKeys};
-use bailiwick_kernel::cipher::legacy::LegacyKey;
-use bailiwick_kernel::cipher::{Cipher, CipherError, Purpose};
-use bailiwick_kernel::fabric::FabricError;
+use bailiwick_kernel::cipher::CipherError;
+use bailiwick_kernel::cipher::data_key::SecretKey;
+use bailiwick_kernel::clock::{SharedClock, SystemClock};
 use bailiwick_kernel::ids::TenantKey;
-use bailiwick_kernel::shelf::Traces;
 use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use bailiwick_policy::sovereignty::Region;
-use keyring::{Keyring, Version};
+use customer_key::CustomerKey;
 use keyring_file::KeyringFolder;
 pub(crate) use keyring_file::shown;
-use providers::{KeyProvider, local_file::LocalFile};
+use live::Live;
+use providers::{KeyHolder, local_file::LocalFile};
+use rules::Newest;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -49,32 +55,61 @@ pub struct KeyService {
 
 struct Inner {
     master: RootKey,
-    provider: Box<dyn KeyProvider>,
+    root: LocalFile,
+    /// Key services outside this node.
+    outside: Vec<Box<dyn KeyHolder>>,
     keyrings: KeyringFolder,
+    live: Live,
     region: String,
+    clock: SharedClock,
+}
+
+/// What a key service is made of.
+#[derive(Debug)]
+pub struct Setting<'a> {
+    /// The data folder.
+    pub data: &'a Path,
+    /// Where the root key comes from.
+    pub root: &'a RootSource,
+    /// The region keys are made for: the node's.
+    pub region: &'a Region,
+    /// Key services outside this node, where customers have keys.
+    pub outside: Vec<Box<dyn KeyHolder>>,
+    /// Says when a key is made.
+    pub clock: SharedClock,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "keys wrapped by {:?} in {}", self.provider, self.region)
+        write!(f, "keys wrapped by {:?} and {:?} in {}", self.root, self.outside, self.region)
     }
 }
 
 impl KeyService {
+    /// As [`KeyService::start`], without key services outside, and by the machine's clock.
+    ///
+    /// # Errors
+    /// As [`KeyService::start`].
+    pub fn open(data: &Path, root: &RootSource, region: &Region) -> Result<Self, KeyError> {
+        Self::start(Setting { data, root, region, outside: Vec::new(), clock: Arc::new(SystemClock) })
+    }
+
     /// Reads the master key of a data folder, or makes it where the folder holds no data yet, and opens the folder of
     /// keyrings (`DATA/keys`). Keys are made for the region the node is in. Blocking.
     ///
     /// # Errors
     /// [`KeyError`], each with what to do.
-    pub fn open(data: &Path, root: &RootSource, region: &Region) -> Result<Self, KeyError> {
+    pub fn start(setting: Setting<'_>) -> Result<Self, KeyError> {
+        let Setting { data, root, region, outside, clock } = setting;
         let master = Arc::new(key_file::root_key(data, root)?);
         let keyrings = KeyringFolder::open(data).map_err(|error| KeyError::File {
             doing: "opening the folder of keys",
             file: keyring_file::FOLDER.to_owned(),
             error,
         })?;
-        let provider = Box::new(LocalFile::new(Arc::clone(&master)));
-        Ok(Self { inner: Arc::new(Inner { master, provider, keyrings, region: region.as_str().to_owned() }) })
+        let root = LocalFile::new(Arc::clone(&master), None);
+        let (live, region) = (Live::default(), region.as_str().to_owned());
+        Ok(Self { inner: Arc::new(Inner { master, root, outside, keyrings, live, region, clock }) })
     }
 
     /// The seed of the key this node signs policies with: HKDF-SHA-256 of the master key.
@@ -104,104 +139,34 @@ impl KeyService {
         Ok(seed)
     }
 
-    /// The cipher of one tenant, under a data key of its own. A tenant without a keyring is given one, where `traces` shows
-    /// that nothing was sealed under another; one that is older than keyrings keeps the key it had for what it has. Blocking.
-    ///
-    /// # Errors
-    /// [`KeyError`]; no key was made then, or none that anything is sealed under.
-    pub fn cipher_for(
-        &self,
-        tenant: TenantKey,
-        traces: impl FnOnce() -> Result<Traces, FabricError>,
-    ) -> Result<Cipher, KeyError> {
-        let Inner { master, keyrings, region, .. } = self.inner.as_ref();
-        let (mut keyring, is_there) = match keyrings.read(tenant)? {
-            Some(bytes) => (Keyring::parse(&bytes, tenant).map_err(damaged(tenant))?, true),
-            None => (self.first_keyring(tenant, traces()?)?, false),
-        };
-        let mut versions = self.unwrap_all(&keyring, tenant)?;
-        if versions.last().is_none_or(|newest| newest.region != *region) {
-            versions.push(self.add_version(&mut keyring, tenant)?);
-            let bytes = keyring.bytes().map_err(damaged(tenant))?;
-            if is_there {
-                tracing::info!(%tenant, region, "the node is in another region: the tenant has a new version of its key");
-                keyrings.replace(tenant, &bytes)?;
-            } else {
-                keyrings.create(tenant, &bytes)?;
-            }
-        }
-        let legacy = keyring.legacy.then(|| LegacyKey::derive(master, tenant)).transpose()?;
-        Ok(Cipher::new(TenantKeys { tenant, legacy, versions })?)
-    }
-
     /// Destroys the keys of a tenant: from here on nothing opens what was sealed under them. Where the tenant is older than
     /// its keyring, what was sealed before can still be opened by whoever has the master key. Blocking.
     ///
     /// # Errors
     /// [`KeyError::File`] where something may be left.
     pub fn destroy(&self, tenant: TenantKey) -> Result<(), KeyError> {
-        self.inner.keyrings.destroy(tenant)
+        let live = &self.inner.live;
+        let turn = live.of(tenant);
+        let _turn = turn.take();
+        self.inner.keyrings.destroy(tenant)?;
+        turn.withdraw();
+        live.forget(tenant);
+        Ok(())
     }
 
-    /// The keyring of a tenant that has none, without a key in it.
-    fn first_keyring(&self, tenant: TenantKey, traces: Traces) -> Result<Keyring, KeyError> {
-        let legacy = match traces {
-            Traces::None => false,
-            // nothing that was acknowledged is sealed yet; what is derived is built anew where no key opens it
-            Traces::WithoutRecords => true,
-            Traces::Newest(record) => {
-                let derived = LegacyKey::derive(&self.inner.master, tenant)?;
-                derived
-                    .open(Purpose::Record, b"", &record)
-                    .map_err(|_refused| KeyError::Lost { file: shown(tenant) })?;
-                true
-            }
-        };
-        if legacy {
-            tracing::warn!(
-                %tenant,
-                "the tenant is older than its keyring: what it has so far stays under a key that follows from the master key"
-            );
-        }
-        Ok(Keyring::empty(tenant, legacy))
+    /// The newest key of a tenant whose keys were opened since the start. Reads no file.
+    #[must_use]
+    pub fn newest(&self, tenant: TenantKey) -> Option<Newest> {
+        self.inner.live.of(tenant).newest()
     }
 
-    fn unwrap_all(&self, keyring: &Keyring, tenant: TenantKey) -> Result<Vec<KeyVersion>, KeyError> {
-        keyring.versions.iter().map(|version| self.unwrap_version(keyring, version, tenant)).collect()
+    /// Takes a tenant's keys away from whoever uses them, and wipes them from memory. Its keyring stays.
+    pub fn withdraw(&self, tenant: TenantKey) {
+        self.inner.live.of(tenant).withdraw();
     }
 
-    fn unwrap_version(&self, keyring: &Keyring, version: &Version, tenant: TenantKey) -> Result<KeyVersion, KeyError> {
-        let Version { number, provider, region, .. } = version;
-        let held = self.inner.provider.as_ref();
-        if provider != held.name() {
-            let problem = format!("has version {number} wrapped by {provider:?}, and this node has {:?}", held.name());
-            return Err(damaged(tenant)(problem));
-        }
-        let context = keyring.context_of(*number, region).map_err(damaged(tenant))?;
-        let wrapped = version.wrapped_bytes().map_err(damaged(tenant))?;
-        let key = held.unwrap_key(&wrapped, &context).map_err(|error| KeyError::Wrapped {
-            file: shown(tenant),
-            version: *number,
-            error,
-        })?;
-        Ok(KeyVersion { number: *number, region: region.clone(), key })
+    fn holder_of(&self, key: &CustomerKey) -> Option<&dyn KeyHolder> {
+        let holders = self.inner.outside.iter().map(AsRef::as_ref);
+        holders.into_iter().find(|holder| holder.kind() == key.kind && holder.region() == key.region)
     }
-
-    /// Draws a key for the node's region and puts it into the keyring, once it is certain to come out again.
-    fn add_version(&self, keyring: &mut Keyring, tenant: TenantKey) -> Result<KeyVersion, KeyError> {
-        let Inner { provider, region, .. } = self.inner.as_ref();
-        let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
-        SystemRandom::new().fill(key.as_mut_slice()).map_err(|_unspecified| KeyError::Random)?;
-        let number = keyring.next_number().map_err(damaged(tenant))?;
-        let context = keyring.context_of(number, region).map_err(damaged(tenant))?;
-        let refused = |error| KeyError::Wrapped { file: shown(tenant), version: number, error };
-        let wrapped = hex::encode(provider.wrap_key(&key, &context).map_err(refused)?);
-        let version = Version { number, provider: provider.name().to_owned(), region: region.clone(), wrapped };
-        keyring.versions.push(version.clone());
-        self.unwrap_version(keyring, &version, tenant)
-    }
-}
-
-fn damaged(tenant: TenantKey) -> impl Fn(String) -> KeyError {
-    move |problem| KeyError::Damaged { file: shown(tenant), problem }
 }

@@ -192,8 +192,8 @@ impl Registry {
 }
 
 /// The rooms of the control plane, as the live tree shows them.
-const CONTROL_ROOMS: [&str; 7] =
-    ["registry", "identity", "gitops", "policy_service", "policy_watchdog", "observability", "cost"];
+const CONTROL_ROOMS: [&str; 8] =
+    ["registry", "identity", "gitops", "policy_service", "policy_watchdog", "key_watch", "observability", "cost"];
 
 fn room_view(address: String, kind: &str, state: &str) -> RoomView {
     RoomView {
@@ -290,6 +290,8 @@ impl Handler<Governed> for Registry {
                 slot.answer(releases.ok_or_else(no_such_tenant));
             }
             GovernRequest::ReadRelease(version, slot) => self.read_release(tenant, &version, slot),
+            GovernRequest::Encryption(slot) => self.show_encryption(tenant, slot, ctx),
+            GovernRequest::RotateEncryption(slot) => self.rotate_on_demand(tenant, by, slot, ctx),
             request => self.enqueue(Change::Key { tenant, by, request }, ctx),
         }
     }

@@ -6,11 +6,12 @@ use super::door::Door;
 use super::entry::Entry;
 use super::fixtures::{NOW, key_record, signer};
 use super::handles::FleetHandle;
-use super::housing::Housing;
+use super::housing::{Housing, KeysSeen, VersionSeen};
 use super::journal::{ensure_operator_key, opener};
 use super::messages::{Claim, NewTenant, TenantView};
 use crate::gitops::folder::Folders;
 use crate::identity::issuer::Issuer;
+use crate::kms::rules::{Newest, Rotation};
 use crate::kms::{KeyService, RootSource};
 use crate::plane::{Opened, join};
 use crate::policy_service::history::History;
@@ -44,7 +45,7 @@ use bailiwick_tenant::supervisor::messages::{
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Stands for a tenant's supervisor.
@@ -182,6 +183,10 @@ pub(super) struct Probes {
     pub(super) opened: Mutex<Vec<(String, u64)>>,
     /// Tenants that were destroyed.
     pub(super) destroyed: Mutex<Vec<TenantKey>>,
+    /// Tenants whose keys were taken away.
+    pub(super) withdrawn: Mutex<Vec<TenantKey>>,
+    /// Versions every keyring has.
+    pub(super) version: AtomicU32,
     /// The next opening fails with this.
     pub(super) fails: Mutex<Option<Rejection>>,
     /// Probes do not acknowledge policies and do not show themselves.
@@ -205,6 +210,27 @@ impl Housing for Probes {
         let address = format!("{tenant}/{}/supervisor", generation.0);
         self.arbiter.spawn_fn(move || ready.send(probe_doors(address, policy, silent)).unwrap());
         furnished.recv().map_err(|_gone| Rejection::lost())
+    }
+
+    fn keys_of(&self, _tenant: TenantKey, _kms_key_id: Option<&str>) -> Outcome<KeysSeen> {
+        let version =
+            |number| VersionSeen { number, made_unix_ms: Some(NOW), region: "local".to_owned(), key_id: None };
+        Ok(KeysSeen { versions: (1..=self.version.load(Ordering::SeqCst)).map(version).collect(), not_honoured: None })
+    }
+
+    fn rotate(&self, _tenant: TenantKey, _kms_key_id: Option<&str>, rotation: Rotation) -> Outcome<Option<Newest>> {
+        if let Some(rejection) = self.fails.lock().unwrap().take() {
+            return Err(rejection);
+        }
+        if rotation == Rotation::OfAnotherHolder {
+            return Ok(None);
+        }
+        let number = self.version.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(Some(Newest { number, made_unix_ms: Some(NOW), key_id: None }))
+    }
+
+    fn withdraw(&self, tenant: TenantKey) {
+        self.withdrawn.lock().unwrap().push(tenant);
     }
 
     fn shred(&self, tenant: TenantKey) -> Outcome<()> {
@@ -299,6 +325,8 @@ impl Bench {
             arbiter: Arbiter::current(),
             opened: Mutex::default(),
             destroyed: Mutex::default(),
+            withdrawn: Mutex::default(),
+            version: AtomicU32::new(1),
             fails: Mutex::default(),
             silent: Arc::default(),
             vault: vault.clone(),

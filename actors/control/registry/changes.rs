@@ -1,5 +1,6 @@
 //! The one queue of changes: each is decided on what is durable, written, applied, then answered.
 use super::actor::Registry;
+use super::encryption::EncryptionView;
 use super::entry::Entry;
 use super::messages::{FleetRequest, GovernRequest, RolloutOver};
 use crate::gitops::messages::FoldersSeen;
@@ -8,6 +9,7 @@ use bailiwick_kernel::fabric::AppendError;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::journal::JournalError;
 use bailiwick_kernel::limits::CHANGES_WAITING_MAX;
+use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use std::sync::Arc;
@@ -22,8 +24,10 @@ pub(super) enum Change {
     Folders(FoldersSeen),
     /// A release of a tenant has reached everybody, or was sent back.
     Rollout(RolloutOver),
+    /// Something of a tenant's keys has happened and is written down; who waits for that is told.
+    Noted(Entry, Option<(ReplySlot<EncryptionView>, EncryptionView)>),
     /// Everything of a tenant has been destroyed, its folder by the write of this number.
-    Destroyed(TenantKey, u64, Option<bailiwick_kernel::mail::ReplySlot<super::messages::TenantView>>),
+    Destroyed(TenantKey, u64, Option<ReplySlot<super::messages::TenantView>>),
 }
 
 impl Change {
@@ -45,10 +49,15 @@ impl Change {
                 GovernRequest::DecideApproval(_, _, slot) => slot.answer(Err(rejection)),
                 GovernRequest::Evaluate(slot) => slot.answer(Err(rejection)),
                 GovernRequest::ImportLineage(_, slot) => slot.answer(Err(rejection)),
+                GovernRequest::Encryption(slot) | GovernRequest::RotateEncryption(slot) => slot.answer(Err(rejection)),
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),
             Self::Folders(seen) => seen.reply.answer(Err(rejection)),
             Self::Destroyed(_, _, Some(slot)) => slot.answer(Err(rejection)),
+            Self::Noted(_, Some((slot, _))) => slot.answer(Err(rejection)),
+            Self::Noted(entry, None) => {
+                tracing::error!(tenant = "control", ?entry, problem = %rejection, "not written down");
+            }
             // told again when the tenant's rooms are built next
             Self::Rollout(_) | Self::Destroyed(_, _, None) => {}
         }
@@ -96,6 +105,7 @@ impl Registry {
                 Change::Fleet { by, request } => self.change_fleet(&by, request, ctx),
                 Change::Folders(seen) => self.take_folders(seen, ctx),
                 Change::Rollout(over) => self.rollout_over(over, ctx),
+                Change::Noted(entry, told) => self.note(entry, told, ctx),
                 Change::Destroyed(tenant, write, slot) => self.destroyed(tenant, write, slot, ctx),
             }
         }

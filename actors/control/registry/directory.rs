@@ -96,6 +96,8 @@ pub struct Tenant {
     pub folder: Folder,
     /// Why it was closed by the house; lifted by resuming it, or by a restart.
     pub quarantine: Option<String>,
+    /// Why the key of its own that wraps its keys is not to be had, where it is not.
+    pub sealed: Option<String>,
     /// True from the moment its destruction was decided.
     pub destroying: bool,
     /// Generation of its rooms; never used twice.
@@ -129,7 +131,11 @@ impl Directory {
     pub fn apply(&mut self, entry: &Entry) {
         match entry {
             Entry::TenantRegistered { id, name, at_unix_ms } => self.register(*id, name, *at_unix_ms),
-            Entry::TenantChanged { .. } => {}
+            // what is sealed now is asked of who holds the key, and stands here for whoever reads it later
+            Entry::TenantChanged { .. }
+            | Entry::TenantKeyMade { .. }
+            | Entry::TenantSealed { .. }
+            | Entry::TenantUnsealed { .. } => {}
             Entry::StandingChanged { id, standing, reason, file_status, .. } => {
                 let decision = Decision { standing: *standing, reason: reason.clone(), file_status: *file_status };
                 if let Some(tenant) = self.tenants.get_mut(&mint(*id)) {
@@ -196,6 +202,7 @@ impl Directory {
             policy: None,
             folder: Folder::Unread,
             quarantine: None,
+            sealed: None,
             destroying: false,
             generation: 0,
         };
@@ -308,6 +315,7 @@ impl Directory {
                 tenant.policy = was.policy;
                 tenant.folder = was.folder;
                 tenant.quarantine = was.quarantine;
+                tenant.sealed = was.sealed;
                 tenant.generation = was.generation;
             }
         }
@@ -334,6 +342,7 @@ impl Tenant {
         self.standing() == Standing::Active
             && self.policy.is_some()
             && self.quarantine.is_none()
+            && self.sealed.is_none()
             && !self.destroying
             && !matches!(self.folder, Folder::Gone | Folder::Elsewhere(_))
     }

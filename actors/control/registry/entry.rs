@@ -182,4 +182,33 @@ pub enum Entry {
         /// When.
         at_unix_ms: u64,
     },
+    /// A new version of a tenant's key seals from here on. It stood in the keyring before it stands here.
+    TenantKeyMade {
+        /// Which tenant.
+        id: Uuid,
+        /// The version's number.
+        version: u32,
+        /// The customer's key that wraps it; `None` for the node's root key.
+        kms_key_id: Option<String>,
+        /// When.
+        at_unix_ms: u64,
+        /// By whose key, or `key_rotation_days`, or `kms_key_id` where the tenant names another key.
+        by: String,
+    },
+    /// A tenant is closed because the key of its own that wraps its keys is withheld, or was not to be reached for too long.
+    TenantSealed {
+        /// Which tenant.
+        id: Uuid,
+        /// What was said of the key.
+        reason: String,
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// The key is to be had again: the tenant serves.
+    TenantUnsealed {
+        /// Which tenant.
+        id: Uuid,
+        /// When.
+        at_unix_ms: u64,
+    },
 }

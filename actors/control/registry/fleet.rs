@@ -75,7 +75,9 @@ impl Registry {
             | GovernRequest::SteerRollout(..)
             | GovernRequest::ApproveSpending(..)
             | GovernRequest::DecideApproval(..)
-            | GovernRequest::ImportLineage(..)) => {
+            | GovernRequest::ImportLineage(..)
+            | GovernRequest::Encryption(_)
+            | GovernRequest::RotateEncryption(_)) => {
                 Change::Key { tenant: tenant.key, by: by.clone(), request: other }.refuse(no_change());
             }
         }

@@ -174,6 +174,9 @@ impl Registry {
 
     fn opening_failed(&mut self, key: TenantKey, rejection: &Rejection, ctx: &mut Context<Self>) {
         tracing::error!(tenant = %key, problem = %rejection, "the tenant could not be opened");
+        if rejection.code == Code::TenantSealed {
+            self.note_sealed(key, rejection.detail.clone(), ctx);
+        }
         // what is damaged stays damaged: not tried again on every knock, but when an operator resumes it
         if rejection.code == Code::Internal
             && let Some(tenant) = self.directory.tenant_mut(key)

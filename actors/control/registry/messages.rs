@@ -1,5 +1,6 @@
 //! What the registry takes and gives.
 use super::directory::CommitView;
+use super::encryption::EncryptionView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use super::releases::Release;
 use crate::cost::messages::FleetCosts;
@@ -73,7 +74,7 @@ pub struct TenantView {
     /// The registry record.
     #[serde(flatten)]
     pub record: TenantFile,
-    /// `serving`, `suspended`, `archived`, `deleted`, `quarantined`, `refused` (its files do not parse).
+    /// `serving`, `suspended`, `archived`, `deleted`, `quarantined`, `sealed` (the key of its own is not to be had), `refused` (its files do not parse).
     pub state: String,
     /// Why it does not serve, where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -254,6 +255,10 @@ pub enum GovernRequest {
     SteerRollout(Event, ReplySlot<RolloutView>),
     /// Lets calls through that the budget's circuit breaker stopped, for so many milliseconds.
     ApproveSpending(u64, ReplySlot<SpendingApproved>),
+    /// What the tenant's keys are.
+    Encryption(ReplySlot<EncryptionView>),
+    /// Makes a new version of the tenant's key.
+    RotateEncryption(ReplySlot<EncryptionView>),
     /// Somebody's word on a request that needs it.
     DecideApproval(String, Decision, ReplySlot<ApprovalView>),
     /// Has the golden questions asked.

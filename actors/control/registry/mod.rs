@@ -15,6 +15,9 @@ mod changes;
 pub mod credentials;
 pub mod directory;
 pub mod door;
+pub mod encryption;
+#[cfg(test)]
+mod encryption_tests;
 pub mod entry;
 mod evaluations;
 #[cfg(test)]

@@ -11,6 +11,9 @@ use bailiwick_policy::access::{Principal, Right, Role};
 use bailiwick_policy::schema::{User, UserStatus};
 use std::collections::BTreeMap;
 
+/// What is told of a sealed tenant, whatever was said of its key.
+const SEALED: &str = "this tenant is sealed: the key of its own that wraps its data is withheld or cannot be reached; it opens by \
+                      itself once the key can be used again";
 /// Compared against where no such key exists, so that an unknown id takes as long as a wrong secret.
 const NOBODY: Digest = [0; 32];
 
@@ -158,7 +161,7 @@ fn for_tenant(
 /// Passes a tenant whose rooms may be open.
 ///
 /// # Errors
-/// `tenant_suspended` with the reason.
+/// `tenant_suspended` with the reason, `tenant_sealed`.
 pub fn serving(tenant: &Tenant) -> Outcome<()> {
     if tenant.may_serve() {
         return Ok(());
@@ -169,6 +172,9 @@ pub fn serving(tenant: &Tenant) -> Outcome<()> {
         (Standing::Deleted, ..) => "this tenant is deleted",
         (Standing::Active, Some(_), _) => {
             "this tenant was closed after repeated faults; the platform operator can resume it"
+        }
+        (Standing::Active, None, _) if tenant.sealed.is_some() => {
+            return Err(Rejection::new(Code::TenantSealed, SEALED));
         }
         (Standing::Active, None, Folder::Elsewhere(_)) => {
             let detail = "this tenant's data-sovereignty.yaml does not allow its data to be where this node is; ask the \

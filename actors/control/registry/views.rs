@@ -51,6 +51,7 @@ fn state_of(tenant: &Tenant) -> (&'static str, Option<String>) {
         Standing::Archived => ("archived", decided),
         Standing::Suspended => ("suspended", decided),
         Standing::Active if tenant.quarantine.is_some() => ("quarantined", tenant.quarantine.clone()),
+        Standing::Active if tenant.sealed.is_some() => ("sealed", tenant.sealed.clone()),
         Standing::Active if matches!(tenant.folder, Folder::Gone | Folder::Elsewhere(_)) => ("suspended", newest_files),
         Standing::Active if tenant.policy.is_none() => ("refused", newest_files),
         Standing::Active => ("serving", newest_files),

@@ -38,3 +38,29 @@ fn opening_into_refuses_what_was_altered_renamed_or_is_of_another_length() {
         assert_eq!(cipher.open_into(Purpose::Index, b"name", &sealed, &mut plain), Err(CipherError::Refused));
     }
 }
+
+#[test]
+fn where_no_further_data_key_can_be_derived_sealing_stops_at_the_bound_and_goes_on_when_it_can() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static FAILS: AtomicBool = AtomicBool::new(false);
+    const BOUND: u64 = 1_000;
+    let draw = || if FAILS.load(Ordering::SeqCst) { Err(CipherError::Random) } else { present::draw_salt() };
+    let version = KeyVersion { number: 1, region: "local".to_owned(), key: [5; 32].into() };
+    let keys = TenantKeys { tenant: cipher().tenant(), legacy: None, versions: vec![version] };
+    let cipher = Cipher::drawing(keys, BOUND, draw).unwrap();
+    FAILS.store(true, Ordering::SeqCst);
+    let sealed: Vec<_> = (0..BOUND).map(|_| cipher.seal(Purpose::Record, b"", b"x").unwrap()).collect();
+    assert!(sealed.iter().all(|bytes| bytes[..HEAD_BYTES] == sealed[0][..HEAD_BYTES]), "one data key");
+    for _ in 0..3 {
+        assert_eq!(cipher.seal(Purpose::Record, b"", b"x"), Err(CipherError::Spent(BOUND)));
+        assert_eq!(
+            cipher.clone().seal_into(Purpose::Index, b"", b"x", &mut Vec::new()),
+            Err(CipherError::Spent(BOUND))
+        );
+    }
+    assert!(CipherError::Spent(BOUND).to_string().contains("suspend and resume the tenant"));
+    assert_eq!(cipher.open(Purpose::Record, b"", &sealed[0]), Ok(b"x".to_vec()), "reading goes on");
+    FAILS.store(false, Ordering::SeqCst);
+    let after = cipher.seal(Purpose::Record, b"", b"x").unwrap();
+    assert_ne!(after[..HEAD_BYTES], sealed[0][..HEAD_BYTES], "another data key");
+}

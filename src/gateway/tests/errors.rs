@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use serde_json::{Value, json};
 
-const ALL: [(Code, u16); 17] = [
+const ALL: [(Code, u16); 18] = [
     (Code::Unauthenticated, 401),
     (Code::Forbidden, 403),
     (Code::NotFound, 404),
@@ -22,6 +22,7 @@ const ALL: [(Code, u16); 17] = [
     (Code::Lost, 503),
     (Code::Conflict, 409),
     (Code::Internal, 500),
+    (Code::TenantSealed, 403),
 ];
 
 async fn body(failure: &Failure, dialect: Dialect) -> Value {

@@ -1,8 +1,11 @@
 //! Sealed bytes open only for the same tenant, purpose, name and key, and only unaltered.
 use super::{keys, tenant};
+use bailiwick_kernel::cipher::keys::KeyVersion;
 use bailiwick_kernel::cipher::{Cipher, CipherError, Purpose};
 use bailiwick_kernel::limits::DATA_KEYS_KEPT_MAX;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 const MASTER: [u8; 32] = [7; 32];
 
@@ -65,25 +68,31 @@ fn more_data_keys_than_are_kept_at_hand_all_open() {
     }
 }
 
+const HEAD_BYTES: usize = 37;
+
+/// How many messages each data key has sealed.
+fn by_data_key(sealed: &[Vec<u8>]) -> BTreeMap<&[u8], u64> {
+    sealed.iter().fold(BTreeMap::new(), |mut counts, bytes| {
+        *counts.entry(&bytes[..HEAD_BYTES]).or_default() += 1;
+        counts
+    })
+}
+
 #[test]
-fn a_data_key_stops_at_its_bound_and_the_next_opening_has_another() {
+fn a_data_key_is_followed_by_the_next_one_before_its_bound() {
     const BOUND: u64 = 1_000;
     let open = || Cipher::sealing_at_most(keys(1, &[5], "local"), BOUND).unwrap();
     let first = open();
-    let sealed: Vec<_> = (0..BOUND).map(|_| first.clone().seal(Purpose::Record, b"", b"x").unwrap()).collect();
-    for _ in 0..3 {
-        assert_eq!(first.seal(Purpose::Record, b"", b"x"), Err(CipherError::Spent(BOUND)));
-        assert_eq!(first.clone().seal_into(Purpose::Index, b"", b"x", &mut Vec::new()), Err(CipherError::Spent(BOUND)));
-    }
-    assert!(CipherError::Spent(BOUND).to_string().contains("suspend and resume the tenant"));
-    assert_eq!(first.open(Purpose::Record, b"", &sealed[0]), Ok(b"x".to_vec()), "reading goes on");
-
-    // as after a restart: the same keys, a count from nothing, and no nonce under the key before
+    let sealed: Vec<_> = (0..10 * BOUND).map(|_| first.clone().seal(Purpose::Record, b"", b"x").unwrap()).collect();
+    let counts = by_data_key(&sealed);
+    assert!(counts.len() > 10 && counts.values().all(|count| *count <= BOUND), "{counts:?}");
+    // as after a restart: the same keys, a count from nothing, and no nonce under a key before
     let second = open();
     let after = second.seal(Purpose::Record, b"", b"x").unwrap();
-    assert_ne!(after[..37], sealed[0][..37], "another data key");
-    assert!(sealed.iter().all(|bytes| bytes[..37] == sealed[0][..37]), "one data key an opening");
-    assert_eq!(second.open(Purpose::Record, b"", &sealed[999]), Ok(b"x".to_vec()));
+    assert!(!counts.contains_key(&after[..HEAD_BYTES]), "another data key");
+    for cipher in [&first, &second] {
+        assert!(sealed.iter().all(|bytes| cipher.open(Purpose::Record, b"", bytes) == Ok(b"x".to_vec())));
+    }
     let unbounded = Cipher::sealing_at_most(keys(1, &[5], "local"), u64::MAX).unwrap();
     assert!(unbounded.seal(Purpose::Record, b"", b"x").is_ok());
 }
@@ -92,12 +101,71 @@ fn a_data_key_stops_at_its_bound_and_the_next_opening_has_another() {
 fn threads_that_seal_together_share_one_bound() {
     const BOUND: u64 = 1_000;
     let cipher = Cipher::sealing_at_most(keys(1, &[5], "local"), BOUND).unwrap();
-    let sealed = std::thread::scope(|scope| {
-        let seals = || (0..BOUND).filter(|_| cipher.seal(Purpose::Record, b"", b"x").is_ok()).count();
-        let threads = [scope.spawn(seals), scope.spawn(seals)];
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+    let sealed: Vec<_> = std::thread::scope(|scope| {
+        let seals = || (0..20 * BOUND).map(|_| cipher.seal(Purpose::Record, b"", b"x").unwrap()).collect::<Vec<_>>();
+        let threads = [scope.spawn(seals), scope.spawn(seals), scope.spawn(seals)];
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(sealed as u64, BOUND);
+    assert!(by_data_key(&sealed).values().all(|count| *count <= BOUND));
+}
+
+#[test]
+fn a_new_version_seals_for_every_clone_and_nothing_that_was_sealed_is_lost() {
+    const VERSIONS: u32 = 200;
+    let (cipher, other) = (Cipher::new(keys(1, &[1], "local")).unwrap(), Cipher::new(keys(2, &[1], "local")).unwrap());
+    assert_eq!(cipher.newest_version(), 1);
+    let rotating = std::sync::atomic::AtomicBool::new(true);
+    let (sealed, failed) = std::thread::scope(|scope| {
+        let reads = || {
+            let (mut sealed, mut failed) = (vec![cipher.seal(Purpose::Blob, b"n", b"x").unwrap()], 0);
+            while rotating.load(Ordering::Relaxed) {
+                let nth = sealed.len() * 7 % 13 % sealed.len();
+                failed += usize::from(cipher.open(Purpose::Blob, b"n", &sealed[nth]) != Ok(b"x".to_vec()));
+                sealed.extend(cipher.seal(Purpose::Blob, b"n", b"x"));
+                failed += usize::from(cipher.open(Purpose::Blob, b"n", sealed.last().unwrap()).is_err());
+            }
+            (sealed, failed)
+        };
+        let threads = [scope.spawn(reads), scope.spawn(reads)];
+        for number in 2..=VERSIONS {
+            let key = [number.to_be_bytes()[3]; 32].into();
+            cipher.clone().add_version(KeyVersion { number, region: "local".to_owned(), key }).unwrap();
+            assert_eq!(cipher.newest_version(), number);
+            std::thread::yield_now();
+        }
+        rotating.store(false, Ordering::Relaxed);
+        let all: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        (
+            all.iter().flat_map(|(sealed, _)| sealed.clone()).collect::<Vec<_>>(),
+            all.iter().map(|one| one.1).sum::<usize>(),
+        )
+    });
+    assert_eq!(failed, 0);
+    assert!(sealed.iter().all(|bytes| cipher.open(Purpose::Blob, b"n", bytes) == Ok(b"x".to_vec())));
+    for number in [0, 1, VERSIONS] {
+        let again = KeyVersion { number, region: "local".to_owned(), key: [9; 32].into() };
+        assert_eq!(cipher.add_version(again), Err(CipherError::NotNewer(number)));
+    }
+    assert_eq!(other.newest_version(), 1, "another tenant's stays");
+}
+
+#[test]
+fn withdrawn_keys_open_and_seal_nothing_for_any_clone() {
+    let cipher = Cipher::new(keys(1, &[5, 6], "local")).unwrap();
+    let (clone, weak) = (cipher.clone(), cipher.downgrade());
+    let older = Cipher::new(keys(1, &[5], "local")).unwrap().seal(Purpose::Blob, b"", b"x").unwrap();
+    let sealed = clone.seal(Purpose::Blob, b"", b"x").unwrap();
+    assert!(clone.open(Purpose::Blob, b"", &older).is_ok());
+    weak.upgrade().unwrap().withdraw();
+    for bytes in [&sealed, &older] {
+        assert_eq!(clone.open(Purpose::Blob, b"", bytes), Err(CipherError::Withdrawn));
+        assert_eq!(clone.open_into(Purpose::Blob, b"", bytes, &mut [0; 1]), Err(CipherError::Withdrawn));
+    }
+    assert_eq!(clone.seal(Purpose::Blob, b"", b"x"), Err(CipherError::Withdrawn));
+    let next = KeyVersion { number: 3, region: "local".to_owned(), key: [7; 32].into() };
+    assert_eq!((clone.add_version(next), clone.newest_version()), (Err(CipherError::Withdrawn), 0));
+    drop((cipher, clone));
+    assert!(weak.upgrade().is_none(), "a weak one keeps nothing");
 }
 
 #[test]

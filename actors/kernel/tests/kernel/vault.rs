@@ -124,24 +124,41 @@ async fn what_lies_here_of_a_tenant_is_found_without_opening_it() {
 }
 
 #[actix_rt::test]
-async fn a_journal_whose_data_key_is_spent_takes_nothing_more_and_reads_on_until_it_is_opened_anew() {
+async fn a_journal_goes_on_under_the_next_data_key_and_reads_all_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let vault = Vault::open(folder.path()).unwrap();
     let opened = || vault.belongings(Cipher::sealing_at_most(keys(1, &[5], "local"), 2).unwrap()).unwrap();
     let own = opened();
-    for text in ["one", "two"] {
-        own.journal.append(&[text.to_owned()]).await.unwrap();
+    let texts: Vec<_> = (0..100).map(|number| format!("record {number}")).collect();
+    for text in &texts {
+        own.journal.append(std::slice::from_ref(text)).await.unwrap();
     }
-    let refused = own.journal.append(&[String::from("three")]).await.unwrap_err();
-    assert_eq!(refused, JournalError::Cipher(CipherError::Spent(2)));
+    for own in [own.reacquire().unwrap(), opened()] {
+        assert_eq!(entries(&own), (0..).zip(texts.clone()).collect::<Vec<_>>());
+    }
+}
+
+#[actix_rt::test]
+async fn a_journal_whose_keys_are_withdrawn_takes_and_tells_nothing_until_it_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::open(folder.path()).unwrap();
+    let opened = || vault.belongings(Cipher::new(keys(1, &[5], "local")).unwrap()).unwrap();
+    let own = opened();
+    own.journal.append(&[String::from("one")]).await.unwrap();
+    own.cipher.withdraw();
+    let withdrawn = JournalError::Cipher(CipherError::Withdrawn);
+    assert_eq!(own.journal.append(&[String::from("two")]).await.unwrap_err(), withdrawn);
+    assert_eq!(own.journal.entry::<String>(Position(0)).unwrap_err(), withdrawn);
     let put = own.shelf("notes").unwrap().put(b"key", &1_u8);
-    assert_eq!(put, Err(ShelfError::Cipher(CipherError::Spent(2))));
-    assert!(matches!(own.journal.blob("doc".into(), b"x"), Err(JournalError::Cipher(CipherError::Spent(2)))));
+    assert_eq!(put, Err(ShelfError::Cipher(CipherError::Withdrawn)));
+    assert_eq!(own.journal.blob("doc".into(), b"x").unwrap_err(), withdrawn);
     let rebuilt = own.reacquire().unwrap();
-    let refused = rebuilt.journal.append(&[String::from("three")]).await.unwrap_err();
-    assert_eq!(refused, JournalError::Cipher(CipherError::Spent(2)), "rooms built anew have the same data key");
-    assert_eq!(entries(&rebuilt).len(), 2);
+    assert_eq!(
+        rebuilt.journal.append(&[String::from("two")]).await.unwrap_err(),
+        withdrawn,
+        "rooms built anew have no keys"
+    );
     let again = opened();
-    again.journal.append(&[String::from("three")]).await.unwrap();
-    assert_eq!(entries(&again), [(0, String::from("one")), (1, String::from("two")), (2, String::from("three"))]);
+    again.journal.append(&[String::from("two")]).await.unwrap();
+    assert_eq!(entries(&again), [(0, String::from("one")), (1, String::from("two"))]);
 }
