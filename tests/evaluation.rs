@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 mod support;
 use support::{Ended, House, house, repository, sign_policies, until};
 
-const TENANT: &str = "acme-corp";
+const TENANT: &str = "default";
 
 fn run(house: &House, key: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bailiwick"))
@@ -36,13 +36,18 @@ fn mean(evaluation: &Value, name: &str) -> f64 {
 /// A tenant with its sample corpus, under the names its golden questions know.
 async fn taught(house: &Ended) -> String {
     let key = house.key(TENANT, "owner").await;
-    for entry in std::fs::read_dir(repository().join("tenants").join(TENANT).join("corpus")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            house.teach(&key, &name, &name, &text).await;
-        }
-    }
+    let ingested = Command::new(env!("CARGO_BIN_EXE_bailiwick"))
+        .args(["ingest", "--tenant", TENANT, "--server", &house.url, "--key", &key])
+        .arg(repository().join("tenants").join(TENANT).join("corpus"))
+        .output()
+        .unwrap();
+    assert!(ingested.status.success(), "{ingested:?}");
+    until("the corpus is searchable", async || {
+        let listed = house.call(Method::GET, "/v1/documents?limit=1000", &key, None).await.1;
+        let documents = listed["documents"].as_array().unwrap().clone();
+        (!documents.is_empty() && documents.iter().all(|document| document["state"] != "accepted")).then_some(())
+    })
+    .await;
     key
 }
 
@@ -55,7 +60,6 @@ async fn golden_questions_are_asked_measured_recorded_and_held_against_the_polic
     let (folder, house) = house();
     let owner = taught(&house).await;
     let questions = std::fs::read_to_string(golden(&house)).unwrap().lines().count();
-    let spent = house.usage(&owner).await;
 
     let output = run(&house, &owner);
     let evaluation = said(&output);
@@ -64,7 +68,8 @@ async fn golden_questions_are_asked_measured_recorded_and_held_against_the_polic
     assert!((mean(&evaluation, "citation_validity") - 1.0).abs() < 1e-9, "{evaluation}");
     assert!(mean(&evaluation, "recall_at_10") > 0.8, "{evaluation}");
     assert_eq!(output.status.success(), evaluation["objections"].as_array().unwrap().is_empty());
-    assert_ne!(house.usage(&owner).await["answered"], spent["answered"], "they are asked like any other question");
+    let answered = house.usage(&owner).await["counts"]["answered"].as_u64().unwrap();
+    assert!(answered > 0, "they are asked like any other question");
 
     // auditors see it, askers do not; it outlives the process
     let path = format!("/admin/v1/tenants/{TENANT}/evals");
@@ -91,8 +96,12 @@ async fn a_policy_that_asks_for_more_than_it_gets_is_told_so() {
     for file in ["policies/evaluation.yaml", "policies/governance.yaml"] {
         let file = house.tenants.join(TENANT).join(file);
         let text = std::fs::read_to_string(&file).unwrap();
-        let changed = text.replace("min_ndcg_at_10: 0.67", "min_ndcg_at_10: 1.0");
-        std::fs::write(&file, changed.replacen("policy_semver: 1.", "policy_semver: 9.", 1)).unwrap();
+        let line = |line: &str| match line.split_once(':') {
+            Some(("policy_semver", _)) => "policy_semver: 9.0.0\n".to_owned(),
+            Some(("  min_ndcg_at_10", _)) => "  min_ndcg_at_10: 1.0\n".to_owned(),
+            _ => format!("{line}\n"),
+        };
+        std::fs::write(&file, text.lines().map(line).collect::<String>()).unwrap();
     }
     // a question whose document nobody has: nDCG can no longer be 1
     let unknown = json!({"question": "What does the missing document say?", "relevant": ["missing.md"]});
@@ -103,7 +112,8 @@ async fn a_policy_that_asks_for_more_than_it_gets_is_told_so() {
     let view = format!("/admin/v1/tenants/{TENANT}");
     until("the stricter policy is in force", async || {
         let view = house.call(Method::GET, &view, &house.operator_key(), None).await.1;
-        view["policy_version"].as_str().is_some_and(|version| version.starts_with("9.")).then_some(())
+        assert!(view["reason"].is_null(), "{view}");
+        (view["policy_version"] == "9.0.0").then_some(())
     })
     .await;
     let output = run(&house, &owner);

@@ -16,12 +16,25 @@ pub struct Golden {
     /// The answer, in words.
     #[serde(default)]
     pub answer: Option<String>,
-    /// Ids of the documents that say so.
+    /// The documents that say so: their ids, or the names of the files they were uploaded as.
     #[serde(default)]
     pub relevant: Vec<String>,
     /// The documents do not say.
     #[serde(default)]
     pub unanswerable: bool,
+}
+
+/// Where a document comes from that was uploaded as a file, before the file's name.
+const UPLOADED: &str = "upload.local/";
+
+impl Golden {
+    /// What a document of this id and source is called among those that say the answer; its id where it is none of them.
+    #[must_use]
+    pub fn name_of<'a>(&self, id: &'a str, source: &'a str) -> &'a str {
+        let is_meant = |name: &str| self.relevant.iter().any(|relevant| relevant == name);
+        let file = source.strip_prefix(UPLOADED).filter(|file| is_meant(file));
+        if is_meant(id) { id } else { file.unwrap_or(id) }
+    }
 }
 
 /// Reads the questions.
@@ -60,6 +73,15 @@ mod tests {
             let golden = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
             assert!(golden.iter().any(|golden| !golden.relevant.is_empty()), "{tenant}");
         }
+    }
+
+    #[test]
+    fn a_document_is_meant_by_its_id_or_by_the_file_it_was_uploaded_as() {
+        let golden = parse("{\"question\": \"a\", \"relevant\": [\"d-1\", \"b.md\"]}").unwrap().remove(0);
+        assert_eq!(golden.name_of("d-1", "upload.local/b.md"), "d-1");
+        assert_eq!(golden.name_of("d-2", "upload.local/b.md"), "b.md");
+        assert_eq!(golden.name_of("d-2", "https://example.com/b.md"), "d-2");
+        assert_eq!(golden.name_of("d-2", "upload.local/c.md"), "d-2");
     }
 
     #[test]

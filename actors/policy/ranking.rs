@@ -18,9 +18,9 @@ pub fn documents<'a>(passages: impl IntoIterator<Item = &'a str>) -> Vec<&'a str
 #[must_use]
 pub fn ndcg(found: &[&str], relevant: &[String], depth: usize) -> Option<f64> {
     let relevant = distinct(relevant)?;
-    let gained: f64 =
-        (0..).zip(found.iter().take(depth)).filter(|(_, id)| relevant.contains(*id)).map(|(at, _)| discount(at)).sum();
-    let ideal: f64 = (0..relevant.len().min(depth)).map(discount).sum();
+    let places = (0..).zip(found.iter().take(depth)).filter(|(_, id)| relevant.contains(*id));
+    let gained = places.fold(0.0, |sum, (at, _)| sum + discount(at));
+    let ideal = (0..relevant.len().min(depth)).fold(0.0, |sum, at| sum + discount(at));
     Some(gained / ideal)
 }
 

@@ -28,7 +28,7 @@ pub struct Estimate {
 pub fn estimate(values: &[f64]) -> Option<Estimate> {
     let count = u64::try_from(values.len()).ok().filter(|count| *count > 0)?;
     let n = count as f64;
-    let mean = values.iter().sum::<f64>() / n;
+    let mean = values.iter().fold(0.0, |sum, value| sum + value) / n;
     let (low, high) = if values.iter().all(|value| *value == 0.0 || *value == 1.0) {
         wilson(mean, n)
     } else {

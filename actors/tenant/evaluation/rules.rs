@@ -50,14 +50,22 @@ pub struct Frame {
 /// The figures of one question; nothing where it has no such figure.
 type Figures = [(&'static str, Option<f64>); 15];
 
+/// The documents found, best first, as the golden question calls them.
+fn ranking<'a>(golden: &Golden, found: &'a [Passage]) -> Vec<&'a str> {
+    documents(found.iter().map(|passage| golden.name_of(&passage.document_id, &passage.source)))
+}
+
 fn figures(outcome: &Outcome) -> Figures {
     let Outcome { golden, found, answer, context, .. } = outcome;
-    let ranking = documents(found.iter().map(|passage| passage.document_id.as_str()));
+    let ranking = ranking(golden, found);
     let context = found.get(..*context).unwrap_or(found);
     let given = answer.as_ref().ok().filter(|answer| !answer.abstained);
     let like: Option<Likeness> =
         given.zip(golden.answer.as_ref()).map(|(answer, known)| likeness(&answer.answer, known));
-    let cited = given.map(|answer| documents(answer.citations.iter().map(|citation| citation.document_id.as_str())));
+    let cited = given.map(|answer| {
+        let cited = answer.citations.iter().map(|citation| golden.name_of(&citation.document_id, &citation.source));
+        documents(cited)
+    });
     let grounds: Grounding =
         given.map(|answer| grounding(&answer.answer, &answer.citations, context)).unwrap_or_default();
     let abstained = answer.as_ref().ok().map(|answer| f64::from(u8::from(answer.abstained)));
@@ -153,7 +161,7 @@ fn objections(evaluation: &Evaluation, asked_for: &EvaluationSettings) -> Vec<St
 /// What was wrong with a question, in a few words; nothing where it went well.
 fn miss(outcome: &Outcome) -> Option<Missed> {
     let Outcome { golden, found, answer, .. } = outcome;
-    let ranking = documents(found.iter().map(|passage| passage.document_id.as_str()));
+    let ranking = ranking(golden, found);
     let is_found = recall(&ranking, &golden.relevant, FIRST_PAGE).is_none_or(|recall| recall > 0.0);
     let problem = match answer {
         Err(why) => format!("no answer: {why}"),

@@ -10,6 +10,7 @@ use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::access::{Principal, Role};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::golden::Golden;
+use bailiwick_policy::ranking;
 use bailiwick_policy::rehearsal::Searched;
 use bailiwick_policy::visibility::Visible;
 use std::collections::BTreeMap;
@@ -31,14 +32,10 @@ fn visible(policy: &PolicySnapshot, now_unix_ms: u64) -> Visible {
         .unwrap_or_else(|_refused| Visible::nothing())
 }
 
-fn documents(passages: &[Passage]) -> Vec<String> {
-    let mut ids: Vec<String> = Vec::new();
-    for passage in passages {
-        if !ids.contains(&passage.document_id) {
-            ids.push(passage.document_id.clone());
-        }
-    }
-    ids
+/// The documents of passages, best first, as the golden question calls them.
+fn documents(golden: &Golden, passages: &[Passage]) -> Vec<String> {
+    let named = passages.iter().map(|passage| golden.name_of(&passage.document_id, &passage.source));
+    ranking::documents(named).into_iter().map(str::to_owned).collect()
 }
 
 impl Handler<SearchGolden> for RetrievalRoom {
@@ -57,8 +54,8 @@ impl Handler<SearchGolden> for RetrievalRoom {
             let searched: Outcome<Vec<Searched>> = async {
                 let mut searched = Vec::new();
                 let answerable = golden.into_iter().filter(|golden| !golden.relevant.is_empty());
-                for Golden { question, relevant, .. } in answerable.take(SEARCHED_MAX) {
-                    let search = Search { query: question.clone(), domain: None, usecase: None, top_k: None };
+                for golden in answerable.take(SEARCHED_MAX) {
+                    let search = Search { query: golden.question.clone(), domain: None, usecase: None, top_k: None };
                     let matter = Matter::Search(search);
                     let now = wanted(&matter, &before, sees.clone());
                     let (Some(now), Some(then)) = (now, wanted(&matter, &after, would_see.clone())) else { continue };
@@ -66,7 +63,9 @@ impl Handler<SearchGolden> for RetrievalRoom {
                     // under the guard in force: the index knows no other one
                     let mut other = find(&desk, &before, PATIENCE, then).await?;
                     other.retain(|passage| may_be_retrieved(&after.guard, passage));
-                    searched.push(Searched { question, relevant, before: documents(&found), after: documents(&other) });
+                    let (before, after) = (documents(&golden, &found), documents(&golden, &other));
+                    let Golden { question, relevant, .. } = golden;
+                    searched.push(Searched { question, relevant, before, after });
                 }
                 Ok(searched)
             }
