@@ -12,243 +12,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+#[path = "migrate/scene.rs"]
+mod scene;
 mod support;
-use support::{Ended, House, copy_tenants, repository, until};
 
-const TENANT: &str = "default";
-const QUESTION: &str = "How many days of paid leave does an employee have?";
-/// Who asks while the system moves.
-const ASKERS: usize = 3;
-/// Questions that have to be answered meanwhile, at least: fewer would say nothing.
-const ASKED_MIN: u64 = 50;
-const CHUNKS_PER_QUERY: usize = 3;
-const MATRIX: &str =
-    r#"{"beta_search": true, "streaming": false, "tone": "plain", "limit": 12.5, "style": {"columns": 2}}"#;
-
-fn size(name: &str, otherwise: usize) -> usize {
-    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
-}
-
-fn write(path: PathBuf, text: impl AsRef<[u8]>) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-}
-
-fn line(number: usize) -> String {
-    json!({"source_id": format!("old-doc-{}", number % 97), "query_id": format!("q-{}", number / CHUNKS_PER_QUERY),
-        "chunk_id": format!("old-chunk-{number}"), "trust_score": 0.82, "agent_id": "planner-v1", "policy_version": "1.2.3",
-        "timestamp": "2025-10-08T12:00:00Z"})
-    .to_string()
-}
-
-/// Writes a single-tenant system.
-fn old_system(root: &Path, documents: usize, lines: usize) {
-    write(
-        root.join("policies/retrieval.yaml"),
-        "version: 1.4\nallowlist: [intra.example]\nmin_trust_score: 0.4\nk: 6\n",
-    );
-    write(
-        root.join("policies/governance.yaml"),
-        "version: 1.4.0\norigin_signature: c2lnbmVk\nforbidden_output_patterns: ['BEGIN PRIVATE', 'top secret']\n",
-    );
-    write(root.join("features.json"), MATRIX);
-    write(
-        root.join("router.yaml"),
-        "routing:\n  primary: {provider: extractive, model: sentences}\nbudget: {daily_limit_usd: 900}\n",
-    );
-    for number in 0..documents {
-        // the same name in every folder
-        let path = root.join(format!("corpus/shelf-{}/note-{}.txt", number / 10, number % 10));
-        write(
-            path,
-            format!(
-                "The inventory number of the lantern {number} is L{number}.\nIt hangs in the gallery of lanterns.\n"
-            ),
-        );
-    }
-    let samples = repository().join("tenants/acme-corp/corpus");
-    for name in ["records-access.pdf", "telehealth.docx", "billing-help.html", "hand-hygiene-and-isolation.md"] {
-        write(root.join("corpus/mixed").join(name), std::fs::read(samples.join(name)).unwrap());
-    }
-    let lineage: Vec<String> = (0..lines).map(line).collect();
-    write(root.join("reports/lineage.jsonl"), lineage.join("\n") + "\n");
-}
-
-/// Files of the corpus that are no notes.
-const MIXED: usize = 4;
-
-struct Scene {
-    folder: tempfile::TempDir,
-    house: Ended,
-    key: String,
-}
-
-fn signer() -> String {
-    repository().join("tests/keys/sample_signer").display().to_string()
-}
-
-impl Scene {
-    async fn new(documents: usize, lines: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        copy_tenants(folder.path());
-        old_system(&folder.path().join("old"), documents, lines);
-        let house = Ended(Some(House::start_on(folder.path(), None)));
-        let key = house.key(TENANT, "owner").await;
-        house.teach(&key, "leave", "Leave", "Every employee has thirty days of paid leave in a year.").await;
-        Self { folder, house, key }
-    }
-
-    fn old(&self) -> PathBuf {
-        self.folder.path().join("old")
-    }
-
-    fn command(&self, arguments: &[&str]) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_bailiwick"));
-        command.arg("migrate").args(["--server", &self.house.url]).arg("--data").arg(&self.house.data);
-        command.arg("--tenants").arg(&self.house.tenants).args(arguments).kill_on_drop(true).stdin(Stdio::null());
-        command
-    }
-
-    /// Runs `bailiwick migrate`; gives whether it was done, and what it said.
-    async fn migrate(&self, arguments: &[&str]) -> (bool, String) {
-        let Output { status, stdout, stderr } = self.command(arguments).output().await.unwrap();
-        (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
-    }
-
-    async fn brought(&self) {
-        let from = self.old().display().to_string();
-        let (done, said) = self.migrate(&["--from", &from, "--signer", &signer()]).await;
-        assert!(done, "{said}");
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let (status, answer) = self.house.call(Method::GET, path, &self.key, None).await;
-        assert_eq!(status, 200, "{path}: {answer}");
-        answer
-    }
-
-    async fn documents(&self) -> BTreeMap<String, Value> {
-        let (mut documents, mut after) = (BTreeMap::new(), String::new());
-        loop {
-            let page = self.get(&format!("/v1/documents?limit=1000{after}")).await;
-            for document in page["documents"].as_array().unwrap() {
-                documents.insert(document["id"].as_str().unwrap().to_owned(), document.clone());
-            }
-            match page["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => return documents,
-            }
-        }
-    }
-
-    async fn export(&self) -> Vec<Value> {
-        let export = self.house.raw(Method::GET, "/v1/lineage/export", &self.key, &[], None).await;
-        export.text().await.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// Numbers of the old lines, in the order they are told.
-    async fn imported(&self) -> Vec<u64> {
-        let numbers = self.export().await.into_iter().filter_map(|line| line["imported"]["line"].as_u64());
-        numbers.collect()
-    }
-
-    async fn flags(&self) -> BTreeMap<String, Value> {
-        let body = Some(json!({"context": {"targetingKey": "dana"}}));
-        let (status, answer) = self.house.call(Method::POST, "/ofrep/v1/evaluate/flags", &self.key, body).await;
-        assert_eq!(status, 200, "{answer}");
-        let flags = answer["flags"].as_array().unwrap().iter();
-        flags.map(|flag| (flag["key"].as_str().unwrap().to_owned(), flag["value"].clone())).collect()
-    }
-
-    /// Passages found, without what depends on how tidy the index is.
-    async fn search(&self, query: &str) -> Vec<Value> {
-        let (status, answer) =
-            self.house.call(Method::POST, "/v1/search", &self.key, Some(json!({"query": query}))).await;
-        assert_eq!(status, 200, "{answer}");
-        answer["hits"].as_array().unwrap().iter().map(|hit| json!([hit["document_id"], hit["chunk_id"]])).collect()
-    }
-
-    /// The tenant's files; of those that are signed, what is not their version.
-    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let folder = self.house.tenants.join(TENANT);
-        let mut files = BTreeMap::new();
-        for entry in walkdir::WalkDir::new(&folder) {
-            let entry = entry.unwrap();
-            if entry.file_type().is_file() {
-                let name = entry.path().strip_prefix(&folder).unwrap().to_owned();
-                files.insert(name, std::fs::read(entry.path()).unwrap());
-            }
-        }
-        files
-    }
-
-    async fn state(&self) -> (BTreeMap<String, Value>, Vec<Vec<Value>>, BTreeMap<String, Value>, Vec<Value>, Value) {
-        let mut found = Vec::new();
-        for query in ["paid leave", "lantern inventory gallery", "patient records access"] {
-            found.push(self.search(query).await);
-        }
-        let mut policy = self.get("/v1/policy").await;
-        for version in ["policy_version", "version", "digest"] {
-            policy.as_object_mut().unwrap().remove(version);
-        }
-        (self.documents().await, found, self.flags().await, self.export().await, policy)
-    }
-
-    fn events(&self) -> usize {
-        let log = self.house.tenants.join(".migrate-default/progress.jsonl");
-        std::fs::read_to_string(log).map_or(0, |text| text.lines().count())
-    }
-
-    async fn restarted(mut self) -> Self {
-        self.house.0.take().unwrap().kill();
-        let house = Ended(Some(House::start_on(self.folder.path(), None)));
-        Self { house, ..self }
-    }
-}
-
-/// What is signed without its version: that never comes back.
-fn without_versions(files: &BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, String> {
-    let is_signature =
-        |name: &Path| name.extension().is_some_and(|ending| ending == "sig") && name.starts_with("policies");
-    let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
-    let unversioned = |text: String| -> String {
-        text.lines().filter(|line| !line.starts_with("policy_semver:")).map(|line| format!("{line}\n")).collect()
-    };
-    let kept = files.iter().filter(|(name, _)| !is_signature(name));
-    kept.map(|(name, bytes)| {
-        let whole = text(bytes);
-        (name.clone(), if name.starts_with("policies") { unversioned(whole) } else { whole })
-    })
-    .collect()
-}
-
-/// Asks until told to stop; counts questions and those that were not answered.
-async fn ask(house: (reqwest::Client, String, String), counts: Arc<[AtomicU64; 2]>, over: Arc<AtomicBool>) {
-    let (http, url, key) = house;
-    while !over.load(Ordering::SeqCst) {
-        let asked = http.post(format!("{url}/v1/ask")).bearer_auth(&key).json(&json!({"question": QUESTION}));
-        let told: Option<Value> = match asked.send().await {
-            Ok(answer) if answer.status() == 200 => answer.json().await.ok(),
-            Ok(answer) => {
-                println!("{}: {}", answer.status(), answer.text().await.unwrap());
-                None
-            }
-            Err(error) => {
-                println!("{error}");
-                None
-            }
-        };
-        let is_answered =
-            told.is_some_and(|answer| answer["abstained"] == false && answer.to_string().contains("thirty days"));
-        counts[0].fetch_add(1, Ordering::SeqCst);
-        counts[1].fetch_add(u64::from(!is_answered), Ordering::SeqCst);
-    }
-}
+use scene::{
+    ASKED_MIN, ASKERS, CHUNKS_PER_QUERY, MATRIX, MIXED, Scene, TENANT, ask, line, signer, size, without_versions, write,
+};
+use support::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_system_moves_while_it_is_asked_and_stays_once_it_is_confirmed() {
@@ -307,11 +83,15 @@ async fn a_system_moves_while_it_is_asked_and_stays_once_it_is_confirmed() {
     assert_eq!((scene.events(), scene.documents().await), (events, after), "again: nothing twice");
     // the old system was asked meanwhile: it has another line and another document
     let log = scene.old().join("reports/lineage.jsonl");
-    std::fs::write(&log, std::fs::read_to_string(&log).unwrap() + &line(lines) + "\n").unwrap();
+    let (first, rest) = (std::fs::read_to_string(&log).unwrap() + &line(lines) + "\n", line(lines + 1));
+    std::fs::write(&log, first.clone() + &rest[..40]).unwrap();
     std::fs::remove_file(scene.old().join("corpus/shelf-0/note-0.txt")).unwrap();
     write(scene.old().join("corpus/shelf-0/late.txt"), "The inventory number of the late lantern is LX.");
     scene.brought().await;
-    assert_eq!(scene.imported().await.len(), lines + 1);
+    assert_eq!(scene.imported().await.len(), lines + 1, "half a line waits");
+    std::fs::write(&log, first + &rest + "\n").unwrap();
+    scene.brought().await;
+    assert_eq!(scene.imported().await, (1..=lines as u64 + 2).collect::<Vec<_>>());
     let late = scene.documents().await;
     assert_eq!(late.len(), before.len() + documents + MIXED);
     assert!(late.values().any(|document| document["source"] == "upload.local/late.txt"));
@@ -394,6 +174,12 @@ async fn whoever_goes_back_has_everything_as_it_was() {
     assert!(!done && said.contains("sign them with `bailiwick policy sign"), "{said}");
     assert_eq!((scene.files(), scene.state().await), (files.clone(), before.clone()));
     support::sign_policies(&scene.house.tenants.join(".migrate-default/after"), TENANT);
+    // somebody changes what the new file was made of, while it waits
+    let features = scene.house.tenants.join(TENANT).join("features.yaml");
+    write(features.clone(), [&files[Path::new("features.yaml")], &b"# ours\n"[..]].concat());
+    let (done, said) = scene.migrate(&["--from", &from]).await;
+    assert!(!done && said.contains("default/features.yaml: it was changed since the new one was made of it"), "{said}");
+    write(features, &files[Path::new("features.yaml")]);
     let (done, said) = scene.migrate(&["--from", &from]).await;
     assert!(done, "{said}");
     assert_ne!(scene.state().await, before);

@@ -139,12 +139,12 @@ impl Scene {
         self.approvals.extend(ids.map(Pair::of));
         assert_eq!(self.approvals.len(), LEDGERS);
         let digest = "5f16".repeat(16);
-        let line = json!({"query_id": format!("{CANARY}-1"), "source_id": "ledger", "chunk_id": "ledger-1", "trust_score": 0.5,
+        let line = json!({"query_id": "quarter-1", "source_id": CANARY, "chunk_id": "ledger-1", "trust_score": 0.5,
             "agent_id": "planner", "policy_version": "1", "timestamp": "2025-10-08T12:00:00Z"});
         let import = json!({"file_sha256": digest, "file": CANARY, "after": 0, "lines": [line.to_string()]});
         self.they(Method::POST, &format!("/admin/v1/tenants/{OTHER}/lineage/import"), Some(import)).await;
         self.imports.push(Pair::of(digest));
-        self.queries.push(Pair::of(format!("{CANARY}-1")));
+        self.queries.push(Pair::of("quarter-1"));
         let releases = self.they(Method::GET, &format!("/admin/v1/policies/{OTHER}/releases"), None).await;
         let newest = releases["releases"].as_array().unwrap().last().unwrap();
         for field in ["version", "release"] {

@@ -4,7 +4,7 @@ use super::rules::{Event, Progress};
 use aws_lc_rs::digest::{Context, SHA256};
 use bailiwick_policy::parse::FileTexts;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -61,8 +61,8 @@ pub struct Plan {
     pub from: PathBuf,
     /// RFC 3339.
     pub begun_at: String,
-    /// Files of the tenant's folder that change.
-    pub files: BTreeSet<String>,
+    /// Files of the tenant's folder that change, with the SHA-256 each has before, in hexadecimal; none where there is none.
+    pub files: BTreeMap<String, Option<String>>,
     /// Digests of the old system's files they were made of.
     pub sources: BTreeMap<String, String>,
 }

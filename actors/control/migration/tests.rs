@@ -17,7 +17,7 @@ fn plan() -> Plan {
         tenant: "default".into(),
         from: "/old".into(),
         begun_at: "2026-11-26T06:00:00Z".into(),
-        files: set(&["features.yaml"]),
+        files: BTreeMap::from([("features.yaml".into(), None)]),
         sources: map(&[]),
     }
 }

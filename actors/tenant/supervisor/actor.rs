@@ -2,6 +2,7 @@
 use super::admission::{Admission, SWEEP};
 use super::auditing::{self, SharedAudit};
 use super::doors::Doors;
+use super::importing::Importing;
 use super::latency::Latencies;
 use super::lineage::Derived;
 use super::messages::{Admit, AdoptPolicy, Close, Event};
@@ -82,8 +83,8 @@ pub struct Supervisor {
     pub(super) audit: SharedAudit,
     /// … and behind which record the last one stands.
     pub(super) answered_to: Arc<AtomicU64>,
-    /// Held by the portion of lineage that is being imported.
-    pub(super) importing: Arc<tokio::sync::Mutex<()>>,
+    /// Portions of lineage that are being imported, one after the other.
+    pub(super) importing: Arc<Importing>,
     pub(super) last_fault: Option<String>,
 }
 

@@ -14,6 +14,7 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::sovereignty::Flow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 /// Under which keys of the derived shelf it stands where lines of a question were brought in.
 const IMPORTED_PREFIX: u8 = b'i';
@@ -21,6 +22,32 @@ const IMPORTED_PREFIX: u8 = b'i';
 const NAME_BYTES: usize = 16;
 /// Records that are looked at for one question of another system.
 const RECORDS_OF_QUERY_MAX: usize = 1_024;
+
+/// Steps of imports of one tenant that are under way or wait, at most.
+const STEPS_MAX: usize = 64;
+
+/// Whose turn it is: one at a time, because a portion is judged by what the one before it left in the journal.
+#[derive(Debug)]
+pub(super) struct Importing {
+    places: Semaphore,
+    turn: Mutex<()>,
+}
+
+impl Default for Importing {
+    fn default() -> Self {
+        Self { places: Semaphore::new(STEPS_MAX), turn: Mutex::new(()) }
+    }
+}
+
+impl Importing {
+    async fn turn(&self) -> Outcome<(SemaphorePermit<'_>, MutexGuard<'_, ()>)> {
+        let place = self.places.try_acquire().map_err(|_full| {
+            let detail = "importing lineage: as many portions as one tenant may have are under way; try again shortly";
+            Rejection::retry_after(Code::Overloaded, detail, 250)
+        })?;
+        Ok((place, self.turn.lock().await))
+    }
+}
 
 /// Where the lines of a question of another system stand: its name is a text of any form.
 fn key_of(query_id: &str, position: Option<Position>) -> Vec<u8> {
@@ -131,11 +158,7 @@ impl Handler<ImportLineage> for Supervisor {
             let outcome: Outcome<ImportView> = async {
                 kept_here?;
                 let (derived, journal) = asked.ok_or_else(Rejection::lost)?;
-                // one at a time: a portion is judged by what the one before it left in the journal
-                let _turn = importing.try_lock().map_err(|_busy| {
-                    let detail = "importing lineage: another portion is being imported; try again shortly";
-                    Rejection::retry_after(Code::Overloaded, detail, 100)
-                })?;
+                let _turn = importing.turn().await?;
                 let decided = on_derived(derived, move |derived| {
                     Ok(decide(&derived.catch_up()?.imports, &name, step, &by, at_unix_ms))
                 });

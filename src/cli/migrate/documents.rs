@@ -6,6 +6,7 @@ use crate::cli::client::segment;
 use anyhow::{Context, bail};
 use bailiwick_control::migration::rules::{Event, document_id};
 use bailiwick_control::migration::state::State;
+use bailiwick_kernel::limits::DOCUMENT_BYTES_MAX;
 use bailiwick_policy::digest::sha256_hex;
 use bailiwick_tenant::retrieval::parse::{Sandbox, detect};
 use bytes::Bytes;
@@ -71,6 +72,15 @@ pub(super) async fn bring(way: &Way<'_>, old: &Old, state: &mut State) -> anyhow
     let (mut portion, mut bytes_of_portion) = (Vec::new(), 0_usize);
     for (id, name) in wanted {
         let path: &PathBuf = places.get(&id).context("finding a document again")?;
+        let size = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
+        if usize::try_from(size).map_or(true, |size| size > DOCUMENT_BYTES_MAX) {
+            // a request with it would be refused as a whole
+            let problem = format!("{size} bytes are more than {DOCUMENT_BYTES_MAX}; split it");
+            bar.suspend(|| eprintln!("corpus/{name}: {problem}"));
+            state.note(Event::Failed { path: name, problem })?;
+            bar.inc(1);
+            continue;
+        }
         let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         let is_full =
             portion.len() >= FILES_PER_REQUEST || bytes_of_portion.saturating_add(bytes.len()) > BYTES_PER_REQUEST;

@@ -26,7 +26,7 @@ pub(super) fn staged(mut target: FileTexts, changed: &FileTexts) -> FileTexts {
     target
 }
 
-fn digest(text: Option<&String>) -> Option<String> {
+pub(super) fn digest(text: Option<&String>) -> Option<String> {
     text.map(|text| sha256_hex(text.as_bytes()))
 }
 
@@ -69,13 +69,21 @@ pub(super) async fn place(way: &Way<'_>, state: &mut State) -> anyhow::Result<()
     if state.progress().files.as_ref().is_some_and(|(_, placed)| *placed) {
         return Ok(());
     }
-    let planned = state.plan().map(|plan| plan.files.clone()).unwrap_or_default();
-    if planned.is_empty() {
+    let stood = state.plan().map(|plan| plan.files.clone()).unwrap_or_default();
+    if stood.is_empty() {
         return Ok(());
     }
+    let planned: BTreeSet<String> = stood.keys().cloned().collect();
     let staged = ready(way, state, AFTER, &planned)?;
     let now = texts(way.tenants, way.tenant)?;
     if state.progress().files.is_none() {
+        if let Some((name, _)) = stood.iter().find(|(name, stood)| digest(now.get(*name)) != **stood) {
+            bail!(
+                "exchanging {0}/{name}: it was changed since the new one was made of it; take the plan back with --rollback, and begin \
+                 anew",
+                way.tenant
+            );
+        }
         let names = with_signatures(&planned);
         let swap = |name: &String| Swap { from: digest(now.get(name)), to: digest(staged.get(name)) };
         let files: BTreeMap<String, Swap> = names.iter().map(|name| (name.clone(), swap(name))).collect();

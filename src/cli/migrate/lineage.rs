@@ -33,13 +33,20 @@ pub(super) struct Examined {
     pub(super) left_behind: Vec<String>,
 }
 
-fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = std::io::Result<String>>> {
+/// A line of the file.
+struct Line {
+    text: String,
+    /// It has an end. The last one may have none because somebody is still writing it.
+    is_ended: bool,
+}
+
+fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = std::io::Result<Line>>> {
     let mut file = BufReader::new(File::open(path).with_context(|| format!("reading {}", path.display()))?);
     Ok(std::iter::from_fn(move || {
         let mut bytes = Vec::new();
         match file.read_until(b'\n', &mut bytes) {
             Ok(0) => None,
-            Ok(_) => Some(Ok(text(&bytes))),
+            Ok(_) => Some(Ok(Line { text: text(&bytes), is_ended: bytes.ends_with(b"\n") })),
             Err(error) => Some(Err(error)),
         }
     }))
@@ -62,10 +69,10 @@ pub(super) fn examine(tenant: &str, old: &Old) -> anyhow::Result<Examined> {
     let Some(path) = &old.lineage else { return Ok(examined) };
     for (number, line) in (1_u64..).zip(lines(path)?) {
         let line = line.with_context(|| format!("reading {}", path.display()))?;
-        if line.trim().is_empty() {
+        if line.text.trim().is_empty() {
             continue;
         }
-        match read(tenant, &line) {
+        match read(tenant, &line.text) {
             Ok(read) => {
                 examined.read = examined.read.saturating_add(1);
                 for field in read.left_behind {
@@ -123,8 +130,16 @@ pub(super) async fn bring(way: &Way<'_>, old: &Old, state: &mut State) -> anyhow
         while portion.len() < LINES_PER_REQUEST && bytes < BYTES_PER_REQUEST {
             let Some(line) = rest.next() else { break };
             let line = line.with_context(|| format!("reading {}", path.display()))?;
-            bytes = bytes.saturating_add(line.len());
-            portion.push(line);
+            if !line.is_ended && read(way.tenant, &line.text).is_err() {
+                let number = after.saturating_add(u64::try_from(portion.len()).unwrap_or(0)).saturating_add(1);
+                examined.refused.push(refused(number, "it has no end yet; the next run looks at it again"));
+                break;
+            }
+            bytes = bytes.saturating_add(line.text.len());
+            portion.push(line.text);
+        }
+        if portion.is_empty() {
+            break;
         }
         let count = u64::try_from(portion.len()).unwrap_or(0);
         let body =

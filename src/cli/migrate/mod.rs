@@ -216,14 +216,16 @@ impl Migrate {
             bail!("migrating: {} things keep the files from serving, nothing was changed", translation.refused.len());
         }
         self.held()?.iter().for_each(|line| eprintln!("{line}"));
-        let staged = files::staged(self.target()?, &translation.files);
+        let target = self.target()?;
+        let stands = |file: &String| (file.clone(), files::digest(target.get(file)));
         let plan = Plan {
             tenant: self.tenant.clone(),
             from: old.root.clone(),
             begun_at: now(),
-            files: translation.files.into_keys().collect(),
+            files: translation.files.keys().map(stands).collect(),
             sources,
         };
+        let staged = files::staged(target, &translation.files);
         Ok(state.begin(plan, &staged)?)
     }
 

@@ -21,18 +21,20 @@ pub(super) async fn told(request: impl Fn() -> RequestBuilder) -> anyhow::Result
             "calling the server: is it running there? run the same command again, it goes on where it stopped",
         )?;
         let status = response.status();
+        let said = response.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
+        let body = if status == StatusCode::NO_CONTENT {
+            Value::Null
+        } else {
+            let body = response.json().await;
+            body.context("reading the server's answer: run the same command again, it goes on where it stopped")?
+        };
         let is_busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        // room that is used up does not come back by waiting
+        let is_full = body.get("code").and_then(Value::as_str) == Some("quota_exceeded");
         tries = tries.saturating_add(1);
-        if !is_busy || tries >= TRIES {
-            let body = if status == StatusCode::NO_CONTENT {
-                Value::Null
-            } else {
-                let body = response.json().await;
-                body.context("reading the server's answer: run the same command again, it goes on where it stopped")?
-            };
+        if !is_busy || is_full || tries >= TRIES {
             return Ok((status, body));
         }
-        let said = response.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
         tokio::time::sleep(said.map_or(PAUSE, Duration::from_secs).min(PAUSE_MAX)).await;
     }
 }

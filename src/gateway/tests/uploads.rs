@@ -56,7 +56,7 @@ async fn an_id_comes_for_each_file_in_their_order_or_for_none() {
     let (status, problem) = form(&[("id", None, b"x"), one, two]).await.unwrap_err();
     assert!(status == 400 && problem.contains("1 came for 2 files"), "{problem}");
     let long = "x".repeat(300);
-    assert_eq!(form(&[("id", None, long.as_bytes()), one]).await.unwrap_err().0, 400);
+    assert_eq!(form(&[("id", None, long.as_bytes()), one]).await.unwrap_err().0, 413);
 }
 
 #[actix_web::test]

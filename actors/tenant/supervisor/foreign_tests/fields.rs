@@ -151,20 +151,9 @@ async fn import(scene: &Scene, row: &'static str, times: usize) -> Vec<String> {
         scene.own.told(|reply| ImportLineage { step, by: "ownkey0000".into(), reply })
     };
     let nobodys = Err(unknown(ask(scene.ids.imports[0].nobodys.clone(), false)).await);
-    let ask = |id: String, number: usize| async move {
-        let keep = number.is_multiple_of(2);
-        let mut told = ask(id.clone(), keep).await;
-        // another attempt is at it
-        while told.as_ref().is_err_and(|rejection| rejection.code == Code::Overloaded) {
-            tokio::task::yield_now().await;
-            told = ask(id.clone(), keep).await;
-        }
-        told
-    };
     many(times, |number| {
         let (id, nobodys) = (drawn(scene, (row, number), &scene.ids.imports), &nobodys);
-        let asked = ask(id.clone(), number);
-        async move { unless((row, number), &id, nobodys, &asked.await) }
+        async move { unless((row, number), &id, nobodys, &ask(id.clone(), number.is_multiple_of(2)).await) }
     })
     .await
 }
