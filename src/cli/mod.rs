@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod ingest;
 mod key;
+mod kms;
 mod parse_child;
 mod policy;
 mod report;
@@ -40,6 +41,9 @@ enum Verb {
     /// Issue, list, revoke and rotate API keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Wrap the tenants' keys under a new root key.
+    #[command(subcommand)]
+    Kms(kms::Kms),
     /// Bring files or folders in: txt, md, html, pdf, docx.
     Ingest(ingest::Ingest),
     /// Ask a tenant's documents a question.
@@ -99,6 +103,7 @@ pub fn run() -> ExitCode {
         Verb::Schema(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
+        Verb::Kms(verb) => verb.run(),
         Verb::Serve(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Demo(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Tenant(verb) => actix_web::rt::System::new().block_on(verb.run()),
