@@ -1,5 +1,6 @@
 """AWS KMS as moto plays it, and the AWS SDK's own signer as judge of every request: tenants whose keys wrap theirs, one of which is
-disabled and enabled again while the others are asked all the time."""
+disabled and enabled again while the others are asked all the time. moto keeps a key's state and lets a disabled one be used all the
+same: what AWS answers then (DisabledException) is answered here, by the state moto tells."""
 import contextlib, http.server, json, os, pathlib, socket, subprocess, sys, threading, time, urllib.error, urllib.request
 
 import boto3
@@ -50,9 +51,9 @@ class Judge(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, upstream: str):
+    def __init__(self, upstream: str, aws):
         super().__init__(("127.0.0.1", 0), Passing)
-        self.upstream, self.judged, self.wrong = upstream, 0, []
+        self.upstream, self.aws, self.judged, self.wrong = upstream, aws, 0, []
 
 
 class Passing(http.server.BaseHTTPRequestHandler):
@@ -63,6 +64,9 @@ class Passing(http.server.BaseHTTPRequestHandler):
         self.server.judged += 1
         if not signed_alike(self.headers, body, f"http://{self.headers['host']}{self.path}"):
             self.server.wrong.append(dict(self.headers))
+        key = json.loads(body)["KeyId"].rsplit("/", 1)[1]
+        if is_disabled(self.server.aws, key):
+            return self.answer(400, json.dumps({"__type": "DisabledException", "message": f"{key} is disabled."}).encode())
         request = urllib.request.Request(self.server.upstream + self.path, data=body, method="POST")
         for name in ("authorization", "content-type", "x-amz-date", "x-amz-target"):
             request.add_header(name, self.headers[name])
@@ -71,6 +75,9 @@ class Passing(http.server.BaseHTTPRequestHandler):
                 status, answer = response.status, response.read()
         except urllib.error.HTTPError as error:
             status, answer = error.code, error.read()
+        self.answer(status, answer)
+
+    def answer(self, status: int, answer: bytes):
         self.send_response(status)
         self.send_header("content-type", "application/x-amz-json-1.1")
         self.send_header("content-length", str(len(answer)))
@@ -79,6 +86,14 @@ class Passing(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+def is_disabled(aws, key: str) -> bool:
+    """A key nobody knows is told so by moto itself: the sample tenant acme-corp names one."""
+    try:
+        return not aws.describe_key(KeyId=key)["KeyMetadata"]["Enabled"]
+    except aws.exceptions.NotFoundException:
+        return False
 
 
 def signed_alike(headers, body: bytes, url: str) -> bool:
@@ -144,9 +159,9 @@ def take_key(served, name: str, arn: str) -> None:
 def main():
     os.environ.update(AWS_ACCESS_KEY_ID=ACCESS, AWS_SECRET_ACCESS_KEY=SECRET)
     with moto() as upstream:
-        judge = Judge(upstream)
-        threading.Thread(target=judge.serve_forever, daemon=True).start()
         aws = boto3.client("kms", endpoint_url=upstream, region_name=REGION, aws_access_key_id=ACCESS, aws_secret_access_key=SECRET)
+        judge = Judge(upstream, aws)
+        threading.Thread(target=judge.serve_forever, daemon=True).start()
         arns = {name: aws.create_key(Description=name)["KeyMetadata"]["Arn"] for name in TENANTS}
         config = f'[[kms.providers]]\nkind = "aws-kms"\nregion = "{REGION}"\nendpoint = "http://127.0.0.1:{judge.server_address[1]}"\n'
         with house(config) as served:
@@ -162,11 +177,11 @@ def main():
                 asker.start()
             sealed = lambda: ask(served, keys["harbour"])[1].get("code") == "tenant_sealed"
             for _ in range(ROUNDS):
-                aws.disable_key(KeyId=arns["harbour"])
+                aws.disable_key(KeyId=arns["harbour"].rsplit("/", 1)[1])
                 took = until("the tenant is sealed", sealed)
                 assert took <= SEALED_WITHIN_S, took
                 assert served.call("GET", "/admin/v1/tenants/harbour")["state"] == "sealed"
-                aws.enable_key(KeyId=arns["harbour"])
+                aws.enable_key(KeyId=arns["harbour"].rsplit("/", 1)[1])
                 back = until("the tenant is unsealed", lambda: ask(served, keys["harbour"])[0] == 200)
                 print(f"sealed {took:.1f} s after its key was disabled, unsealed {back:.1f} s after it was enabled")
             served.call("POST", "/admin/v1/tenants/harbour/encryption/rotate")
