@@ -182,6 +182,7 @@ fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value
         ("POST", "/admin/v1/tenants/{id}/resume" | "/admin/v1/tenants/{id}/archive")
         | ("POST", "/admin/v1/policies/{id}/commit" | "/admin/v1/tenants/{id}/keys/{key_id}/rotate")
         | ("POST", "/admin/v1/policies/{id}/promote" | "/admin/v1/policies/{id}/rollback")
+        | ("POST", "/admin/v1/tenants/{id}/encryption/rotate")
         | ("GET" | "DELETE", _) => None,
         (method, path) => panic!("{method} {path} is not in the matrix: give it a sample request here"),
     };

@@ -251,7 +251,7 @@ fn data(folder: &Path) -> Vec<Finding> {
             format!("{} cannot be written: {error}; choose another with --data", folder.display()),
         ),
     });
-    for secret in ["operator.key", "master.key", "keys"] {
+    for secret in ["operator.key", "master.key", "node.secret", "keys"] {
         let path = folder.join(secret);
         findings.extend(mode("keys", &path));
     }

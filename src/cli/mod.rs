@@ -11,6 +11,7 @@ mod doctor;
 mod eval;
 mod ingest;
 mod key;
+mod kms;
 mod migrate;
 mod parse_child;
 mod policy;
@@ -42,6 +43,9 @@ enum Verb {
     /// Issue, list, revoke and rotate API keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Wrap the tenants' keys under a new root key.
+    #[command(subcommand)]
+    Kms(kms::Kms),
     /// Bring files or folders in: txt, md, html, pdf, docx.
     Ingest(ingest::Ingest),
     /// Bring a single-tenant system into a tenant while both are being asked; take it back, or confirm it.
@@ -115,6 +119,7 @@ pub fn run() -> ExitCode {
         Verb::Schema(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
+        Verb::Kms(verb) => verb.run(),
         Verb::Serve(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Demo(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Tenant(verb) => actix_web::rt::System::new().block_on(verb.run()),

@@ -32,6 +32,10 @@ pub struct Kms {
     /// Environment variable that holds the root key itself, 64 hexadecimal digits; the data folder has none then.
     #[serde(default)]
     pub root_key_env: Option<String>,
+    /// Environment variable that holds the root key before the one of `root_key_env`: what it has wrapped is read until
+    /// `bailiwick kms rewrap` has wrapped it anew.
+    #[serde(default)]
+    pub former_root_key_env: Option<String>,
     /// Key services outside this node. A tenant's `kms_key_id` is honoured where one of its kind and region stands here.
     #[serde(default)]
     pub providers: Vec<KeyServiceEntry>,
@@ -85,6 +89,9 @@ impl Kms {
     pub(super) fn check(&self) -> Result<(), String> {
         if self.passphrase_env.is_some() && self.root_key_env.is_some() {
             return Err("passphrase_env and root_key_env exclude each other; keep one".to_owned());
+        }
+        if self.former_root_key_env.is_some() && self.root_key_env.is_none() {
+            return Err("former_root_key_env goes with root_key_env: a key in master.key is replaced by `bailiwick kms rewrap` alone".to_owned());
         }
         if self.providers.len() > HOLDERS_MAX {
             return Err(format!("providers: a node asks {HOLDERS_MAX} key services at most; leave some out"));
@@ -191,7 +198,11 @@ impl Config {
         };
         match (&self.kms.passphrase_env, &self.kms.root_key_env) {
             (Some(name), _) => RootSource::sealed_under(value(name)?.trim()).map_err(wrong(name)),
-            (None, Some(name)) => RootSource::given(value(name)?.trim()).map_err(wrong(name)),
+            (None, Some(name)) => match &self.kms.former_root_key_env {
+                None => RootSource::given(value(name)?.trim()).map_err(wrong(name)),
+                Some(former) => RootSource::changed(value(name)?.trim(), value(former)?.trim())
+                    .map_err(wrong(&format!("{name} or {former}"))),
+            },
             (None, None) => Ok(RootSource::File),
         }
     }

@@ -280,3 +280,43 @@ fn what_clients_without_a_certificate_are_told_follows_from_the_file() {
     assert!(tls("client_certificates = \"maybe\"\nclient_ca = \"ca\"\n").is_err());
     assert_eq!(Config::parse(FILE, "").unwrap().tls, None);
 }
+
+#[test]
+fn key_services_are_read_with_their_secrets_by_reference() {
+    use bailiwick_kernel::clock::{SharedClock, SystemClock};
+    let clock: SharedClock = std::sync::Arc::new(SystemClock);
+    let aws = "[[kms.providers]]\nkind = \"aws-kms\"\nregion = \"us-east-1\"\n";
+    let vault =
+        "[[kms.providers]]\nkind = \"vault-transit\"\nregion = \"local\"\nendpoint = \"http://127.0.0.1:8200\"\n";
+    let holders = |text: &str, set: &[&str]| {
+        let variable = |name: &str| set.contains(&name).then(|| "hush".to_owned());
+        Config::parse(FILE, text).unwrap().key_holders_with(&clock, &variable).map_err(|error| error.to_string())
+    };
+    let both =
+        holders(&format!("{aws}{vault}token_file = \"token\"\n"), &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+            .unwrap();
+    let told: Vec<_> = both.iter().map(|holder| (holder.kind(), holder.region(), format!("{holder:?}"))).collect();
+    assert_eq!(told[0], ("aws-kms", "us-east-1", "AWS KMS in us-east-1".to_owned()));
+    assert_eq!(told[1], ("vault-transit", "local", "Vault in local".to_owned()));
+    for (text, set, expected) in [
+        (aws, &["AWS_ACCESS_KEY_ID"][..], "variable AWS_SECRET_ACCESS_KEY is not set"),
+        (vault, &[][..], "variable VAULT_TOKEN is not set"),
+    ] {
+        let problem = holders(text, set).unwrap_err();
+        assert!(problem.contains(expected) && !problem.contains("hush"), "{problem}");
+    }
+    for (text, expected) in [
+        (format!("{aws}token_env = \"T\"\n"), "are Vault's"),
+        (format!("{vault}access_key_id_env = \"T\"\n"), "are AWS's"),
+        (format!("{vault}token_env = \"T\"\ntoken_file = \"t\"\n"), "exclude each other"),
+        (format!("{aws}{aws}"), "stands twice"),
+        (format!("{aws}timeout_ms = 5000\n"), "write 50 to 1000"),
+        (format!("{aws}endpoint = \"http://kms.example\"\n"), "in the clear"),
+        (aws.replace("endpoint", "x").replace("us-east-1", ""), "region"),
+        (vault.replace("endpoint = \"http://127.0.0.1:8200\"\n", ""), "write the address of the Vault"),
+        ("[kms]\nformer_root_key_env = \"A\"\n".to_owned(), "goes with root_key_env"),
+    ] {
+        let problem = problem(&text).to_string();
+        assert!(problem.contains(expected), "{expected}: {problem}");
+    }
+}

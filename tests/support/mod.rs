@@ -13,6 +13,7 @@ pub mod issuer;
 pub mod scene;
 pub mod till;
 pub mod upstream;
+pub mod vault;
 pub mod wire;
 
 /// A running server.

@@ -83,6 +83,24 @@ pub enum KeyError {
         /// How many.
         versions: usize,
     },
+    /// What signing keys follow from does not open.
+    #[error("opening the node's secret: {file}: {error}; restore it or the root key from your backup")]
+    Secret {
+        /// Which.
+        file: String,
+        /// What the provider said.
+        error: ProviderError,
+    },
+    /// Somebody else has the keyrings: a server, or `kms rewrap`.
+    #[error(
+        "opening the folder of keys: another process has it; wrapping keys anew needs it alone: stop the server first, or wait until the wrapping is done"
+    )]
+    InUse,
+    /// There is no other root key to wrap under.
+    #[error(
+        "wrapping the tenants' keys anew: the root key comes from root_key_env, and no other one is named; put the new one there, and name the one before it by former_root_key_env under [kms] in config.toml"
+    )]
+    NoFormer,
     /// The file system failed.
     #[error("{doing}: {file}: {error}; make it readable and writable for the user bailiwick runs as")]
     File {

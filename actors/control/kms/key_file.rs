@@ -9,6 +9,8 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 const NAME: &str = "master.key";
+/// The root key that takes the place of the present one once everything is wrapped under it.
+const NEXT: &str = "master.key.next";
 /// What stands in a data folder once a key was used: where one of these is, a missing key is a lost one.
 const SEALED_DATA: [&str; 3] = ["store", "blobs", super::keyring_file::FOLDER];
 
@@ -87,10 +89,10 @@ pub(super) fn root_key(data: &Path, source: &RootSource) -> Result<SecretKey, Ke
     let path = data.join(NAME);
     let shown = path.display().to_string();
     match (source, read(&path)?) {
-        (RootSource::Given(given), None) => std::fs::create_dir_all(data)
+        (RootSource::Given(given) | RootSource::Changed { given, .. }, None) => std::fs::create_dir_all(data)
             .map(|()| given.key())
             .map_err(|error| KeyFileError::NotMade { path: shown, error }),
-        (RootSource::Given(_), Some(_)) => Err(KeyFileError::Twice { path: shown }),
+        (RootSource::Given(_) | RootSource::Changed { .. }, Some(_)) => Err(KeyFileError::Twice { path: shown }),
         (_, None) if SEALED_DATA.iter().any(|name| data.join(name).exists()) => Err(KeyFileError::Lost { path: shown }),
         (_, None) => make(data, &path, source),
         (RootSource::File, Some(Kept::Open(key))) => Ok(key),
@@ -104,6 +106,35 @@ pub(super) fn root_key(data: &Path, source: &RootSource) -> Result<SecretKey, Ke
             Ok(key)
         }
     }
+}
+
+/// The root key that is to take the place of the one in the file, where keys are being wrapped anew.
+pub(super) fn next_root_key(data: &Path, source: &RootSource) -> Result<Option<SecretKey>, KeyFileError> {
+    let path = data.join(NEXT);
+    let shown = path.display().to_string();
+    match (source, read(&path)?) {
+        (_, None) => Ok(None),
+        (RootSource::File, Some(Kept::Open(key))) => Ok(Some(key)),
+        (RootSource::SealedFile(passphrase), Some(Kept::Sealed(sealed))) => {
+            passphrase::open(passphrase, &sealed).map(Some).ok_or(KeyFileError::WrongPassphrase { path: shown })
+        }
+        (RootSource::File, Some(Kept::Sealed(_))) => Err(KeyFileError::Sealed { path: shown }),
+        (RootSource::SealedFile(_) | RootSource::Given(_) | RootSource::Changed { .. }, Some(_)) => {
+            Err(KeyFileError::Twice { path: shown })
+        }
+    }
+}
+
+/// Makes it, kept as the present one is.
+pub(super) fn make_next(data: &Path, source: &RootSource) -> Result<SecretKey, KeyFileError> {
+    make(data, &data.join(NEXT), source)
+}
+
+/// Puts it in the place of the one before, whose bytes are overwritten: nothing needs them any more.
+pub(super) fn take_next(data: &Path) -> Result<(), KeyFileError> {
+    let path = data.join(NAME);
+    replace(data, &path, &data.join(NEXT))
+        .map_err(|error| KeyFileError::NotMade { path: path.display().to_string(), error })
 }
 
 fn read(path: &Path) -> Result<Option<Kept>, KeyFileError> {
@@ -131,7 +162,7 @@ fn make(data: &Path, path: &Path, source: &RootSource) -> Result<SecretKey, KeyF
     SystemRandom::new().fill(key.as_mut_slice()).map_err(|_unspecified| KeyFileError::Random)?;
     let bytes = match source {
         RootSource::SealedFile(passphrase) => Zeroizing::new(passphrase::seal(passphrase, &key)?),
-        RootSource::File | RootSource::Given(_) => Zeroizing::new(key.to_vec()),
+        RootSource::File | RootSource::Given(_) | RootSource::Changed { .. } => Zeroizing::new(key.to_vec()),
     };
     write_first(data, path, &bytes)
         .map_err(|error| KeyFileError::NotMade { path: path.display().to_string(), error })?;
@@ -149,14 +180,19 @@ fn write_first(data: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 /// Puts the sealed key in the place of the open one, whose bytes are overwritten once nothing needs them.
 fn seal_in_place(data: &Path, path: &Path, sealed: &[u8]) -> std::io::Result<()> {
-    let mut open = OpenOptions::new().write(true).open(path)?;
     let aside = write_aside(data, sealed)?;
-    std::fs::rename(&aside, path)?;
-    File::open(data)?.sync_all()?;
-    open.write_all(&[0; KEY_BYTES])?;
-    open.sync_all()?;
+    replace(data, path, &aside)?;
     tracing::info!("the master key is sealed under the passphrase from here on");
     Ok(())
+}
+
+fn replace(data: &Path, path: &Path, by: &Path) -> std::io::Result<()> {
+    let mut former = OpenOptions::new().write(true).open(path)?;
+    let length = former.metadata()?.len();
+    std::fs::rename(by, path)?;
+    File::open(data)?.sync_all()?;
+    std::io::copy(&mut std::io::repeat(0).take(length), &mut former)?;
+    former.sync_all()
 }
 
 fn write_aside(data: &Path, bytes: &[u8]) -> std::io::Result<std::path::PathBuf> {

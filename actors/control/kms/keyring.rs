@@ -73,6 +73,14 @@ impl Keyring {
     /// # Errors
     /// What is wrong with it as this tenant's.
     pub fn parse(bytes: &[u8], tenant: TenantKey) -> Result<Self, String> {
+        Self::parse_named(bytes, &tenant.to_hex())
+    }
+
+    /// As [`Keyring::parse`], for the tenant a file is named after.
+    ///
+    /// # Errors
+    /// As [`Keyring::parse`].
+    pub fn parse_named(bytes: &[u8], tenant: &str) -> Result<Self, String> {
         if bytes.iter().all(|byte| *byte == 0) {
             return Err("was overwritten: the keys were being destroyed".to_owned());
         }
@@ -86,7 +94,7 @@ impl Keyring {
             FORMAT_BEFORE => return Err(format!("has format {FORMAT_BEFORE}, and what that format does not know")),
             other => return Err(format!("has format {other}, and this build reads format {FORMAT}")),
         }
-        if keyring.tenant != tenant.to_hex() {
+        if keyring.tenant != tenant {
             return Err("is the keyring of another tenant".to_owned());
         }
         if keyring.versions.is_empty() || keyring.versions.len() > KEY_VERSIONS_MAX {

@@ -4,8 +4,12 @@
 //! Never: prints, logs or returns key material; makes a new key over data that were sealed under another.
 //! Invariants: without a whole, readable key nothing starts; a key is durable before anything is sealed under it (KEY1).
 pub mod custody;
+#[cfg(test)]
+mod custody_tests;
 pub mod customer_key;
 mod errors;
+#[cfg(test)]
+pub(crate) mod holder_fixture;
 mod key_file;
 pub mod keyring;
 mod keyring_file;
@@ -15,7 +19,11 @@ mod live;
 mod opening;
 mod passphrase;
 pub mod providers;
+pub mod rewrap;
+#[cfg(test)]
+mod rewrap_tests;
 mod root;
+mod root_keys;
 #[cfg(test)]
 mod rotation_tests;
 pub mod rules;
@@ -39,7 +47,9 @@ use keyring_file::KeyringFolder;
 pub(crate) use keyring_file::shown;
 use live::Live;
 use providers::{KeyHolder, local_file::LocalFile};
+use root_keys::RootKeys;
 use rules::Newest;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -54,6 +64,7 @@ pub struct KeyService {
 }
 
 struct Inner {
+    /// The node's secret: the first root key it had.
     master: RootKey,
     root: LocalFile,
     /// Key services outside this node.
@@ -62,6 +73,8 @@ struct Inner {
     live: Live,
     region: String,
     clock: SharedClock,
+    /// Nobody wraps the keys anew meanwhile.
+    _in_use: File,
 }
 
 /// What a key service is made of.
@@ -101,15 +114,20 @@ impl KeyService {
     /// [`KeyError`], each with what to do.
     pub fn start(setting: Setting<'_>) -> Result<Self, KeyError> {
         let Setting { data, root, region, outside, clock } = setting;
-        let master = Arc::new(key_file::root_key(data, root)?);
+        let RootKeys { wrapping: root, secret: master, is_changing } = RootKeys::read(data, root)?;
+        if is_changing {
+            tracing::warn!(
+                "some tenants' keys may be wrapped by the root key before; `bailiwick kms rewrap` wraps them anew"
+            );
+        }
         let keyrings = KeyringFolder::open(data).map_err(|error| KeyError::File {
             doing: "opening the folder of keys",
             file: keyring_file::FOLDER.to_owned(),
             error,
         })?;
-        let root = LocalFile::new(Arc::clone(&master), None);
+        let in_use = root_keys::share(data)?;
         let (live, region) = (Live::default(), region.as_str().to_owned());
-        Ok(Self { inner: Arc::new(Inner { master, root, outside, keyrings, live, region, clock }) })
+        Ok(Self { inner: Arc::new(Inner { master, root, outside, keyrings, live, region, clock, _in_use: in_use }) })
     }
 
     /// The seed of the key this node signs policies with: HKDF-SHA-256 of the master key.

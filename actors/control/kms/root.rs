@@ -16,6 +16,13 @@ pub enum RootSource {
     SealedFile(SecretString),
     /// From outside: it stands in no file of the data folder.
     Given(GivenKey),
+    /// From outside, and so is the one before it, which has wrapped what is not wrapped anew yet.
+    Changed {
+        /// The present one.
+        given: GivenKey,
+        /// The one before.
+        former: GivenKey,
+    },
 }
 
 /// A root key from outside.
@@ -53,12 +60,24 @@ impl RootSource {
     /// # Errors
     /// What is wrong with it as one.
     pub fn given(digits: &str) -> Result<Self, String> {
-        let mut key = Zeroizing::new([0_u8; 32]);
-        hex::decode_to_slice(digits, key.as_mut_slice())
-            .map_err(|_digits| "it is no 64 hexadecimal digits; draw one with `openssl rand -hex 32`".to_owned())?;
-        if key.iter().all(|byte| *byte == 0) {
-            return Err("it is zero; draw one with `openssl rand -hex 32`".to_owned());
-        }
-        Ok(Self::Given(GivenKey(key)))
+        read(digits).map(Self::Given)
     }
+
+    /// A key from outside, and the one it takes the place of; each as in [`RootSource::given`].
+    ///
+    /// # Errors
+    /// What is wrong with one of them.
+    pub fn changed(digits: &str, former: &str) -> Result<Self, String> {
+        Ok(Self::Changed { given: read(digits)?, former: read(former)? })
+    }
+}
+
+fn read(digits: &str) -> Result<GivenKey, String> {
+    let mut key = Zeroizing::new([0_u8; 32]);
+    hex::decode_to_slice(digits, key.as_mut_slice())
+        .map_err(|_digits| "it is no 64 hexadecimal digits; draw one with `openssl rand -hex 32`".to_owned())?;
+    if key.iter().all(|byte| *byte == 0) {
+        return Err("it is zero; draw one with `openssl rand -hex 32`".to_owned());
+    }
+    Ok(GivenKey(key))
 }

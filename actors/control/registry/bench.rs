@@ -288,7 +288,7 @@ pub(super) struct Bench {
     pub(super) door: Door,
     pub(super) operator: SecretString,
     pub(super) clock: Arc<ManualClock>,
-    journal: Journal,
+    pub(super) journal: Journal,
     vault: Vault,
 }
 
