@@ -250,6 +250,10 @@ pub const COST_MS: u64 = 2_000;
 pub const COST_ALL_MS: u64 = 20_000;
 /// Tenants asked what they spent at the same time.
 pub const COST_READINGS_AT_ONCE: usize = 64;
+/// Requests for erasure of one tenant that are open at the same time.
+pub const ERASURES_OPEN_MAX: usize = 4_096;
+/// Requests for erasure in one page of a list.
+pub const ERASURES_PER_PAGE_MAX: usize = 1_000;
 /// Characters of a reason or a user id given by a caller.
 pub const NOTE_CHARS_MAX: usize = 500;
 

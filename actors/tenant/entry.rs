@@ -1,6 +1,7 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::budget::accounts::Spender;
+use crate::erasures::records::{ErasureAsked, ErasureEnded};
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use bailiwick_kernel::money::NanoUsd;
@@ -122,6 +123,10 @@ pub enum Entry {
     /// On which words an answer rests, and under which files it was cleared; stands in the same append, behind the answer's
     /// record.
     PassagesCited(Box<PassagesCited>),
+    /// Somebody asked for the erasure of a document, or of everything about somebody.
+    ErasureAsked(Box<ErasureAsked>),
+    /// Nothing is left of what a request for erasure is about.
+    ErasureEnded(ErasureEnded),
 }
 
 impl Entry {

@@ -6,11 +6,13 @@
 mod admin;
 mod approvals;
 mod ask;
+mod backups;
 mod body;
 mod connection;
 mod costs;
 mod documents;
 mod edge;
+mod erasures;
 pub mod errors;
 mod feedback;
 mod figures;

@@ -7,6 +7,7 @@
 pub mod actor;
 mod approvals;
 mod arrivals;
+mod backups;
 #[cfg(test)]
 pub(crate) mod bench;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub mod credentials;
 pub mod directory;
 pub mod door;
 pub mod entry;
+mod erasures;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod flags;

@@ -2,7 +2,8 @@
 use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
-use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
+use crate::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ShowRecords};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
@@ -21,6 +22,14 @@ pub struct Doors {
     pub ingest: Recipient<IngestDocuments>,
     /// Right `Ingest`.
     pub remove: Recipient<RemoveDocument>,
+    /// Right `Ingest`.
+    pub ask_erasure: Recipient<AskErasure>,
+    /// Right `Audit`.
+    pub erasures: Recipient<ListErasures>,
+    /// Right `Audit`.
+    pub erasure: Recipient<ShowErasure>,
+    /// Right `Audit`.
+    pub certificate: Recipient<ReadCertificate>,
     /// Right `Audit`.
     pub list: Recipient<ListDocuments>,
     /// Right `Audit`.
@@ -76,6 +85,10 @@ impl Doors {
             admit_upload: address.clone().recipient(),
             ingest: address.clone().recipient(),
             remove: address.clone().recipient(),
+            ask_erasure: address.clone().recipient(),
+            erasures: address.clone().recipient(),
+            erasure: address.clone().recipient(),
+            certificate: address.clone().recipient(),
             list: address.clone().recipient(),
             show: address.clone().recipient(),
             feedback: address.clone().recipient(),

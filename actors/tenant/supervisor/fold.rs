@@ -37,6 +37,8 @@ pub struct Fold {
     pub chain: [u8; 32],
     /// What all answers were charged together.
     pub charged: NanoUsd,
+    /// Requests for erasure that are open.
+    pub erasures_open: u64,
 }
 
 impl Default for Fold {
@@ -51,6 +53,7 @@ impl Default for Fold {
             approvals: Approvals::default(),
             chain: [0; 32],
             charged: NanoUsd::ZERO,
+            erasures_open: 0,
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -76,6 +79,11 @@ impl Fold {
             && self.rollout.as_ref().is_none_or(|before| standing.is_after(before))
         {
             self.rollout = Some((**standing).clone());
+        }
+        match entry {
+            Entry::ErasureAsked(_) => self.erasures_open = self.erasures_open.saturating_add(1),
+            Entry::ErasureEnded(_) => self.erasures_open = self.erasures_open.saturating_sub(1),
+            _ => {}
         }
         if let Entry::ReplyKept(_) = entry {
             self.kept = self.kept.saturating_add(1);
