@@ -239,6 +239,9 @@ async fn a_backup_that_was_cut_short_is_none_and_the_next_one_is_whole() {
     node.make(&[1]);
     // as if the power had failed before the point was written, and in the middle of a part
     std::fs::remove_file(node.path("backup/points/00000002.point")).unwrap();
+    let older = node.backups.make(&node.path("backup"), &[]).unwrap_err().to_string();
+    assert!(older.contains("point 2 was made there and its newest is 1"), "a whole point does not go missing: {older}");
+    node.backups.known.note(&node.path("backup"), 2).unwrap();
     let part = files(&node.path("backup/parts")).into_iter().rfind(|file| file.ends_with("00000002.part")).unwrap();
     std::fs::write(part.with_extension("new"), b"half").unwrap();
     let restored = node.restore("backup", "back").run().await.unwrap();
