@@ -9,6 +9,7 @@ use bailiwick_control::model_catalog::ModelCatalog;
 use bailiwick_control::plane::{self, Closing, Parts};
 use bailiwick_control::registry::housing::Housing;
 use bailiwick_kernel::clock::{SharedClock, SystemClock};
+use bailiwick_kernel::erasures::{self, Ledger};
 use bailiwick_kernel::fair::FairPool;
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_tenant::query_ids::SystemDraw;
@@ -58,14 +59,15 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         clock: Arc::clone(&clock),
     })?;
     let vault = Vault::open(&config.data)?;
+    let ledger = Arc::new(Ledger::open(&config.data.join(erasures::FILE), keys.ledger_keys()?)?);
     let arbiters: Vec<Arbiter> = (0..config.workers()).map(|_| Arbiter::new()).collect();
     let handles = arbiters.iter().map(Arbiter::handle).collect();
     let shared = Shared::open(config, Arc::clone(&clock))?;
     let (pools, clients) = (shared.pools.clone(), Arc::clone(&shared.clients));
-    let (house_vault, house_keys) = (vault.clone(), keys.clone());
+    let (house_vault, house_keys, house_ledger) = (vault.clone(), keys.clone(), Arc::clone(&ledger));
     let node = config.region.clone();
     let housing = move |happened: Recipient<Happened>| -> Arc<dyn Housing> {
-        Arc::new(House::new(house_vault, house_keys, handles, node, shared.furnish(happened)))
+        Arc::new(House::new(house_vault, house_keys, handles, node, house_ledger, shared.furnish(happened)))
     };
     let parts = Parts {
         tenants: config.tenants.clone(),
@@ -75,6 +77,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         operator_key: operator_key_file(&config.data),
         vault: vault.clone(),
         keys,
+        data: config.data.clone(),
+        ledger,
         clock: Arc::clone(&clock),
         housing: Box::new(housing),
     };
@@ -121,12 +125,13 @@ impl Shared {
 
     fn furnish(self, happened: Recipient<Happened>) -> Furnish {
         Arc::new(move |residence: Residence| {
-            let Residence { name, generation, belongings, signer, policy, kept } = residence;
+            let Residence { name, generation, belongings, signer, erasures, policy, kept } = residence;
             supervisor::start(SupervisorParts {
                 name,
                 generation,
                 belongings,
                 signer,
+                erasures,
                 policy,
                 kept,
                 clients: Arc::clone(&self.clients),

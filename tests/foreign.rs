@@ -173,6 +173,8 @@ impl Scene {
             "/admin/v1/tenants/{id}/keys/{key_id}" => (&self.key_ids, false),
             "/admin/v1/policies/{id}/releases/{version}" => (&self.versions, true),
             "/v1/documents/{id}" => (&self.documents, false),
+            "/v1/erasures/{id}" => (&self.erasures, false),
+            "/admin/v1/certificates/{id}" => (&self.names, false),
             "/v1/models/{model}" => (&self.documents, true),
             _ => (&self.flags, true),
         };
@@ -279,6 +281,11 @@ impl Scene {
                 let pair = self.drawn(dice, &self.imports, false);
                 let path = format!("/admin/v1/tenants/{OWN}/lineage/import/{step}");
                 self.alike(&pair, |id| Asked::new("POST", path.clone()).with(json!({"file_sha256": id}))).await
+            }
+            "ErasureBody.subject" | "ErasureBody.document" => {
+                let pair = self.drawn(dice, if field == "subject" { &self.users } else { &self.documents }, false);
+                let told = ["status", "code", "state", "of", "basis", "kept_documents", "kept"];
+                self.says_alike(&pair, &told, |id| Asked::new("POST", "/v1/erasures").with(json!({field: id}))).await
             }
             "AskBody.domain" | "AskBody.usecase" => {
                 let pair = self.drawn(dice, &self.domains, false);

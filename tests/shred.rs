@@ -146,6 +146,51 @@ fn ciphers(data: &Path) -> Vec<Cipher> {
     ids.map(|id| keys.cipher_for(tenant_key(&id), || panic!("it has a keyring")).unwrap()).collect()
 }
 
+async fn backed_up(house: &House, to: &Path) {
+    post(house, "/admin/v1/backups", &house.operator_key(), json!({"folder": to})).await;
+}
+
+/// Files and folders that bear a tenant's key.
+fn named_in(folder: &Path, tenant: TenantKey) -> usize {
+    let entries = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
+    entries.filter(|entry| entry.file_name().to_string_lossy().contains(&tenant.to_hex())).count()
+}
+
+fn verified(certificate: &Path) -> String {
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_bailiwick")).arg("verify").arg(certificate).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The canaries that stand in the memory of a process, as a core dump would have them.
+fn in_memory(process_id: u32, canaries: &[String]) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{process_id}/maps")).unwrap();
+    let memory = std::fs::File::open(format!("/proc/{process_id}/mem")).unwrap();
+    let mut found = BTreeSet::new();
+    for map in maps.lines() {
+        let (range, rest) = map.split_once(' ').unwrap();
+        if !rest.starts_with('r') || map.ends_with("[vvar]") || map.ends_with("[vsyscall]") {
+            continue;
+        }
+        let (start, end) = range.split_once('-').unwrap();
+        let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        let mut at = start;
+        while at < end {
+            // pieces overlap by a canary, so that none is cut
+            let length = usize::try_from((end - at).min(8 << 20)).unwrap();
+            let mut piece = vec![0; length];
+            // a guard page, or one that went meanwhile, is in no dump either
+            if std::os::unix::fs::FileExt::read_exact_at(&memory, &mut piece, at).is_ok() {
+                found.extend(canaries_in(&piece, canaries));
+            }
+            let step = length.saturating_sub(CANARY_BYTES).max(1) as u64;
+            at = if at + length as u64 >= end { end } else { at + step };
+        }
+    }
+    found.len()
+}
+
 async fn answers(house: &House, key: &str) -> bool {
     let answer = post(house, "/v1/ask", key, json!({"question": QUESTION})).await;
     answer["abstained"] == json!(false)
@@ -159,6 +204,8 @@ async fn nothing_of_a_destroyed_tenant_opens_and_its_neighbours_serve() {
     let ((tenant, key), canaries) = (harbour(&first).await, canaries());
     plant(&first, &key, &canaries).await;
     let mut first = first;
+    let backup = folder.path().join("backup");
+    backed_up(&first, &backup).await;
     let (code, _) = first.0.take().unwrap().terminate();
     assert_eq!(code, Some(0));
 
@@ -172,6 +219,8 @@ async fn nothing_of_a_destroyed_tenant_opens_and_its_neighbours_serve() {
     assert!(index_opens && plain.len() == sealed.len());
     assert_eq!(canaries_in(&plain.concat(), &canaries).len(), CANARIES, "they are found where something opens");
     assert_eq!(in_the_clear(&before, &canaries), 0);
+    assert_eq!(in_the_clear(&backup, &canaries), 0);
+    assert!(named_in(&backup, tenant) > 1, "its parts and its key are in the backup");
     let keyring = std::fs::read_to_string(before.join("keys").join(format!("{}.keyring", tenant.to_hex()))).unwrap();
     let wrapped = keyring.split("\"wrapped\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
 
@@ -186,6 +235,13 @@ async fn nothing_of_a_destroyed_tenant_opens_and_its_neighbours_serve() {
     assert!(answers(&second, &neighbour).await, "a neighbour serves on");
     let mut second = second;
     second.0.take().unwrap().kill();
+
+    // nothing of it is left in the backup, and it is certified
+    assert_eq!((in_the_clear(&backup, &canaries), named_in(&backup, tenant)), (0, 0));
+    let certificate = data.join("certificates").join(format!("{}.json", tenant.to_hex()));
+    let held = verified(&certificate);
+    assert!(held.contains("holds: a certificate of erasure") && held.contains("backups_not_reached: 0"), "{held}");
+    std::fs::remove_dir_all(data.join("certificates")).unwrap();
 
     // what is left: no canary, neither the wrapped key nor a keyring of the tenant, no record of its journal
     assert_eq!(in_the_clear(&data, &canaries), 0);
@@ -216,6 +272,38 @@ async fn nothing_of_a_destroyed_tenant_opens_and_its_neighbours_serve() {
     assert!(answers(&third, &neighbour).await, "and after a restart");
     let (status, _) = third.call(Method::GET, "/admin/v1/tenants/harbour", &third.operator_key(), None).await;
     assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn a_destroyed_tenant_leaves_the_memory_of_the_process_and_every_file() {
+    let (folder, house) = house();
+    let ((tenant, key), canaries) = (harbour(&house).await, canaries());
+    plant(&house, &key, &canaries).await;
+    let backup = folder.path().join("backup");
+    backed_up(&house, &backup).await;
+    let before = in_memory(house.process_id(), &canaries);
+    let began = Instant::now();
+    let path = "/admin/v1/tenants/harbour?shred=true";
+    let (status, view) = house.call(Method::DELETE, path, &house.operator_key(), None).await;
+    assert_eq!(status, 200, "{view}");
+    let took_ms = began.elapsed().as_millis();
+    let at_once = in_memory(house.process_id(), &canaries);
+    println!("{CANARIES} canaries: {before} in memory before, {at_once} right after; destroyed in {took_ms} ms");
+    assert!(before > 0, "memory is looked through where something is");
+    assert_eq!(in_the_clear(folder.path(), &canaries), 0, "every file: data, index, journal, backup");
+    assert_eq!(named_in(&backup, tenant), 0);
+    let (_, certificate) = house
+        .call(Method::GET, &format!("/admin/v1/certificates/{}", tenant.to_hex()), &house.operator_key(), None)
+        .await;
+    assert_eq!(certificate["format"], "bailiwick-erasure-1", "{certificate}");
+    let mut left = at_once;
+    let wait = std::env::var("SHRED_WAIT_S").ok().and_then(|s| s.parse().ok()).unwrap_or(0_u64);
+    for second in 0..wait {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        left = in_memory(house.process_id(), &canaries);
+        println!("{left} after {} s", second + 1);
+    }
+    println!("left {left}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use crate::kms::rules::{Newest, Rotation};
 use crate::kms::{KeyError, KeyService};
 use crate::registry::housing::{Housing, KeysSeen, VersionSeen};
 use actix::ArbiterHandle;
+use bailiwick_kernel::erasures::{Ledger, TenantErasures};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Vault};
@@ -27,6 +28,8 @@ pub struct Residence {
     pub belongings: Belongings,
     /// Signs the heads of its journal.
     pub signer: HeadSigner,
+    /// What was asked to be erased of it, and what was.
+    pub erasures: TenantErasures,
     /// The policy it starts under.
     pub policy: Arc<PolicySnapshot>,
     /// That what it owns may be kept on this node.
@@ -42,14 +45,22 @@ pub struct House {
     keys: KeyService,
     arbiters: Vec<ArbiterHandle>,
     node: Region,
+    ledger: Arc<Ledger>,
     furnish: Furnish,
 }
 
 impl House {
     /// A house over a vault in a region; its tenants are spread over the given arbiters, which must not be empty.
     #[must_use]
-    pub fn new(vault: Vault, keys: KeyService, arbiters: Vec<ArbiterHandle>, node: Region, furnish: Furnish) -> Self {
-        Self { vault, keys, arbiters, node, furnish }
+    pub fn new(
+        vault: Vault,
+        keys: KeyService,
+        arbiters: Vec<ArbiterHandle>,
+        node: Region,
+        ledger: Arc<Ledger>,
+        furnish: Furnish,
+    ) -> Self {
+        Self { vault, keys, arbiters, node, ledger, furnish }
     }
 
     /// The same tenant always lives on the same arbiter.
@@ -91,7 +102,8 @@ impl Housing for House {
         let cipher = cipher.map_err(|error| rejection_of("opening the tenant", &error))?;
         let belongings = self.vault.belongings(cipher).map_err(|error| damaged(error.to_string()))?;
         let signer = self.keys.head_signer(tenant).map_err(|error| damaged(error.to_string()))?;
-        let residence = Residence { name: name.to_owned(), generation, belongings, signer, policy, kept };
+        let erasures = TenantErasures::new(Arc::clone(&self.ledger), tenant);
+        let residence = Residence { name: name.to_owned(), generation, belongings, signer, erasures, policy, kept };
         let (furnish, (ready, furnished)) = (Arc::clone(&self.furnish), std::sync::mpsc::sync_channel(1));
         let sent = arbiter.spawn_fn(move || {
             let _gone = ready.send(furnish(residence));

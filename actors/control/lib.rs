@@ -1,4 +1,5 @@
 //! The control plane: the rooms that govern tenants by message. Only the registry hands addresses out.
+pub mod backup;
 pub mod cost;
 pub mod gitops;
 pub mod house;

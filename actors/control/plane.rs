@@ -1,4 +1,5 @@
 //! The control plane as boot starts it: its rooms, joined in the one order that leaves nobody without an address.
+use crate::backup::{BackupError, Backups};
 use crate::gitops::folder::{FolderError, Folders};
 use crate::gitops::messages::FirstReading;
 use crate::gitops::signer::PlatformSigner;
@@ -16,6 +17,7 @@ use crate::{cost, gitops, identity, key_watch, observability, policy_service, po
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::erasures::Ledger;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::mail::{Awaited, ReplySlot};
 use bailiwick_kernel::shelf::Vault;
@@ -44,6 +46,10 @@ pub struct Parts {
     pub vault: Vault,
     /// The master key.
     pub keys: KeyService,
+    /// The data folder.
+    pub data: PathBuf,
+    /// What was erased here.
+    pub ledger: Arc<Ledger>,
     /// Time.
     pub clock: SharedClock,
     /// Makes what opens tenants.
@@ -89,6 +95,9 @@ pub enum StartError {
     /// The tenants folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The list of backups.
+    #[error(transparent)]
+    Backups(#[from] BackupError),
     /// The issuers' key sets.
     #[error("{0}; check the issuers of config.toml")]
     Identity(String),
@@ -102,9 +111,9 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
-    let Parts { tenants, guardrails, node, issuers, operator_key, vault, keys, clock, housing } = parts;
+    let Parts { tenants, guardrails, node, issuers, operator_key, vault, keys, data, ledger, clock, housing } = parts;
     let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
-    let reopen = opener(vault, &keys)?;
+    let reopen = opener(vault.clone(), &keys)?;
     let first = Arc::clone(&reopen);
     let opening = tokio::task::spawn_blocking(move || {
         Ok::<_, StartError>((first().map_err(OpeningError::from)?, Folders::open(&tenants, guardrails)?))
@@ -113,7 +122,8 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
     let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
-    let opened = Opened { directory, journal, reopen, checkpoint };
+    let backups = Backups::open(&data, vault, keys.clone(), folders.clone(), ledger, Arc::clone(&clock))?;
+    let opened = Opened { directory, journal, reopen, checkpoint, backups };
     let (door, registry) = join(opened, Arc::clone(&clock), folders.clone(), signer, node, housing);
     let watched = key_watch::messages::Registry {
         rules: registry.clone().recipient(),
@@ -135,6 +145,8 @@ pub(crate) struct Opened {
     pub(crate) reopen: Reopen,
     /// Verifies tokens before the door.
     pub(crate) checkpoint: Checkpoint,
+    /// Backups, and the erasure ledger.
+    pub(crate) backups: Backups,
 }
 
 /// Starts every room but the one that reads folders, and joins them.
@@ -164,8 +176,8 @@ pub(crate) fn join(
         cost: cost.recipient(),
     };
     let housing = housing(observability.recipient());
-    let Opened { directory, journal, reopen, checkpoint } = opened;
-    let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, node, rooms };
+    let Opened { directory, journal, reopen, checkpoint, backups } = opened;
+    let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, node, backups, rooms };
     let door = vestibule.start(parts, checkpoint);
     (door, registry)
 }

@@ -8,6 +8,7 @@ use crate::registry::housing::Housing;
 use crate::registry::messages::Claim;
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
+use bailiwick_kernel::erasures::{FILE, Ledger};
 use bailiwick_kernel::outcome::Code;
 use bailiwick_kernel::shelf::{Traces, Vault};
 use bailiwick_policy::guardrails::Guardrails;
@@ -18,6 +19,10 @@ use std::sync::{Arc, Mutex};
 /// Journals of the tenants that were opened.
 type Opened = Arc<Mutex<Vec<String>>>;
 
+fn ledger(data: &Path, keys: &KeyService) -> Arc<Ledger> {
+    Arc::new(Ledger::open(&data.join(FILE), keys.ledger_keys().unwrap()).unwrap())
+}
+
 async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> ControlPlane {
     let keys = KeyService::open(data, &RootSource::File, &here()).unwrap();
     let vault = Vault::open(data).unwrap();
@@ -26,6 +31,8 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
         probe_doors(residence.name, residence.policy, Arc::default())
     });
     let (house_vault, house_keys) = (vault.clone(), keys.clone());
+    let ledger = ledger(data, &keys);
+    let house_ledger = Arc::clone(&ledger);
     let parts = Parts {
         tenants: data.join("folders"),
         guardrails: Guardrails::none(),
@@ -34,8 +41,12 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
         operator_key: data.join("operator.key"),
         vault,
         keys,
+        data: data.to_path_buf(),
+        ledger,
         clock: ManualClock::at(NOW),
-        housing: Box::new(move |_happened| Arc::new(House::new(house_vault, house_keys, arbiters, here(), furnish))),
+        housing: Box::new(move |_happened| {
+            Arc::new(House::new(house_vault, house_keys, arbiters, here(), house_ledger, furnish))
+        }),
     };
     start(parts).await.unwrap()
 }
@@ -98,7 +109,8 @@ async fn the_keys_of_a_tenant_are_destroyed_before_anything_else_of_it() {
     let own = vault.belongings(keys.cipher_for(key, || vault.traces(key)).unwrap()).unwrap();
     own.journal.append(&[String::from("first")]).await.unwrap();
     let furnish: Furnish = Arc::new(|_residence| panic!("nothing is opened"));
-    let house = House::new(vault.clone(), keys, Vec::new(), here(), furnish);
+    let ledger = ledger(data.path(), &keys);
+    let house = House::new(vault.clone(), keys, Vec::new(), here(), ledger, furnish);
 
     // keys that cannot be destroyed: nothing else is, and the destruction is tried again
     let file = data.path().join(crate::kms::shown(key));

@@ -50,6 +50,8 @@ pub enum Purpose {
     Shelf,
     /// A file of a search index.
     Index,
+    /// A piece of a backup.
+    Backup,
 }
 
 impl Purpose {
@@ -59,6 +61,7 @@ impl Purpose {
             Self::Blob => 2,
             Self::Shelf => 3,
             Self::Index => 4,
+            Self::Backup => 5,
         }
     }
 }

@@ -49,5 +49,11 @@ pub const KEY1: Invariant = Invariant {
     promise: "a tenant's key is durable before the first byte under it and never made anew over sealed data; a data key seals < 2^32 messages",
 };
 
+/// What is to be gone is gone, and what is kept is not.
+pub const RET1: Invariant = Invariant {
+    id: "RET1",
+    promise: "a document leaves the shelf only with an Erasable of a verdict; what was erased does not return from any backup",
+};
+
 /// All of them, for the documentation and the tests that walk the catalogue.
-pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1, SOV1, KEY1];
+pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1, SOV1, KEY1, RET1];

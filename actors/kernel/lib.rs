@@ -7,6 +7,7 @@ pub mod cipher;
 pub mod clock;
 pub mod codec;
 pub mod disclosure;
+pub mod erasures;
 pub mod fabric;
 pub mod fair;
 pub mod ids;

@@ -276,6 +276,10 @@ pub const IMPORTED_LINE_BYTES_MAX: usize = 16 << 10;
 pub const IMPORTED_LINES_MAX: usize = 1_000;
 /// Files of lineage imported into one tenant.
 pub const IMPORTS_MAX: usize = 16;
+/// Requests for erasure of one tenant that are open at the same time.
+pub const ERASURES_OPEN_MAX: usize = 4_096;
+/// Requests for erasure in one page of a list.
+pub const ERASURES_PER_PAGE_MAX: usize = 1_000;
 /// Characters of a reason or a user id given by a caller.
 pub const NOTE_CHARS_MAX: usize = 500;
 

@@ -177,6 +177,12 @@ impl Vault {
         Arc::clone(&self.store) as Arc<dyn Fabric>
     }
 
+    /// The store, for copies of what lies in it.
+    #[must_use]
+    pub fn store(&self) -> &Embedded {
+        &self.store
+    }
+
     /// Returns once everything written before, shelves included, is on the disk; for an orderly shutdown. Blocking.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::budget::accounts::Spender;
+use crate::erasures::records::{ErasureAsked, ErasureEnded};
 use crate::evaluation::records::Evaluation;
 use crate::imports::records::LineageImport;
 use crate::question::{ModelUsed, Usage};
@@ -128,6 +129,10 @@ pub enum Entry {
     EvaluationKept(Box<Evaluation>),
     /// Lineage that another system wrote was brought in, taken back, or is kept for good.
     LineageImported(Box<LineageImport>),
+    /// Somebody asked for the erasure of a document, or of everything about somebody.
+    ErasureAsked(Box<ErasureAsked>),
+    /// Nothing is left of what a request for erasure is about.
+    ErasureEnded(ErasureEnded),
 }
 
 impl Entry {

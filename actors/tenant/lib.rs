@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod digest;
 pub mod egress;
 pub mod entry;
+pub mod erasures;
 pub mod evaluation;
 pub mod imports;
 pub mod limits;

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 mod approval;
 mod ask;
+mod backup;
 mod client;
 mod demo;
 mod doctor;
+mod erasure;
 mod eval;
 mod ingest;
 mod key;
@@ -61,10 +63,18 @@ enum Verb {
     /// List, approve and refuse requests that need somebody's word.
     #[command(subcommand)]
     Approval(approval::Approval),
+    /// Ask for erasures, see how they stand, take the certificate and the ledger.
+    #[command(subcommand)]
+    Erasure(erasure::Erasure),
+    /// Back the node up while it serves, and let old copies go.
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Put a backup back onto an empty data folder.
+    Restore(backup::PutBack),
     /// Write reports: costs.
     #[command(subcommand)]
     Report(report::Report),
-    /// Verify a receipt or an export, offline.
+    /// Verify a receipt, an export or a certificate of erasure, offline.
     Verify(verify::Verify),
     /// Print the JSON Schema of a file.
     Schema(schema::Schema),
@@ -129,6 +139,9 @@ pub fn run() -> ExitCode {
         Verb::Policy(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Eval(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Approval(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Erasure(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Backup(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Restore(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Report(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ask(verb) => actix_web::rt::System::new().block_on(verb.run()),
     };

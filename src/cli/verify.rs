@@ -3,6 +3,7 @@ use super::{Output, say};
 use anyhow::{Context, bail};
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_tenant::proofs::certificates::{CERTIFICATE, ErasureCertificate, verified};
 use bailiwick_tenant::proofs::forms::{EXPORT, Header, RECEIPT, Receipt, ShownRecord};
 use bailiwick_tenant::proofs::verifier::{self, Export, Exported, Proved};
 use clap::Args;
@@ -17,7 +18,8 @@ const LINE_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// A receipt (`GET /v1/receipts?query_id=`) or an export (`GET /v1/receipts/export`).
+    /// A receipt (`GET /v1/receipts?query_id=`), an export (`GET /v1/receipts/export`) or a certificate of erasure
+    /// (`GET /v1/erasures/{id}/certificate`).
     file: PathBuf,
     /// The tenant's verifier key, as you were given it before. Without it the file is held against the key it brings itself,
     /// which shows that it is whole and not whose it is.
@@ -55,6 +57,10 @@ impl Verify {
                 let proved = verifier::receipt(&receipt, self.verifier_key.as_deref());
                 self.say_receipt(&receipt.header, &proved.with_context(|| format!("{shown} does not hold"))?);
             }
+            CERTIFICATE => {
+                let file: ErasureCertificate = serde_json::from_str(&first).with_context(read)?;
+                self.say_certificate(&file).with_context(|| format!("{shown} does not hold"))?;
+            }
             EXPORT => {
                 let header: Header = serde_json::from_str(&first).with_context(read)?;
                 let exported = self.export(&header, &mut lines).with_context(|| format!("{shown} does not hold"))?;
@@ -84,6 +90,25 @@ impl Verify {
                 header.verifier_key
             ),
         }
+    }
+
+    fn say_certificate(&self, file: &ErasureCertificate) -> anyhow::Result<()> {
+        let certificate = verified(file, self.verifier_key.as_deref())?;
+        if self.output == Output::Json {
+            let said: serde_json::Map<_, _> =
+                certificate.lines.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+            let told = json!({
+                "holds": true, "of": certificate.origin, "key_named": self.verifier_key.is_some(), "said": said,
+            });
+            return Ok(say(told.to_string()));
+        }
+        let whose = match self.verifier_key {
+            Some(_) => "signed by the key you named".to_owned(),
+            None => format!("signed by {}, which you did not name (--verifier-key)", file.verifier_key),
+        };
+        say(format!("holds: a certificate of erasure of {}, {whose}", certificate.origin));
+        certificate.lines.iter().for_each(|(key, value)| say(format!("  {key}: {value}")));
+        Ok(())
     }
 
     fn say_receipt(&self, header: &Header, proved: &Proved) {

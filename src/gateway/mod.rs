@@ -6,12 +6,14 @@
 mod admin;
 mod approvals;
 mod ask;
+mod backups;
 mod body;
 mod connection;
 mod costs;
 mod documents;
 mod edge;
 mod encryption;
+mod erasures;
 pub mod errors;
 mod evaluations;
 mod feedback;

@@ -2,8 +2,10 @@
 use super::admin::{ActorList, SuspendBody, TenantList};
 use super::approvals::{ApprovalList, DecideBody};
 use super::ask::AskBody;
+use super::backups::BackupBody;
 use super::costs::UsageView;
 use super::documents::{DocumentList, DocumentText, IngestAnswer};
+use super::erasures::{ErasureBody, ErasureList};
 use super::errors::Failure;
 use super::feedback::FeedbackBody;
 use super::figures::{QuotaView, SloView};
@@ -17,11 +19,12 @@ use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
-    admin, approvals, ask, costs, documents, encryption, evaluations, feedback, figures, imports, keys, lineage, money,
-    ofrep, openai, openapi, policies, probes, receipts, search, session,
+    admin, approvals, ask, backups, costs, documents, encryption, erasures, evaluations, feedback, figures, imports,
+    keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, search, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
+use bailiwick_control::backup::views::{PointView, PruneView};
 use bailiwick_control::cost::messages::{CostReport, FleetCosts};
 use bailiwick_control::registry::encryption::EncryptionView;
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
@@ -30,9 +33,11 @@ use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Inges
 use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::entry::FeedbackGiven;
+use bailiwick_tenant::erasures::messages::ErasureView;
 use bailiwick_tenant::evaluation::Progress;
 use bailiwick_tenant::evaluation::messages::Evaluations;
 use bailiwick_tenant::imports::messages::ImportView;
+use bailiwick_tenant::proofs::certificates::ErasureCertificate;
 use bailiwick_tenant::proofs::forms::{Receipt, SignedHead};
 use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::supervisor::messages::Lineage;
@@ -145,6 +150,25 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/documents/{id}", Some(Audit), "Show a document with its text", |r| r.to(documents::show))
         .gives::<DocumentText>(200),
     route("DELETE", "/v1/documents/{id}", Some(Ingest), "Remove a document", |r| r.to(documents::remove)).answers(204),
+    route("POST", "/v1/erasures", Some(Ingest), "Ask for an erasure; done as soon as nothing keeps it", |r| {
+        r.to(erasures::ask)
+    })
+    .takes::<ErasureBody>()
+    .gives::<ErasureView>(202),
+    route("GET", "/v1/erasures", Some(Audit), "List requests for erasure", |r| r.to(erasures::list))
+        .gives::<ErasureList>(200),
+    route("GET", "/v1/erasures/{id}", Some(Audit), "A request for erasure, with what keeps its documents", |r| {
+        r.to(erasures::show)
+    })
+    .gives::<ErasureView>(200),
+    route(
+        "GET",
+        "/v1/erasures/{id}/certificate",
+        Some(Audit),
+        "The signed certificate of an erasure that is done",
+        |r| r.to(erasures::certificate),
+    )
+    .gives::<ErasureCertificate>(200),
     route("POST", "/v1/feedback", Some(Feedback), "Judge an answer", |r| r.to(feedback::give))
         .takes::<FeedbackBody>()
         .gives::<FeedbackGiven>(201),
@@ -423,6 +447,18 @@ pub const ROUTES: &[Route] = &[
     )
     .takes::<DecideBody>()
     .gives::<ApprovalView>(200),
+    route("POST", "/admin/v1/backups", Some(Fleet), "Add a point to a backup of the node, while it serves", |r| {
+        r.to(backups::make)
+    })
+    .takes::<BackupBody>()
+    .gives::<PointView>(201),
+    route("POST", "/admin/v1/backups/prune", Some(Fleet), "Let copies go that nothing keeps", |r| r.to(backups::prune))
+        .takes::<BackupBody>()
+        .gives::<PruneView>(200),
+    route("GET", "/admin/v1/certificates/{id}", Some(Fleet), "The certificate that a tenant was destroyed", |r| {
+        r.to(backups::certificate)
+    })
+    .gives::<ErasureCertificate>(200),
     route("GET", "/admin/v1/actors", Some(Fleet), "The live tree of rooms", |r| r.to(admin::actors))
         .gives::<ActorList>(200),
     route("GET", "/healthz", None, "The process answers", |r| r.to(probes::alive)).gives::<Health>(200),

@@ -41,6 +41,7 @@ pub struct Scene {
     pub versions: Vec<Pair>,
     pub approvals: Vec<Pair>,
     pub imports: Vec<Pair>,
+    pub erasures: Vec<Pair>,
     pub tags: Vec<Pair>,
     used: Mutex<HashSet<String>>,
 }
@@ -82,12 +83,25 @@ impl Scene {
             versions: Vec::new(),
             approvals: Vec::new(),
             imports: Vec::new(),
+            erasures: Vec::new(),
             tags: Vec::new(),
             used: Mutex::default(),
         };
         scene.own_works().await;
         scene.they_work().await;
+        scene.a_third_erases().await;
         scene
+    }
+
+    /// Somebody else's requests for erasure; the other tenant's own wait for an approval.
+    async fn a_third_erases(&mut self) {
+        let key = self.house.user_key("acme-corp", "bob", "owner").await;
+        for subject in ["nobody", "nobody else"] {
+            let (status, asked) =
+                self.house.call(Method::POST, "/v1/erasures", &key, Some(json!({"subject": subject}))).await;
+            assert_eq!(status, 202, "{asked}");
+            self.erasures.push(Pair::of(asked["id"].as_str().unwrap()));
+        }
     }
 
     async fn own_works(&mut self) {

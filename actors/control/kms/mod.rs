@@ -35,10 +35,12 @@ pub use key_file::KeyFileError;
 pub use opening::Wish;
 pub use root::{GivenKey, RootSource};
 
+use crate::registry::directory::control_key;
 use aws_lc_rs::hkdf;
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::cipher::data_key::SecretKey;
 use bailiwick_kernel::clock::{SharedClock, SystemClock};
+use bailiwick_kernel::erasures::LedgerKeys;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use bailiwick_policy::sovereignty::Region;
@@ -145,6 +147,41 @@ impl KeyService {
     /// [`CipherError::Refused`] where the crypto provider refuses.
     pub fn head_signer(&self, tenant: TenantKey) -> Result<HeadSigner, CipherError> {
         Ok(HeadSigner::new(tenant, &self.seed(b"bailiwick head signer v1", &[b"ed25519", tenant.as_bytes()])?))
+    }
+
+    /// Seals what a backup says of itself, and the tenants' keys beside it: follows from the master key.
+    ///
+    /// # Errors
+    /// [`CipherError`].
+    pub fn backup_cipher(&self) -> Result<Cipher, CipherError> {
+        let secret = self.seed(b"bailiwick backup v1", &[b"seal"])?;
+        Cipher::derive(&secret, control_key())
+    }
+
+    /// The keys of the erasure ledger: HKDF-SHA-256 of the master key. They outlive the tenants' own keys.
+    ///
+    /// # Errors
+    /// [`CipherError::Refused`] where the crypto provider refuses.
+    pub fn ledger_keys(&self) -> Result<LedgerKeys, CipherError> {
+        const SALT: &[u8] = b"bailiwick erasure ledger v1";
+        Ok(LedgerKeys::new(&self.seed(SALT, &[b"marks"])?, &self.seed(SALT, &[b"chain"])?))
+    }
+
+    /// The keyring of a tenant as its file has it, wrapped; nothing where it has none. Blocking.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn keyring_bytes(&self, tenant: TenantKey) -> Result<Option<Vec<u8>>, KeyError> {
+        self.inner.keyrings.read(tenant)
+    }
+
+    /// Puts a keyring back that stood on the node a backup was made of; never over one that is there. Blocking.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn adopt_keyring(&self, tenant: TenantKey, bytes: &[u8]) -> Result<(), KeyError> {
+        Keyring::parse(bytes, tenant).map_err(damaged(tenant))?;
+        self.inner.keyrings.create(tenant, bytes)
     }
 
     fn seed(&self, salt: &[u8], info: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>, CipherError> {

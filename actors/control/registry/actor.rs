@@ -13,6 +13,7 @@ use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined,
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
 use super::rules::{Admission, Place, judge, judge_token, no_such_tenant};
 use super::{credentials, views};
+use crate::backup::Backups;
 use crate::cost::messages::{CostSource, ReadCosts};
 use crate::gitops::folder::Folders;
 use crate::gitops::messages::FoldersSeen;
@@ -60,6 +61,7 @@ pub struct Registry {
     pub(super) folders: Folders,
     pub(super) signer: PlatformSigner,
     pub(super) node: Region,
+    pub(super) backups: Backups,
     /// What the registry itself wrote there.
     pub(super) writes: Writes,
     pub(super) rooms: Rooms,
@@ -95,6 +97,8 @@ pub struct Belongings {
     pub signer: PlatformSigner,
     /// Where this node is, and everything it keeps.
     pub node: Region,
+    /// Its backups, and the erasure ledger.
+    pub backups: Backups,
     /// The rooms it sends to.
     pub rooms: Rooms,
 }
@@ -112,6 +116,7 @@ impl Registry {
             folders: parts.folders,
             signer: parts.signer,
             node: parts.node,
+            backups: parts.backups,
             writes: Writes::default(),
             rooms: parts.rooms,
             openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),
@@ -328,6 +333,9 @@ impl Handler<Fleet> for Registry {
                 }
             }
             FleetRequest::Reconcile(name, charged, slot) => self.reconcile(&name, charged, by, slot),
+            FleetRequest::BackUp(to, slot) => self.back_up(to, slot),
+            FleetRequest::PruneBackups(from, slot) => self.prune_backups(from, slot),
+            FleetRequest::Certificate(id, slot) => self.certificate(&id, slot),
             request => self.enqueue(Change::Fleet { by, request }, ctx),
         }
     }

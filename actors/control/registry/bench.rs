@@ -9,6 +9,7 @@ use super::handles::FleetHandle;
 use super::housing::{Housing, KeysSeen, VersionSeen};
 use super::journal::{ensure_operator_key, opener};
 use super::messages::{Claim, NewTenant, TenantView};
+use crate::backup::Backups;
 use crate::gitops::folder::Folders;
 use crate::identity::issuer::Issuer;
 use crate::kms::rules::{Newest, Rotation};
@@ -17,6 +18,7 @@ use crate::plane::{Opened, join};
 use crate::policy_service::history::History;
 use actix::prelude::*;
 use bailiwick_kernel::clock::{ManualClock, SharedClock};
+use bailiwick_kernel::erasures::{FILE, Ledger};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::money::NanoUsd;
@@ -28,8 +30,10 @@ use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
+use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluations};
 use bailiwick_tenant::imports::messages::ImportLineage;
+use bailiwick_tenant::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -76,6 +80,10 @@ drops!(
     AdmitUpload,
     IngestDocuments,
     RemoveDocument,
+    AskErasure,
+    ListErasures,
+    ShowErasure,
+    ReadCertificate,
     ListDocuments,
     ShowDocument,
     GiveFeedback,
@@ -250,6 +258,10 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         admit_upload: probe.clone().recipient(),
         ingest: probe.clone().recipient(),
         remove: probe.clone().recipient(),
+        ask_erasure: probe.clone().recipient(),
+        erasures: probe.clone().recipient(),
+        erasure: probe.clone().recipient(),
+        certificate: probe.clone().recipient(),
         list: probe.clone().recipient(),
         show: probe.clone().recipient(),
         feedback: probe.clone().recipient(),
@@ -313,11 +325,8 @@ impl Bench {
         let key_file = root.path().join("operator.key");
         let folders = Folders::open(&root.path().join("folders"), Guardrails::none()).unwrap();
         let keys_folder = root.path().join("keys");
-        let reopen = opener(
-            vault.clone(),
-            &KeyService::open(&keys_folder, &RootSource::File, &super::fixtures::here()).unwrap(),
-        )
-        .unwrap();
+        let keys = KeyService::open(&keys_folder, &RootSource::File, &super::fixtures::here()).unwrap();
+        let reopen = opener(vault.clone(), &keys).unwrap();
         let (journal, mut directory): (_, Directory) = reopen().unwrap();
         ensure_operator_key(&journal, &mut directory, &key_file, NOW).await.unwrap();
         let operator = SecretString::from(std::fs::read_to_string(&key_file).unwrap().trim().to_owned());
@@ -335,9 +344,13 @@ impl Bench {
         let shared: SharedClock = clock.clone();
         let checkpoint = crate::identity::start(issuers, Arc::clone(&shared)).unwrap();
         let housing = Arc::clone(&probes) as Arc<dyn Housing>;
+        let ledger = Ledger::open(&root.path().join(FILE), keys.ledger_keys().unwrap()).unwrap();
+        let backups =
+            Backups::open(root.path(), vault.clone(), keys, folders.clone(), Arc::new(ledger), Arc::clone(&shared))
+                .unwrap();
         let texts = journal.clone();
         let (door, registry) = join(
-            Opened { directory, journal, reopen, checkpoint },
+            Opened { directory, journal, reopen, checkpoint, backups },
             shared,
             folders.clone(),
             signer(),

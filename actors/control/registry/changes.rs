@@ -78,6 +78,9 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         FleetRequest::Actors(slot) => slot.answer(Err(rejection)),
         FleetRequest::Costs(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Reconcile(_, _, slot) => slot.answer(Err(rejection)),
+        FleetRequest::BackUp(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::PruneBackups(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::Certificate(_, slot) => slot.answer(Err(rejection)),
     }
 }
 

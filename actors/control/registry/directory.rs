@@ -23,6 +23,12 @@ pub fn control_key() -> TenantKey {
     mint(CONTROL_ID)
 }
 
+/// The key that was written as these 32 hexadecimal digits, such as a folder of a backup is named by.
+#[must_use]
+pub(crate) fn key_of_hex(hex: &str) -> Option<TenantKey> {
+    Uuid::try_parse(hex).ok().map(mint)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the directory is the one place that mints tenant keys")]
 fn mint(id: Uuid) -> TenantKey {
     TenantKey::mint(id)

@@ -25,6 +25,9 @@ use secrecy::ExposeSecret;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// By whom a certificate says a destruction was finished that an earlier start had begun.
+const AGAIN: &str = "the node, at its start";
+
 impl Registry {
     pub(super) fn change_key(
         &mut self,
@@ -121,6 +124,9 @@ impl Registry {
             | FleetRequest::Policies(..)
             | FleetRequest::Actors(_)
             | FleetRequest::Costs(..)
+            | FleetRequest::BackUp(..)
+            | FleetRequest::PruneBackups(..)
+            | FleetRequest::Certificate(..)
             | FleetRequest::Reconcile(..)) => {
                 Change::Fleet { by: by.clone(), request: other }.refuse(no_change());
             }
@@ -270,9 +276,10 @@ impl Registry {
             Ok(found) => found,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
-        let entry = Entry::DestructionBegun { id, at_unix_ms: self.clock.now_unix_ms(), by: by.key_id.clone() };
+        let by = by.key_id.clone();
+        let entry = Entry::DestructionBegun { id, at_unix_ms: self.clock.now_unix_ms(), by: by.clone() };
         self.record(vec![entry], ctx, move |act, ctx, outcome| match outcome {
-            Ok(()) => act.finish_destruction(key, Some(slot), ctx),
+            Ok(()) => act.finish_destruction(key, Some((by, slot)), ctx),
             Err(rejection) => slot.answer(Err(rejection)),
         });
     }
@@ -281,19 +288,22 @@ impl Registry {
     pub(super) fn finish_destruction(
         &mut self,
         key: TenantKey,
-        slot: Option<ReplySlot<TenantView>>,
+        asked: Option<(String, ReplySlot<TenantView>)>,
         ctx: &mut Context<Self>,
     ) {
+        let (by, slot) = asked.map_or_else(|| (AGAIN.to_owned(), None), |(by, slot)| (by, Some(slot)));
         let Some(tenant) = self.directory.tenant(key) else { return };
         let (name, forgotten) = (tenant.name.clone(), self.forget_releases(tenant));
-        let (closed, housing, folders) =
-            (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone());
+        let (closed, housing, folders, backups) =
+            (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone(), self.backups.clone());
         let destroying = async move {
             closed.await?;
             forgotten.await?;
             let work = move || {
-                housing.shred(key)?;
-                folders.remove(&name).map_err(|error| not_written(&error))
+                backups.destroying(key, &by, || {
+                    housing.shred(key)?;
+                    folders.remove(&name).map_err(|error| not_written(&error))
+                })
             };
             tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
         };
@@ -325,10 +335,12 @@ impl Registry {
             act.deaths.remove(&key);
             act.committed.remove(&key);
             if let Some(slot) = slot {
-                slot.answer(
-                    outcome
-                        .map(|()| TenantView { reason: Some("everything it owned is destroyed".to_owned()), ..view }),
-                );
+                slot.answer(outcome.map(|()| TenantView {
+                    reason: Some(format!(
+                        "everything it owned is destroyed; certificate: GET /admin/v1/certificates/{id}"
+                    )),
+                    ..view
+                }));
             }
         });
     }

@@ -19,8 +19,9 @@ use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::diff::Changes;
 use bailiwick_tenant::approvals::messages::ReadApprovals;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
+use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use bailiwick_tenant::evaluation::messages::ReadEvaluations;
-use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use bailiwick_tenant::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, DocumentView, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -98,6 +99,7 @@ pub struct IngestHandle {
     pub(super) admit_upload: Recipient<AdmitUpload>,
     pub(super) ingest: Recipient<IngestDocuments>,
     pub(super) remove: Recipient<RemoveDocument>,
+    pub(super) ask_erasure: Recipient<AskErasure>,
 }
 
 impl IngestHandle {
@@ -148,6 +150,9 @@ impl FeedbackHandle {
 #[derive(Debug)]
 pub struct AuditHandle {
     pub(super) seal: Seal,
+    pub(super) erasures: Recipient<ListErasures>,
+    pub(super) erasure: Recipient<ShowErasure>,
+    pub(super) certificate: Recipient<ReadCertificate>,
     pub(super) list: Recipient<ListDocuments>,
     pub(super) show: Recipient<ShowDocument>,
     pub(super) lineage: Recipient<ReadLineage>,
@@ -359,7 +364,7 @@ impl FleetHandle {
         &self.by
     }
 
-    async fn fleet<T>(&self, request: impl FnOnce(ReplySlot<T>) -> FleetRequest) -> Outcome<T> {
+    pub(super) async fn fleet<T>(&self, request: impl FnOnce(ReplySlot<T>) -> FleetRequest) -> Outcome<T> {
         call(&self.registry, |slot| Fleet { by: self.by.clone(), request: request(slot) }).await
     }
 

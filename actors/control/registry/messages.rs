@@ -3,6 +3,7 @@ use super::directory::CommitView;
 use super::encryption::EncryptionView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use super::releases::Release;
+use crate::backup::views::{PointView, PruneView};
 use crate::cost::messages::FleetCosts;
 use crate::identity::rules::Passed;
 use actix::{Message, Recipient};
@@ -23,10 +24,12 @@ use bailiwick_tenant::approvals::rules::Decision;
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::evaluation::Progress;
 use bailiwick_tenant::imports::messages::{ImportStep, ImportView};
+use bailiwick_tenant::proofs::certificates::ErasureCertificate;
 use bailiwick_tenant::rollout::rules::RolloutView;
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy, RoomView};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a caller shows: an untrusted claim, authenticated and authorised inside the registry.
@@ -225,6 +228,12 @@ pub enum FleetRequest {
     Actors(ReplySlot<Vec<RoomView>>),
     /// What the fleet spent.
     Costs(SpendQuery, ReplySlot<FleetCosts>),
+    /// Makes a point of a backup in a folder.
+    BackUp(PathBuf, ReplySlot<PointView>),
+    /// Lets old copies in a folder go.
+    PruneBackups(PathBuf, ReplySlot<PruneView>),
+    /// The certificate of a tenant's destruction, by its id.
+    Certificate(String, ReplySlot<ErasureCertificate>),
     /// What the providers' statements say a tenant was charged beyond its recorded answers.
     Reconcile(String, NanoUsd, ReplySlot<Reconciled>),
 }

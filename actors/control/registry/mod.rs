@@ -7,6 +7,7 @@
 pub mod actor;
 mod approvals;
 mod arrivals;
+mod backups;
 #[cfg(test)]
 pub(crate) mod bench;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub mod encryption;
 #[cfg(test)]
 mod encryption_tests;
 pub mod entry;
+mod erasures;
 mod evaluations;
 #[cfg(test)]
 pub(crate) mod fixtures;

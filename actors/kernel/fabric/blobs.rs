@@ -1,15 +1,17 @@
 //! Sealed blobs: small ones in the store, larger ones in files, both under a digest of their name, never the name.
+use super::copies::{BlobDigest, BlobsHeld, Removing, is_inline};
 use super::store::{Pairs, Store, StoreFailure, sync_folder};
 use super::writer::Writer;
 use super::{Blob, FabricError};
 use crate::ids::TenantKey;
-use crate::limits::INLINE_BLOB_BYTES_MAX;
 use aws_lc_rs::digest::{SHA256, digest};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The blobs of all tenants of one node.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Blobs {
     /// Where files are written before they get their name; emptied when the node starts.
     incoming: PathBuf,
     arrivals: AtomicU64,
+    /// Read by whoever removes a blob, written by whoever copies them: a copy is of one moment.
+    removals: RwLock<()>,
 }
 
 fn tree_name(tenant: TenantKey) -> String {
@@ -52,7 +56,7 @@ impl Blobs {
         let failed = failed("opening the folder of blobs");
         absent_is_none(fs::remove_dir_all(&incoming)).map_err(&failed)?;
         fs::create_dir_all(&incoming).map_err(&failed)?;
-        Ok(Self { store, folder, incoming, arrivals: AtomicU64::new(0) })
+        Ok(Self { store, folder, incoming, arrivals: AtomicU64::new(0), removals: RwLock::default() })
     }
 
     fn file(&self, tenant: TenantKey, digest: &[u8]) -> PathBuf {
@@ -67,7 +71,7 @@ impl Blobs {
         const DOING: &str = "storing blobs";
         let tree = self.store.tree(&tree_name(tenant)).map_err(|failure| failure.while_doing(DOING))?;
         let named = blobs.into_iter().map(|Blob { name, sealed }| (digest_of(&name), sealed));
-        let (large, small): (Pairs, Pairs) = named.partition(|(_, sealed)| sealed.len() > INLINE_BLOB_BYTES_MAX);
+        let (large, small): (Pairs, Pairs) = named.partition(|(_, sealed)| !is_inline(sealed.len()));
         for (digest, sealed) in &large {
             self.write_file(&self.file(tenant, digest), sealed).map_err(failed(DOING))?;
         }
@@ -116,15 +120,69 @@ impl Blobs {
     /// [`FabricError::Store`].
     pub fn get(&self, tenant: TenantKey, name: &str) -> Result<Option<Vec<u8>>, FabricError> {
         const DOING: &str = "reading a blob";
-        let digest = digest_of(name);
+        self.get_under_bytes(tenant, &digest_of(name)).map_err(|failure| failure.while_doing(DOING))
+    }
+
+    fn get_under_bytes(&self, tenant: TenantKey, digest: &[u8]) -> Result<Option<Vec<u8>>, StoreFailure> {
         let inline = match self.store.existing(&tree_name(tenant)) {
-            Some(tree) => tree.get(&digest).map_err(|failure| failure.while_doing(DOING))?,
+            Some(tree) => tree.get(digest)?,
             None => None,
         };
         match inline {
             Some(sealed) => Ok(Some(sealed)),
-            None => absent_is_none(fs::read(self.file(tenant, &digest))).map_err(failed(DOING)),
+            None => Ok(absent_is_none(fs::read(self.file(tenant, digest)))?),
         }
+    }
+
+    /// Lets no blob be removed while what it gives lives.
+    pub fn hold(&self) -> BlobsHeld<'_> {
+        BlobsHeld::of(self.removals.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the blobs of a tenant stand under, in the store and in files.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    pub fn digests(&self, tenant: TenantKey) -> Result<BTreeSet<BlobDigest>, FabricError> {
+        const DOING: &str = "listing the blobs of a tenant";
+        let mut found = BTreeSet::new();
+        if let Some(tree) = self.store.existing(&tree_name(tenant)) {
+            let collected = tree.visit(&[], &mut |key, _sealed| {
+                found.extend(BlobDigest::try_from(key));
+                ControlFlow::Continue(())
+            });
+            collected.map_err(|failure| failure.while_doing(DOING))?;
+        }
+        let files = absent_is_none(fs::read_dir(self.folder.join(tenant.to_hex()))).map_err(failed(DOING))?;
+        for file in files.into_iter().flatten() {
+            let name = file.map_err(failed(DOING))?.file_name();
+            let mut digest = BlobDigest::default();
+            if hex::decode_to_slice(name.to_string_lossy().as_bytes(), &mut digest).is_ok() {
+                found.insert(digest);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads a blob by what it stands under.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    pub fn get_under(&self, tenant: TenantKey, digest: &BlobDigest) -> Result<Option<Vec<u8>>, FabricError> {
+        self.get_under_bytes(tenant, digest).map_err(|failure| failure.while_doing("reading a blob"))
+    }
+
+    /// Stores a blob under what it stood under elsewhere. Small ones are durable with the next sync, large ones at once.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    pub fn put_under(&self, tenant: TenantKey, digest: BlobDigest, sealed: Vec<u8>) -> Result<(), FabricError> {
+        const DOING: &str = "storing a blob";
+        if !is_inline(sealed.len()) {
+            return self.write_file(&self.file(tenant, &digest), &sealed).map_err(failed(DOING));
+        }
+        let tree = self.store.tree(&tree_name(tenant)).map_err(|failure| failure.while_doing(DOING))?;
+        tree.apply(vec![(digest.to_vec(), sealed)], &[]).map_err(|failure| failure.while_doing(DOING))
     }
 
     /// Removes a blob wherever it stands.
@@ -133,6 +191,7 @@ impl Blobs {
     /// [`FabricError::Store`].
     pub fn delete(&self, tenant: TenantKey, name: &str) -> Result<(), FabricError> {
         const DOING: &str = "removing a blob";
+        let _removing = Removing::of(self.removals.read().unwrap_or_else(PoisonError::into_inner));
         let digest = digest_of(name);
         let file = self.file(tenant, &digest);
         if let Some(tree) = self.store.existing(&tree_name(tenant)) {

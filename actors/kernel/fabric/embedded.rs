@@ -184,9 +184,21 @@ impl Embedded {
         })
     }
 
-    fn write_ledger(&self, tenant: TenantKey, entry: &ledger::Entry) -> Result<(), FabricError> {
+    pub(super) fn write_ledger(&self, tenant: TenantKey, entry: &ledger::Entry) -> Result<(), FabricError> {
         let put = (tenant.as_bytes().to_vec(), ledger::encode(entry));
         self.ledger.apply(vec![put], &[]).map_err(|failure| failure.while_doing("noting who owns a journal"))
+    }
+
+    /// The blobs.
+    pub(super) fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// Writes records of a journal nobody owns.
+    pub(super) fn write_frames(&self, tenant: TenantKey, frames: Pairs) -> Result<(), FabricError> {
+        const DOING: &str = "putting a journal back";
+        let journal = self.store.tree(&journal_name(tenant)).map_err(|failure| failure.while_doing(DOING))?;
+        journal.apply(frames, &[]).map_err(|failure| failure.while_doing(DOING))
     }
 
     /// Refuses the owner so far from here on. Answers the next epoch, and whether the journal was verified before in

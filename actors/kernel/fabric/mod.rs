@@ -13,6 +13,7 @@ mod blobs;
 pub mod chain;
 #[cfg(test)]
 mod conformance;
+pub mod copies;
 pub mod embedded;
 pub mod ledger;
 #[cfg(test)]

@@ -110,7 +110,7 @@ impl HeadSigner {
 }
 
 /// A key whose heads are accepted. Verification is strict (RFC 8032, section 5.1.7): no two texts of one signature.
-struct Trusted {
+pub(super) struct Trusted {
     name: String,
     id: u32,
     key: VerifyingKey,
@@ -131,7 +131,7 @@ impl Verifier for Trusted {
     }
 }
 
-fn trusted(verifier_key: &str) -> Result<Trusted, CheckpointError> {
+pub(super) fn trusted(verifier_key: &str) -> Result<Trusted, CheckpointError> {
     let wrong = || malformed("a verifier key is <name>+<8 hexadecimal digits>+<base64>; take it from whoever keeps it");
     // the library checks form, algorithm and short id, and keeps the key to itself
     signed_note::StandardVerifier::new(verifier_key.trim()).map_err(|_form| wrong())?;

@@ -3,6 +3,7 @@
 //!
 //! A leaf is the chain hash of one record, which commits to the record's tenant, place, epoch and sealed bytes. Nothing here
 //! sees plaintext: whoever shows a record shows its own key beside it, see [`crate::disclosure`].
+pub mod certificate;
 pub mod checkpoint;
 #[cfg(test)]
 mod tests;

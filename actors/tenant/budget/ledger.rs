@@ -218,6 +218,8 @@ impl Ledger {
             }
             Entry::SpendingApproved(approved) => self.approved_until_unix_ms = approved.until_unix_ms,
             Entry::DocumentAccepted(_)
+            | Entry::ErasureAsked(_)
+            | Entry::ErasureEnded(_)
             | Entry::AnswerContinued { .. }
             | Entry::AnswerCited(_)
             | Entry::DocumentRemoved { .. }

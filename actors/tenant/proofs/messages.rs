@@ -1,4 +1,5 @@
 //! What a tenant is asked to show of its journal.
+use super::certificates::ErasureCertificate;
 use super::forms::{Receipt, ShownRecord, SignedHead};
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
@@ -14,6 +15,18 @@ pub struct ReadReceipt {
     pub principal: Principal,
     /// Where the answer goes; `not_found` where there is none.
     pub reply: ReplySlot<Receipt>,
+}
+
+/// Right `Audit`: the certificate of an erasure that is done.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadCertificate {
+    /// Id of the request.
+    pub id: String,
+    /// Who asks.
+    pub principal: Principal,
+    /// Where the answer goes; `not_found` where there is no such request, or it is open.
+    pub reply: ReplySlot<ErasureCertificate>,
 }
 
 /// Right `Audit`: the head of the journal, signed now.

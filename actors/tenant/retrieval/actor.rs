@@ -19,6 +19,7 @@ use crate::ruling;
 use crate::turn::{Admitted, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::erasures::TenantErasures;
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{self, Undelivered};
 use bailiwick_kernel::obituary::Obituary;
@@ -46,6 +47,10 @@ pub struct RetrievalParts {
     pub sandbox: Sandbox,
     /// The tenant's ways to the slots of the node.
     pub lanes: Lanes,
+    /// What was asked to be erased, and what was.
+    pub erasures: TenantErasures,
+    /// Requests for erasure are open.
+    pub owes_erasure: bool,
     /// Where questions go with their passages: budget.
     pub next: Recipient<Turn<Grounded>>,
     /// Where searches go with their hits: the supervisor's exit.
@@ -66,6 +71,8 @@ pub struct RetrievalRoom {
     uploads: Uploads,
     orders: Option<Orders>,
     pub(super) erasing: Erasing,
+    /// Requests for erasure are open, as far as is known.
+    pub(super) owes_erasure: bool,
     /// Tells the index by its own `Drop` that the room is gone.
     _presence: watch::Sender<()>,
     _obituary: Obituary,
@@ -88,7 +95,7 @@ impl RetrievalRoom {
         let (presence, room) = watch::channel(());
         let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.lanes));
         Self {
-            desk: Desk { corpus, sandbox: parts.sandbox, queue },
+            desk: Desk { corpus, sandbox: parts.sandbox, queue, erasures: parts.erasures },
             egress: parts.egress,
             clock: parts.clock,
             next: parts.next,
@@ -97,12 +104,13 @@ impl RetrievalRoom {
             uploads: Uploads::new(),
             orders: Some(Orders { queue: work, room }),
             erasing: Erasing::default(),
+            owes_erasure: parts.owes_erasure,
             _presence: presence,
             _obituary: parts.obituary,
         }
     }
 
-    fn note_knock(&self) {
+    pub(super) fn note_knock(&self) {
         self.desk.corpus.note_knock(self.clock.now_unix_ms());
     }
 
@@ -113,7 +121,7 @@ impl RetrievalRoom {
     }
 
     /// Runs a task that changes documents; ends the room where the task says so.
-    fn change(ctx: &Context<Self>, task: impl Future<Output = Afterwards> + 'static) {
+    pub(super) fn change(ctx: &Context<Self>, task: impl Future<Output = Afterwards> + 'static) {
         let room = ctx.address();
         actix::spawn(async move {
             if task.await == Afterwards::End {
@@ -145,7 +153,7 @@ impl Handler<End> for RetrievalRoom {
 
 impl RetrievalRoom {
     /// Which documents somebody may be shown.
-    fn visible(&self, principal: &Principal) -> Outcome<Visible> {
+    pub(super) fn visible(&self, principal: &Principal) -> Outcome<Visible> {
         let policy = self.desk.corpus.policy.load();
         let facts = ruling::asker(&policy, principal, self.clock.now_unix_ms());
         ruling::visible(&policy, &facts)

@@ -2,16 +2,20 @@
 //! at the next instant at which one is due. One timer; nothing is looked at in between.
 use super::RetrievalRoom;
 use super::indexer::Work;
-use super::ingest::{Afterwards, Desk, Refused};
+use super::ingest::{Afterwards, Desk, Leaving, Refused};
 use super::pools::{PATIENCE, in_one_slice};
+use super::requests::{noted, requests_about};
 use super::rules::{due_unix_ms, is_due};
 use super::truth::{Truth, TruthError};
+use crate::erasures::rules::{OpenRequests, removed_for};
 use actix::WeakAddr;
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::erasures::{Event, Of, TenantErasures};
 use bailiwick_kernel::mail;
 use bailiwick_kernel::outcome::Outcome;
-use bailiwick_policy::retention::{Erasable, Rules};
+use bailiwick_policy::retention::Rules;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -74,7 +78,15 @@ struct Wake;
 /// A look has ended, and with what.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Looked(Result<Option<u64>, Refused>);
+struct Looked(Result<Seen, Refused>);
+
+/// What a look has found.
+struct Seen {
+    /// When to look again.
+    next_unix_ms: Option<u64>,
+    /// Requests for erasure are open.
+    owes: bool,
+}
 
 impl RetrievalRoom {
     /// Looks now, unless nothing ever has to go.
@@ -84,7 +96,7 @@ impl RetrievalRoom {
             return;
         }
         self.erasing = Erasing::Idle;
-        if !self.desk.corpus.policy.load().retention().end_anything() {
+        if !self.owes_erasure && !self.desk.corpus.policy.load().retention().end_anything() {
             return;
         }
         self.erasing = Erasing::Looking { again: false };
@@ -94,6 +106,12 @@ impl RetrievalRoom {
             let looked = desk.erase_due(&clock).await;
             mail::post_certain(&room, Looked(looked));
         });
+    }
+
+    /// Somebody asked for an erasure.
+    pub(super) fn owe_erasure(&mut self, ctx: &Context<Self>) {
+        self.owes_erasure = true;
+        self.look_for_due(ctx);
     }
 
     fn wait_for_due(&mut self, due_unix_ms: u64, ctx: &Context<Self>) {
@@ -124,11 +142,16 @@ impl Handler<Looked> for RetrievalRoom {
     fn handle(&mut self, Looked(looked): Looked, ctx: &mut Context<Self>) {
         let again = matches!(self.erasing, Erasing::Looking { again: true });
         self.erasing = Erasing::Idle;
+        if let Ok(Seen { owes, .. }) = &looked
+            && !again
+        {
+            self.owes_erasure = *owes;
+        }
         match looked {
             Err(Refused { afterwards: Afterwards::End, .. }) => ctx.stop(),
             _ if again => self.look_for_due(ctx),
-            Ok(None) => {}
-            Ok(Some(due_unix_ms)) => self.wait_for_due(due_unix_ms, ctx),
+            Ok(Seen { next_unix_ms: None, .. }) => {}
+            Ok(Seen { next_unix_ms: Some(due_unix_ms), .. }) => self.wait_for_due(due_unix_ms, ctx),
             Err(Refused { rejection, .. }) => {
                 tracing::warn!(tenant = %self.desk.corpus.tenant(), %rejection, "erasing what is due; trying again in a minute");
                 self.wait_for_due(self.clock.now_unix_ms().saturating_add(AGAIN_MS), ctx);
@@ -143,6 +166,24 @@ struct Portion {
     due: Vec<String>,
     next_unix_ms: Option<u64>,
     last: Option<String>,
+    /// Requests with documents that stay.
+    still_open: BTreeSet<String>,
+}
+
+/// What is held against the documents.
+#[derive(Clone)]
+struct Held {
+    rules: Arc<Rules>,
+    open: Arc<OpenRequests>,
+    erasures: TenantErasures,
+}
+
+impl Held {
+    /// The rules about one document: with the requests that are about it, where there are any.
+    fn rules_about(&self, held: &super::rules::Held) -> Option<Rules> {
+        let requests = requests_about(held, &self.open, &self.erasures);
+        (!requests.is_empty()).then(|| Rules { requests, ..Rules::clone(&self.rules) })
+    }
 }
 
 fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
@@ -150,16 +191,21 @@ fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 }
 
 /// Blocking.
-fn look(truth: &Truth, rules: &Rules, after: Option<&str>, now_unix_ms: u64) -> Result<Portion, TruthError> {
+fn look(truth: &Truth, against: &Held, after: Option<&str>, now_unix_ms: u64) -> Result<Portion, TruthError> {
     let mut portion = Portion::default();
     let held = truth.list(after, PORTION)?;
     if held.len() == PORTION {
         portion.last = held.last().map(|held| held.accepted.id.clone());
     }
     for held in held {
-        match due_unix_ms(&held.accepted, rules, now_unix_ms) {
+        let own = against.rules_about(&held);
+        match due_unix_ms(&held.accepted, own.as_ref().unwrap_or(&against.rules), now_unix_ms) {
             Some(due_unix_ms) if due_unix_ms <= now_unix_ms => portion.due.push(held.accepted.id),
-            next_unix_ms => portion.next_unix_ms = earlier(portion.next_unix_ms, next_unix_ms),
+            next_unix_ms => {
+                portion.next_unix_ms = earlier(portion.next_unix_ms, next_unix_ms);
+                let requests = own.into_iter().flat_map(|rules| rules.requests);
+                portion.still_open.extend(requests.map(|request| request.ground.name));
+            }
         }
     }
     Ok(portion)
@@ -168,20 +214,25 @@ fn look(truth: &Truth, rules: &Rules, after: Option<&str>, now_unix_ms: u64) -> 
 impl Desk {
     /// Takes out every document that has to go and that nothing keeps. Gives when to look again: when the next of them is
     /// due, or the first of those that may still come.
-    async fn erase_due(&self, clock: &SharedClock) -> Result<Option<u64>, Refused> {
+    async fn erase_due(&self, clock: &SharedClock) -> Result<Seen, Refused> {
         let truth = self.corpus.truth().await?;
         let rules = Arc::new(self.corpus.policy.load().retention());
+        let asked = self.blocking(&truth, Truth::open_erasures).await?;
+        let open = Arc::new(OpenRequests::of(asked.iter().cloned()));
+        let against = Held { rules: Arc::clone(&rules), open, erasures: self.erasures.clone() };
+        let mut still_open = BTreeSet::new();
         let began_unix_ms = clock.now_unix_ms();
         let mut next_unix_ms = rules.newcomer_due_unix_ms(super::rules::DATA, began_unix_ms);
         let (mut after, mut erased) = (None, false);
         loop {
             let portion = {
-                let (rules, after) = (Arc::clone(&rules), after.take());
-                self.blocking(&truth, move |truth| look(truth, &rules, after.as_deref(), began_unix_ms)).await?
+                let (against, after) = (against.clone(), after.take());
+                self.blocking(&truth, move |truth| look(truth, &against, after.as_deref(), began_unix_ms)).await?
             };
             next_unix_ms = earlier(next_unix_ms, portion.next_unix_ms);
+            still_open.extend(portion.still_open);
             if !portion.due.is_empty() {
-                self.erase(&truth, portion.due, clock.now_unix_ms()).await?;
+                still_open.extend(self.erase(&truth, &against, portion.due, clock.now_unix_ms()).await?);
                 erased = true;
             }
             after = portion.last;
@@ -192,32 +243,61 @@ impl Desk {
         if erased {
             self.ask_index(Work::Settle).await?;
         }
-        Ok(next_unix_ms)
+        let ended: Vec<_> = asked.into_iter().filter(|asked| !still_open.contains(&asked.id)).collect();
+        self.end_erasures(&truth, ended, clock.now_unix_ms()).await?;
+        Ok(Seen { next_unix_ms, owes: !still_open.is_empty() })
     }
 
     /// Decides once more, under the gate and by the rules in force then, and takes out what still has to go.
-    async fn erase(&self, truth: &Arc<Truth>, ids: Vec<String>, now_unix_ms: u64) -> Result<(), Refused> {
+    /// Gives the requests that are about documents which stay after all.
+    async fn erase(
+        &self,
+        truth: &Arc<Truth>,
+        against: &Held,
+        ids: Vec<String>,
+        now_unix_ms: u64,
+    ) -> Result<Vec<String>, Refused> {
         let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
-        let rules = self.corpus.policy.load().retention();
-        let leaves = self.blocking(truth, move |truth| {
-            let leave = |id: &String| {
-                let held = truth.get(id)?;
-                Ok(held.and_then(|held| is_due(&held.accepted, &rules, now_unix_ms)))
-            };
-            ids.iter().filter_map(|id| leave(id).transpose()).collect::<Result<Vec<Erasable>, TruthError>>()
+        let against = Held { rules: Arc::new(self.corpus.policy.load().retention()), ..against.clone() };
+        let deciding = self.blocking(truth, move |truth| {
+            let (mut leaving, mut staying) = (Vec::new(), Vec::new());
+            for id in &ids {
+                let Some(held) = truth.get(id)? else { continue };
+                let own = against.rules_about(&held);
+                let leave = is_due(&held.accepted, own.as_ref().unwrap_or(&against.rules), now_unix_ms);
+                let requests = own.into_iter().flat_map(|rules| rules.requests).map(|request| request.ground.name);
+                let requests: Vec<String> = requests.collect();
+                match leave {
+                    Some(leave) => {
+                        let by = requests.first().map_or_else(|| BY.to_owned(), |request| removed_for(request));
+                        leaving.push((Leaving { leave, by }, requests.into_iter().next().unwrap_or_default()));
+                    }
+                    None => staying.extend(requests),
+                }
+            }
+            Ok((leaving, staying))
         });
-        let leaves = leaves.await?;
-        if leaves.is_empty() {
-            return Ok(());
+        let (leaving, staying) = deciding.await?;
+        if leaving.is_empty() {
+            return Ok(staying);
         }
-        match self.take_out(leaves, BY, now_unix_ms).await? {
-            Afterwards::GoOn => Ok(()),
+        let erased = |(leaving, request): &(Leaving, String)| Event::Erased {
+            of: Of::Document,
+            mark: self.erasures.mark(Of::Document, leaving.leave.id()).to_string(),
+            request: request.clone(),
+            stored_by_unix_ms: now_unix_ms,
+        };
+        // in the ledger first: what is written down and not done yet is done by the next look
+        noted(&self.erasures, leaving.iter().map(erased).collect(), now_unix_ms).await?;
+        let leaving = leaving.into_iter().map(|(leaving, _request)| leaving).collect();
+        match self.take_out(leaving, now_unix_ms).await? {
+            Afterwards::GoOn => Ok(staying),
             Afterwards::End => Err(Refused::lost()),
         }
     }
 
     /// Reads from the documents on a thread that gives way to whoever waits for an answer.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         truth: &Arc<Truth>,
         read: impl FnOnce(&Truth) -> Result<T, TruthError> + Send + 'static,

@@ -14,6 +14,7 @@ use super::rules::{Held, may_remove, request_size};
 use super::truth::{Truth, TruthError};
 use crate::entry::Entry;
 use crate::limits::storage::Ceilings;
+use bailiwick_kernel::erasures::TenantErasures;
 use bailiwick_kernel::fabric::Appended;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::mail::ReplySlot;
@@ -31,6 +32,8 @@ pub struct Desk {
     pub sandbox: Sandbox,
     /// Tells the index.
     pub queue: mpsc::Sender<Work>,
+    /// What was asked to be erased, and what was.
+    pub erasures: TenantErasures,
 }
 
 /// Whether the incarnation of the room may go on after a change.
@@ -204,7 +207,7 @@ impl Desk {
             may_remove(&held.accepted, &rules, now_unix_ms)
         });
         let taken = match leave {
-            Ok(leave) => self.take_out(vec![leave], &by, now_unix_ms).await,
+            Ok(leave) => self.take_out(vec![Leaving { leave, by }], now_unix_ms).await,
             Err(rejection) => Err(Refused::from(rejection)),
         };
         drop(gate);
@@ -222,22 +225,18 @@ impl Desk {
 
     /// Takes documents out with leave: the one way out there is. Under the gate. They are durably gone when this
     /// resolves, and out of the index when it has settled.
-    pub(super) async fn take_out(
-        &self,
-        leaves: Vec<Erasable>,
-        by: &str,
-        now_unix_ms: u64,
-    ) -> Result<Afterwards, Refused> {
+    pub(super) async fn take_out(&self, leaving: Vec<Leaving>, now_unix_ms: u64) -> Result<Afterwards, Refused> {
         let truth = self.corpus.truth().await?;
-        let entry = |leave: &Erasable| Entry::DocumentRemoved {
+        let entry = |Leaving { leave, by }: &Leaving| Entry::DocumentRemoved {
             id: leave.id().to_owned(),
             at_unix_ms: now_unix_ms,
-            by: by.to_owned(),
+            by: by.clone(),
         };
-        let entries: Vec<Entry> = leaves.iter().map(entry).collect();
+        let entries: Vec<Entry> = leaving.iter().map(entry).collect();
         let Appended { first, last, .. } = truth.journal().append(&entries).await.map_err(TruthError::from)?;
         let reserved = Reserved::nothing(Arc::clone(&truth));
-        let change = Change { keep: Vec::new(), removed: leaves, first, last, reserved };
+        let removed = leaving.into_iter().map(|leaving| leaving.leave).collect();
+        let change = Change { keep: Vec::new(), removed, first, last, reserved };
         let taken = self.take_over(&truth, change, |_kept| ()).await;
         Ok(taken.map_or(Afterwards::End, |_nothing| Afterwards::GoOn))
     }
@@ -247,6 +246,12 @@ impl Desk {
 #[must_use]
 pub fn no_such_document() -> Rejection {
     Rejection::new(Code::NotFound, "no such document")
+}
+
+/// A document that goes, and who the journal says removed it.
+pub(super) struct Leaving {
+    pub(super) leave: Erasable,
+    pub(super) by: String,
 }
 
 /// Why a portion was not kept, or documents were not taken out.

@@ -5,6 +5,7 @@
 //! Invariants: RET1 (nothing is taken out that something keeps), IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
 mod actor;
 mod analyser;
+mod asked;
 pub mod chunk;
 mod compaction;
 mod corpus;
@@ -20,6 +21,8 @@ pub mod parse;
 mod pools;
 mod portions;
 mod prepare;
+mod reapplying;
+mod requests;
 mod reserve;
 mod rules;
 pub mod sealed_directory;
@@ -48,4 +51,5 @@ pub(crate) use index::{Chunk, FirstOfDocument, SearchIndex, Stamp};
 
 pub use actor::{RetrievalParts, RetrievalRoom};
 pub use pools::{Lanes, Pools};
+pub use reapplying::reapply;
 pub use upload::UploadPermit;

@@ -5,6 +5,7 @@ use super::messages::*;
 use super::test_house::{DAY_MS, House, Tenant, ids, named, policy};
 use super::tests::hold_on;
 use crate::entry::Entry;
+use crate::erasures::messages::{AskErasure, ErasureView, ListErasures, ShowErasure};
 use actix::prelude::*;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::Position;
@@ -256,4 +257,86 @@ async fn what_came_to_be_held_while_the_room_looked_stays() {
     drop(gate);
     tenant.next_due().await;
     assert_eq!(tenant.kept().await, ["d1"]);
+}
+
+impl Tenant {
+    async fn ask_erasure(&self, subject: &str) -> ErasureView {
+        let wish = super::requests::of_subject(subject);
+        self.ask(|reply| AskErasure { wish, principal: super::test_house::principal(), reply }).await.unwrap()
+    }
+
+    async fn erasure(&self, id: &str) -> ErasureView {
+        let id = id.to_owned();
+        self.ask(|reply| ShowErasure { id, principal: super::test_house::principal(), reply }).await.unwrap()
+    }
+
+    async fn erased(&self, id: &str) -> ErasureView {
+        loop {
+            let view = self.erasure(id).await;
+            if view.state == "done" {
+                return view;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[actix::test]
+async fn what_is_asked_to_be_erased_goes_and_what_is_held_goes_when_it_is_released() {
+    let house = House::new();
+    let mut hold = hold_on("user-1");
+    let mut tenant = house.tenant(held(std::slice::from_ref(&hold)).into());
+    let documents = vec![
+        about("user-1", "held", "The heron eats fish."),
+        about("user-2", "free", "The heron flies."),
+        about("user-3", "other", "The heron sleeps."),
+    ];
+    tenant.ingest(documents).await.unwrap();
+    let asked = tenant.ask_erasure("user-2").await;
+    let done = tenant.erased(&asked.id).await;
+    assert_eq!((done.erased, done.kept_documents), (Some(1), 0));
+    assert_eq!(tenant.kept().await, ["held", "other"]);
+    assert_eq!(tenant.removed()[0].1, format!("erasure {}", asked.id));
+    let text = serde_json::to_string(&done).unwrap();
+    assert!(!text.contains("user-2"), "{text}");
+
+    // held: it stays, both sides are named, and nobody has to come back to it
+    let asked = tenant.ask_erasure("user-1").await;
+    tenant.next_due().await;
+    let open = tenant.erasure(&asked.id).await;
+    assert_eq!((open.state.as_str(), open.kept_documents, open.kept[0].document_id.as_str()), ("open", 1, "held"));
+    let reason = &open.kept[0].reason;
+    assert!(reason.contains("legal hold case-7") && reason.contains(&format!("request {}", asked.id)), "{reason}");
+    // a newer document about the same person is not meant
+    house.clock.advance(1);
+    tenant.ingest(vec![about("user-1", "later", "The heron is back.")]).await.unwrap();
+    hold.released = Some(rfc3339(BEGIN + 1));
+    tenant.room.send(AdoptRules(held(&[hold]).into())).await.unwrap();
+    assert_eq!(tenant.erased(&asked.id).await.erased, Some(1));
+    assert_eq!(tenant.kept().await, ["later", "other"]);
+    tenant.settle().await;
+    let mut found = ids(&tenant.search("heron").await).iter().map(ToString::to_string).collect::<Vec<_>>();
+    found.sort();
+    assert_eq!(found, ["later", "other"]);
+    let nobody = tenant.ask_erasure("user-9").await;
+    assert_eq!(tenant.erased(&nobody.id).await.erased, Some(0));
+    let listed = |reply| ListErasures { after: None, limit: 9, principal: super::test_house::principal(), reply };
+    assert_eq!(tenant.ask(listed).await.unwrap().len(), 3);
+    // in the ledger before it is done, and by name nowhere
+    let lines = house.ledger().lines().unwrap();
+    assert!(lines.len() >= 6 && !format!("{lines:?}").contains("user-"), "{lines:?}");
+}
+
+#[actix::test]
+async fn a_request_that_was_durable_is_carried_out_by_the_next_incarnation() {
+    let house = House::new();
+    let hold = hold_on("user-1");
+    let tenant = house.tenant(held(std::slice::from_ref(&hold)).into());
+    tenant.ingest(vec![about("user-1", "d1", "The heron eats fish.")]).await.unwrap();
+    let asked = tenant.ask_erasure("user-1").await;
+    tenant.next_due().await;
+    tenant.kill().await;
+    let tenant = house.tenant(policy().into());
+    assert_eq!(tenant.erased(&asked.id).await.erased, Some(1));
+    assert!(tenant.kept().await.is_empty());
 }

@@ -321,7 +321,7 @@ pub(super) const DATA: &str = "data";
 const SUBJECT: &str = "subject";
 
 /// The users a document is about: the text, or the texts, its metadata has under `subject`.
-fn subjects(accepted: &DocumentAccepted) -> Vec<String> {
+pub fn subjects(accepted: &DocumentAccepted) -> Vec<String> {
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => Some(text.clone()),
         serde_json::Value::Number(number) => Some(number.to_string()),
@@ -358,6 +358,18 @@ pub fn may_remove(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) 
     verdict.map_err(|unknown| unknown.to_string()).and_then(|verdict| verdict.leave()).map_err(|reason| {
         Rejection::new(Code::RetentionViolation, format!("removing document {}: {reason}", accepted.id))
     })
+}
+
+/// What keeps a document that is asked to be erased, in words, and when that changes.
+#[must_use]
+pub fn kept(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64) -> (String, Option<u64>) {
+    match retained(accepted, |record| rules.verdict(record, now_unix_ms)) {
+        Ok(verdict) => {
+            let reason = verdict.leave().err().unwrap_or_else(|| "it is being erased".to_owned());
+            (reason, verdict.next_unix_ms())
+        }
+        Err(unknown) => (unknown.to_string(), None),
+    }
 }
 
 /// Leave to take a document out where it has to go and nothing keeps it.

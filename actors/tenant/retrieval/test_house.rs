@@ -15,6 +15,7 @@ use crate::turn::{Case, Grounded, ReplyLine, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::clock::ManualClock;
+use bailiwick_kernel::erasures::{FILE, Ledger, LedgerKeys, TenantErasures};
 use bailiwick_kernel::ids::{Position, QueryId, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::obituary::{Died, Obituary};
@@ -103,6 +104,17 @@ impl House {
         self.vault.as_ref().unwrap().belongings(cipher()).unwrap()
     }
 
+    /// The erasure ledger of the folder.
+    pub(super) fn ledger(&self) -> Arc<Ledger> {
+        let key = |byte| zeroize::Zeroizing::new([byte; 32]);
+        let ledger = Ledger::open(&self.folder.path().join(FILE), LedgerKeys::new(&key(1), &key(2)));
+        Arc::new(ledger.unwrap())
+    }
+
+    pub(super) fn erasures(&self) -> TenantErasures {
+        TenantErasures::new(self.ledger(), cipher().tenant())
+    }
+
     /// The tenant's lanes, on a node of its own.
     pub(super) fn lanes(&self) -> Lanes {
         Pools::default().lanes(cipher().tenant())
@@ -122,6 +134,8 @@ impl House {
             clock: self.clock.clone(),
             sandbox: Sandbox::new("/nonexistent".into(), vec![]),
             lanes: self.lanes(),
+            erasures: self.erasures(),
+            owes_erasure: true,
             next: neighbour.clone().recipient(),
             search_exit: neighbour.clone().recipient(),
             obituary: Obituary::new("retrieval", 1, neighbour.recipient()),

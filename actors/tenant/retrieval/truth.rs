@@ -1,6 +1,8 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
 use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
 use crate::entry::{DocumentAccepted, Entry};
+use crate::erasures::records::ErasureAsked;
+use crate::erasures::rules::Standing;
 use crate::limits::storage::{Claim, Footprint, Storage};
 use bailiwick_kernel::codec::CodecError;
 use bailiwick_kernel::fabric::{AppendError, Blob};
@@ -17,6 +19,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const SHELF: &str = "documents";
 const DOCUMENT: &[u8] = b"d/";
 const MARK: &[u8] = b"mark";
+/// Requests for erasure by id, and the ids of those that are open.
+const ERASURE: &[u8] = b"e/";
+const OPEN: &[u8] = b"o/";
 /// Documents gathered in a replay before they are written to the shelf.
 const REPLAY_BATCH: usize = 1_024;
 
@@ -61,6 +66,8 @@ impl From<TruthError> for Rejection {
 enum Kept {
     Document(Box<Held>),
     Mark(Mark),
+    Erasure(Box<Standing>),
+    Open,
 }
 
 /// The sums of what is kept, and what is reserved for what may be.
@@ -155,6 +162,14 @@ impl Truth {
             match entry {
                 Entry::DocumentAccepted(accepted) => found.insert(accepted.id.clone(), Some((accepted, position.0))),
                 Entry::DocumentRemoved { id, .. } => found.insert(id, None),
+                Entry::ErasureAsked(asked) => {
+                    let standing = Standing { asked: *asked, asked_at: position.0, ended: None };
+                    return self.put_erasures(&[standing], Vec::new());
+                }
+                Entry::ErasureEnded(ended) => {
+                    let Some(standing) = self.erasure(&ended.id)? else { return Ok(()) };
+                    return self.put_erasures(&[Standing { ended: Some(ended), ..standing }], Vec::new());
+                }
                 _ => return Ok(()),
             };
             changed = position.next().0;
@@ -224,6 +239,68 @@ impl Truth {
             .into_iter()
             .filter_map(|(_key, kept)| if let Kept::Document(held) = kept { Some(*held) } else { None })
             .collect())
+    }
+
+    /// A request for erasure.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn erasure(&self, id: &str) -> Result<Option<Standing>, TruthError> {
+        Ok(match self.shelf.get::<Kept>(&[ERASURE, id.as_bytes()].concat())? {
+            Some(Kept::Erasure(standing)) => Some(*standing),
+            _ => None,
+        })
+    }
+
+    /// Requests for erasure in the order of their ids.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn erasures(&self, after: Option<&str>, max: usize) -> Result<Vec<Standing>, TruthError> {
+        let after = after.map(|id| [ERASURE, id.as_bytes()].concat());
+        let found = self.shelf.scan::<Kept>(ERASURE, after.as_deref(), max)?;
+        Ok(found
+            .into_iter()
+            .filter_map(|(_key, kept)| if let Kept::Erasure(standing) = kept { Some(*standing) } else { None })
+            .collect())
+    }
+
+    /// The requests for erasure that are open.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn open_erasures(&self) -> Result<Vec<ErasureAsked>, TruthError> {
+        let mut open = Vec::new();
+        for (key, _) in self.shelf.scan::<Kept>(OPEN, None, usize::MAX)? {
+            let id = String::from_utf8_lossy(key.get(OPEN.len()..).unwrap_or_default()).into_owned();
+            open.extend(self.erasure(&id)?.map(|standing| standing.asked));
+        }
+        Ok(open)
+    }
+
+    /// Takes over what was appended about requests for erasure; `last` is the position of the append's last record. Under
+    /// the gate, as everything the mark speaks of.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`]; the next opening folds it again from the journal.
+    pub fn note_erasures(&self, standings: &[Standing], last: Position) -> Result<(), TruthError> {
+        let mark = Mark { applied: last.next().0, ..self.mark() };
+        self.put_erasures(standings, vec![(MARK.to_vec(), Kept::Mark(mark))])?;
+        self.lock().mark = mark;
+        Ok(())
+    }
+
+    fn put_erasures(&self, standings: &[Standing], more: Vec<(Vec<u8>, Kept)>) -> Result<(), TruthError> {
+        let (mut puts, mut ended) = (more, Vec::new());
+        for standing in standings {
+            let id = standing.asked.id.as_bytes();
+            match standing.ended {
+                Some(_) => ended.push([OPEN, id].concat()),
+                None => puts.push(([OPEN, id].concat(), Kept::Open)),
+            }
+            puts.push(([ERASURE, id].concat(), Kept::Erasure(Box::new(standing.clone()))));
+        }
+        Ok(self.shelf.apply(&puts, &ended)?)
     }
 
     /// Documents in id order that somebody may find.

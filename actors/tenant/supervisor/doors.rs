@@ -2,9 +2,10 @@
 use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
+use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use crate::evaluation::messages::{Evaluate, ReadEvaluations};
 use crate::imports::messages::ImportLineage;
-use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use crate::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ShowRecords};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
@@ -23,6 +24,14 @@ pub struct Doors {
     pub ingest: Recipient<IngestDocuments>,
     /// Right `Ingest`.
     pub remove: Recipient<RemoveDocument>,
+    /// Right `Ingest`.
+    pub ask_erasure: Recipient<AskErasure>,
+    /// Right `Audit`.
+    pub erasures: Recipient<ListErasures>,
+    /// Right `Audit`.
+    pub erasure: Recipient<ShowErasure>,
+    /// Right `Audit`.
+    pub certificate: Recipient<ReadCertificate>,
     /// Right `Audit`.
     pub list: Recipient<ListDocuments>,
     /// Right `Audit`.
@@ -84,6 +93,10 @@ impl Doors {
             admit_upload: address.clone().recipient(),
             ingest: address.clone().recipient(),
             remove: address.clone().recipient(),
+            ask_erasure: address.clone().recipient(),
+            erasures: address.clone().recipient(),
+            erasure: address.clone().recipient(),
+            certificate: address.clone().recipient(),
             list: address.clone().recipient(),
             show: address.clone().recipient(),
             feedback: address.clone().recipient(),

@@ -21,6 +21,7 @@ use crate::turn::{Awaiting, ReplyLine};
 use actix::prelude::*;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::clock::ManualClock;
+use bailiwick_kernel::erasures::{Ledger, LedgerKeys, TenantErasures};
 use bailiwick_kernel::ids::{Generation, Position, TenantKey};
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer, post_certain};
@@ -129,6 +130,15 @@ pub(super) fn cipher(number: u128) -> Cipher {
     Cipher::derive(&[7; 32], TenantKey::mint(uuid::Uuid::from_u128(number))).unwrap()
 }
 
+/// The erasure ledger of one tenant, beside what it owns.
+pub(crate) fn erasures_beside(belongings: &Belongings) -> TenantErasures {
+    let tenant = belongings.cipher.tenant();
+    let data = belongings.folder.parent().unwrap().parent().unwrap();
+    let key = |byte| zeroize::Zeroizing::new([byte; 32]);
+    let path = data.join(format!("erasures-{}.jsonl", tenant.to_hex()));
+    TenantErasures::new(Arc::new(Ledger::open(&path, LedgerKeys::new(&key(1), &key(2))).unwrap()), tenant)
+}
+
 impl Stage {
     pub(crate) fn new() -> Self {
         Self::at(Region::default())
@@ -194,6 +204,7 @@ impl Stage {
             generation: Generation(1),
             belongings: belongings.clone(),
             signer: HeadSigner::new(cipher(number).tenant(), &zeroize::Zeroizing::new([9; 32])),
+            erasures: erasures_beside(&belongings),
             policy: Arc::clone(policy),
             kept,
             clients: Arc::clone(&self.clients),

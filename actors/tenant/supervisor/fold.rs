@@ -46,6 +46,8 @@ pub struct Fold {
     pub charged: NanoUsd,
     /// Lineage that was brought in.
     pub imports: Imports,
+    /// Requests for erasure that are open.
+    pub erasures_open: u64,
 }
 
 impl Default for Fold {
@@ -62,6 +64,7 @@ impl Default for Fold {
             chain: [0; 32],
             charged: NanoUsd::ZERO,
             imports: Imports::default(),
+            erasures_open: 0,
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -96,6 +99,11 @@ impl Fold {
         }
         if let Entry::LineageImported(import) = entry {
             self.imports.apply(position, import);
+        }
+        match entry {
+            Entry::ErasureAsked(_) => self.erasures_open = self.erasures_open.saturating_add(1),
+            Entry::ErasureEnded(_) => self.erasures_open = self.erasures_open.saturating_sub(1),
+            _ => {}
         }
         if let Entry::ReplyKept(_) = entry {
             self.kept = self.kept.saturating_add(1);

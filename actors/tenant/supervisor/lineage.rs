@@ -37,6 +37,7 @@ const QUERY_PREFIX: u8 = b'q';
 const SPEND_PREFIX: u8 = b's';
 const ACCOUNT_PREFIX: u8 = b'a';
 const OPEN_PREFIX: u8 = b'h';
+const ERASURE_PREFIX: u8 = b'e';
 /// Holds and lumps in one value, with the longest names.
 const OPEN_PER_VALUE: usize = 8;
 /// Values read from the shelf at once.
@@ -84,6 +85,7 @@ enum Put<'a> {
     Account((&'a Account, u32, &'a Quarters)),
     Open(&'a [Open]),
     Tile(&'a Vec<u8>),
+    Position(Position),
     Fold(&'a Fold),
 }
 
@@ -181,6 +183,22 @@ impl Derived {
         Ok(None)
     }
 
+    /// Where a request for erasure and its end stand; nothing where it has none.
+    pub(super) fn erasure_of(&self, id: &str) -> Result<Option<(Position, Position)>, DerivedError> {
+        let stands = |which| self.shelf.get::<Position>(&key_of_erasure(id, which));
+        Ok(stands(ASKED)?.zip(stands(ENDED)?))
+    }
+
+    /// Whether an answer repeats words of a document that is gone since it was given.
+    fn quotes_what_is_gone(&self, position: Position, record: &AnswerRecorded) -> Result<bool, DerivedError> {
+        for chunk in &record.cited {
+            if self.kept.is_removed_since(&chunk.source_id, position)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Reads the journal of another incarnation from now on.
     pub(super) fn follow(&mut self, journal: Journal) {
         self.journal = journal;
@@ -202,6 +220,8 @@ impl Derived {
                     kept.push((Name::of(&reply.key_id, &reply.idempotency_key), place));
                 }
                 Entry::DocumentRemoved { id, .. } => removed.push((id.clone(), position)),
+                Entry::ErasureAsked(asked) => puts.push((key_of_erasure(&asked.id, ASKED), Put::Position(position))),
+                Entry::ErasureEnded(ended) => puts.push((key_of_erasure(&ended.id, ENDED), Put::Position(position))),
                 _ => {}
             }
             fold.apply(position, &entry);
@@ -311,7 +331,11 @@ impl Derived {
                 _ => {}
             }
         }
-        Ok(answered.map(|(position, hash, record)| assemble(tenant_name, position, &hash, record, feedback)))
+        let Some((position, hash, mut record)) = answered else { return Ok(None) };
+        if self.quotes_what_is_gone(position, &record)? {
+            withhold(&mut record, &mut feedback);
+        }
+        Ok(Some(assemble(tenant_name, position, &hash, record, feedback)))
     }
 
     /// The requests that were answered or logged from a position on, oldest first.
@@ -374,6 +398,27 @@ impl Derived {
         };
         Ok(LineagePortion { records: records.into_iter().flat_map(of_record).collect(), next })
     }
+}
+
+/// What an answer said, and what was said of it, is not told any more once a document it cites is gone; that it was given,
+/// what it cited and what it cost is.
+fn withhold(record: &mut AnswerRecorded, feedback: &mut [FeedbackGiven]) {
+    record.question = WITHHELD.to_owned();
+    record.answer = WITHHELD.to_owned();
+    for given in feedback {
+        given.comment = given.comment.take().map(|_words| WITHHELD.to_owned());
+        given.correct_answer = given.correct_answer.take().map(|_words| WITHHELD.to_owned());
+    }
+}
+
+/// What stands in the place of words that are withheld.
+const WITHHELD: &str = "[withheld: a document this answer cites is gone]";
+/// Which end of a request for erasure a key is of.
+const ASKED: u8 = b'a';
+const ENDED: u8 = b'e';
+
+fn key_of_erasure(id: &str, which: u8) -> Vec<u8> {
+    [&[ERASURE_PREFIX, which], id.as_bytes()].concat()
 }
 
 fn recorded_of(answer: AnswerRecorded, action: Action, facts: Facts) -> Recorded {

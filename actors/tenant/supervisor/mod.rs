@@ -14,6 +14,7 @@ mod auditing;
 mod auditing_tests;
 #[cfg(test)]
 mod border_tests;
+mod certifying;
 mod clearing;
 mod departure;
 #[cfg(test)]

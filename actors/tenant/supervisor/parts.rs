@@ -7,6 +7,7 @@ use crate::retrieval::parse::Sandbox;
 use crate::routing::clients::Clients;
 use actix::Recipient;
 use bailiwick_kernel::clock::SharedClock;
+use bailiwick_kernel::erasures::TenantErasures;
 use bailiwick_kernel::ids::Generation;
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_kernel::transparency::checkpoint::HeadSigner;
@@ -25,6 +26,8 @@ pub struct SupervisorParts {
     pub belongings: Belongings,
     /// Signs the heads of its journal.
     pub signer: HeadSigner,
+    /// What was asked to be erased, and what was.
+    pub erasures: TenantErasures,
     /// The policy in force.
     pub policy: Arc<PolicySnapshot>,
     /// That what it owns may be kept on this node.

@@ -5,6 +5,7 @@ use super::messages::Admit;
 use crate::approvals::Met;
 use crate::approvals::rules::Need;
 use crate::entry::Entry;
+use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use crate::query_ids;
 use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
 use crate::ruling::{self, Ruled};
@@ -105,5 +106,8 @@ macro_rules! forwarded_if_permitted {
 forwarded_if_permitted!(
     Read(ListDocuments: |list| format!("documents after {:?}", list.after.as_deref().unwrap_or_default())),
     Read(ShowDocument: |show| show.id.clone()),
-    Remove(RemoveDocument: |remove| remove.id.clone())
+    Remove(RemoveDocument: |remove| remove.id.clone()),
+    Remove(AskErasure: |ask| format!("everything of the {} {}", ask.wish.of.as_str(), ask.wish.name)),
+    Read(ListErasures: |_list| "requests for erasure".to_owned()),
+    Read(ShowErasure: |show| show.id.clone())
 );

@@ -72,6 +72,8 @@ impl Rooms {
             clock: Arc::clone(&parts.clock),
             sandbox: parts.sandbox.clone(),
             lanes: parts.pools.lanes(opened.belongings.cipher.tenant()),
+            erasures: parts.erasures.clone(),
+            owes_erasure: opened.fold.erasures_open > 0,
             next: cache.clone().recipient(),
             search_exit: supervisor.clone().recipient(),
             obituary: obituary("retrieval"),

@@ -2,7 +2,7 @@
 //! places where a leak may put it together wrongly.
 use super::super::actor::{Supervisor, launch};
 use super::super::doors::Doors;
-use super::super::fixtures::{Ear, NOW, Tenant, cipher, eventually, in_time, principal};
+use super::super::fixtures::{Ear, NOW, Tenant, cipher, erasures_beside, eventually, in_time, principal};
 use super::super::meter::EMBEDDER;
 use super::super::opening::on_derived;
 use super::super::parts::SupervisorParts;
@@ -168,6 +168,7 @@ impl Common {
             name: policy.tenant.name.clone(),
             generation: Generation(1),
             signer: HeadSigner::new(belongings.cipher.tenant(), &zeroize::Zeroizing::new([9; 32])),
+            erasures: erasures_beside(&belongings),
             belongings,
             kept: clear_to_keep(&policy.sovereignty, &Region::default()).unwrap(),
             policy,

@@ -254,6 +254,8 @@ fn one_shelf(world: &World) {
                 clock: Arc::clone(&b.parts.clock),
                 sandbox: b.parts.sandbox.clone(),
                 lanes: b.parts.pools.lanes(b.parts.belongings.cipher.tenant()),
+                erasures: b.parts.erasures.clone(),
+                owes_erasure: false,
                 next: rooms.cache.clone().recipient(),
                 search_exit: home.clone().recipient(),
                 obituary: unnoticed(&home),

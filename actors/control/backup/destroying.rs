@@ -1,0 +1,79 @@
+//! A tenant is destroyed here and in every known backup, and that is certified. Blocks.
+use super::Backups;
+use super::errors::{BackupError, altered, io};
+use super::pieces::sync_parent;
+use bailiwick_kernel::clock::rfc3339;
+use bailiwick_kernel::fabric::chain::Head;
+use bailiwick_kernel::ids::TenantKey;
+use bailiwick_kernel::outcome::{Outcome, Rejection};
+use bailiwick_kernel::transparency::certificate;
+use bailiwick_tenant::proofs::certificates::{CERTIFICATE, ErasureCertificate};
+use std::fs;
+use std::path::PathBuf;
+
+const FOLDER: &str = "certificates";
+
+impl Backups {
+    /// Destroys a tenant: writes it into the erasure ledger, has the node's own data destroyed, then what is in every known
+    /// backup, then certifies it. What was begun is finished by doing it again.
+    ///
+    /// # Errors
+    /// Those of `shred`; `internal` where the ledger or the certificate cannot be written.
+    pub fn destroying<T>(&self, tenant: TenantKey, by: &str, shred: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+        let before = self.vault.store().end_of(tenant).map_err(BackupError::from)?;
+        self.note_destruction(tenant)?;
+        let shredded = shred()?;
+        let unreached = self.destroy(tenant)?;
+        self.certify(tenant, by, &before, &unreached).map_err(Rejection::from)?;
+        Ok(shredded)
+    }
+
+    fn certificate_file(&self, tenant: &str) -> PathBuf {
+        self.data.join(FOLDER).join(format!("{tenant}.json"))
+    }
+
+    fn certify(&self, tenant: TenantKey, by: &str, before: &Head, unreached: &[PathBuf]) -> Result<(), BackupError> {
+        let path = self.certificate_file(&tenant.to_hex());
+        // a destruction that is finished at another start was certified, or its journal is gone
+        if path.try_exists().map_err(io("looking for", &path))? {
+            return Ok(());
+        }
+        let said = [
+            ("what", "tenant".to_owned()),
+            ("rule", "the keys of the tenant are destroyed, and everything it owned".to_owned()),
+            ("asked_by", by.to_owned()),
+            ("erased", rfc3339(self.clock.now_unix_ms())),
+            ("records_before", before.next.0.to_string()),
+            ("chain_before", hex::encode(before.hash)),
+            ("records_after", "0".to_owned()),
+            ("backups_not_reached", unreached.len().to_string()),
+        ];
+        let signer = self.keys.head_signer(tenant)?;
+        let lines = said.map(|(key, value)| (key.to_owned(), value)).into();
+        let signed = certificate::sign(&signer, lines).map_err(|error| altered("certificate", error.to_string()))?;
+        let file = ErasureCertificate {
+            format: CERTIFICATE.to_owned(),
+            certificate: signed,
+            verifier_key: signer.verifier_key(),
+            consistency: None,
+        };
+        let bytes = serde_json::to_vec(&file).map_err(|error| altered("certificate", error.to_string()))?;
+        let folder = self.data.join(FOLDER);
+        fs::create_dir_all(&folder).map_err(io("making", &folder))?;
+        let aside = path.with_extension("new");
+        fs::write(&aside, bytes).map_err(io("writing", &aside))?;
+        fs::File::open(&aside).and_then(|file| file.sync_all()).map_err(io("writing", &aside))?;
+        fs::rename(&aside, &path).map_err(io("naming", &path))?;
+        sync_parent(&path)
+    }
+
+    /// The certificate of a tenant that was destroyed here, by its key in hexadecimal. Blocking.
+    ///
+    /// # Errors
+    /// [`BackupError`] where it cannot be read.
+    pub fn certificate(&self, tenant: &str) -> Result<ErasureCertificate, BackupError> {
+        let path = self.certificate_file(tenant);
+        let bytes = fs::read(&path).map_err(io("reading the certificate", &path))?;
+        serde_json::from_slice(&bytes).map_err(|error| altered("certificate", error.to_string()))
+    }
+}
