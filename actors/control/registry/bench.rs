@@ -34,7 +34,6 @@ use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure
 use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluations};
 use bailiwick_tenant::imports::messages::ImportLineage;
 use bailiwick_tenant::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ShowRecords};
-use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
