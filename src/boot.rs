@@ -69,6 +69,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         operator_key: operator_key_file(&config.data),
         vault: vault.clone(),
         keys,
+        published: config.published().map_err(|problem| anyhow!("publishing signed heads: {problem}"))?,
         clock: Arc::clone(&clock),
         housing: Box::new(housing),
     };

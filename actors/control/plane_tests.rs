@@ -34,6 +34,7 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
         operator_key: data.join("operator.key"),
         vault,
         keys,
+        published: Vec::new(),
         clock: ManualClock::at(NOW),
         housing: Box::new(move |_happened| Arc::new(House::new(house_vault, house_keys, arbiters, here(), furnish))),
     };

@@ -1,6 +1,7 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::budget::accounts::Spender;
+use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use bailiwick_kernel::money::NanoUsd;
@@ -120,8 +121,12 @@ pub enum Entry {
     /// An approved request was carried out; where it has an answer, in the same append.
     ApprovalUsed(ApprovalUsed),
     /// On which words an answer rests, and under which files it was cleared; stands in the same append, behind the answer's
-    /// record.
+    /// record. Written by earlier builds: [`Entry::AnswerGrounded`] says it now.
     PassagesCited(Box<PassagesCited>),
+    /// What an answer stands on beyond its own record: the last of its records.
+    AnswerGrounded(Box<AnswerGrounded>),
+    /// The head of another tenant's journal was taken in, to be shown to whoever doubts that journal.
+    HeadWitnessed(Box<HeadWitnessed>),
 }
 
 impl Entry {
@@ -137,6 +142,7 @@ impl Entry {
             Self::EmbeddingCharged(charge) => Some(&charge.query_id),
             Self::RequestJudged(judged) => Some(&judged.query_id),
             Self::PassagesCited(cited) => Some(&cited.query_id),
+            Self::AnswerGrounded(grounded) => Some(&grounded.query_id),
             _ => None,
         }
     }

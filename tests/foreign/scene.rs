@@ -40,6 +40,7 @@ pub struct Scene {
     pub flags: Vec<Pair>,
     pub versions: Vec<Pair>,
     pub approvals: Vec<Pair>,
+    pub journals: Vec<Pair>,
     pub tags: Vec<Pair>,
     used: Mutex<HashSet<String>>,
 }
@@ -80,6 +81,7 @@ impl Scene {
             flags: vec![Pair::of("drift_alerts")],
             versions: Vec::new(),
             approvals: Vec::new(),
+            journals: Vec::new(),
             tags: Vec::new(),
             used: Mutex::default(),
         };
@@ -141,6 +143,8 @@ impl Scene {
         for field in ["version", "release"] {
             self.versions.push(Pair::of(newest[field].as_str().unwrap()));
         }
+        let head = self.they(Method::GET, "/v1/receipts/checkpoint", None).await;
+        self.journals.push(Pair::of(head["tenant_key"].as_str().unwrap()));
         let context = json!({"context": {"targetingKey": "farah"}});
         let flags = self.house.raw(Method::POST, "/ofrep/v1/evaluate/flags", &self.their_key, &[], Some(context)).await;
         self.tags.push(Pair::of(flags.headers()["etag"].to_str().unwrap()));

@@ -27,7 +27,9 @@ use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
-use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use bailiwick_tenant::proofs::messages::{
+    PublishHead, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, WitnessHead,
+};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
@@ -88,7 +90,11 @@ drops!(
     DecideApproval,
     ReadReceipt,
     ReadHead,
-    ShowRecords
+    ShowRecords,
+    ReadWitness,
+    PublishHead,
+    WitnessHead,
+    ReadTaken
 );
 
 impl Handler<AuditAnswers> for Probe {
@@ -236,6 +242,10 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         receipt: probe.clone().recipient(),
         head: probe.clone().recipient(),
         records: probe.clone().recipient(),
+        witness: probe.clone().recipient(),
+        publish: probe.clone().recipient(),
+        take: probe.clone().recipient(),
+        taken: probe.clone().recipient(),
         decide: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         audit: probe.clone().recipient(),

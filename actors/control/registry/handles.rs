@@ -19,7 +19,7 @@ use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::diff::Changes;
 use bailiwick_tenant::approvals::messages::ReadApprovals;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
-use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ReadWitness, ShowRecords};
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, DocumentView, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -158,6 +158,7 @@ pub struct AuditHandle {
     pub(super) receipt: Recipient<ReadReceipt>,
     pub(super) head: Recipient<ReadHead>,
     pub(super) records: Recipient<ShowRecords>,
+    pub(super) witness: Recipient<ReadWitness>,
 }
 
 impl AuditHandle {

@@ -234,6 +234,8 @@ impl Ledger {
             | Entry::ApprovalDecided(_)
             | Entry::ApprovalUsed(_)
             | Entry::PassagesCited(_)
+            | Entry::AnswerGrounded(_)
+            | Entry::HeadWitnessed(_)
             | Entry::PolicyAdopted { .. } => {}
         }
     }

@@ -79,6 +79,8 @@ pub struct Supervisor {
     pub(super) audit: SharedAudit,
     /// … and behind which record the last one stands.
     pub(super) answered_to: Arc<AtomicU64>,
+    /// Held by the one who takes in the head of another journal.
+    pub(super) witnessing: Arc<tokio::sync::Mutex<()>>,
     pub(super) last_fault: Option<String>,
 }
 
@@ -125,6 +127,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         audit: SharedAudit::default(),
         answered_to: Arc::default(),
         watch,
+        witnessing: Arc::default(),
         last_fault: None,
         parts,
     }

@@ -2,7 +2,7 @@
 use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
-use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use crate::proofs::messages::{PublishHead, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, WitnessHead};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
@@ -37,6 +37,14 @@ pub struct Doors {
     pub head: Recipient<ReadHead>,
     /// Right `Audit`.
     pub records: Recipient<ShowRecords>,
+    /// Right `Audit`.
+    pub witness: Recipient<ReadWitness>,
+    /// The publisher's.
+    pub publish: Recipient<PublishHead>,
+    /// The publisher's.
+    pub take: Recipient<WitnessHead>,
+    /// The publisher's.
+    pub taken: Recipient<ReadTaken>,
     /// Right `Observe`.
     pub figures: Recipient<ReadFigures>,
     /// Right `Observe`, and the cost room's.
@@ -84,6 +92,10 @@ impl Doors {
             receipt: address.clone().recipient(),
             head: address.clone().recipient(),
             records: address.clone().recipient(),
+            witness: address.clone().recipient(),
+            publish: address.clone().recipient(),
+            take: address.clone().recipient(),
+            taken: address.clone().recipient(),
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
             policy: address.clone().recipient(),

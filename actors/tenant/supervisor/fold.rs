@@ -9,6 +9,7 @@ use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Derived state with the position it has reached. Saved now and then; the journal's tail makes it current.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub struct Fold {
     pub chain: [u8; 32],
     /// What all answers were charged together.
     pub charged: NanoUsd,
+    /// Where the newest head of another journal stands that was taken in, by journal.
+    pub witnessed: BTreeMap<String, Position>,
 }
 
 impl Default for Fold {
@@ -51,6 +54,7 @@ impl Default for Fold {
             approvals: Approvals::default(),
             chain: [0; 32],
             charged: NanoUsd::ZERO,
+            witnessed: BTreeMap::new(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -76,6 +80,9 @@ impl Fold {
             && self.rollout.as_ref().is_none_or(|before| standing.is_after(before))
         {
             self.rollout = Some((**standing).clone());
+        }
+        if let Entry::HeadWitnessed(head) = entry {
+            self.witnessed.insert(head.journal.clone(), position);
         }
         if let Entry::ReplyKept(_) = entry {
             self.kept = self.kept.saturating_add(1);

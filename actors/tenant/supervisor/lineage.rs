@@ -2,7 +2,8 @@
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
 use super::exit;
 use super::fold::{Fold, query_of};
-use super::messages::{Lineage, LineageLine, LineageOfRecord, LineagePortion};
+use super::lineage_forms::{cited_by, lineage_of, lines_of};
+use super::messages::{Lineage, LineagePortion};
 use super::proving::{ShelfTiles, key_of_tile};
 use super::repeats::index::{Index, Place};
 use super::repeats::judging::KeptReply;
@@ -11,10 +12,9 @@ use super::repeats::name::Name;
 use crate::budget::accounts::{Account, Accounts, Quarters};
 use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
-use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
+use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
 use crate::question::{ModelUsed, Reply};
 use crate::spend::rows::{Spend, SpendDay};
-use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
@@ -353,14 +353,7 @@ impl Derived {
     ) -> Result<LineagePortion, DerivedError> {
         let records = self.journal.portion::<Entry>(Position(from), max)?;
         let next = records.last().map(|(position, _, _)| position.next().0);
-        let of_record = |(position, hash, entry): (Position, [u8; 32], Entry)| {
-            let (asked_unix_ms, cited) = match entry {
-                Entry::AnswerRecorded(record) => (Some(record.admitted_unix_ms), cited_by(*record)),
-                Entry::AnswerCited(further) => (None, *further),
-                _ => return None,
-            };
-            Some(LineageOfRecord { asked_unix_ms, lines: lines_of(tenant_name, position, &hash, &cited) })
-        };
+        let of_record = |(position, hash, entry)| lineage_of(tenant_name, position, &hash, entry);
         Ok(LineagePortion { records: records.into_iter().filter_map(of_record).collect(), next })
     }
 }
@@ -381,34 +374,6 @@ fn assemble(
 ) -> Lineage {
     let lines = lines_of(tenant_name, position, hash, &cited_by(record.clone()));
     Lineage { record, seq: position.0, hash: hex::encode(hash), lines, feedback }
-}
-
-fn cited_by(record: AnswerRecorded) -> AnswerCited {
-    let AnswerRecorded { query_id, cited, model, policy_version, cleared_unix_ms, .. } = record;
-    AnswerCited { query_id, cited, model, policy_version, cleared_unix_ms }
-}
-
-/// The lines of one answer, in the specification's field names (2.6): one per cited chunk, and one without a chunk for
-/// an answer that cites none, so that no answer and no charge is missing from an export.
-fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &AnswerCited) -> Vec<LineageLine> {
-    let line = |chunk: &LineageChunk| LineageLine {
-        tenant_id: tenant_name.to_owned(),
-        domain: chunk.domain.clone(),
-        usecase: chunk.usecase.clone(),
-        source_id: chunk.source_id.clone(),
-        query_id: record.query_id.clone(),
-        chunk_id: chunk.chunk_id.clone(),
-        trust_score: chunk.trust_score,
-        agent_id: format!("{}/{}", record.model.provider, record.model.name),
-        policy_version: record.policy_version.clone(),
-        timestamp: rfc3339(record.cleared_unix_ms),
-        seq: position.0,
-        hash: hex::encode(hash),
-    };
-    if record.cited.is_empty() {
-        return vec![line(&LineageChunk::default())];
-    }
-    record.cited.iter().map(line).collect()
 }
 
 fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {

@@ -27,6 +27,7 @@ mod flag_tests;
 pub mod fold;
 #[cfg(test)]
 mod foreign_tests;
+mod grounds;
 mod latency;
 #[cfg(test)]
 mod limit_tests;
@@ -60,6 +61,7 @@ mod tests;
 mod two_worlds_tests;
 #[cfg(test)]
 mod visibility_tests;
+mod witnessing;
 
 pub use actor::start;
 pub use parts::SupervisorParts;
