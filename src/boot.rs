@@ -79,6 +79,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         keys,
         data: config.data.clone(),
         ledger,
+        published: config.published().map_err(|problem| anyhow!("publishing signed heads: {problem}"))?,
         clock: Arc::clone(&clock),
         housing: Box::new(housing),
     };

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod checkpoints;
 mod guardrails;
 mod issuers;
 mod kms;
@@ -16,6 +17,7 @@ mod prices;
 mod provider;
 mod tls;
 
+pub use checkpoints::Checkpoints;
 pub use issuers::TrustedIssuer;
 pub use kms::Kms;
 pub use limits::Limits;
@@ -60,6 +62,9 @@ pub struct Config {
     /// Issuers of bearer tokens that are taken beside the house's own keys; none where absent.
     #[serde(default)]
     pub issuers: Vec<TrustedIssuer>,
+    /// Where signed heads of journals are published; nowhere where absent.
+    #[serde(default)]
+    pub checkpoints: Vec<Checkpoints>,
     /// TLS of the gateway; plain HTTP where absent.
     #[serde(default)]
     pub tls: Option<Tls>,
@@ -150,6 +155,7 @@ impl Default for Config {
             limits: Limits::default(),
             providers: Vec::new(),
             issuers: Vec::new(),
+            checkpoints: Vec::new(),
             tls: None,
             kms: Kms::default(),
             console: Console::default(),
@@ -222,6 +228,14 @@ impl Config {
                 .check(&names)
                 .map_err(|problem| at(file, text, provider.name.span().start, format!("provider {name}: {problem}")))?;
             names.push(name);
+        }
+        let mut places: Vec<&str> = Vec::new();
+        for place in &config.checkpoints {
+            let name = place.name.as_ref().as_str();
+            place
+                .check(&places)
+                .map_err(|problem| at(file, text, place.name.span().start, format!("checkpoints {name}: {problem}")))?;
+            places.push(name);
         }
         let mut known: Vec<&str> = Vec::new();
         for trusted in &config.issuers {

@@ -154,7 +154,7 @@ impl Scene {
     async fn one(&self, row: &'static str, number: usize, dice: &mut Dice) -> Option<String> {
         match row {
             row if row.starts_with('/') => self.in_path(row, dice).await,
-            "?after" | "?query_id" => self.in_query(row, dice).await,
+            "?after" | "?query_id" | "?journal" => self.in_query(row, dice).await,
             "x-bailiwick-tenant"
             | "authorization"
             | "Idempotency-Key"
@@ -202,6 +202,11 @@ impl Scene {
             let path = dice.one_of(&["/v1/lineage".to_owned(), "/v1/receipts".to_owned(), admin]).clone();
             let pair = self.drawn(dice, &self.queries, false);
             return self.alike(&pair, |id| Asked::new("GET", format!("{path}?query_id={}", escaped(id)))).await;
+        }
+        if row == "?journal" {
+            let pair = self.drawn(dice, &self.journals, false);
+            let path = "/v1/receipts/witnessed?journal=";
+            return self.alike(&pair, |id| Asked::new("GET", format!("{path}{}", escaped(id)))).await;
         }
         let path = dice.one_of(&["/v1/documents".to_owned(), format!("/admin/v1/tenants/{OWN}/documents")]).clone();
         let pair = self.drawn(dice, &self.documents, false);

@@ -74,13 +74,18 @@ async fn an_answer_is_proved_by_a_file() {
     assert!(holds && said.contains(&format!("holds: the answer {}", scene.query_id)), "{said}");
     assert!(
         said.contains("signed by the key you named")
-            && said.contains("cites leave#0 of leave")
+            && said.contains("cites leave#0 of leave as accepted at ")
             && said.contains("text sha256 "),
         "{said}"
     );
     assert!(said.contains("thirty days") && said.contains("policy 1.0.0, model extractive/sentences"), "{said}");
     let (holds, said) = verified(&file, &[]);
     assert!(holds && said.contains("which you did not name"), "{said}");
+    for told in
+        ["sealed under version 1 of the tenant's key", "permitted by ", "USD were held", "flags: ", "streaming = true"]
+    {
+        assert!(said.contains(told), "{told}: {said}");
+    }
     let (holds, said) = verified(&file, &["--output", "json", "--verifier-key", &key]);
     let told: Value = serde_json::from_str(&said).unwrap();
     assert!(holds && told["holds"] == true && told["answer"]["question"] == QUESTION, "{told}");
@@ -130,6 +135,22 @@ async fn a_journal_is_proved_whole_and_grown_from_what_it_was() {
     assert!(!holds && said.contains("behind the record before it"), "{said}");
     let (status, told) = scene.house.call(Method::GET, "/v1/receipts/checkpoint?since=3", &scene.key, None).await;
     assert!(status == 200 && told["consistency"].is_array(), "{told}");
+    let whole = scene.saved("/v1/receipts/export", "journal.jsonl").await;
+    let told = scene.saved("/v1/lineage/export", "lineage.jsonl").await;
+    let against = ["--journal", whole.to_str().unwrap(), "--verifier-key", &key, "--checkpoint", since[3]];
+    let (holds, said) = verified(&told, &against);
+    assert!(holds && said.contains("the 2 lines of lineage are what its records say"), "{said}");
+    let (holds, said) = verified(&told, &[]);
+    assert!(!holds && said.contains("it is a lineage file; name the export of its journal with --journal"), "{said}");
+    let (holds, said) = verified(&told, &["--journal", told.to_str().unwrap()]);
+    assert!(!holds && said.contains("it is no export"), "{said}");
+    let lines = std::fs::read_to_string(&told).unwrap();
+    std::fs::write(&told, lines.replacen("\"leave\"", "\"other\"", 1)).unwrap();
+    let (holds, said) = verified(&told, &against);
+    assert!(!holds && said.contains("verifying line 1 of the lineage"), "{said}");
+    std::fs::write(&told, lines.lines().next().unwrap()).unwrap();
+    let (holds, said) = verified(&told, &against);
+    assert!(!holds && said.contains("lines were cut off"), "{said}");
     let viewer = scene.house.key(TENANT, "viewer").await;
     assert_eq!(scene.house.call(Method::GET, "/v1/receipts/export", &viewer, None).await.0, 403);
 }

@@ -14,4 +14,5 @@ pub mod plane;
 mod plane_tests;
 pub mod policy_service;
 pub mod policy_watchdog;
+pub mod publishing;
 pub mod registry;

@@ -7,13 +7,14 @@ use crate::identity::checkpoint::Checkpoint;
 use crate::identity::issuer::Issuer;
 use crate::kms::KeyService;
 use crate::policy_service::history::History;
+use crate::publishing::messages::Target;
 use crate::registry::actor::{Belongings, Registry, Rooms};
-use crate::registry::directory::Directory;
+use crate::registry::directory::{Directory, control_key};
 use crate::registry::door::Door;
 use crate::registry::housing::Housing;
 use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;
-use crate::{cost, gitops, identity, key_watch, observability, policy_service, policy_watchdog, registry};
+use crate::{cost, gitops, identity, key_watch, observability, policy_service, policy_watchdog, publishing, registry};
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::clock::SharedClock;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub data: PathBuf,
     /// What was erased here.
     pub ledger: Arc<Ledger>,
+    /// Where signed heads are published.
+    pub published: Vec<Target>,
     /// Time.
     pub clock: SharedClock,
     /// Makes what opens tenants.
@@ -101,6 +104,9 @@ pub enum StartError {
     /// The issuers' key sets.
     #[error("{0}; check the issuers of config.toml")]
     Identity(String),
+    /// The room that publishes heads.
+    #[error("{0}; check the checkpoints of config.toml")]
+    Publishing(String),
     /// The reading of the journal itself failed.
     #[error("opening the control journal: its reading was interrupted; start again")]
     Interrupted,
@@ -111,7 +117,20 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
-    let Parts { tenants, guardrails, node, issuers, operator_key, vault, keys, data, ledger, clock, housing } = parts;
+    let Parts {
+        tenants,
+        guardrails,
+        node,
+        issuers,
+        operator_key,
+        vault,
+        keys,
+        data,
+        ledger,
+        published,
+        clock,
+        housing,
+    } = parts;
     let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
     let reopen = opener(vault.clone(), &keys)?;
     let first = Arc::clone(&reopen);
@@ -122,15 +141,19 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
     let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
-    let backups = Backups::open(&data, vault, keys.clone(), folders.clone(), ledger, Arc::clone(&clock))?;
+    let cipher = keys.cipher_for(control_key(), || vault.traces(control_key())).map_err(OpeningError::from)?;
+    let backups = Backups::open(&data, vault.clone(), keys.clone(), folders.clone(), ledger, Arc::clone(&clock))?;
     let opened = Opened { directory, journal, reopen, checkpoint, backups };
-    let (door, registry) = join(opened, Arc::clone(&clock), folders.clone(), signer, node, housing);
+    let (door, registry) = join(opened, Arc::clone(&clock), folders.clone(), signer, node.clone(), housing);
     let watched = key_watch::messages::Registry {
         rules: registry.clone().recipient(),
         due: registry.clone().recipient(),
         standing: registry.clone().recipient(),
     };
     let _watching = key_watch::start(keys, Arc::clone(&clock), watched);
+    let publishing =
+        publishing::Parts { targets: published, node, vault, cipher, clock, registry: registry.clone().recipient() };
+    publishing::start(publishing).map_err(StartError::Publishing)?;
     let first_reading = gitops::start(folders, known, registry.clone().recipient());
     Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
 }

@@ -43,6 +43,7 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
         keys,
         data: data.to_path_buf(),
         ledger,
+        published: Vec::new(),
         clock: ManualClock::at(NOW),
         housing: Box::new(move |_happened| {
             Arc::new(House::new(house_vault, house_keys, arbiters, here(), house_ledger, furnish))

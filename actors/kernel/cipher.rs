@@ -313,6 +313,15 @@ impl Cipher {
     }
 }
 
+/// The version of the tenant's key that sealed bytes of the present layout were sealed under; nothing for other bytes. It is
+/// what they say: that it is true shows when they open.
+#[must_use]
+pub fn key_version_of(sealed: &[u8]) -> Option<u32> {
+    let (layout, rest) = sealed.split_first()?;
+    let (number, _) = rest.split_first_chunk::<4>()?;
+    (*layout == LAYOUT).then(|| u32::from_be_bytes(*number))
+}
+
 fn head_of(version: u32, salt: &[u8; SALT_BYTES], commitment: &[u8; COMMITMENT_BYTES]) -> Head {
     let mut head = [0; HEAD_BYTES];
     let bytes = [LAYOUT].into_iter().chain(version.to_be_bytes()).chain(*salt).chain(*commitment);

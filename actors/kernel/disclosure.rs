@@ -4,7 +4,7 @@
 //! Layout: the sealed record key, a 32-byte commitment to it, ciphertext, 16-byte tag. The commitment makes the sealed bytes
 //! mean one thing: no second key opens them to other words (AES-GCM alone would allow that), so that a record that is in the
 //! tree of its journal cannot be shown differently to different people.
-use crate::cipher::{Cipher, CipherError, OVERHEAD_BYTES, Purpose};
+use crate::cipher::{Cipher, CipherError, OVERHEAD_BYTES, Purpose, key_version_of};
 use crate::codec::{self, CodecError};
 use crate::fabric::chain;
 use crate::ids::{Epoch, Position};
@@ -164,6 +164,12 @@ impl Shown {
     #[must_use]
     pub fn chain_hash(&self, journal: &[u8; 16]) -> [u8; 32] {
         chain::link(journal, self.position, self.epoch, &self.previous, &self.payload)
+    }
+
+    /// The version of the tenant's key its own key is sealed under: a part of its sealed bytes, and so of its chain hash.
+    #[must_use]
+    pub fn key_version(&self) -> Option<u32> {
+        key_version_of(&self.payload)
     }
 
     /// What it says.

@@ -191,6 +191,14 @@ impl Vault {
         self.store.sync()
     }
 
+    /// One shelf, without the journal it stands beside. What is written there lasts from the next [`Vault::sync`] on. Blocking.
+    ///
+    /// # Errors
+    /// [`ShelfError::Store`].
+    pub fn shelf(&self, cipher: Cipher, name: &'static str) -> Result<Shelf, ShelfError> {
+        Ok(Shelf { tree: self.store.tree(cipher.tenant(), name)?, cipher })
+    }
+
     /// What lies here of a tenant. Blocking.
     ///
     /// # Errors

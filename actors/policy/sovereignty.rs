@@ -61,6 +61,8 @@ pub enum Flow {
     Export,
     /// A copy is kept for the case that the first is lost.
     Backup,
+    /// The signed head of a journal is given to somebody who keeps it.
+    Publish,
 }
 
 impl Flow {
@@ -71,6 +73,7 @@ impl Flow {
             Self::Call => "calling a model",
             Self::Export => "exporting data",
             Self::Backup => "backing data up",
+            Self::Publish => "publishing a signed head",
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::budget::accounts::Spender;
 use crate::erasures::records::{ErasureAsked, ErasureEnded};
 use crate::evaluation::records::Evaluation;
 use crate::imports::records::LineageImport;
+use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use bailiwick_kernel::money::NanoUsd;
@@ -123,7 +124,7 @@ pub enum Entry {
     /// An approved request was carried out; where it has an answer, in the same append.
     ApprovalUsed(ApprovalUsed),
     /// On which words an answer rests, and under which files it was cleared; stands in the same append, behind the answer's
-    /// record.
+    /// record. Written by earlier builds: [`Entry::AnswerGrounded`] says it now.
     PassagesCited(Box<PassagesCited>),
     /// Golden questions were asked, and how that went.
     EvaluationKept(Box<Evaluation>),
@@ -133,6 +134,10 @@ pub enum Entry {
     ErasureAsked(Box<ErasureAsked>),
     /// Nothing is left of what a request for erasure is about.
     ErasureEnded(ErasureEnded),
+    /// What an answer stands on beyond its own record: the last of its records.
+    AnswerGrounded(Box<AnswerGrounded>),
+    /// The head of another tenant's journal was taken in, to be shown to whoever doubts that journal.
+    HeadWitnessed(Box<HeadWitnessed>),
 }
 
 impl Entry {
@@ -148,6 +153,7 @@ impl Entry {
             Self::EmbeddingCharged(charge) => Some(&charge.query_id),
             Self::RequestJudged(judged) => Some(&judged.query_id),
             Self::PassagesCited(cited) => Some(&cited.query_id),
+            Self::AnswerGrounded(grounded) => Some(&grounded.query_id),
             _ => None,
         }
     }

@@ -132,6 +132,8 @@ pub struct Passage {
     pub domain: String,
     /// Use case.
     pub usecase: String,
+    /// The document's version: the journal position this version was accepted at, `seq` of its upload.
+    pub version: u64,
 }
 
 /// One citation of an answer. `start..end` are characters of the document's text.

@@ -11,6 +11,8 @@ use bailiwick_policy::obligations::Obligations;
 use bailiwick_policy::schema::{User, UserStatus};
 use bailiwick_policy::visibility::{self, Visible};
 
+/// Rules of one permission that are named.
+pub const RULES_NAMED_MAX: usize = 16;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 /// The epoch began on a Thursday, the fourth day of its week.
@@ -20,6 +22,7 @@ const EPOCH_WEEKDAY: u64 = 3;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ruled {
     facts: Facts,
+    by: Vec<String>,
     obligations: Obligations,
 }
 
@@ -34,20 +37,26 @@ impl Ruled {
             return Err(Rejection::unauthenticated());
         }
         let (action, facts) = asked(matter, facts(user, principal, now_unix_ms), policy.top_k);
-        let obligations = permitted(policy, action, &facts)?;
-        Ok(Self { facts, obligations })
+        let (by, obligations) = permitted_by(policy, action, &facts)?;
+        Ok(Self { facts, by, obligations })
     }
 
     /// What a refused request carries to its record: no permission follows from it.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { facts: Facts::new(), obligations: Obligations::default() }
+        Self { facts: Facts::new(), by: Vec::new(), obligations: Obligations::default() }
     }
 
     /// What was known of it, to be written down.
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Ids of the rules that permit it: the first [`RULES_NAMED_MAX`] of them.
+    #[must_use]
+    pub fn by(&self) -> &[String] {
+        &self.by
     }
 
     /// What goes with the permission.
@@ -100,6 +109,17 @@ pub struct ModelCall<'a> {
 pub fn permitted(policy: &PolicySnapshot, action: Action, facts: &Facts) -> Outcome<Obligations> {
     match policy.engine.decide(action, facts) {
         Ruling::Permitted { obligations, .. } => Ok(obligations),
+        Ruling::Refused(refusal) => Err(denied(policy, action, &refusal)),
+    }
+}
+
+/// As [`permitted`], with the rules that permit it.
+fn permitted_by(policy: &PolicySnapshot, action: Action, facts: &Facts) -> Outcome<(Vec<String>, Obligations)> {
+    match policy.engine.decide(action, facts) {
+        Ruling::Permitted { by, obligations } => {
+            let named = by.iter().take(RULES_NAMED_MAX).map(|enacted| enacted.rule.id.clone());
+            Ok((named.collect(), obligations))
+        }
         Ruling::Refused(refusal) => Err(denied(policy, action, &refusal)),
     }
 }

@@ -41,6 +41,21 @@ pub(super) async fn checkpoint(request: HttpRequest) -> Result<HttpResponse, Fai
     Ok(ok(&handle.signed_head(since).await?))
 }
 
+/// Query of `/v1/receipts/witnessed`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WitnessedQuery {
+    journal: String,
+}
+
+/// `GET /v1/receipts/witnessed?journal=`.
+pub(super) async fn witnessed(request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let handle = knock::edge(&request)?.door.audit(knock::claim(&request)).await?;
+    let WitnessedQuery { journal } = body::query(&request)?;
+    body::bounded("journal", &journal, NAME_CHARS_MAX)?;
+    Ok(ok(&handle.witness(journal).await?))
+}
+
 /// What is left of an export.
 struct Rest {
     handle: AuditHandle,

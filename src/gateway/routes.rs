@@ -189,6 +189,14 @@ pub const ROUTES: &[Route] = &[
         r.to(receipts::checkpoint)
     })
     .gives::<SignedHead>(200),
+    route(
+        "GET",
+        "/v1/receipts/witnessed",
+        Some(Audit),
+        "The proof that this tenant holds a head of another journal",
+        |r| r.to(receipts::witnessed),
+    )
+    .gives::<Receipt>(200),
     route("GET", "/v1/receipts/export", Some(Audit), "The whole journal with its signed head, to be verified", |r| {
         r.to(receipts::export)
     }),

@@ -42,6 +42,7 @@ pub struct Scene {
     pub approvals: Vec<Pair>,
     pub imports: Vec<Pair>,
     pub erasures: Vec<Pair>,
+    pub journals: Vec<Pair>,
     pub tags: Vec<Pair>,
     used: Mutex<HashSet<String>>,
 }
@@ -84,6 +85,7 @@ impl Scene {
             approvals: Vec::new(),
             imports: Vec::new(),
             erasures: Vec::new(),
+            journals: Vec::new(),
             tags: Vec::new(),
             used: Mutex::default(),
         };
@@ -164,6 +166,8 @@ impl Scene {
         for field in ["version", "release"] {
             self.versions.push(Pair::of(newest[field].as_str().unwrap()));
         }
+        let head = self.they(Method::GET, "/v1/receipts/checkpoint", None).await;
+        self.journals.push(Pair::of(head["tenant_key"].as_str().unwrap()));
         let context = json!({"context": {"targetingKey": "farah"}});
         let flags = self.house.raw(Method::POST, "/ofrep/v1/evaluate/flags", &self.their_key, &[], Some(context)).await;
         self.tags.push(Pair::of(flags.headers()["etag"].to_str().unwrap()));

@@ -33,7 +33,9 @@ use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
 use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluations};
 use bailiwick_tenant::imports::messages::ImportLineage;
-use bailiwick_tenant::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ShowRecords};
+use bailiwick_tenant::proofs::messages::{
+    PublishHead, ReadCertificate, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, WitnessHead,
+};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
@@ -101,7 +103,11 @@ drops!(
     ReadEvaluations,
     ReadReceipt,
     ReadHead,
-    ShowRecords
+    ShowRecords,
+    ReadWitness,
+    PublishHead,
+    WitnessHead,
+    ReadTaken
 );
 
 impl Handler<AuditAnswers> for Probe {
@@ -279,6 +285,10 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         receipt: probe.clone().recipient(),
         head: probe.clone().recipient(),
         records: probe.clone().recipient(),
+        witness: probe.clone().recipient(),
+        publish: probe.clone().recipient(),
+        take: probe.clone().recipient(),
+        taken: probe.clone().recipient(),
         decide: probe.clone().recipient(),
         evaluate: probe.clone().recipient(),
         evaluations: probe.clone().recipient(),

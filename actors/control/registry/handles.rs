@@ -21,7 +21,7 @@ use bailiwick_tenant::approvals::messages::ReadApprovals;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use bailiwick_tenant::evaluation::messages::ReadEvaluations;
-use bailiwick_tenant::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ShowRecords};
+use bailiwick_tenant::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ReadWitness, ShowRecords};
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, DocumentView, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -165,6 +165,7 @@ pub struct AuditHandle {
     pub(super) receipt: Recipient<ReadReceipt>,
     pub(super) head: Recipient<ReadHead>,
     pub(super) records: Recipient<ShowRecords>,
+    pub(super) witness: Recipient<ReadWitness>,
 }
 
 impl AuditHandle {

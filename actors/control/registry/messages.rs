@@ -25,6 +25,7 @@ use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::evaluation::Progress;
 use bailiwick_tenant::imports::messages::{ImportStep, ImportView};
 use bailiwick_tenant::proofs::certificates::ErasureCertificate;
+use bailiwick_tenant::proofs::messages::{PublishHead, ReadTaken, WitnessHead};
 use bailiwick_tenant::rollout::rules::RolloutView;
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy, RoomView};
@@ -302,6 +303,29 @@ pub struct RolloutOver {
 pub struct ReadEnforcing {
     /// Where the answer goes.
     pub reply: ReplySlot<Vec<Enforcing>>,
+}
+
+/// From the publisher: the tenants that are open.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadPublishing {
+    /// Where the answer goes.
+    pub reply: ReplySlot<Vec<Publishing>>,
+}
+
+/// An open tenant, as the publisher reaches it.
+#[derive(Clone, Debug)]
+pub struct Publishing {
+    /// Its name.
+    pub name: String,
+    /// Which tenant.
+    pub tenant: TenantKey,
+    /// Where its head is had.
+    pub head: Recipient<PublishHead>,
+    /// Where it takes in heads of others …
+    pub take: Recipient<WitnessHead>,
+    /// … and tells which it has.
+    pub taken: Recipient<ReadTaken>,
 }
 
 /// What one open tenant is to enforce.

@@ -71,6 +71,7 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             receipt: doors.receipt.clone(),
             head: doors.head.clone(),
             records: doors.records.clone(),
+            witness: doors.witness.clone(),
         })),
         Wanted::Observe(slot) => slot.answer(Ok(ObserveHandle {
             seal,

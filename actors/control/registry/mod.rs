@@ -46,6 +46,7 @@ mod minting;
 mod money;
 mod pipeline;
 mod proofs;
+mod publishing;
 pub mod releases;
 mod rollout;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 use super::handles::{AuditHandle, call};
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_tenant::proofs::forms::{Receipt, ShownRecord, SignedHead};
-use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ReadWitness, ShowRecords};
 
 impl AuditHandle {
     /// What proves one answer to somebody who does not trust this node.
@@ -20,6 +20,15 @@ impl AuditHandle {
     /// `invalid_request` where no such head can have been.
     pub async fn signed_head(&self, since: Option<u64>) -> Outcome<SignedHead> {
         call(&self.head, |reply| ReadHead { since, reply }).await
+    }
+
+    /// The proof that this tenant has taken in a head of another journal.
+    ///
+    /// # Errors
+    /// `not_found` where it has taken in none.
+    pub async fn witness(&self, journal: String) -> Outcome<Receipt> {
+        let principal = self.seal.principal.clone();
+        call(&self.witness, |reply| ReadWitness { journal, principal, reply }).await
     }
 
     /// Records of the journal with their keys, from a position on.

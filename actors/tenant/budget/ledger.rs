@@ -238,7 +238,9 @@ impl Ledger {
             | Entry::PassagesCited(_)
             | Entry::EvaluationKept(_)
             | Entry::PolicyAdopted { .. }
-            | Entry::LineageImported(_) => {}
+            | Entry::LineageImported(_)
+            | Entry::AnswerGrounded(_)
+            | Entry::HeadWitnessed(_) => {}
         }
     }
 

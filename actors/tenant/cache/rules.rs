@@ -134,6 +134,8 @@ fn rest_on(canon: &mut Canon, passage: &Passage) {
         trust_score,
         domain,
         usecase,
+        // the same words, wherever their document stands in the journal
+        version: _,
     } = passage;
     for words in [document_id, chunk_id, title, source, text, domain, usecase] {
         canon.text(words);

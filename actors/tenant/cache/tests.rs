@@ -30,6 +30,7 @@ pub(super) fn passage(id: &str, text: &str) -> Passage {
         trust_score: 0.5,
         domain: "general".into(),
         usecase: "general".into(),
+        version: 0,
     }
 }
 

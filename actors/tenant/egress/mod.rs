@@ -72,6 +72,17 @@ impl Egress {
         Ok(Transfer { cleared, rules: self.in_force.subscribe(), _counted: counted })
     }
 
+    /// Begins the transfer of a signed head, by the rules in force. It is under way until what this gives is dropped.
+    ///
+    /// # Errors
+    /// `sovereignty_violation`; nothing is under way then.
+    pub fn publish(self: &Arc<Self>, region: &str) -> Outcome<Transfer> {
+        // counted before it is decided, like every transfer
+        let counted = Counted::one(Arc::clone(self), region);
+        let cleared = clear(&self.in_force.borrow(), Flow::Publish, region)?;
+        Ok(Transfer { cleared, rules: self.in_force.subscribe(), _counted: counted })
+    }
+
     /// Puts other rules in force: from here on nothing departs that they forbid, and transfers under way to where they
     /// forbid are told to end.
     pub fn adopt(&self, sovereignty: &Sovereignty) {
@@ -137,7 +148,7 @@ impl Transfer {
     /// Waits until it may go on no longer, and says why. Whoever sends ends at once then.
     pub async fn withdrawn(&mut self) -> Rejection {
         loop {
-            let verdict = clear(&self.rules.borrow_and_update(), Flow::Call, self.cleared.region().as_str());
+            let verdict = clear(&self.rules.borrow_and_update(), self.cleared.flow(), self.cleared.region().as_str());
             if let Err(rejection) = verdict {
                 return rejection;
             }

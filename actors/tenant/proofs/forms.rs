@@ -11,11 +11,29 @@ pub const RECEIPT: &str = "bailiwick-receipt-1";
 /// What an export's `format` says.
 pub const EXPORT: &str = "bailiwick-export-1";
 
+/// What a published head's `format` says.
+pub const CHECKPOINT: &str = "bailiwick-checkpoint-1";
+/// What the `format` of a head somebody else has witnessed says.
+pub const WITNESS: &str = "bailiwick-witness-1";
+
+/// A head as it is published: a line of a file, or what a receiver is sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PublishedHead {
+    /// [`CHECKPOINT`].
+    pub format: String,
+    /// The head, with the proof that it begins with the one published before.
+    #[serde(flatten)]
+    pub head: SignedHead,
+    /// Records of the head published before at the same place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+}
+
 /// Whose journal it is about, and what it was when this was made.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// [`RECEIPT`] or [`EXPORT`].
+    /// [`RECEIPT`], [`EXPORT`] or [`WITNESS`].
     pub format: String,
     /// The tenant's name.
     pub tenant: String,
@@ -53,7 +71,8 @@ pub struct Receipt {
     /// Whose journal, and its head.
     #[serde(flatten)]
     pub header: Header,
-    /// The records of the answer, which stand behind each other; the first one carries its charge.
+    /// The records of the answer, which stand behind each other; the first one carries its charge. Of a witness the one record
+    /// that holds the head.
     pub records: Vec<ShownRecord>,
 }
 

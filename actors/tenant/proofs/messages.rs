@@ -1,6 +1,8 @@
 //! What a tenant is asked to show of its journal.
 use super::certificates::ErasureCertificate;
+use super::extension::Taken;
 use super::forms::{Receipt, ShownRecord, SignedHead};
+use crate::egress::Transfer;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_policy::access::Principal;
@@ -37,6 +39,59 @@ pub struct ReadHead {
     pub since: Option<u64>,
     /// Where the answer goes; `invalid_request` where no such head can have been.
     pub reply: ReplySlot<SignedHead>,
+}
+
+/// The publisher's: the head of the journal, signed now, cleared for where it goes.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PublishHead {
+    /// Records of the head published there before: this one is shown to begin with it.
+    pub since: Option<u64>,
+    /// Where it goes.
+    pub region: String,
+    /// Where the answer goes; `invalid_request` where the journal has fewer records than it had, `sovereignty_violation`.
+    pub reply: ReplySlot<Departing>,
+}
+
+/// A head on its way out.
+#[derive(Debug)]
+pub struct Departing {
+    /// The head.
+    pub head: SignedHead,
+    /// Its way; under way until dropped.
+    pub transfer: Transfer,
+}
+
+/// The publisher's: take in the head of another tenant's journal, where it goes on from the one taken in before.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct WitnessHead {
+    /// The head, with the proof that it begins with the one taken in before.
+    pub head: SignedHead,
+    /// Where the answer goes: the position it stands at; `conflict` where it does not go on from the one before.
+    pub reply: ReplySlot<u64>,
+}
+
+/// The publisher's: which head of a journal was taken in last.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadTaken {
+    /// The other journal, in hexadecimal.
+    pub journal: String,
+    /// Where the answer goes; nothing where none was.
+    pub reply: ReplySlot<Option<Taken>>,
+}
+
+/// Right `Audit`: the proof that this journal holds a head of another one.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReadWitness {
+    /// The other journal, in hexadecimal.
+    pub journal: String,
+    /// Who asks.
+    pub principal: Principal,
+    /// Where the answer goes; `not_found` where no head of it was taken in.
+    pub reply: ReplySlot<Receipt>,
 }
 
 /// Right `Audit`: records of the journal with their keys, in portions.

@@ -1,7 +1,7 @@
 //! The verifier against a real journal, and against everything somebody who keeps it could do to it.
 use super::forms::{Header, Receipt, ShownRecord, SignedHead};
 use super::messages::{ReadHead, ReadReceipt, ShowRecords};
-use super::verifier::{self, Export, Exported, Unverified};
+use super::verifier::{self, Export, Exported, Grounds, Unverified};
 use crate::entry::Entry;
 use crate::question::Reply;
 use crate::supervisor::fixtures::*;
@@ -12,19 +12,19 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
-const TAMPERINGS: u64 = 100_000;
+pub(super) const TAMPERINGS: u64 = 100_000;
 
 /// An export, in memory.
 #[derive(Clone)]
-struct File {
-    header: Header,
-    records: Vec<ShownRecord>,
+pub(super) struct File {
+    pub(super) header: Header,
+    pub(super) records: Vec<ShownRecord>,
 }
 
 impl File {
     fn verified(&self, key: &str, earlier: Option<&str>) -> Result<Exported, Unverified> {
         let mut export = Export::begin(&self.header, Some(key), earlier)?;
-        self.records.iter().try_for_each(|record| export.record(record))?;
+        self.records.iter().try_for_each(|record| export.record(record).map(drop))?;
         export.end()
     }
 }
@@ -33,7 +33,7 @@ async fn head(tenant: &Tenant, since: Option<u64>) -> SignedHead {
     tenant.told(|reply| ReadHead { since, reply }).await.unwrap()
 }
 
-async fn exported(tenant: &Tenant) -> (File, String) {
+pub(super) async fn exported(tenant: &Tenant) -> (File, String) {
     let head = head(tenant, None).await;
     let (size, key) = (head.size, head.verifier_key.clone());
     let mut records = Vec::new();
@@ -52,7 +52,7 @@ async fn receipt(tenant: &Tenant, query_id: &str) -> Receipt {
 }
 
 /// A tenant that has answered, refused, judged and taken documents in; with the ids of its answers.
-async fn at_work(stage: &Stage, number: u128) -> (Tenant, Vec<String>) {
+pub(super) async fn at_work(stage: &Stage, number: u128) -> (Tenant, Vec<String>) {
     let policy = policy("default", metered);
     let documents =
         (0..3).map(|number| document(&format!("d{number}"), &format!("The codeword of {number} is heron.")));
@@ -99,13 +99,21 @@ async fn every_answer_is_proved_to_somebody_who_has_nothing_but_a_key() {
         charged += proved.answer.usage.cost.0;
         let chunks: Vec<_> = proved.chunks().map(|(chunk, digest)| (chunk.source_id.clone(), digest)).collect();
         let expected = if recorded.kind == "ask" { vec![("d", digest_of(&proved.answer.answer))] } else { vec![] };
-        assert_eq!(chunks.iter().map(|(id, digest)| (&id[..1], digest.clone())).collect::<Vec<_>>(), expected);
-        let policy = proved.cited.map(|cited| cited.policy_digest);
-        assert_eq!(
-            policy,
-            (recorded.kind == "ask")
-                .then(|| super::super::supervisor::fixtures::policy("default", metered).digest.clone())
-        );
+        assert_eq!(chunks.iter().map(|(id, chunk)| (&id[..1], chunk.sha256.clone())).collect::<Vec<_>>(), expected);
+        for (id, chunk) in &chunks {
+            let accepted = &entries[usize::try_from(chunk.version.unwrap()).unwrap()];
+            assert!(matches!(accepted, Entry::DocumentAccepted(accepted) if accepted.id == *id), "{accepted:?}");
+        }
+        let policy = super::super::supervisor::fixtures::policy("default", metered);
+        assert_eq!(proved.policy_digest(), Some(policy.digest.as_str()));
+        assert_eq!(proved.key_version, Some(1));
+        let Grounds::Whole(grounded) = &proved.grounds else { panic!("{:?}", proved.grounds) };
+        assert_eq!(usize::try_from(grounded.records).unwrap(), receipt.records.len());
+        assert!(!grounded.permitted_by.is_empty(), "{grounded:?}");
+        assert_eq!(recorded.usage.cost.saturating_sub(grounded.held), recorded.overrun);
+        let flags: Vec<_> = grounded.flags.iter().map(|said| said.flag.as_str()).collect();
+        assert_eq!(flags, policy.features.features.keys().collect::<Vec<_>>());
+        assert!(!flags.is_empty());
     }
     let (file, key) = exported(&tenant).await;
     let whole = file.verified(&key, None).unwrap();
@@ -124,9 +132,16 @@ async fn an_answer_of_many_records_is_proved_whole() {
     let receipt = receipt(&tenant, &answer.query_id).await;
     let proved = verifier::receipt(&receipt, Some(&receipt.header.verifier_key)).unwrap();
     assert_eq!(proved.answer.answer, answer.answer);
-    assert!(receipt.records.len() > 1, "what rules knew stands behind it");
-    let without_the_first = Receipt { records: receipt.records[1..].to_vec(), ..receipt };
-    assert!(verifier::receipt(&without_the_first, None).is_err());
+    let count = receipt.records.len();
+    assert!(count > 2, "what rules knew stands behind it");
+    for at in 0..count - 1 {
+        let mut fewer = receipt.clone();
+        fewer.records.remove(at);
+        assert!(verifier::receipt(&fewer, None).is_err(), "without record {at}");
+    }
+    // without the last one it is as one of an earlier build, and says so
+    let last = Receipt { records: receipt.records[..count - 1].to_vec(), ..receipt };
+    assert_eq!(verifier::receipt(&last, None).unwrap().grounds, Grounds::Unsaid);
 }
 
 #[actix_rt::test]
@@ -319,4 +334,13 @@ async fn the_tree_is_the_same_after_a_restart_and_where_it_is_reckoned_anew() {
     bailiwick_kernel::transparency::tree::check_consistency(&proof, (anew.size, anew.root), (old.size, old.root))
         .unwrap();
     assert!(verifier::receipt(&receipt(&tenant, &answers[0]).await, None).is_ok());
+}
+
+#[test]
+fn what_earlier_builds_wrote_of_an_answer_is_read() {
+    use crate::entry::PassagesCited;
+    use bailiwick_kernel::codec;
+    let written = [[1, 25, 1, b'q', 1].as_slice(), &[7; 32], &[1, b'd']].concat();
+    let cited = PassagesCited { query_id: "q".into(), sha256: vec![[7; 32]], policy_digest: "d".into() };
+    assert_eq!(codec::decode::<Entry>(&written).unwrap(), Entry::PassagesCited(Box::new(cited)));
 }

@@ -5,6 +5,7 @@
 //! tree from the chain, and root, size, last chain hash, number of answers and their charges are compared with what was
 //! signed. A journal that forked after an earlier head is found by that head.
 use super::forms::{Header, NotOfThisForm, Receipt, ShownRecord, hashes, journal};
+use super::records::AnswerGrounded;
 use crate::entry::{AnswerRecorded, Entry, LineageChunk, PassagesCited};
 use bailiwick_kernel::disclosure::{Shown, ShownError};
 use bailiwick_kernel::fabric::chain;
@@ -48,6 +49,17 @@ pub enum Unverified {
     /// The records are not those of one answer.
     #[error("verifying a receipt: {0}")]
     NotOneAnswer(&'static str),
+    /// It does not hold one head of another journal.
+    #[error("verifying a witness: it shows no record of one head of another journal")]
+    NotOneHead,
+    /// A line of lineage is not what the journal says.
+    #[error("verifying line {line} of the lineage: {reason}")]
+    NotInLineage {
+        /// Which, from 1.
+        line: u64,
+        /// What does not hold.
+        reason: String,
+    },
     /// What all records come to is not what was signed.
     #[error("verifying an export: its records come to {what} {found}, and {signed} was signed: {meaning}")]
     NotTheSigned {
@@ -71,19 +83,62 @@ pub struct Proved {
     pub position: u64,
     /// The answer, with its words and citations whole.
     pub answer: AnswerRecorded,
-    /// On which words it rests, where it cites any.
-    pub cited: Option<PassagesCited>,
+    /// The version of the tenant's key its record is sealed under.
+    pub key_version: Option<u32>,
+    /// What it stands on.
+    pub grounds: Grounds,
+}
+
+/// What an answer stands on, as far as the build that gave it wrote it down.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Grounds {
+    /// All of it, and with it that no record of the answer is left out.
+    Whole(Box<AnswerGrounded>),
+    /// On which words, as earlier builds wrote it; whether a record behind the last one is left out is not proved.
+    Words(Box<PassagesCited>),
+    /// Nothing was written, or it is left out.
+    Unsaid,
 }
 
 impl Proved {
-    /// The chunks it cites, each with the SHA-256 of its text in hexadecimal where that was recorded.
-    pub fn chunks(&self) -> impl Iterator<Item = (&LineageChunk, Option<String>)> {
-        let digests = self.cited.iter().flat_map(|cited| cited.sha256.iter().map(|digest| Some(hex::encode(digest))));
-        self.answer.cited.iter().zip(digests.chain(std::iter::repeat(None)))
+    /// The chunks it cites, each with what it was when that was recorded.
+    pub fn chunks(&self) -> impl Iterator<Item = (&LineageChunk, ChunkProved)> {
+        let proved: Vec<ChunkProved> = match &self.grounds {
+            Grounds::Whole(grounded) => grounded
+                .passages
+                .iter()
+                .map(|passage| ChunkProved { sha256: Some(passage.sha256.clone()), version: Some(passage.version) })
+                .collect(),
+            Grounds::Words(cited) => {
+                let digests = cited.sha256.iter();
+                digests.map(|digest| ChunkProved { sha256: Some(hex::encode(digest)), version: None }).collect()
+            }
+            Grounds::Unsaid => Vec::new(),
+        };
+        self.answer.cited.iter().zip(proved.into_iter().chain(std::iter::repeat(ChunkProved::default())))
+    }
+
+    /// Digest of all files of the policy it was cleared under, where that was recorded.
+    #[must_use]
+    pub fn policy_digest(&self) -> Option<&str> {
+        match &self.grounds {
+            Grounds::Whole(grounded) => Some(&grounded.policy_digest),
+            Grounds::Words(cited) => Some(&cited.policy_digest),
+            Grounds::Unsaid => None,
+        }
     }
 }
 
-fn signed(header: &Header, verifier_key: Option<&str>) -> Result<([u8; 16], Head), Unverified> {
+/// What a cited chunk was.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ChunkProved {
+    /// SHA-256 of its text, in hexadecimal.
+    pub sha256: Option<String>,
+    /// The journal position its document's version was accepted at.
+    pub version: Option<u64>,
+}
+
+pub(super) fn signed(header: &Header, verifier_key: Option<&str>) -> Result<([u8; 16], Head), Unverified> {
     let journal = journal(&header.tenant_key)?;
     let head = checkpoint::read(&header.checkpoint, verifier_key.unwrap_or(&header.verifier_key))?;
     if head.tenant != header.tenant_key {
@@ -92,7 +147,7 @@ fn signed(header: &Header, verifier_key: Option<&str>) -> Result<([u8; 16], Head
     Ok((journal, head))
 }
 
-fn said(shown: &Shown) -> Result<Entry, Unverified> {
+pub(super) fn said(shown: &Shown) -> Result<Entry, Unverified> {
     let unreadable =
         |error: ShownError| Unverified::Unreadable { position: shown.position.0, reason: error.to_string() };
     shown.entry().map_err(unreadable)
@@ -105,7 +160,7 @@ fn said(shown: &Shown) -> Result<Entry, Unverified> {
 pub fn receipt(receipt: &Receipt, verifier_key: Option<&str>) -> Result<Proved, Unverified> {
     let (journal, head) = signed(&receipt.header, verifier_key)?;
     let (mut answer, mut before) = (None::<(u64, AnswerRecorded)>, None::<(u64, [u8; 32])>);
-    let mut cited = None;
+    let (mut grounds, mut key_version, mut shown_records) = (Grounds::Unsaid, None, 0_u32);
     for record in &receipt.records {
         let shown = record.shown()?;
         let position = shown.position.0;
@@ -117,16 +172,27 @@ pub fn receipt(receipt: &Receipt, verifier_key: Option<&str>) -> Result<Proved, 
             return Err(not_there("it does not follow the record before it".into()));
         }
         before = Some((position, chain_hash));
+        shown_records = shown_records.saturating_add(1);
+        key_version = key_version.or(shown.key_version());
         match (said(&shown)?, &mut answer) {
             (Entry::AnswerRecorded(recorded), answer @ None) => *answer = Some((position, *recorded)),
             (_, None) => return Err(Unverified::NotOneAnswer("its first record is no answer")),
             (entry, Some((_, answer))) if entry.answers() != Some(&answer.query_id) => return Err(OF_ANOTHER),
-            (Entry::PassagesCited(passages), Some(_)) if cited.is_none() => cited = Some(*passages),
+            (_, Some(_)) if matches!(grounds, Grounds::Whole(_)) => return Err(OF_ANOTHER),
+            (Entry::PassagesCited(passages), Some(_)) if grounds == Grounds::Unsaid => {
+                grounds = Grounds::Words(passages);
+            }
+            (Entry::AnswerGrounded(grounded), Some(_)) => grounds = Grounds::Whole(grounded),
             (entry, Some((_, answer))) => add(answer, entry)?,
         }
     }
     let (position, answer) = answer.ok_or(Unverified::NotOneAnswer("it shows no record"))?;
-    Ok(Proved { head, position, answer, cited })
+    if let Grounds::Whole(grounded) = &grounds
+        && grounded.records != shown_records
+    {
+        return Err(Unverified::NotOneAnswer("it leaves records of the answer out"));
+    }
+    Ok(Proved { head, position, answer, key_version, grounds })
 }
 
 /// Adds what stands behind an answer's record to it.
@@ -138,6 +204,17 @@ fn add(answer: &mut AnswerRecorded, entry: Entry) -> Result<(), Unverified> {
         _ => return Err(OF_ANOTHER),
     }
     Ok(())
+}
+
+/// What a record of a verified stretch of a journal says. That it is the journal's is proved when the export has ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Said {
+    /// Its place, from 0.
+    pub position: u64,
+    /// Its chain hash.
+    pub hash: [u8; 32],
+    /// Its words; nothing where they are not shown.
+    pub entry: Option<Entry>,
 }
 
 /// Tiles of a tree that is reckoned anew.
@@ -196,11 +273,11 @@ impl Export {
         })
     }
 
-    /// Takes the next record.
+    /// Takes the next record, and gives what it says.
     ///
     /// # Errors
     /// [`Unverified`].
-    pub fn record(&mut self, record: &ShownRecord) -> Result<(), Unverified> {
+    pub fn record(&mut self, record: &ShownRecord) -> Result<Said, Unverified> {
         let shown = record.shown()?;
         let position = shown.position.0;
         if shown.position != self.chain.next || shown.previous != self.chain.hash {
@@ -217,13 +294,16 @@ impl Export {
         if is_asked_about {
             self.is_as_it_was()?;
         }
-        if shown.key.is_none() {
-            self.unshown = self.unshown.saturating_add(1);
-        } else if let Entry::AnswerRecorded(answer) = said(&shown)? {
-            self.answers = self.answers.saturating_add(1);
-            self.charged_nano_usd = self.charged_nano_usd.saturating_add(answer.usage.cost.0);
+        let entry = if shown.key.is_some() { Some(said(&shown)?) } else { None };
+        match &entry {
+            None => self.unshown = self.unshown.saturating_add(1),
+            Some(Entry::AnswerRecorded(answer)) => {
+                self.answers = self.answers.saturating_add(1);
+                self.charged_nano_usd = self.charged_nano_usd.saturating_add(answer.usage.cost.0);
+            }
+            Some(_) => {}
         }
-        Ok(())
+        Ok(Said { position, hash, entry })
     }
 
     fn grow(&mut self) -> Result<(), Unverified> {

@@ -279,6 +279,7 @@ impl Engine {
                 end: piece.end,
                 page: piece.page,
                 trust_score: *trust_score,
+                version: *seq,
             };
             writer.add(&chunk, first)?;
             first = FirstOfDocument::No;

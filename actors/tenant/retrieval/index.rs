@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tantivy::collector::{Count, TopDocs};
+use tantivy::directory::Directory;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
@@ -29,6 +30,7 @@ use tantivy::{
 mod filter;
 
 const ANALYSER: &str = "words";
+const OPENING: &str = "opening the index";
 /// Distinct words of one query that are looked up; the rest of a very long question adds cost, not quality.
 const QUERY_WORDS_MAX: usize = 256;
 /// Hits looked at beyond those wanted, so that ties at the end are broken by name and not by place in the index.
@@ -93,6 +95,8 @@ pub struct Chunk<Text> {
     pub page: Option<u32>,
     /// Trust score the guard gave.
     pub trust_score: f64,
+    /// Journal position its document's version was accepted at.
+    pub version: u64,
 }
 
 impl Chunk<String> {
@@ -110,6 +114,7 @@ impl Chunk<String> {
             trust_score: self.trust_score,
             domain: self.domain,
             usecase: self.usecase,
+            version: self.version,
         }
     }
 }
@@ -139,9 +144,16 @@ impl SearchIndex {
     /// # Errors
     /// [`IndexError`] where it is damaged or was made by a build with other fields: wipe and rebuild.
     pub fn open(folder: &Path, cipher: &Cipher) -> Result<Self, IndexError> {
-        let doing = "opening the index";
-        std::fs::create_dir_all(folder).map_err(failed(doing))?;
-        let directory = SealedDirectory::open(folder, cipher.clone()).map_err(failed(doing))?;
+        std::fs::create_dir_all(folder).map_err(failed(OPENING))?;
+        Self::open_in(SealedDirectory::open(folder, cipher.clone()).map_err(failed(OPENING))?)
+    }
+
+    /// As [`SearchIndex::open`], in a directory of any kind: what sealing costs is measured beside a plain one. Blocking.
+    ///
+    /// # Errors
+    /// As [`SearchIndex::open`].
+    pub fn open_in(directory: impl Directory) -> Result<Self, IndexError> {
+        let doing = OPENING;
         let (schema, fields) = schema();
         let mut index = if Index::exists(&directory).map_err(failed(doing))? {
             Index::open(directory).map_err(failed(doing))?
@@ -432,7 +444,8 @@ fn schema() -> (Schema, Fields) {
         domain: schema.add_text_field("domain", name()),
         usecase: schema.add_text_field("usecase", name()),
         first: schema.add_text_field("first", name()),
-        stored: schema.add_bytes_field("stored", STORED),
+        // its name is that of its layout: an index of another one is rebuilt
+        stored: schema.add_bytes_field("stored2", STORED),
         words: schema.add_text_field("words", STORED),
     };
     (schema.build(), fields)
@@ -459,9 +472,21 @@ mod tests {
             for number in 0..10 {
                 let (document_id, title, text) = ("d1", "Heron", "It eats fish.");
                 let [source, domain, usecase] = ["upload.local", "general", "general"];
-                let (start, end, page, trust_score) = (0, text.len(), None, 1.0);
-                let chunk =
-                    Chunk { document_id, title, source, domain, usecase, text, number, start, end, page, trust_score };
+                let (start, end, page, trust_score, version) = (0, text.len(), None, 1.0, 0);
+                let chunk = Chunk {
+                    document_id,
+                    title,
+                    source,
+                    domain,
+                    usecase,
+                    text,
+                    number,
+                    start,
+                    end,
+                    page,
+                    trust_score,
+                    version,
+                };
                 writer.add(&chunk, FirstOfDocument::No).unwrap();
             }
             writer.keep_pace();

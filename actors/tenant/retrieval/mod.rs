@@ -46,8 +46,8 @@ mod test_house;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-pub(crate) use index::{Chunk, FirstOfDocument, SearchIndex, Stamp};
+pub use index::{Chunk, FirstOfDocument, SearchIndex, Stamp, View};
+pub use rules::Wanted;
 
 pub use actor::{RetrievalParts, RetrievalRoom};
 pub use pools::{Lanes, Pools};

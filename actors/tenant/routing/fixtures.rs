@@ -91,6 +91,7 @@ pub(super) fn passages() -> Arc<[Passage]> {
         trust_score: 1.0,
         domain: "general".into(),
         usecase: "general".into(),
+        version: 0,
     };
     Arc::new([passage(1, "Salt dissolves in water."), passage(2, "Oil does not.")])
 }

@@ -107,6 +107,7 @@ mod tests {
             trust_score: 1.0,
             domain: "general".into(),
             usecase: "general".into(),
+            version: 0,
         }
     }
 

@@ -85,6 +85,8 @@ pub struct Supervisor {
     pub(super) answered_to: Arc<AtomicU64>,
     /// Portions of lineage that are being imported, one after the other.
     pub(super) importing: Arc<Importing>,
+    /// Held by the one who takes in the head of another journal.
+    pub(super) witnessing: Arc<tokio::sync::Mutex<()>>,
     pub(super) last_fault: Option<String>,
 }
 
@@ -133,6 +135,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         answered_to: Arc::default(),
         importing: Arc::default(),
         watch,
+        witnessing: Arc::default(),
         last_fault: None,
         parts,
     }

@@ -1,6 +1,7 @@
 //! The shell of the exit: one rule, one durable append, then the reply.
 use super::actor::{RebuildRooms, Supervisor};
 use super::exit::{self, Charge};
+use super::grounds::{Knew, grounds};
 use super::messages::Event;
 use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
@@ -121,13 +122,14 @@ impl Handler<Turn<Answered>> for Supervisor {
         };
         let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
         let embedding = exit::embedding_charged(&turn.case, &clearance.record, &turn.stage.hold);
-        let cited = exit::passages_cited(&turn.case, &turn.stage.passages, &clearance.record);
+        let (passages, held, level) = (&turn.stage.passages, charge.held, self.watch.view().state);
+        let grounded = grounds(&turn.case, &clearance.record, &Knew { passages, level, held });
         let mut answer = exit::entries(clearance.record, clearance.attribution);
-        answer.extend(cited.map(|cited| Entry::PassagesCited(Box::new(cited))));
         answer.extend(embedding.map(|embedding| Entry::EmbeddingCharged(Box::new(embedding))));
         if self.facts_kept.keeps(now) || turn.case.ruled.obligations().log {
             answer.push(Entry::RequestJudged(Box::new(exit::request_judged(&turn.case))));
         }
+        answer.push(Entry::AnswerGrounded(Box::new(grounded.behind(answer.len()))));
         answer.extend(turn.case.approval.as_ref().map(|claim| claim.entry(now)));
         let entries = with_kept(&mut turn.case, ending, answer);
         let append = append_patiently(opened.belongings.journal.clone(), entries);

@@ -5,7 +5,9 @@ use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use crate::evaluation::messages::{Evaluate, ReadEvaluations};
 use crate::imports::messages::ImportLineage;
-use crate::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ShowRecords};
+use crate::proofs::messages::{
+    PublishHead, ReadCertificate, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, WitnessHead,
+};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
@@ -48,6 +50,14 @@ pub struct Doors {
     pub head: Recipient<ReadHead>,
     /// Right `Audit`.
     pub records: Recipient<ShowRecords>,
+    /// Right `Audit`.
+    pub witness: Recipient<ReadWitness>,
+    /// The publisher's.
+    pub publish: Recipient<PublishHead>,
+    /// The publisher's.
+    pub take: Recipient<WitnessHead>,
+    /// The publisher's.
+    pub taken: Recipient<ReadTaken>,
     /// Right `Observe`.
     pub figures: Recipient<ReadFigures>,
     /// Right `Observe`, and the cost room's.
@@ -105,6 +115,10 @@ impl Doors {
             receipt: address.clone().recipient(),
             head: address.clone().recipient(),
             records: address.clone().recipient(),
+            witness: address.clone().recipient(),
+            publish: address.clone().recipient(),
+            take: address.clone().recipient(),
+            taken: address.clone().recipient(),
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
             policy: address.clone().recipient(),

@@ -2,10 +2,8 @@
 //!
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
 use crate::budget::hold::Hold;
-use crate::digest;
 use crate::entry::{
-    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, PassagesCited, RequestJudged,
-    RequestLogged,
+    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, RequestJudged, RequestLogged,
 };
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::{markers, output};
@@ -245,16 +243,6 @@ pub fn request_judged(case: &Case) -> RequestJudged {
         action: action_of(&case.matter),
         facts: case.ruled.facts().recorded(),
     }
-}
-
-/// On which words an answer rests; nothing where it cites none.
-#[must_use]
-pub fn passages_cited(case: &Case, passages: &[Passage], record: &AnswerRecorded) -> Option<PassagesCited> {
-    let text = |chunk: &LineageChunk| passages.iter().find(|passage| passage.chunk_id == chunk.chunk_id);
-    let sha256: Vec<[u8; 32]> =
-        record.cited.iter().filter_map(text).map(|passage| digest::sha256(passage.text.as_bytes())).collect();
-    let (query_id, policy_digest) = (record.query_id.clone(), case.policy.digest.clone());
-    (!sha256.is_empty()).then_some(PassagesCited { query_id, sha256, policy_digest })
 }
 
 /// Who asked, as far as rules know.

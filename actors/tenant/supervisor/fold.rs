@@ -10,7 +10,7 @@ use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Evaluations that are shown; all stay in the journal.
 pub const EVALUATIONS_SHOWN: usize = 32;
@@ -48,6 +48,8 @@ pub struct Fold {
     pub imports: Imports,
     /// Requests for erasure that are open.
     pub erasures_open: u64,
+    /// Where the newest head of another journal stands that was taken in, by journal.
+    pub witnessed: BTreeMap<String, Position>,
 }
 
 impl Default for Fold {
@@ -65,6 +67,7 @@ impl Default for Fold {
             charged: NanoUsd::ZERO,
             imports: Imports::default(),
             erasures_open: 0,
+            witnessed: BTreeMap::new(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -104,6 +107,9 @@ impl Fold {
             Entry::ErasureAsked(_) => self.erasures_open = self.erasures_open.saturating_add(1),
             Entry::ErasureEnded(_) => self.erasures_open = self.erasures_open.saturating_sub(1),
             _ => {}
+        }
+        if let Entry::HeadWitnessed(head) = entry {
+            self.witnessed.insert(head.journal.clone(), position);
         }
         if let Entry::ReplyKept(_) = entry {
             self.kept = self.kept.saturating_add(1);

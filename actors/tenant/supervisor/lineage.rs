@@ -3,6 +3,7 @@
 use super::exit;
 use super::fold::{Fold, query_of};
 use super::importing;
+use super::lineage_forms::{cited_by, lineage_of, lines_of};
 use super::messages::{Lineage, LineageLine, LineageOfRecord, LineagePortion};
 use super::proving::{ShelfTiles, key_of_tile};
 use super::repeats::index::{Index, Place};
@@ -12,10 +13,9 @@ use super::repeats::name::Name;
 use crate::budget::accounts::{Account, Accounts, Quarters};
 use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
-use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
+use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
 use crate::question::{ModelUsed, Reply};
 use crate::spend::rows::{Spend, SpendDay};
-use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
@@ -385,16 +385,11 @@ impl Derived {
         self.catch_up()?;
         let records = self.journal.portion::<Entry>(Position(from), max)?;
         let next = records.last().map(|(position, _, _)| position.next().0);
-        let of_record = |(position, hash, entry): (Position, [u8; 32], Entry)| {
-            let (asked_unix_ms, cited) = match entry {
-                Entry::AnswerRecorded(record) => (Some(record.admitted_unix_ms), cited_by(*record)),
-                Entry::AnswerCited(further) => (None, *further),
-                Entry::LineageImported(import) => {
-                    return importing::told(tenant_name, &self.fold.imports, position, &hash, &import);
-                }
-                _ => return Vec::new(),
-            };
-            vec![LineageOfRecord { asked_unix_ms, lines: lines_of(tenant_name, position, &hash, &cited) }]
+        let of_record = |(position, hash, entry): (Position, [u8; 32], Entry)| match entry {
+            Entry::LineageImported(import) => {
+                importing::told(tenant_name, &self.fold.imports, position, &hash, &import)
+            }
+            entry => lineage_of(tenant_name, position, &hash, entry).into_iter().collect(),
         };
         Ok(LineagePortion { records: records.into_iter().flat_map(of_record).collect(), next })
     }

@@ -1,7 +1,9 @@
 //! Lineage in the forms of others: OpenLineage events (2-0-2) and W3C PROV documents (PROV-JSON), a JSON object a line. Pure.
 use super::messages::{LineageLine, LineageOfRecord};
+use crate::entry::{AnswerCited, AnswerRecorded, Entry, LineageChunk};
 use crate::imports::rules::sha256;
 use bailiwick_kernel::clock::rfc3339;
+use bailiwick_kernel::ids::Position;
 use serde_json::{Map, Value, json};
 
 /// Who made these events and documents.
@@ -42,6 +44,50 @@ impl LineageForm {
             Self::Prov => prov(record).into_iter().collect(),
         }
     }
+}
+
+/// The lineage a record of the journal has; nothing for a record of anything but an answer's chunks.
+#[must_use]
+pub fn lineage_of(tenant_name: &str, position: Position, hash: &[u8; 32], entry: Entry) -> Option<LineageOfRecord> {
+    let (asked_unix_ms, cited) = match entry {
+        Entry::AnswerRecorded(record) => (Some(record.admitted_unix_ms), cited_by(*record)),
+        Entry::AnswerCited(further) => (None, *further),
+        _ => return None,
+    };
+    Some(LineageOfRecord { asked_unix_ms, lines: lines_of(tenant_name, position, hash, &cited) })
+}
+
+pub(super) fn cited_by(record: AnswerRecorded) -> AnswerCited {
+    let AnswerRecorded { query_id, cited, model, policy_version, cleared_unix_ms, .. } = record;
+    AnswerCited { query_id, cited, model, policy_version, cleared_unix_ms }
+}
+
+/// The lines of one answer, in the specification's field names (2.6): one per cited chunk, and one without a chunk for
+/// an answer that cites none, so that no answer and no charge is missing from an export.
+pub(super) fn lines_of(
+    tenant_name: &str,
+    position: Position,
+    hash: &[u8; 32],
+    record: &AnswerCited,
+) -> Vec<LineageLine> {
+    let line = |chunk: &LineageChunk| LineageLine {
+        tenant_id: tenant_name.to_owned(),
+        domain: chunk.domain.clone(),
+        usecase: chunk.usecase.clone(),
+        source_id: chunk.source_id.clone(),
+        query_id: record.query_id.clone(),
+        chunk_id: chunk.chunk_id.clone(),
+        trust_score: chunk.trust_score,
+        agent_id: format!("{}/{}", record.model.provider, record.model.name),
+        policy_version: record.policy_version.clone(),
+        timestamp: rfc3339(record.cleared_unix_ms),
+        seq: position.0,
+        hash: hex::encode(hash),
+    };
+    if record.cited.is_empty() {
+        return vec![line(&LineageChunk::default())];
+    }
+    record.cited.iter().map(line).collect()
 }
 
 fn cited(record: &LineageOfRecord) -> impl Iterator<Item = &LineageLine> {

@@ -111,6 +111,7 @@ pub struct Lineage {
 
 /// A line of `lineage.jsonl` (specification 2.6), with the chain's position and hash beside the specified fields.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LineageLine {
     /// The tenant's name.
     pub tenant_id: String,

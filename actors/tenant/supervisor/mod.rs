@@ -29,6 +29,7 @@ mod flag_tests;
 pub mod fold;
 #[cfg(test)]
 mod foreign_tests;
+mod grounds;
 mod importing;
 #[cfg(test)]
 mod importing_tests;
@@ -65,6 +66,7 @@ mod tests;
 mod two_worlds_tests;
 #[cfg(test)]
 mod visibility_tests;
+mod witnessing;
 
 pub use actor::start;
 pub use parts::SupervisorParts;

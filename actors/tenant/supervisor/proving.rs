@@ -39,7 +39,7 @@ impl Tiles for ShelfTiles<'_> {
 
 /// Who shows, and signs for it.
 #[derive(Clone)]
-struct Shower {
+pub(super) struct Shower {
     name: String,
     signer: HeadSigner,
     at_unix_ms: u64,
@@ -72,28 +72,42 @@ impl Derived {
     fn receipt(&mut self, query: QueryId, shower: &Shower) -> Result<Option<Receipt>, DerivedError> {
         self.catch_up()?;
         let Some(answer) = self.answer_of(query)? else { return Ok(None) };
-        let (size, checkpoint) = self.signed_head(shower)?;
-        let journal = self.journal();
-        let entries = journal.portion::<Entry>(answer, RECORDS_OF_ANSWER_MAX)?;
+        let entries = self.journal().portion::<Entry>(answer, RECORDS_OF_ANSWER_MAX)?;
         let own =
             entries.iter().take_while(|(_, _, entry)| entry.answers().and_then(QueryId::parse) == Some(query)).count();
-        let tiles = self.tiles();
-        let proved = journal.shown(answer, own)?.into_iter().map(|shown| {
+        self.proved(answer, own, RECEIPT, shower).map(Some)
+    }
+
+    /// Records from a place on, with the proofs that they stand there.
+    pub(super) fn proved(
+        &mut self,
+        from: Position,
+        count: usize,
+        format: &str,
+        shower: &Shower,
+    ) -> Result<Receipt, DerivedError> {
+        let (size, checkpoint) = self.signed_head(shower)?;
+        let (journal, tiles) = (self.journal(), self.tiles());
+        let proved = journal.shown(from, count)?.into_iter().map(|shown| {
             let proof = tree::prove_inclusion(&tiles, size, shown.position.0)?;
             Ok(ShownRecord::of(&shown, &proof))
         });
         let records = proved.collect::<Result<_, DerivedError>>()?;
         let header = Header {
-            format: RECEIPT.to_owned(),
+            format: format.to_owned(),
             tenant: shower.name.clone(),
             tenant_key: journal.tenant().to_hex(),
             checkpoint,
             verifier_key: shower.signer.verifier_key(),
         };
-        Ok(Some(Receipt { header, records }))
+        Ok(Receipt { header, records })
     }
 
-    fn head_since(&mut self, since: Option<u64>, shower: &Shower) -> Result<Outcome<SignedHead>, DerivedError> {
+    pub(super) fn head_since(
+        &mut self,
+        since: Option<u64>,
+        shower: &Shower,
+    ) -> Result<Outcome<SignedHead>, DerivedError> {
         let (size, checkpoint) = self.signed_head(shower)?;
         let consistency = match since {
             None => None,
@@ -112,7 +126,7 @@ impl Derived {
 }
 
 impl Supervisor {
-    fn shower(&self) -> Shower {
+    pub(super) fn shower(&self) -> Shower {
         let (name, signer) = (self.parts.name.clone(), self.parts.signer.clone());
         Shower { name, signer, at_unix_ms: self.parts.clock.now_unix_ms() }
     }

@@ -100,6 +100,7 @@ fn passage(number: usize, text: &str) -> Passage {
         trust_score: 0.5,
         domain: "general".into(),
         usecase: "general".into(),
+        version: 0,
     }
 }
 

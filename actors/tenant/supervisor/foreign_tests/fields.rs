@@ -2,12 +2,12 @@
 use super::super::fixtures::*;
 use super::super::messages::{ExportLineage, GiveFeedback, LineagePortion, ReadLineage, Wishes};
 use super::foreign::{Dice, Pair};
-use super::scene::{CANARY, NAMES, OWN_WORDS, Scene, hits, member, records};
+use super::scene::{CANARY, NAMES, NEIGHBOUR, OWN_WORDS, Scene, hits, member, records};
 use super::writing;
 use crate::approvals::messages::DecideApproval;
 use crate::approvals::rules::Decision;
 use crate::imports::messages::{ImportLineage, ImportStep};
-use crate::proofs::messages::{ReadReceipt, ShowRecords};
+use crate::proofs::messages::{ReadReceipt, ReadWitness, ShowRecords};
 use crate::question::{Matter, Question, Reply, Search};
 use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
 use crate::turn::ReplyLine;
@@ -33,6 +33,7 @@ pub(super) async fn attempt(scene: &Scene, row: &'static str, times: usize) -> V
         "RemoveDocument.id" => remove(scene, row, times).await,
         "ListDocuments.after" => list(scene, row, times).await,
         "ReadReceipt.query_id" => receipt(scene, row, times).await,
+        "ReadWitness.journal" => witness(scene, row, times).await,
         "ShowRecords.from" => shown(scene, row, times).await,
         "ReadLineage.query_id" => lineage(scene, row, times).await,
         "GiveFeedback.query_id" => feedback(scene, row, times).await,
@@ -163,6 +164,17 @@ async fn receipt(scene: &Scene, row: &'static str, times: usize) -> Vec<String> 
     let nobodys = Err(unknown(ask(scene.ids.queries[0].nobodys.clone())).await);
     many(times, |number| {
         let (id, nobodys) = (drawn(scene, (row, number), &scene.ids.queries), &nobodys);
+        async move { unless((row, number), &id, nobodys, &ask(id.clone()).await) }
+    })
+    .await
+}
+
+async fn witness(scene: &Scene, row: &'static str, times: usize) -> Vec<String> {
+    let ask = |journal: String| scene.own.told(|reply| ReadWitness { journal, principal: principal(), reply });
+    let journals = [Pair::of(cipher(NEIGHBOUR).tenant().to_hex())];
+    let nobodys = Err(unknown(ask(journals[0].nobodys.clone())).await);
+    many(times, |number| {
+        let (id, nobodys) = (drawn(scene, (row, number), &journals), &nobodys);
         async move { unless((row, number), &id, nobodys, &ask(id.clone()).await) }
     })
     .await

@@ -203,6 +203,7 @@ fn shared_statistics(parts: &mut Parts<'_>) {
             end: text.chars().count(),
             page: None,
             trust_score: 1.0,
+            version: 0,
         };
         writer.add(&chunk, FirstOfDocument::No).unwrap();
     }

@@ -27,6 +27,7 @@ fn passage(number: usize, text: &str) -> Passage {
         trust_score: 1.0,
         domain: String::from("general"),
         usecase: String::from("general"),
+        version: 0,
     }
 }
 
