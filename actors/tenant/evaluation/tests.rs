@@ -25,6 +25,7 @@ fn passage(document: &str, text: &str) -> Passage {
         page: None,
         score: 1.0,
         trust_score: 0.9,
+        version: 1,
         domain: "general".to_owned(),
         usecase: "general".to_owned(),
     }

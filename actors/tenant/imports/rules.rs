@@ -85,7 +85,13 @@ impl Imports {
     /// True where the lines of a record are shown: their import was not taken back after it.
     #[must_use]
     pub fn shows(&self, position: Position, lines: &ImportedLines) -> bool {
-        self.0.get(&hex::encode(lines.file_sha256)).is_some_and(|import| position >= import.since)
+        self.shows_of(position, &lines.file_sha256)
+    }
+
+    /// The same, of a record of this file.
+    #[must_use]
+    pub fn shows_of(&self, position: Position, file_sha256: &[u8; 32]) -> bool {
+        self.0.get(&hex::encode(file_sha256)).is_some_and(|import| position >= import.since)
     }
 
     fn find(&self, file_sha256: &str) -> Outcome<&Import> {

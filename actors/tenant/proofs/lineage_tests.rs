@@ -2,6 +2,7 @@
 use super::super::tests::{TAMPERINGS, at_work, exported};
 use super::super::verifier::Export;
 use super::*;
+use crate::imports::records::{ImportedLine, ImportedLines, OldLine};
 use crate::supervisor::fixtures::*;
 use crate::supervisor::lineage_forms::LineageForm;
 use crate::supervisor::messages::ExportLineage;
@@ -141,4 +142,60 @@ async fn lines_of_records_whose_words_are_not_shown_are_counted_and_bound_to_the
     assert!(held_against(&moved, &(name.clone(), journal.clone())).is_err());
     let elsewhere = lines[0].replace("\"hash\":\"", "\"hash\":\"0");
     assert!(held_against(&[elsewhere], &(name, journal)).is_err());
+}
+
+/// A record that brought three lines in, and one that took them back.
+fn brought() -> [Said; 2] {
+    let line = |number: u64| ImportedLine {
+        number,
+        sha256: [7; 32],
+        said: OldLine {
+            query_id: format!("q-{number}"),
+            source_id: "doc".to_owned(),
+            chunk_id: "chunk".to_owned(),
+            trust_score: 0.5,
+            agent_id: "old".to_owned(),
+            policy_version: "0.1".to_owned(),
+            timestamp: "2025-10-08T12:00:00Z".to_owned(),
+            domain: "general".to_owned(),
+            usecase: "general".to_owned(),
+        },
+    };
+    let (file_sha256, by, at_unix_ms) = ([9; 32], "key".to_owned(), 1);
+    let lines = (1..=3).map(line).collect();
+    let file = "lineage.jsonl".to_owned();
+    let taken = ImportedLines { file_sha256, file, after: 0, to: 3, lines, by: by.clone(), at_unix_ms };
+    let withdrawn = LineageImport::Withdrawn { file_sha256, by, at_unix_ms };
+    [(4, LineageImport::Lines(taken)), (6, withdrawn)].map(|(position, import)| Said {
+        position,
+        hash: [3; 32],
+        entry: Some(Entry::LineageImported(Box::new(import))),
+    })
+}
+
+#[test]
+fn what_another_system_wrote_is_told_whole_and_as_it_was_brought_in_or_was_taken_back() {
+    let [taken, withdrawn] = brought();
+    let Some(Entry::LineageImported(import)) = &taken.entry else { panic!("no import") };
+    let LineageImport::Lines(record) = import.as_ref() else { panic!("no lines") };
+    let lines: Vec<String> = imported_of("t", Position(4), &[3; 32], record)
+        .iter()
+        .map(|line| serde_json::to_string(line).unwrap())
+        .collect();
+    let held = |lines: &[String], journal: &[&Said]| {
+        let journal = journal.iter().map(|said| (*said).clone()).collect();
+        held_against(lines, &("t".to_owned(), journal)).map(|traced| traced.lines)
+    };
+    assert_eq!(held(&lines, &[&taken]).unwrap(), 3);
+    assert_eq!(held(&[], &[&taken, &withdrawn]).unwrap(), 0, "taken back");
+    assert_eq!(held(&lines, &[&taken, &withdrawn]).unwrap(), 3, "told before it was taken back");
+    let swapped = [&lines[1], &lines[0], &lines[2]].map(Clone::clone);
+    let edited = [lines[0].replace("q-1", "q-9"), lines[1].clone(), lines[2].clone()];
+    let native = [lines[0].replace(",\"imported\"", ",\"was\"")];
+    for wrong in [&[][..], &lines[..2], &lines[1..], &swapped, &edited, &native] {
+        assert!(held(wrong, &[&taken]).is_err(), "{wrong:?}");
+    }
+    assert!(held(&lines[..2], &[&taken, &withdrawn]).is_err(), "some of them");
+    let twice = [lines.clone(), lines.clone()].concat();
+    assert!(held(&twice, &[&taken]).is_err());
 }

@@ -2,11 +2,12 @@
 use super::actor::Supervisor;
 use super::audit::unreadable;
 use super::lineage::{Derived, DerivedError, position_of};
-use super::messages::{Lineage, LineageLine, LineageOfRecord};
+use super::lineage_forms::imported_of;
+use super::messages::{Lineage, LineageOfRecord};
 use super::opening::on_derived;
 use crate::entry::Entry;
-use crate::imports::messages::{ImportLineage, ImportView, Origin};
-use crate::imports::records::{ImportedLine, ImportedLines, LineageImport};
+use crate::imports::messages::{ImportLineage, ImportView};
+use crate::imports::records::{ImportedLines, LineageImport};
 use crate::imports::rules::{Imports, decide, sha256};
 use actix::prelude::*;
 use bailiwick_kernel::ids::{Position, QueryId};
@@ -83,30 +84,8 @@ pub(super) fn told(
     import: &LineageImport,
 ) -> Vec<LineageOfRecord> {
     let Some(record) = lines_of(import).filter(|record| imports.shows(position, record)) else { return Vec::new() };
-    let line = |line: &ImportedLine| LineageOfRecord {
-        asked_unix_ms: None,
-        lines: vec![LineageLine {
-            tenant_id: tenant_name.to_owned(),
-            domain: line.said.domain.clone(),
-            usecase: line.said.usecase.clone(),
-            source_id: line.said.source_id.clone(),
-            query_id: line.said.query_id.clone(),
-            chunk_id: line.said.chunk_id.clone(),
-            trust_score: line.said.trust_score,
-            agent_id: line.said.agent_id.clone(),
-            policy_version: line.said.policy_version.clone(),
-            timestamp: line.said.timestamp.clone(),
-            seq: position.0,
-            hash: hex::encode(hash),
-            imported: Some(Origin {
-                file: record.file.clone(),
-                file_sha256: hex::encode(record.file_sha256),
-                line: line.number,
-                line_sha256: hex::encode(line.sha256),
-            }),
-        }],
-    };
-    record.lines.iter().map(line).collect()
+    let lines = imported_of(tenant_name, position, hash, record);
+    lines.into_iter().map(|line| LineageOfRecord { asked_unix_ms: None, lines: vec![line] }).collect()
 }
 
 impl Derived {

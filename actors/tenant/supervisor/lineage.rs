@@ -4,7 +4,7 @@ use super::exit;
 use super::fold::{Fold, query_of};
 use super::importing;
 use super::lineage_forms::{cited_by, lineage_of, lines_of};
-use super::messages::{Lineage, LineageLine, LineageOfRecord, LineagePortion};
+use super::messages::{Lineage, LineagePortion};
 use super::proving::{ShelfTiles, key_of_tile};
 use super::repeats::index::{Index, Place};
 use super::repeats::judging::KeptReply;
@@ -432,35 +432,6 @@ fn assemble(
 ) -> Lineage {
     let lines = lines_of(tenant_name, position, hash, &cited_by(record.clone()));
     Lineage { record: Some(record), seq: position.0, hash: hex::encode(hash), lines, feedback }
-}
-
-fn cited_by(record: AnswerRecorded) -> AnswerCited {
-    let AnswerRecorded { query_id, cited, model, policy_version, cleared_unix_ms, .. } = record;
-    AnswerCited { query_id, cited, model, policy_version, cleared_unix_ms }
-}
-
-/// The lines of one answer, in the specification's field names (2.6): one per cited chunk, and one without a chunk for
-/// an answer that cites none, so that no answer and no charge is missing from an export.
-fn lines_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &AnswerCited) -> Vec<LineageLine> {
-    let line = |chunk: &LineageChunk| LineageLine {
-        tenant_id: tenant_name.to_owned(),
-        domain: chunk.domain.clone(),
-        usecase: chunk.usecase.clone(),
-        source_id: chunk.source_id.clone(),
-        query_id: record.query_id.clone(),
-        chunk_id: chunk.chunk_id.clone(),
-        trust_score: chunk.trust_score,
-        agent_id: format!("{}/{}", record.model.provider, record.model.name),
-        policy_version: record.policy_version.clone(),
-        timestamp: rfc3339(record.cleared_unix_ms),
-        seq: position.0,
-        hash: hex::encode(hash),
-        imported: None,
-    };
-    if record.cited.is_empty() {
-        return vec![line(&LineageChunk::default())];
-    }
-    record.cited.iter().map(line).collect()
 }
 
 fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {

@@ -1,6 +1,8 @@
 //! Lineage in the forms of others: OpenLineage events (2-0-2) and W3C PROV documents (PROV-JSON), a JSON object a line. Pure.
 use super::messages::{LineageLine, LineageOfRecord};
 use crate::entry::{AnswerCited, AnswerRecorded, Entry, LineageChunk};
+use crate::imports::messages::Origin;
+use crate::imports::records::{ImportedLine, ImportedLines};
 use crate::imports::rules::sha256;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::Position;
@@ -83,11 +85,38 @@ pub(super) fn lines_of(
         timestamp: rfc3339(record.cleared_unix_ms),
         seq: position.0,
         hash: hex::encode(hash),
+        imported: None,
     };
     if record.cited.is_empty() {
         return vec![line(&LineageChunk::default())];
     }
     record.cited.iter().map(line).collect()
+}
+
+/// The lines a record of imported lineage has: what another system wrote, marked as such.
+#[must_use]
+pub fn imported_of(tenant_name: &str, position: Position, hash: &[u8; 32], record: &ImportedLines) -> Vec<LineageLine> {
+    let line = |line: &ImportedLine| LineageLine {
+        tenant_id: tenant_name.to_owned(),
+        domain: line.said.domain.clone(),
+        usecase: line.said.usecase.clone(),
+        source_id: line.said.source_id.clone(),
+        query_id: line.said.query_id.clone(),
+        chunk_id: line.said.chunk_id.clone(),
+        trust_score: line.said.trust_score,
+        agent_id: line.said.agent_id.clone(),
+        policy_version: line.said.policy_version.clone(),
+        timestamp: line.said.timestamp.clone(),
+        seq: position.0,
+        hash: hex::encode(hash),
+        imported: Some(Origin {
+            file: record.file.clone(),
+            file_sha256: hex::encode(record.file_sha256),
+            line: line.number,
+            line_sha256: hex::encode(line.sha256),
+        }),
+    };
+    record.lines.iter().map(line).collect()
 }
 
 fn cited(record: &LineageOfRecord) -> impl Iterator<Item = &LineageLine> {
