@@ -10,6 +10,7 @@ pub mod entry;
 pub mod limits;
 mod line;
 pub mod proofs;
+pub mod quality;
 pub mod query_ids;
 pub mod question;
 pub mod retrieval;

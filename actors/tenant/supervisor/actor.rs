@@ -12,6 +12,7 @@ use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
 use super::rules::{FactsKept, Phase, Restarts, Verdict};
 use super::sideways::Sideways;
+use super::verifying::SharedReached;
 use crate::approvals::SharedApprovals;
 use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconcile};
 use crate::cache::messages::AdoptCache;
@@ -79,6 +80,8 @@ pub struct Supervisor {
     pub(super) audit: SharedAudit,
     /// … and behind which record the last one stands.
     pub(super) answered_to: Arc<AtomicU64>,
+    /// How far the journal has been read once more.
+    pub(super) reached: SharedReached,
     pub(super) last_fault: Option<String>,
 }
 
@@ -124,6 +127,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         facts_kept: FactsKept::default(),
         audit: SharedAudit::default(),
         answered_to: Arc::default(),
+        reached: SharedReached::default(),
         watch,
         last_fault: None,
         parts,

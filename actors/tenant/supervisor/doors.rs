@@ -2,7 +2,8 @@
 use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
-use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords, VerifyJournal};
+use crate::quality::messages::ReadQuality;
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
@@ -37,6 +38,10 @@ pub struct Doors {
     pub head: Recipient<ReadHead>,
     /// Right `Audit`.
     pub records: Recipient<ShowRecords>,
+    /// The compliance room's.
+    pub verify: Recipient<VerifyJournal>,
+    /// Right `Audit`, and the drift room's.
+    pub quality: Recipient<ReadQuality>,
     /// Right `Observe`.
     pub figures: Recipient<ReadFigures>,
     /// Right `Observe`, and the cost room's.
@@ -84,6 +89,8 @@ impl Doors {
             receipt: address.clone().recipient(),
             head: address.clone().recipient(),
             records: address.clone().recipient(),
+            verify: address.clone().recipient(),
+            quality: address.clone().recipient(),
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
             policy: address.clone().recipient(),

@@ -3,11 +3,13 @@ use crate::approvals::rules::Approvals;
 use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
+use crate::quality;
 use crate::rollout::rules::Standing;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::drift::sample::Days;
 use serde::{Deserialize, Serialize};
 
 /// Derived state with the position it has reached. Saved now and then; the journal's tail makes it current.
@@ -37,6 +39,8 @@ pub struct Fold {
     pub chain: [u8; 32],
     /// What all answers were charged together.
     pub charged: NanoUsd,
+    /// How questions ended, by day.
+    pub quality: Days,
 }
 
 impl Default for Fold {
@@ -51,6 +55,7 @@ impl Default for Fold {
             approvals: Approvals::default(),
             chain: [0; 32],
             charged: NanoUsd::ZERO,
+            quality: Days::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -65,6 +70,7 @@ impl Fold {
         self.spend.apply(entry);
         self.accounts.apply(entry);
         self.approvals.apply(position, entry);
+        quality::rules::note(&mut self.quality, entry);
         count(&mut self.counts, entry);
         if let Entry::AnswerRecorded(answer) = entry {
             self.charged = self.charged.saturating_add(answer.usage.cost);

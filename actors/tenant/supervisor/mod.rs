@@ -58,6 +58,7 @@ mod staging;
 mod tests;
 #[cfg(test)]
 mod two_worlds_tests;
+mod verifying;
 #[cfg(test)]
 mod visibility_tests;
 
