@@ -1,4 +1,7 @@
 //! The control plane as boot starts it: its rooms, joined in the one order that leaves nobody without an address.
+use crate::compliance::actor::Tools;
+use crate::compliance::archive::Archive;
+use crate::compliance::gather::NodeStanding;
 use crate::gitops::folder::{FolderError, Folders};
 use crate::gitops::messages::FirstReading;
 use crate::gitops::signer::PlatformSigner;
@@ -12,7 +15,7 @@ use crate::registry::door::Door;
 use crate::registry::housing::Housing;
 use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;
-use crate::{cost, gitops, identity, observability, policy_service, policy_watchdog, registry};
+use crate::{compliance, cost, drift, gitops, identity, observability, policy_service, policy_watchdog, registry};
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::clock::SharedClock;
@@ -36,6 +39,8 @@ pub struct Parts {
     pub guardrails: Guardrails,
     /// Where this node is, and everything it keeps.
     pub node: Region,
+    /// Oldest version of TLS its listener speaks, such as `TLS-1.3`; empty for plain HTTP, nothing where that is not known.
+    pub tls: Option<&'static str>,
     /// Whose bearer tokens are taken beside the house's own keys.
     pub issuers: Vec<Issuer>,
     /// Where the first operator key is written.
@@ -102,7 +107,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
-    let Parts { tenants, guardrails, node, issuers, operator_key, vault, keys, clock, housing } = parts;
+    let Parts { tenants, guardrails, node, tls, issuers, operator_key, vault, keys, clock, housing } = parts;
     let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
     let reopen = opener(vault, &keys)?;
     let first = Arc::clone(&reopen);
@@ -113,7 +118,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
     let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
-    let opened = Opened { directory, journal, reopen, checkpoint };
+    let opened = Opened { directory, journal, reopen, checkpoint, keys, tls };
     let (door, registry) = join(opened, clock, folders.clone(), signer, node, housing);
     let first_reading = gitops::start(folders, known, registry.clone().recipient());
     Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
@@ -129,6 +134,10 @@ pub(crate) struct Opened {
     pub(crate) reopen: Reopen,
     /// Verifies tokens before the door.
     pub(crate) checkpoint: Checkpoint,
+    /// Says how keys are kept.
+    pub(crate) keys: KeyService,
+    /// What the listener speaks.
+    pub(crate) tls: Option<&'static str>,
 }
 
 /// Starts every room but the one that reads folders, and joins them.
@@ -146,6 +155,16 @@ pub(crate) fn join(
     let observability = observability::start(registry.clone().recipient(), registry.clone().recipient());
     let watchdog =
         policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient(), registry.clone().recipient());
+    let compliance = compliance::start(Tools {
+        clock: Arc::clone(&clock),
+        archive: Archive::new(opened.journal.clone()),
+        keys: opened.keys.clone(),
+        node: NodeStanding { region: node.clone(), tls: opened.tls },
+        patrol: watchdog.clone().recipient(),
+        due: registry.clone().recipient(),
+        reported: registry.clone().recipient(),
+    });
+    let drift = drift::start(Arc::clone(&clock));
     let history = History::new(opened.journal.clone(), folders.clone());
     let policy_service =
         policy_service::start(watchdog.clone().recipient(), watchdog.recipient(), history, Arc::clone(&clock));
@@ -156,9 +175,13 @@ pub(crate) fn join(
         forget: policy_service.recipient(),
         observability: observability.clone().recipient(),
         cost: cost.recipient(),
+        drift: drift.recipient(),
+        report: compliance.clone().recipient(),
+        kept: compliance.clone().recipient(),
+        forget_kept: compliance.recipient(),
     };
     let housing = housing(observability.recipient());
-    let Opened { directory, journal, reopen, checkpoint } = opened;
+    let Opened { directory, journal, reopen, checkpoint, .. } = opened;
     let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, node, rooms };
     let door = vestibule.start(parts, checkpoint);
     (door, registry)

@@ -12,12 +12,14 @@ mod keyring_tests;
 mod passphrase;
 pub mod providers;
 mod root;
+mod standing;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use errors::KeyError;
 pub use key_file::KeyFileError;
 pub use root::{GivenKey, RootSource};
+pub use standing::KeyStanding;
 
 use aws_lc_rs::hkdf;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};

@@ -27,7 +27,8 @@ use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
-use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords, VerifyJournal};
+use bailiwick_tenant::quality::messages::ReadQuality;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
@@ -88,7 +89,9 @@ drops!(
     DecideApproval,
     ReadReceipt,
     ReadHead,
-    ShowRecords
+    ShowRecords,
+    VerifyJournal,
+    ReadQuality
 );
 
 impl Handler<AuditAnswers> for Probe {
@@ -236,6 +239,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         receipt: probe.clone().recipient(),
         head: probe.clone().recipient(),
         records: probe.clone().recipient(),
+        verify: probe.clone().recipient(),
+        quality: probe.clone().recipient(),
         decide: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         audit: probe.clone().recipient(),
@@ -279,11 +284,8 @@ impl Bench {
         let key_file = root.path().join("operator.key");
         let folders = Folders::open(&root.path().join("folders"), Guardrails::none()).unwrap();
         let keys_folder = root.path().join("keys");
-        let reopen = opener(
-            vault.clone(),
-            &KeyService::open(&keys_folder, &RootSource::File, &super::fixtures::here()).unwrap(),
-        )
-        .unwrap();
+        let keys = KeyService::open(&keys_folder, &RootSource::File, &super::fixtures::here()).unwrap();
+        let reopen = opener(vault.clone(), &keys).unwrap();
         let (journal, mut directory): (_, Directory) = reopen().unwrap();
         ensure_operator_key(&journal, &mut directory, &key_file, NOW).await.unwrap();
         let operator = SecretString::from(std::fs::read_to_string(&key_file).unwrap().trim().to_owned());
@@ -301,7 +303,7 @@ impl Bench {
         let housing = Arc::clone(&probes) as Arc<dyn Housing>;
         let texts = journal.clone();
         let (door, registry) = join(
-            Opened { directory, journal, reopen, checkpoint },
+            Opened { directory, journal, reopen, checkpoint, keys, tls: Some("") },
             shared,
             folders.clone(),
             signer(),

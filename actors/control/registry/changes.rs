@@ -2,6 +2,7 @@
 use super::actor::Registry;
 use super::entry::Entry;
 use super::messages::{FleetRequest, GovernRequest, RolloutOver};
+use crate::compliance::messages::WeekReported;
 use crate::gitops::messages::FoldersSeen;
 use actix::prelude::*;
 use bailiwick_kernel::fabric::AppendError;
@@ -22,6 +23,8 @@ pub(super) enum Change {
     Folders(FoldersSeen),
     /// A release of a tenant has reached everybody, or was sent back.
     Rollout(RolloutOver),
+    /// A weekly report of a tenant was made.
+    Week(WeekReported),
     /// Everything of a tenant has been destroyed, its folder by the write of this number.
     Destroyed(TenantKey, u64, Option<bailiwick_kernel::mail::ReplySlot<super::messages::TenantView>>),
 }
@@ -47,6 +50,7 @@ impl Change {
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),
             Self::Folders(seen) => seen.reply.answer(Err(rejection)),
             Self::Destroyed(_, _, Some(slot)) => slot.answer(Err(rejection)),
+            Self::Week(reported) => reported.reply.answer(Err(rejection)),
             // told again when the tenant's rooms are built next
             Self::Rollout(_) | Self::Destroyed(_, _, None) => {}
         }
@@ -66,6 +70,8 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         FleetRequest::Policies(slot) => slot.answer(Err(rejection)),
         FleetRequest::Actors(slot) => slot.answer(Err(rejection)),
         FleetRequest::Costs(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::Drift(slot) => slot.answer(Err(rejection)),
+        FleetRequest::Weeks(slot) => slot.answer(Err(rejection)),
         FleetRequest::Reconcile(_, _, slot) => slot.answer(Err(rejection)),
     }
 }
@@ -94,6 +100,7 @@ impl Registry {
                 Change::Fleet { by, request } => self.change_fleet(&by, request, ctx),
                 Change::Folders(seen) => self.take_folders(seen, ctx),
                 Change::Rollout(over) => self.rollout_over(over, ctx),
+                Change::Week(reported) => self.week_reported(reported, ctx),
                 Change::Destroyed(tenant, write, slot) => self.destroyed(tenant, write, slot, ctx),
             }
         }

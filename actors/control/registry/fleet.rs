@@ -117,6 +117,8 @@ impl Registry {
             | FleetRequest::Policies(..)
             | FleetRequest::Actors(_)
             | FleetRequest::Costs(..)
+            | FleetRequest::Drift(..)
+            | FleetRequest::Weeks(..)
             | FleetRequest::Reconcile(..)) => {
                 Change::Fleet { by: by.clone(), request: other }.refuse(no_change());
             }
@@ -282,11 +284,13 @@ impl Registry {
     ) {
         let Some(tenant) = self.directory.tenant(key) else { return };
         let (name, forgotten) = (tenant.name.clone(), self.forget_releases(tenant));
+        let reports = self.forget_weeks(tenant);
         let (closed, housing, folders) =
             (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone());
         let destroying = async move {
             closed.await?;
             forgotten.await?;
+            reports.await?;
             let work = move || {
                 housing.shred(key)?;
                 folders.remove(&name).map_err(|error| not_written(&error))

@@ -1,6 +1,7 @@
 //! Handles: one struct per right, minted only in this folder. No `Clone`, no serde, no public constructor. Holding
 //! one is the permission, and it permits nothing else. A handle of an older generation fails closed, because the
 //! address inside is dead.
+use super::compliance::Audited;
 use super::directory::CommitView;
 use super::messages::{
     FleetRequest, GovernRequest, IssuedKey, KeyView, NewKey, NewTenant, PolicyStanding, TenantChanges, TenantFilters,
@@ -20,6 +21,7 @@ use bailiwick_policy::diff::Changes;
 use bailiwick_tenant::approvals::messages::ReadApprovals;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
+use bailiwick_tenant::quality::messages::ReadQuality;
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, DocumentView, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -147,6 +149,9 @@ impl FeedbackHandle {
 #[derive(Debug)]
 pub struct AuditHandle {
     pub(super) seal: Seal,
+    pub(super) tenant: TenantKey,
+    pub(super) registry: Recipient<Audited>,
+    pub(super) quality: Recipient<ReadQuality>,
     pub(super) list: Recipient<ListDocuments>,
     pub(super) show: Recipient<ShowDocument>,
     pub(super) lineage: Recipient<ReadLineage>,
@@ -357,7 +362,7 @@ impl FleetHandle {
         &self.by
     }
 
-    async fn fleet<T>(&self, request: impl FnOnce(ReplySlot<T>) -> FleetRequest) -> Outcome<T> {
+    pub(super) async fn fleet<T>(&self, request: impl FnOnce(ReplySlot<T>) -> FleetRequest) -> Outcome<T> {
         call(&self.registry, |slot| Fleet { by: self.by.clone(), request: request(slot) }).await
     }
 

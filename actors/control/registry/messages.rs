@@ -2,7 +2,10 @@
 use super::directory::CommitView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use super::releases::Release;
+use crate::compliance::messages::TenantWeeks;
+use crate::compliance::report::{Report, WeekScore};
 use crate::cost::messages::FleetCosts;
+use crate::drift::messages::DriftMap;
 use crate::identity::rules::Passed;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
@@ -222,8 +225,20 @@ pub enum FleetRequest {
     Actors(ReplySlot<Vec<RoomView>>),
     /// What the fleet spent.
     Costs(SpendQuery, ReplySlot<FleetCosts>),
+    /// Where answers have changed, over all tenants.
+    Drift(ReplySlot<DriftMap>),
+    /// The weekly compliance reports of every tenant.
+    Weeks(ReplySlot<Vec<TenantWeeks>>),
     /// What the providers' statements say a tenant was charged beyond its recorded answers.
     Reconcile(String, NanoUsd, ReplySlot<Reconciled>),
+}
+
+/// What an audit handle asks of the registry, for its own tenant.
+pub enum AuditRequest {
+    /// The compliance report of a week, or one as it is now.
+    Report(Option<String>, ReplySlot<Report>),
+    /// Lists the weekly reports, oldest first.
+    Weeks(ReplySlot<Vec<WeekScore>>),
 }
 
 /// What a govern handle asks of the registry, for its own tenant.
