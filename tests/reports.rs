@@ -146,6 +146,20 @@ async fn the_command_line_writes_reports() {
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();
         assert!(told.get(field).is_some(), "{args:?}: {told}");
     }
+    // offline, from the file and a key alone
+    let json = folder.path().join("report.json");
+    assert!(run(&["compliance", "--tenant", TENANT, "--out", json.to_str().unwrap()]).status.success());
+    let verify = |key: &str| {
+        let verify = ["verify", json.to_str().unwrap(), "--verifier-key", key];
+        Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(verify).output().unwrap()
+    };
+    let text = std::fs::read_to_string(&json).unwrap();
+    let key = serde_json::from_str::<Value>(&text).unwrap()["checkpoint"]["verifier_key"].as_str().unwrap().to_owned();
+    let told = verify(&key);
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    assert!(String::from_utf8_lossy(&told.stdout).contains("says what its evidence says"));
+    std::fs::write(&json, text.replacen("\"outcome\":\"failed\"", "\"outcome\":\"passed\"", 1)).unwrap();
+    assert!(!verify(&key).status.success(), "a control that has passed against its evidence");
     let nameless = run(&["lineage"]);
     assert!(!nameless.status.success() && String::from_utf8_lossy(&nameless.stderr).contains("name a tenant"));
 }

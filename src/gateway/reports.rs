@@ -4,7 +4,7 @@ use super::reply::ok;
 use super::{body, knock};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use bailiwick_control::compliance::messages::TenantWeeks;
+use bailiwick_control::compliance::messages::LastWeek;
 use bailiwick_control::compliance::pdf::pdf;
 use bailiwick_control::compliance::report::{Report, WeekScore};
 use bailiwick_control::compliance::week::is_week;
@@ -19,11 +19,11 @@ pub struct WeekList {
     pub weeks: Vec<WeekScore>,
 }
 
-/// Weekly compliance reports of every tenant.
+/// The last weekly compliance report of every tenant.
 #[derive(Serialize, JsonSchema, Debug)]
 pub struct FleetWeeks {
     /// By name.
-    pub tenants: Vec<TenantWeeks>,
+    pub tenants: Vec<LastWeek>,
 }
 
 /// Query of a compliance report.
@@ -87,7 +87,7 @@ pub(super) async fn quality(request: HttpRequest, tenant: web::Path<String>) -> 
 /// `GET /admin/v1/reports`.
 pub(super) async fn fleet(request: HttpRequest) -> Result<HttpResponse, Failure> {
     let handle = knock::edge(&request)?.door.fleet(knock::claim_fleet(&request)).await?;
-    Ok(ok(&FleetWeeks { tenants: handle.weeks().await? }))
+    Ok(ok(&FleetWeeks { tenants: handle.last_weeks().await? }))
 }
 
 /// `GET /admin/v1/drift` and `/admin/v1/reports/tenant-drift-map.json`.

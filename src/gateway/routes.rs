@@ -330,7 +330,7 @@ pub const ROUTES: &[Route] = &[
         r.to(reports::quality)
     })
     .gives::<QualityView>(200),
-    route("GET", "/admin/v1/reports", Some(Fleet), "Weekly compliance scores of every tenant", |r| {
+    route("GET", "/admin/v1/reports", Some(Fleet), "The last weekly compliance score of every tenant", |r| {
         r.to(reports::fleet)
     })
     .gives::<FleetWeeks>(200),

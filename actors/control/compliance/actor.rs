@@ -20,8 +20,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// After the start: tenants are being opened before.
-const FIRST_LOOK: Duration = Duration::from_secs(5);
+/// After the start: tenants are being opened before, and the watchdog has looked once.
+const FIRST_LOOK: Duration = Duration::from_secs(15);
 /// Between two looks at whose week has no report yet.
 const LOOK: Duration = Duration::from_secs(60);
 /// A room that has not said anything by then has not told its facts.

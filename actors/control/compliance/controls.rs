@@ -118,7 +118,7 @@ pub const CONTROLS: &[Control] = &[
             let rank = |name: &str| TLS.iter().position(|version| *version == name);
             let holds = rank(spoken).zip(rank(asked)).is_some_and(|(spoken, asked)| spoken >= asked);
             let shown = if spoken.is_empty() { "plain HTTP" } else { spoken };
-            hold(holds, format!("{shown}"), format!("{shown} is spoken, and {asked} is asked for"))
+            hold(holds, shown, format!("{shown} is spoken, and {asked} is asked for"))
         },
         to_do: "give the node a certificate in config.toml, or let a proxy end TLS and say so there",
         supports: &[

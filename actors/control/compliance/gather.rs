@@ -1,6 +1,7 @@
 //! From what the rooms say to facts. Pure: one line a fact.
 use super::facts::*;
 use super::messages::TenantSource;
+use super::verification::unix_ms;
 use crate::kms::KeyStanding;
 use crate::policy_watchdog::messages::Patrol;
 use crate::policy_watchdog::rules::deviation;
@@ -158,9 +159,4 @@ pub fn of_head(facts: &mut Facts, head: &SignedHead, now: u64) {
 /// Whether the service level is kept.
 pub fn of_level(facts: &mut Facts, level: ServiceLevel, now: u64) {
     facts.note(&LEVEL_KEPT, level == ServiceLevel::Kept, SUPERVISOR, now);
-}
-
-/// RFC 3339 back to milliseconds.
-fn unix_ms(time: &str) -> Option<u64> {
-    time.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_millisecond()).ok())
 }

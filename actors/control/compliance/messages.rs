@@ -97,11 +97,11 @@ pub struct WeekReported {
     pub reply: ReplySlot<()>,
 }
 
-/// The weekly reports of one tenant.
+/// The last weekly report of one tenant.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct TenantWeeks {
+pub struct LastWeek {
     /// The tenant's name.
     pub tenant: String,
-    /// Its weekly reports, oldest first.
-    pub weeks: Vec<WeekScore>,
+    /// Its last weekly report; null before the first.
+    pub last: Option<WeekScore>,
 }

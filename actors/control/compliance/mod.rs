@@ -3,8 +3,8 @@
 //! Owns: the weekly reports, sealed beside the control journal.
 //! Sends to: the registry (who there is, which week is reported), the watchdog, the supervisors the registry names, and the asker.
 //! Never: judges whether anybody complies; counts what is unknown or outdated as passed; shows one tenant's report to another.
-//! Invariants: a fact that comes never lowers a score; every week that is written down has its report; the same report is the
-//! same bytes as PDF.
+//! Invariants: a fact that comes never lowers a score; a week is written down only after its report is kept; the same report is
+//! the same bytes as PDF.
 pub mod actor;
 pub mod archive;
 pub mod controls;
@@ -18,6 +18,7 @@ pub mod report;
 pub mod rules;
 #[cfg(test)]
 mod tests;
+pub mod verification;
 pub mod week;
 
 use actix::{Addr, Context};

@@ -4,6 +4,7 @@ use super::frameworks::Framework;
 use super::pdf::pdf;
 use super::report::{Checkpoint, Outcome, Report, Score, WeekScore};
 use super::rules::{Subject, all_controls, assess, report, score};
+use super::verification::{Unsound, verified};
 use super::week::{is_week, week_of};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -22,8 +23,10 @@ fn facts(of: Vec<(&FactKind, FactValue)>) -> Facts {
     facts
 }
 
+type Told = Vec<(&'static FactKind, FactValue)>;
+
 /// Each control with facts under which it passes, and those it fails by when one of them says this.
-fn table() -> Vec<(&'static str, Vec<(&'static FactKind, FactValue)>, Vec<(&'static FactKind, FactValue)>)> {
+fn table() -> Vec<(&'static str, Told, Told)> {
     let text = |text: &str| FactValue::from(text);
     let count = FactValue::Count;
     let is = FactValue::Is;
@@ -268,6 +271,35 @@ fn the_same_report_is_the_same_file() {
     odd.checkpoint = None;
     odd.controls[0].why = "w".repeat(2_000);
     assert!(pdf(&odd).is_ok());
+}
+
+/// What may be changed in a report, and how that is found.
+#[test]
+fn a_report_that_says_more_than_its_evidence_is_found() {
+    let made = report(subject(&["HIPAA"]), &everything(), NOW);
+    let changed = |change: fn(&mut Report)| {
+        let mut other = made.clone();
+        change(&mut other);
+        verified(&other, None).unwrap_err()
+    };
+    // as far as its controls and scores go it is sound: the checkpoint of this test is signed by nobody
+    assert!(matches!(changed(|_| {}), Unsound::Head(_)));
+    assert!(matches!(changed(|report| report.checkpoint = None), Unsound::NoCheckpoint));
+    assert!(matches!(changed(|report| report.format = "x".into()), Unsound::Format(_)));
+    assert!(matches!(changed(|report| report.score.score_ppm = 1), Unsound::Score(_)));
+    assert!(matches!(changed(|report| report.frameworks[0].score.passed += 1), Unsound::Score(_)));
+    let control = |change: fn(&mut super::report::ControlResult)| {
+        let mut other = made.clone();
+        change(&mut other.controls[0]);
+        matches!(verified(&other, None).unwrap_err(), Unsound::Control(id) if id == other.controls[0].id)
+    };
+    assert!(control(|one| one.outcome = Outcome::Failed));
+    assert!(control(|one| one.weight = 30));
+    assert!(control(|one| one.evidence.truncate(1)));
+    assert!(control(|one| one.evidence[0].value = Some("AES-128-GCM".into())));
+    assert!(control(|one| one.evidence[0].observed_at = Some("2020-01-01T00:00:00.000Z".into())));
+    assert!(control(|one| one.supports.clear()));
+    assert!(control(|one| one.id = "CRY-9".into()));
 }
 
 proptest! {

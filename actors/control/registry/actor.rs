@@ -353,7 +353,7 @@ impl Handler<Fleet> for Registry {
                 }
             }
             FleetRequest::Drift(reply) => self.draw_drift(reply),
-            FleetRequest::Weeks(slot) => slot.answer(Ok(self.all_weeks())),
+            FleetRequest::LastWeeks(slot) => slot.answer(Ok(self.last_weeks())),
             FleetRequest::Reconcile(name, charged, slot) => self.reconcile(&name, charged, by, slot),
             request => self.enqueue(Change::Fleet { by, request }, ctx),
         }

@@ -71,7 +71,7 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         FleetRequest::Actors(slot) => slot.answer(Err(rejection)),
         FleetRequest::Costs(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Drift(slot) => slot.answer(Err(rejection)),
-        FleetRequest::Weeks(slot) => slot.answer(Err(rejection)),
+        FleetRequest::LastWeeks(slot) => slot.answer(Err(rejection)),
         FleetRequest::Reconcile(_, _, slot) => slot.answer(Err(rejection)),
     }
 }

@@ -9,7 +9,7 @@ use super::messages::{AuditRequest, FleetRequest};
 use super::rules::no_such_tenant;
 use crate::compliance::DUE_AT_ONCE;
 use crate::compliance::archive::not_kept;
-use crate::compliance::messages::{ForgetKept, MakeReport, ReadDue, ReadKept, TenantSource, TenantWeeks, WeekReported};
+use crate::compliance::messages::{ForgetKept, LastWeek, MakeReport, ReadDue, ReadKept, TenantSource, WeekReported};
 use crate::compliance::report::{Report, WeekScore};
 use crate::drift::messages::{DriftMap, DriftSource, ReadDrift};
 use actix::prelude::*;
@@ -94,12 +94,9 @@ impl Registry {
         }
     }
 
-    /// The weekly reports of every tenant, by name.
-    pub(super) fn all_weeks(&self) -> Vec<TenantWeeks> {
-        let of = |tenant: &Tenant| TenantWeeks {
-            tenant: tenant.name.clone(),
-            weeks: tenant.weeks.iter().cloned().collect(),
-        };
+    /// The last weekly report of every tenant, by name.
+    pub(super) fn last_weeks(&self) -> Vec<LastWeek> {
+        let of = |tenant: &Tenant| LastWeek { tenant: tenant.name.clone(), last: tenant.weeks.back().cloned() };
         let mut tenants: Vec<_> = self.directory.tenants().map(of).collect();
         tenants.sort_by(|one, other| one.tenant.cmp(&other.tenant));
         tenants
@@ -219,11 +216,11 @@ impl FleetHandle {
         self.fleet(FleetRequest::Drift).await
     }
 
-    /// The weekly compliance reports of every tenant, by name.
+    /// The last weekly compliance report of every tenant, by name.
     ///
     /// # Errors
     /// The registry's refusal.
-    pub async fn weeks(&self) -> Outcome<Vec<TenantWeeks>> {
-        self.fleet(FleetRequest::Weeks).await
+    pub async fn last_weeks(&self) -> Outcome<Vec<LastWeek>> {
+        self.fleet(FleetRequest::LastWeeks).await
     }
 }

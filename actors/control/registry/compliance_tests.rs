@@ -13,9 +13,8 @@ async fn look() {
 }
 
 async fn weeks(bench: &Bench, name: &str) -> Vec<String> {
-    let tenants = bench.fleet().await.weeks().await.unwrap();
-    let own = tenants.into_iter().find(|one| one.tenant == name).unwrap();
-    own.weeks.into_iter().map(|week| week.week).collect()
+    let handle = bench.door.audit(bench.as_operator(Some(name))).await.unwrap();
+    handle.weeks().await.unwrap().into_iter().map(|week| week.week).collect()
 }
 
 /// Looks until there are so many weeks: an append waits for a thread that time does not wait for.
@@ -46,6 +45,9 @@ async fn a_report_a_week_and_none_twice() {
     assert_eq!((&kept.tenant[..], &kept.week), ("acme", &first[0]));
     assert!(kept.score.passed > 0 && kept.score.unknown > 0, "a probe tells nothing of its journal: {:?}", kept.score);
     assert_eq!(handle.compliance(Some("1999-W01".into())).await.unwrap_err().code, Code::NotFound);
+
+    let fleet = bench.fleet().await.last_weeks().await.unwrap();
+    assert_eq!((&fleet[0].tenant[..], &fleet[0].last.as_ref().unwrap().week), ("acme", &first[0]));
 
     bench.clock.advance(WEEK_MS);
     let second = until(&bench, "acme", 2).await;

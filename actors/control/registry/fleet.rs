@@ -118,7 +118,7 @@ impl Registry {
             | FleetRequest::Actors(_)
             | FleetRequest::Costs(..)
             | FleetRequest::Drift(..)
-            | FleetRequest::Weeks(..)
+            | FleetRequest::LastWeeks(..)
             | FleetRequest::Reconcile(..)) => {
                 Change::Fleet { by: by.clone(), request: other }.refuse(no_change());
             }

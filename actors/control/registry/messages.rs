@@ -2,7 +2,7 @@
 use super::directory::CommitView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use super::releases::Release;
-use crate::compliance::messages::TenantWeeks;
+use crate::compliance::messages::LastWeek;
 use crate::compliance::report::{Report, WeekScore};
 use crate::cost::messages::FleetCosts;
 use crate::drift::messages::DriftMap;
@@ -227,8 +227,8 @@ pub enum FleetRequest {
     Costs(SpendQuery, ReplySlot<FleetCosts>),
     /// Where answers have changed, over all tenants.
     Drift(ReplySlot<DriftMap>),
-    /// The weekly compliance reports of every tenant.
-    Weeks(ReplySlot<Vec<TenantWeeks>>),
+    /// The last weekly compliance report of every tenant.
+    LastWeeks(ReplySlot<Vec<LastWeek>>),
     /// What the providers' statements say a tenant was charged beyond its recorded answers.
     Reconcile(String, NanoUsd, ReplySlot<Reconciled>),
 }

@@ -8,8 +8,8 @@ const minute = (time) => time.slice(0, 16).replace("T", " ");
 
 async function fleet() {
   const [{ tenants }, drift] = await Promise.all([get("/admin/v1/reports"), get("/admin/v1/drift")]);
-  const rows = tenants.map(({ tenant, weeks }) => {
-    const last = weeks.at(-1), { drift_score, quality_trend } = drift.tenants[tenant] ?? {};
+  const rows = tenants.map(({ tenant, last }) => {
+    const { drift_score, quality_trend } = drift.tenants[tenant] ?? {};
     return [el("a", { href: `#/compliance/${encodeURIComponent(tenant)}` }, tenant), last?.week ?? "not reported yet", last ? share(last.score_ppm / 1e6) : "",
       last ? perCent(last.score_ppm) : "–", last ? `${last.passed} of ${last.passed + last.failed + last.unknown}` : "–", drift_score ?? "–", quality_trend ?? "unknown"];
   });

@@ -11,6 +11,11 @@ const FACTS: Columns = Columns(&[("EVIDENCE", 150.0), ("VALUE", 134.0), ("SOURCE
 /// What a signed note's third line is (C2SP tlog-checkpoint).
 const ROOT_LINE: usize = 2;
 
+/// A number of records, in words.
+pub(super) fn records(count: u64) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
+}
+
 /// The root hash of a signed head.
 pub(super) fn root_of(note: &str) -> &str {
     note.lines().nth(ROOT_LINE).unwrap_or_default()
@@ -119,10 +124,10 @@ fn seal(sheet: &mut Sheet<'_>, checkpoint: &Checkpoint) {
     let height = lines.iter().fold(20.0, |sum, _| sum + mono.leading);
     table::heading(sheet, "Checkpoint of the journal", height + 70.0);
     let told = format!(
-        "The report was made when the tenant's journal had {} records. Its head was signed by the key below, which follows from \
+        "The report was made when the tenant's journal had {}. Its head was signed by the key below, which follows from \
          the node's root key. Whoever holds an export of the journal or a receipt verifies with `bailiwick verify` that it \
          belongs to this head, and with a later checkpoint that nothing before it was changed.",
-        checkpoint.size
+        records(checkpoint.size)
     );
     sheet.paragraph(Style::plain(8.4), &told);
     sheet.skip(8.0);

@@ -45,7 +45,7 @@ fn foot(letters: &Letters, report: &Report, number: usize, count: usize) -> Vec<
         || "no checkpoint of the journal".to_owned(),
         |checkpoint| {
             let root: String = body::root_of(&checkpoint.note).chars().take(ROOT_SHOWN).collect();
-            format!("journal of {} records, root {root}…", checkpoint.size)
+            format!("journal of {}, root {root}…", body::records(checkpoint.size))
         },
     );
     let told = format!("{} · {} · {journal}", report.tenant, report.week);
