@@ -73,6 +73,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         tenants: config.tenants.clone(),
         guardrails: config.guardrails()?,
         node: config.region.clone(),
+        // the listener speaks plain HTTP
+        tls: Some(""),
         issuers: config.issuers().map_err(|problem| anyhow!("trusting the issuers of config.toml: {problem}"))?,
         operator_key: operator_key_file(&config.data),
         vault: vault.clone(),

@@ -163,6 +163,7 @@ fn one_file_names_each_engine() {
             ][..],
         ),
         ("moka::", &["actors/tenant/cache/store.rs"][..]),
+        ("krilla::", &["actors/control/compliance/pdf/press.rs"][..]),
         ("TenantKey::mint", &["actors/control/registry/directory.rs", "actors/kernel/ids.rs"][..]),
         (".do_send(", &["actors/kernel/mail.rs"][..]),
     ];

@@ -1,6 +1,8 @@
 //! The control plane: the rooms that govern tenants by message. Only the registry hands addresses out.
 pub mod backup;
+pub mod compliance;
 pub mod cost;
+pub mod drift;
 pub mod gitops;
 pub mod house;
 pub mod identity;

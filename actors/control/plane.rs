@@ -1,5 +1,8 @@
 //! The control plane as boot starts it: its rooms, joined in the one order that leaves nobody without an address.
 use crate::backup::{BackupError, Backups};
+use crate::compliance::actor::Tools;
+use crate::compliance::archive::Archive;
+use crate::compliance::gather::NodeStanding;
 use crate::gitops::folder::{FolderError, Folders};
 use crate::gitops::messages::FirstReading;
 use crate::gitops::signer::PlatformSigner;
@@ -14,7 +17,10 @@ use crate::registry::door::Door;
 use crate::registry::housing::Housing;
 use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;
-use crate::{cost, gitops, identity, key_watch, observability, policy_service, policy_watchdog, publishing, registry};
+use crate::{
+    compliance, cost, drift, gitops, identity, key_watch, observability, policy_service, policy_watchdog, publishing,
+    registry,
+};
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::clock::SharedClock;
@@ -39,6 +45,8 @@ pub struct Parts {
     pub guardrails: Guardrails,
     /// Where this node is, and everything it keeps.
     pub node: Region,
+    /// Oldest version of TLS its listener speaks, such as `TLS-1.3`; empty for plain HTTP, nothing where that is not known.
+    pub tls: Option<&'static str>,
     /// Whose bearer tokens are taken beside the house's own keys.
     pub issuers: Vec<Issuer>,
     /// Where the first operator key is written.
@@ -121,6 +129,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
         tenants,
         guardrails,
         node,
+        tls,
         issuers,
         operator_key,
         vault,
@@ -143,7 +152,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
     let cipher = keys.cipher_for(control_key(), || vault.traces(control_key())).map_err(OpeningError::from)?;
     let backups = Backups::open(&data, vault.clone(), keys.clone(), folders.clone(), ledger, Arc::clone(&clock))?;
-    let opened = Opened { directory, journal, reopen, checkpoint, backups };
+    let opened = Opened { directory, journal, reopen, checkpoint, backups, keys: keys.clone(), tls };
     let (door, registry) = join(opened, Arc::clone(&clock), folders.clone(), signer, node.clone(), housing);
     let watched = key_watch::messages::Registry {
         rules: registry.clone().recipient(),
@@ -170,6 +179,10 @@ pub(crate) struct Opened {
     pub(crate) checkpoint: Checkpoint,
     /// Backups, and the erasure ledger.
     pub(crate) backups: Backups,
+    /// Says how keys are kept.
+    pub(crate) keys: KeyService,
+    /// What the listener speaks.
+    pub(crate) tls: Option<&'static str>,
 }
 
 /// Starts every room but the one that reads folders, and joins them.
@@ -187,6 +200,16 @@ pub(crate) fn join(
     let observability = observability::start(registry.clone().recipient(), registry.clone().recipient());
     let watchdog =
         policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient(), registry.clone().recipient());
+    let compliance = compliance::start(Tools {
+        clock: Arc::clone(&clock),
+        archive: Archive::new(opened.journal.clone()),
+        keys: opened.keys.clone(),
+        node: NodeStanding { region: node.clone(), tls: opened.tls },
+        patrol: watchdog.clone().recipient(),
+        due: registry.clone().recipient(),
+        reported: registry.clone().recipient(),
+    });
+    let drift = drift::start(Arc::clone(&clock));
     let history = History::new(opened.journal.clone(), folders.clone());
     let policy_service =
         policy_service::start(watchdog.clone().recipient(), watchdog.recipient(), history, Arc::clone(&clock));
@@ -197,9 +220,13 @@ pub(crate) fn join(
         forget: policy_service.recipient(),
         observability: observability.clone().recipient(),
         cost: cost.recipient(),
+        drift: drift.recipient(),
+        report: compliance.clone().recipient(),
+        kept: compliance.clone().recipient(),
+        forget_kept: compliance.recipient(),
     };
     let housing = housing(observability.recipient());
-    let Opened { directory, journal, reopen, checkpoint, backups } = opened;
+    let Opened { directory, journal, reopen, checkpoint, backups, .. } = opened;
     let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, node, backups, rooms };
     let door = vestibule.start(parts, checkpoint);
     (door, registry)

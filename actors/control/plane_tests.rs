@@ -37,6 +37,7 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
         tenants: data.join("folders"),
         guardrails: Guardrails::none(),
         node: here(),
+        tls: None,
         issuers: Vec::new(),
         operator_key: data.join("operator.key"),
         vault,

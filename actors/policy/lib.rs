@@ -11,6 +11,7 @@ pub mod conflicts;
 mod contradictions;
 pub mod diff;
 pub mod digest;
+pub mod drift;
 pub mod evaluate;
 pub mod features;
 mod findings;

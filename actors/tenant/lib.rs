@@ -13,6 +13,7 @@ pub mod imports;
 pub mod limits;
 mod line;
 pub mod proofs;
+pub mod quality;
 pub mod query_ids;
 pub mod question;
 pub mod retrieval;

@@ -11,6 +11,41 @@ use std::path::PathBuf;
 pub(crate) enum Report {
     /// What was spent, by tenant, day, domain, use case, user, key, provider or model.
     Costs(Costs),
+    /// Which safeguards of a tenant hold, with the evidence: as JSON, or as PDF where --out ends in .pdf.
+    Compliance(Compliance),
+    /// Where answers have changed: the map over all tenants, or one tenant's figures.
+    Drift(OfTenant),
+    /// The lineage of a tenant's answers, one line of JSON for each cited chunk.
+    Lineage(OfTenant),
+    /// Objectives of a tenant and what was measured.
+    Slo(OfTenant),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compliance {
+    /// Which tenant.
+    #[arg(long)]
+    tenant: String,
+    /// ISO week such as 2026-W48: the report as it was kept; as it is now where absent.
+    #[arg(long)]
+    week: Option<String>,
+    /// File to write, .pdf or .json; JSON on standard output where absent.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfTenant {
+    /// Which tenant; the whole fleet where absent, for drift alone.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// File to write; standard output where absent.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 #[derive(Debug, Args)]
@@ -79,16 +114,46 @@ impl Costs {
     }
 }
 
+impl Compliance {
+    fn path(&self) -> String {
+        let is_pdf = self.out.as_ref().and_then(|out| out.extension()).is_some_and(|ending| ending == "pdf");
+        let format = if is_pdf { "pdf" } else { "json" };
+        let week = self.week.as_ref().map(|week| format!("&week={}", segment(week))).unwrap_or_default();
+        format!("/admin/v1/tenants/{}/reports/compliance?format={format}{week}", segment(&self.tenant))
+    }
+}
+
+impl OfTenant {
+    /// The route of a report that is kept for every tenant.
+    fn path(&self, what: &str) -> anyhow::Result<String> {
+        let tenant = self.tenant.as_ref().with_context(|| format!("reporting {what}: name a tenant with --tenant"))?;
+        Ok(format!("/admin/v1/tenants/{}/{what}", segment(tenant)))
+    }
+
+    fn path_of_drift(&self) -> anyhow::Result<String> {
+        match self.tenant {
+            Some(_) => self.path("drift"),
+            None => Ok("/admin/v1/reports/tenant-drift-map.json".to_owned()),
+        }
+    }
+}
+
 impl Report {
     /// Asks the server and writes what it answers.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let Self::Costs(costs) = self;
-        let client = Client::new(&costs.connection, None)?;
-        let response = client.send(client.request(Method::GET, &costs.path()?)).await?;
-        let text = response.text().await.context("reading the server's answer")?;
-        match &costs.out {
-            None => say(text.trim_end()),
-            Some(file) => std::fs::write(file, text)
+        let (path, out, connection) = match self {
+            Self::Costs(costs) => (costs.path()?, costs.out, costs.connection),
+            Self::Compliance(asked) => (asked.path(), asked.out, asked.connection),
+            Self::Drift(asked) => (asked.path_of_drift()?, asked.out, asked.connection),
+            Self::Lineage(asked) => (asked.path("lineage")?, asked.out, asked.connection),
+            Self::Slo(asked) => (asked.path("slo")?, asked.out, asked.connection),
+        };
+        let client = Client::new(&connection, None)?;
+        let response = client.send(client.request(Method::GET, &path)).await?;
+        let bytes = response.bytes().await.context("reading the server's answer")?;
+        match out {
+            None => say(String::from_utf8_lossy(&bytes).trim_end()),
+            Some(file) => std::fs::write(&file, bytes)
                 .with_context(|| format!("writing {}: name a writable file with --out", file.display()))?,
         }
         Ok(())

@@ -1,7 +1,10 @@
 //! `bailiwick verify`: whether a receipt, an export or a lineage file is what a tenant has signed. Needs no server and no
 //! network.
+//! `bailiwick verify`: whether a receipt or an export is what a tenant has signed, and a report what its evidence says. Needs no server and no network.
 use super::{Output, say};
 use anyhow::{Context, bail};
+use bailiwick_control::compliance::report::{self, Report};
+use bailiwick_control::compliance::verification::verified as verified_report;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::transparency::checkpoint::Head;
@@ -32,6 +35,7 @@ pub(crate) struct Verify {
     /// A receipt (`GET /v1/receipts?query_id=`), an export (`GET /v1/receipts/export`), published heads, what a witness shows
     /// (`GET /v1/receipts/witnessed?journal=`), or a lineage file (`GET /v1/lineage/export`) with the export it is held against
     /// (--journal).
+    /// A receipt (`GET /v1/receipts?query_id=`), an export (`GET /v1/receipts/export`), or a compliance report as JSON.
     file: PathBuf,
     /// The export of the journal a lineage file was told from.
     #[arg(long)]
@@ -99,6 +103,11 @@ impl Verify {
                 bail!("reading {shown}: it is a lineage file; name the export of its journal with --journal")
             }
             "" => bail!("{}", read()),
+            report::FORMAT => {
+                let report: Report = serde_json::from_str(&first).with_context(read)?;
+                let head = verified_report(&report, self.verifier_key.as_deref());
+                self.say_report(&report, &head.with_context(|| format!("{shown} does not hold"))?);
+            }
             other => bail!("reading {shown}: this build knows no {other:?}; use a newer one"),
         }
         Ok(())
@@ -266,6 +275,25 @@ impl Verify {
                 say(format!("  {what}: {words}"));
             }
         }
+    }
+
+    fn say_report(&self, report: &Report, head: &Head) {
+        let Report { tenant, week, score, .. } = report;
+        if self.output == Output::Json {
+            let told = json!({
+                "holds": true, "tenant": tenant, "tenant_key": head.tenant, "week": week, "score": score,
+                "records": head.size, "signed_at": rfc3339(head.at_unix_ms), "key_named": self.verifier_key.is_some(),
+            });
+            return say(told.to_string());
+        }
+        say(format!("holds: the report on {tenant} of {week} says what its evidence says"));
+        let [passed, failed, unknown] = [score.passed, score.failed, score.unknown];
+        say(format!(
+            "  {passed} controls passed, {failed} failed, {unknown} unknown: {} of a million",
+            score.score_ppm
+        ));
+        let named = if self.verifier_key.is_some() { "the key you named" } else { "a key which you did not name" };
+        say(format!("  made when the journal {} had {} records, its head signed by {named}", head.tenant, head.size));
     }
 
     fn say_export(&self, header: &Header, exported: &Exported, traced: Option<&Traced>) {

@@ -34,6 +34,7 @@ mod probes;
 mod rates;
 mod receipts;
 mod reply;
+mod reports;
 pub mod routes;
 mod search;
 pub mod server;

@@ -16,16 +16,19 @@ use super::ofrep::{EvaluationBody, FlagAnswer, FlagAnswers, FlagsView, NOT_CHANG
 use super::openai_shape::{ModelList, ModelView};
 use super::policies::{CommitLog, ConflictMap, ReleaseFiles, ReleaseList, RolloutAnswer};
 use super::probes::Health;
+use super::reports::{FleetWeeks, WeekList};
 use super::search::{SearchAnswer, SearchBody};
 use super::upload::DocumentsBody;
 use super::{
     admin, approvals, ask, backups, costs, documents, encryption, erasures, evaluations, feedback, figures, imports,
-    keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, search, session,
+    keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, reports, search, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use bailiwick_control::backup::views::{PointView, PruneView};
+use bailiwick_control::compliance::report::Report;
 use bailiwick_control::cost::messages::{CostReport, FleetCosts};
+use bailiwick_control::drift::messages::DriftMap;
 use bailiwick_control::registry::encryption::EncryptionView;
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
 use bailiwick_policy::access::Right;
@@ -39,6 +42,7 @@ use bailiwick_tenant::evaluation::messages::Evaluations;
 use bailiwick_tenant::imports::messages::ImportView;
 use bailiwick_tenant::proofs::certificates::ErasureCertificate;
 use bailiwick_tenant::proofs::forms::{Receipt, SignedHead};
+use bailiwick_tenant::quality::messages::QualityView;
 use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::supervisor::messages::Lineage;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -394,6 +398,34 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/admin/v1/costs/export", Some(Fleet), "Costs as CSV in the columns of FOCUS 1.2", |r| {
         r.to(costs::export)
     }),
+    route("GET", "/admin/v1/tenants/{id}/reports", Some(Audit), "Weekly compliance reports of a tenant", |r| {
+        r.to(reports::weeks)
+    })
+    .gives::<WeekList>(200),
+    route(
+        "GET",
+        "/admin/v1/tenants/{id}/reports/compliance",
+        Some(Audit),
+        "Compliance of a tenant now, or as reported in a week; format=pdf for a file",
+        |r| r.to(reports::compliance),
+    )
+    .gives::<Report>(200),
+    route("GET", "/admin/v1/tenants/{id}/drift", Some(Audit), "How a tenant's last seven days differ", |r| {
+        r.to(reports::quality)
+    })
+    .gives::<QualityView>(200),
+    route("GET", "/admin/v1/reports", Some(Fleet), "The last weekly compliance score of every tenant", |r| {
+        r.to(reports::fleet)
+    })
+    .gives::<FleetWeeks>(200),
+    route("GET", "/admin/v1/reports/tenant-drift-map.json", Some(Fleet), "Where answers have changed", |r| {
+        r.to(reports::drift)
+    })
+    .gives::<DriftMap>(200),
+    route("GET", "/admin/v1/drift", Some(Fleet), "Where answers have changed, over all tenants", |r| {
+        r.to(reports::drift)
+    })
+    .gives::<DriftMap>(200),
     route("GET", "/admin/v1/conflicts", Some(Fleet), "Conflicts of the rules, over all tenants", |r| {
         r.to(policies::map)
     })

@@ -75,6 +75,7 @@ const NO_IDS_IN_QUERIES: &[(&str, &str)] = &[
     ("to", "a day"),
     ("group_by", "names of dimensions"),
     ("format", "one of two words"),
+    ("week", "a week"),
     ("partial", "yes or no"),
     ("shred", "yes or no; the operator's"),
 ];

@@ -78,6 +78,12 @@ def main():
             wait.until(lambda _: "chain hash" in one("#lineage").text)
             shot("lineage")
 
+            page.get(f"{served.url}/console#/compliance")
+            wait.until(lambda _: "acme-corp" in one("#compliance-fleet").text)
+            one("#compliance-fleet a").click()
+            wait.until(lambda _: "Encryption at rest" in one("#controls").text)
+            shot("compliance")
+
             page.get(f"{served.url}/console#/costs")
             wait.until(lambda _: len(page.find_elements(By.CSS_SELECTOR, "svg.plot[role=img][aria-label]")) == 2)
             row = next(row for row in page.find_elements(By.CSS_SELECTOR, "#costs-rows tbody tr") if row.text.startswith("default"))

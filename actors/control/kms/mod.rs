@@ -27,6 +27,7 @@ mod root_keys;
 #[cfg(test)]
 mod rotation_tests;
 pub mod rules;
+mod standing;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -34,6 +35,7 @@ pub use errors::KeyError;
 pub use key_file::KeyFileError;
 pub use opening::Wish;
 pub use root::{GivenKey, RootSource};
+pub use standing::KeyStanding;
 
 use crate::registry::directory::control_key;
 use aws_lc_rs::hkdf;

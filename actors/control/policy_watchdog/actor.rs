@@ -1,5 +1,5 @@
 //! The shell of the watchdog: one timer a push.
-use super::messages::{Expect, Heard};
+use super::messages::{Expect, Heard, Patrol, ReadPatrol};
 use super::rules::{Outstanding, Suspects, deviation};
 use crate::registry::messages::{ReadEnforcing, Verdict};
 use actix::prelude::*;
@@ -27,13 +27,22 @@ pub struct Watchdog {
     enforcing: Recipient<ReadEnforcing>,
     outstanding: Outstanding,
     suspects: Suspects,
+    /// When the last look ended.
+    looked_unix_ms: Option<u64>,
 }
 
 impl Watchdog {
     /// A watchdog that expects nothing yet.
     #[must_use]
     pub fn new(clock: SharedClock, registry: Recipient<Verdict>, enforcing: Recipient<ReadEnforcing>) -> Self {
-        Self { clock, registry, enforcing, outstanding: Outstanding::default(), suspects: Suspects::default() }
+        Self {
+            clock,
+            registry,
+            enforcing,
+            outstanding: Outstanding::default(),
+            suspects: Suspects::default(),
+            looked_unix_ms: None,
+        }
     }
 
     fn tell(&self, verdict: Verdict, ctx: &mut Context<Self>) {
@@ -46,6 +55,7 @@ impl Watchdog {
         let now_unix_s = i64::try_from(self.clock.now_unix_ms() / 1_000).unwrap_or(i64::MAX);
         let looking = look(self.enforcing.clone(), now_unix_s);
         ctx.spawn(looking.into_actor(self).map(|deviating, act, ctx| {
+            act.looked_unix_ms = Some(act.clock.now_unix_ms());
             for verdict in act.suspects.look(deviating) {
                 act.tell(verdict, ctx);
             }
@@ -137,5 +147,13 @@ impl Handler<Heard> for Watchdog {
 
     fn handle(&mut self, heard: Heard, _ctx: &mut Self::Context) {
         self.outstanding.heard(heard.push);
+    }
+}
+
+impl Handler<ReadPatrol> for Watchdog {
+    type Result = ();
+
+    fn handle(&mut self, ReadPatrol { reply }: ReadPatrol, _ctx: &mut Self::Context) {
+        reply.answer(Ok(Patrol { at_unix_ms: self.looked_unix_ms, deviating: self.suspects.by_tenant() }));
     }
 }

@@ -62,6 +62,12 @@ pub fn deviation(
 pub struct Suspects(BTreeMap<(TenantKey, Generation), String>);
 
 impl Suspects {
+    /// Who deviated at the last look, and how.
+    #[must_use]
+    pub fn by_tenant(&self) -> BTreeMap<TenantKey, String> {
+        self.0.iter().map(|((tenant, _), reason)| (*tenant, reason.clone())).collect()
+    }
+
     /// Notes what a look found; gives a verdict on those that were found so at the look before.
     pub fn look(&mut self, deviating: BTreeMap<(TenantKey, Generation), String>) -> Vec<Verdict> {
         let before = std::mem::replace(&mut self.0, deviating);

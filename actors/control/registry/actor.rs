@@ -8,13 +8,15 @@ use super::handles::{Fleet, Governed};
 use super::housing::Housing;
 use super::journal::Reopen;
 use super::lobby::{Grounds, KnownTenants, Lobby, Lodgings};
-use super::lodging::{Stage, Waiting};
+use super::lodging::{Stage, Waiting, within};
 use super::messages::{CloseAll, FleetRequest, GovernRequest, Knock, Quarantined, ReadEnforcing, RolloutOver, Verdict};
 use super::minting::{grant_fleet, grant_governing, refuse, right_of};
 use super::rules::{Admission, Place, judge, judge_token, no_such_tenant};
 use super::{credentials, views};
 use crate::backup::Backups;
+use crate::compliance::messages::{ForgetKept, MakeReport, ReadKept};
 use crate::cost::messages::{CostSource, ReadCosts};
+use crate::drift::messages::ReadDrift;
 use crate::gitops::folder::Folders;
 use crate::gitops::messages::FoldersSeen;
 use crate::gitops::signer::PlatformSigner;
@@ -49,6 +51,14 @@ pub struct Rooms {
     pub observability: Recipient<ReadTree>,
     /// Shows what the fleet cost.
     pub cost: Recipient<ReadCosts>,
+    /// Draws the map of drift.
+    pub drift: Recipient<ReadDrift>,
+    /// Makes compliance reports.
+    pub report: Recipient<MakeReport>,
+    /// Gives weekly ones.
+    pub kept: Recipient<ReadKept>,
+    /// Forgets them.
+    pub forget_kept: Recipient<ForgetKept>,
 }
 
 /// The room.
@@ -143,11 +153,20 @@ impl Registry {
     }
 
     /// The same knock is granted in the lobby from now on, until anything it stands on changes.
-    fn remember(&self, key: TenantKey, shown: ShownKey, named: Option<String>, right: Right, admission: &Admission) {
+    fn remember(
+        &self,
+        key: TenantKey,
+        shown: ShownKey,
+        named: Option<String>,
+        right: Right,
+        admission: &Admission,
+        ctx: &Context<Self>,
+    ) {
         if let Some(lodging) = self.lodgings.get(&key)
             && let Stage::Open(doors) = &lodging.stage
         {
-            self.lobby.keep(shown, named, right, admission.clone(), Generation(lodging.generation), doors);
+            let within = within(key, lodging.generation, ctx);
+            self.lobby.keep(shown, named, right, admission.clone(), within, doors);
         }
     }
 
@@ -197,8 +216,19 @@ impl Registry {
 }
 
 /// The rooms of the control plane, as the live tree shows them.
-const CONTROL_ROOMS: [&str; 8] =
-    ["registry", "identity", "gitops", "policy_service", "policy_watchdog", "key_watch", "observability", "cost"];
+const CONTROL_ROOMS: [&str; 11] = [
+    "registry",
+    "identity",
+    "gitops",
+    "policy_service",
+    "policy_watchdog",
+    "key_watch",
+    "publishing",
+    "observability",
+    "cost",
+    "compliance",
+    "drift",
+];
 
 fn room_view(address: String, kind: &str, state: &str) -> RoomView {
     RoomView {
@@ -260,7 +290,7 @@ impl Handler<Knock> for Registry {
             }
             Place::Tenant(key) => {
                 if let Some(shown) = shown {
-                    self.remember(key, shown, claim.tenant, right, &admission);
+                    self.remember(key, shown, claim.tenant, right, &admission, ctx);
                 }
                 self.enter(key, Waiting { admission, wanted }, ctx);
             }
@@ -332,6 +362,8 @@ impl Handler<Fleet> for Registry {
                     read.reply.answer(Err(undelivered.into()));
                 }
             }
+            FleetRequest::Drift(reply) => self.draw_drift(reply),
+            FleetRequest::LastWeeks(slot) => slot.answer(Ok(self.last_weeks())),
             FleetRequest::Reconcile(name, charged, slot) => self.reconcile(&name, charged, by, slot),
             FleetRequest::BackUp(to, slot) => self.back_up(to, slot),
             FleetRequest::PruneBackups(from, slot) => self.prune_backups(from, slot),

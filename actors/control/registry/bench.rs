@@ -34,8 +34,10 @@ use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure
 use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluations};
 use bailiwick_tenant::imports::messages::ImportLineage;
 use bailiwick_tenant::proofs::messages::{
-    PublishHead, ReadCertificate, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, WitnessHead,
+    PublishHead, ReadCertificate, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, VerifyJournal,
+    WitnessHead,
 };
+use bailiwick_tenant::quality::messages::ReadQuality;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
@@ -104,10 +106,12 @@ drops!(
     ReadReceipt,
     ReadHead,
     ShowRecords,
-    ReadWitness,
     PublishHead,
-    WitnessHead,
-    ReadTaken
+    ReadQuality,
+    ReadTaken,
+    ReadWitness,
+    VerifyJournal,
+    WitnessHead
 );
 
 impl Handler<AuditAnswers> for Probe {
@@ -289,6 +293,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         publish: probe.clone().recipient(),
         take: probe.clone().recipient(),
         taken: probe.clone().recipient(),
+        verify: probe.clone().recipient(),
+        quality: probe.clone().recipient(),
         decide: probe.clone().recipient(),
         evaluate: probe.clone().recipient(),
         evaluations: probe.clone().recipient(),
@@ -354,12 +360,18 @@ impl Bench {
         let checkpoint = crate::identity::start(issuers, Arc::clone(&shared)).unwrap();
         let housing = Arc::clone(&probes) as Arc<dyn Housing>;
         let ledger = Ledger::open(&root.path().join(FILE), keys.ledger_keys().unwrap()).unwrap();
-        let backups =
-            Backups::open(root.path(), vault.clone(), keys, folders.clone(), Arc::new(ledger), Arc::clone(&shared))
-                .unwrap();
+        let backups = Backups::open(
+            root.path(),
+            vault.clone(),
+            keys.clone(),
+            folders.clone(),
+            Arc::new(ledger),
+            Arc::clone(&shared),
+        )
+        .unwrap();
         let texts = journal.clone();
         let (door, registry) = join(
-            Opened { directory, journal, reopen, checkpoint, backups },
+            Opened { directory, journal, reopen, checkpoint, backups, keys, tls: Some("") },
             shared,
             folders.clone(),
             signer(),

@@ -3,6 +3,7 @@ use super::actor::Registry;
 use super::encryption::EncryptionView;
 use super::entry::Entry;
 use super::messages::{FleetRequest, GovernRequest, RolloutOver};
+use crate::compliance::messages::WeekReported;
 use crate::gitops::messages::FoldersSeen;
 use actix::prelude::*;
 use bailiwick_kernel::fabric::AppendError;
@@ -26,6 +27,8 @@ pub(super) enum Change {
     Rollout(RolloutOver),
     /// Something of a tenant's keys has happened and is written down; who waits for that is told.
     Noted(Entry, Option<(ReplySlot<EncryptionView>, EncryptionView)>),
+    /// A weekly report of a tenant was made.
+    Week(WeekReported),
     /// Everything of a tenant has been destroyed, its folder by the write of this number.
     Destroyed(TenantKey, u64, Option<ReplySlot<super::messages::TenantView>>),
 }
@@ -58,6 +61,7 @@ impl Change {
             Self::Noted(entry, None) => {
                 tracing::error!(tenant = "control", ?entry, problem = %rejection, "not written down");
             }
+            Self::Week(reported) => reported.reply.answer(Err(rejection)),
             // told again when the tenant's rooms are built next
             Self::Rollout(_) | Self::Destroyed(_, _, None) => {}
         }
@@ -77,6 +81,8 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         FleetRequest::Policies(slot) => slot.answer(Err(rejection)),
         FleetRequest::Actors(slot) => slot.answer(Err(rejection)),
         FleetRequest::Costs(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::Drift(slot) => slot.answer(Err(rejection)),
+        FleetRequest::LastWeeks(slot) => slot.answer(Err(rejection)),
         FleetRequest::Reconcile(_, _, slot) => slot.answer(Err(rejection)),
         FleetRequest::BackUp(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::PruneBackups(_, slot) => slot.answer(Err(rejection)),
@@ -109,6 +115,7 @@ impl Registry {
                 Change::Folders(seen) => self.take_folders(seen, ctx),
                 Change::Rollout(over) => self.rollout_over(over, ctx),
                 Change::Noted(entry, told) => self.note(entry, told, ctx),
+                Change::Week(reported) => self.week_reported(reported, ctx),
                 Change::Destroyed(tenant, write, slot) => self.destroyed(tenant, write, slot, ctx),
             }
         }

@@ -2,6 +2,8 @@
 //! the shell applies entries once they are durable. The one place that mints tenant keys.
 use super::entry::{Entry, KeyRecord, Standing};
 use super::releases::{Release, Releases};
+use crate::compliance::WEEKS_KEPT_MAX;
+use crate::compliance::report::WeekScore;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::REVOKED_KEYS_LISTED_MAX;
@@ -96,6 +98,8 @@ pub struct Tenant {
     pub commits: VecDeque<CommitView>,
     /// Its releases: which came through, which is on its way.
     pub releases: Releases,
+    /// Its weekly compliance reports, oldest first.
+    pub weeks: VecDeque<WeekScore>,
     /// The policy in force; `None` until its files compile once.
     pub policy: Option<Arc<PolicySnapshot>>,
     /// What its folder gives.
@@ -191,6 +195,18 @@ impl Directory {
                 let Some(tenant) = self.tenants.get_mut(&mint(*id)) else { return };
                 tenant.releases.ended(release, *reached_everybody);
             }
+            Entry::ComplianceReported { id, week, sha256, score, at_unix_ms } => {
+                let Some(tenant) = self.tenants.get_mut(&mint(*id)) else { return };
+                if tenant.weeks.len() >= WEEKS_KEPT_MAX {
+                    tenant.weeks.pop_front();
+                }
+                tenant.weeks.push_back(WeekScore {
+                    week: week.clone(),
+                    reported_at: rfc3339(*at_unix_ms),
+                    sha256: sha256.clone(),
+                    score: *score,
+                });
+            }
         }
     }
 
@@ -205,6 +221,7 @@ impl Directory {
             committed: None,
             commits: VecDeque::new(),
             releases: Releases::default(),
+            weeks: VecDeque::new(),
             policy: None,
             folder: Folder::Unread,
             quarantine: None,

@@ -1,6 +1,7 @@
 //! What stands in the control plane's own journal. Encoded by `kernel::codec`; a change of a type here is a new
 //! codec version. Contents of files do not stand here: `tenants/` is their truth.
 use super::credentials::Digest;
+use crate::compliance::report::Score;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::commit::Committed;
 use bailiwick_policy::rehearsal::Rehearsal;
@@ -208,6 +209,19 @@ pub enum Entry {
     TenantUnsealed {
         /// Which tenant.
         id: Uuid,
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// The week's compliance report of a tenant was made. Its bytes are kept beside the journal.
+    ComplianceReported {
+        /// Which tenant.
+        id: Uuid,
+        /// ISO week in UTC.
+        week: String,
+        /// SHA-256 of the report, in hexadecimal.
+        sha256: String,
+        /// What it came to.
+        score: Score,
         /// When.
         at_unix_ms: u64,
     },

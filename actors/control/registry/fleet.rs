@@ -127,6 +127,8 @@ impl Registry {
             | FleetRequest::BackUp(..)
             | FleetRequest::PruneBackups(..)
             | FleetRequest::Certificate(..)
+            | FleetRequest::Drift(..)
+            | FleetRequest::LastWeeks(..)
             | FleetRequest::Reconcile(..)) => {
                 Change::Fleet { by: by.clone(), request: other }.refuse(no_change());
             }
@@ -293,12 +295,13 @@ impl Registry {
     ) {
         let (by, slot) = asked.map_or_else(|| (AGAIN.to_owned(), None), |(by, slot)| (by, Some(slot)));
         let Some(tenant) = self.directory.tenant(key) else { return };
-        let (name, forgotten) = (tenant.name.clone(), self.forget_releases(tenant));
+        let (name, forgotten, reports) = (tenant.name.clone(), self.forget_releases(tenant), self.forget_weeks(tenant));
         let (closed, housing, folders, backups) =
             (self.close(key, ctx).outcome(), Arc::clone(&self.housing), self.folders.clone(), self.backups.clone());
         let destroying = async move {
             closed.await?;
             forgotten.await?;
+            reports.await?;
             let work = move || {
                 backups.destroying(key, &by, || {
                     housing.shred(key)?;

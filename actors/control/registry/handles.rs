@@ -1,6 +1,7 @@
 //! Handles: one struct per right, minted only in this folder. No `Clone`, no serde, no public constructor. Holding
 //! one is the permission, and it permits nothing else. A handle of an older generation fails closed, because the
 //! address inside is dead.
+use super::compliance::Audited;
 use super::directory::CommitView;
 use super::messages::{
     FleetRequest, GovernRequest, IssuedKey, KeyView, NewKey, NewTenant, PolicyStanding, TenantChanges, TenantFilters,
@@ -22,6 +23,7 @@ use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use bailiwick_tenant::evaluation::messages::ReadEvaluations;
 use bailiwick_tenant::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ReadWitness, ShowRecords};
+use bailiwick_tenant::quality::messages::ReadQuality;
 use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, DocumentView, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
@@ -153,6 +155,9 @@ pub struct AuditHandle {
     pub(super) erasures: Recipient<ListErasures>,
     pub(super) erasure: Recipient<ShowErasure>,
     pub(super) certificate: Recipient<ReadCertificate>,
+    pub(super) tenant: TenantKey,
+    pub(super) registry: Recipient<Audited>,
+    pub(super) quality: Recipient<ReadQuality>,
     pub(super) list: Recipient<ListDocuments>,
     pub(super) show: Recipient<ShowDocument>,
     pub(super) lineage: Recipient<ReadLineage>,

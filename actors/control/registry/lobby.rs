@@ -6,10 +6,10 @@ use super::credentials::{Digest, ShownKey};
 use super::directory::Directory;
 use super::lodging::Lodging;
 use super::messages::Wanted;
-use super::minting::{grant, right_of};
+use super::minting::{Within, grant, right_of};
 use super::rules::Admission;
 use bailiwick_kernel::clock::SharedClock;
-use bailiwick_kernel::ids::{Generation, TenantKey};
+use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::LOBBY_MAX;
 use bailiwick_policy::access::Right;
 use bailiwick_tenant::supervisor::doors::Doors;
@@ -30,7 +30,7 @@ struct Knocked {
 struct Granted {
     digest: Digest,
     admission: Admission,
-    generation: Generation,
+    within: Within,
     doors: Arc<Doors>,
 }
 
@@ -54,7 +54,7 @@ impl Lobby {
         let granted = self.granted.read().unwrap_or_else(PoisonError::into_inner);
         match granted.get(&knocked) {
             Some(kept) if kept.stands(shown, self.clock.now_unix_ms()) => {
-                grant(wanted, kept.admission.clone(), kept.generation, &kept.doors);
+                grant(wanted, kept.admission.clone(), &kept.within, &kept.doors);
                 Ok(())
             }
             _ => Err(wanted),
@@ -68,7 +68,7 @@ impl Lobby {
         named: Option<String>,
         right: Right,
         admission: Admission,
-        generation: Generation,
+        within: Within,
         doors: &Arc<Doors>,
     ) {
         let (key_id, digest) = shown.into_parts();
@@ -77,7 +77,7 @@ impl Lobby {
             granted.clear();
         }
         let knocked = Knocked { key_id, named, right };
-        granted.insert(knocked, Granted { digest, admission, generation, doors: Arc::clone(doors) });
+        granted.insert(knocked, Granted { digest, admission, within, doors: Arc::clone(doors) });
     }
 
     #[cfg(test)]

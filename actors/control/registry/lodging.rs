@@ -2,7 +2,7 @@
 use super::actor::Registry;
 use super::directory::{Folder, Tenant};
 use super::messages::{Enforcing, Wanted};
-use super::minting::{grant, refuse};
+use super::minting::{Within, grant, refuse};
 use super::rules::{Admission, RestartVerdict, restart, serving};
 use crate::policy_service::messages::Commit;
 use actix::prelude::*;
@@ -39,13 +39,19 @@ pub(super) struct Lodging {
     told: Vec<ReplySlot<()>>,
 }
 
+/// Where a handle of this incarnation asks what concerns its tenant.
+pub(super) fn within(tenant: TenantKey, generation: u64, ctx: &Context<Registry>) -> Within {
+    Within { tenant, generation: Generation(generation), registry: ctx.address().recipient() }
+}
+
 impl Registry {
     /// Lets an admitted knock in, opening the tenant where it is not.
     pub(super) fn enter(&mut self, key: TenantKey, waiting: Waiting, ctx: &mut Context<Self>) {
         let Some(lodging) = self.lodgings.get(&key) else { return self.open(key, vec![waiting], ctx) };
         match &lodging.stage {
             Stage::Open(doors) if doors.admit.connected() => {
-                grant(waiting.wanted, waiting.admission, Generation(lodging.generation), doors);
+                let within = within(key, lodging.generation, ctx);
+                grant(waiting.wanted, waiting.admission, &within, doors);
             }
             Stage::Open(_) => {
                 self.lodgings.remove(&key);
@@ -134,8 +140,9 @@ impl Registry {
             Some(newer) if !newer.is_same_as(&policy) => self.catch_up(key, newer, doors, ctx),
             _ => {
                 let generation = Generation(lodging.generation);
+                let within = within(key, lodging.generation, ctx);
                 for waiting in std::mem::take(&mut lodging.waiting) {
-                    grant(waiting.wanted, waiting.admission, generation, &doors);
+                    grant(waiting.wanted, waiting.admission, &within, &doors);
                 }
                 lodging.stage = Stage::Open(Arc::new(doors));
                 tracing::info!(tenant = %key, generation = generation.0, policy = policy.version, "open");

@@ -4,7 +4,10 @@ use super::encryption::EncryptionView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
 use super::releases::Release;
 use crate::backup::views::{PointView, PruneView};
+use crate::compliance::messages::LastWeek;
+use crate::compliance::report::{Report, WeekScore};
 use crate::cost::messages::FleetCosts;
+use crate::drift::messages::DriftMap;
 use crate::identity::rules::Passed;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
@@ -235,8 +238,20 @@ pub enum FleetRequest {
     PruneBackups(PathBuf, ReplySlot<PruneView>),
     /// The certificate of a tenant's destruction, by its id.
     Certificate(String, ReplySlot<ErasureCertificate>),
+    /// Where answers have changed, over all tenants.
+    Drift(ReplySlot<DriftMap>),
+    /// The last weekly compliance report of every tenant.
+    LastWeeks(ReplySlot<Vec<LastWeek>>),
     /// What the providers' statements say a tenant was charged beyond its recorded answers.
     Reconcile(String, NanoUsd, ReplySlot<Reconciled>),
+}
+
+/// What an audit handle asks of the registry, for its own tenant.
+pub enum AuditRequest {
+    /// The compliance report of a week, or one as it is now.
+    Report(Option<String>, ReplySlot<Report>),
+    /// Lists the weekly reports, oldest first.
+    Weeks(ReplySlot<Vec<WeekScore>>),
 }
 
 /// What a govern handle asks of the registry, for its own tenant.

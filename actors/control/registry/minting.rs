@@ -1,4 +1,5 @@
 //! The mint: turns an admission and a tenant's doors into the one handle that was wanted.
+use super::compliance::Audited;
 use super::handles::{
     AskHandle, AuditHandle, FeedbackHandle, Fleet, FleetHandle, GovernHandle, Governed, IngestHandle, ObserveHandle,
     Seal,
@@ -37,13 +38,21 @@ pub(super) fn refuse(wanted: Wanted, rejection: Rejection) {
     }
 }
 
+/// The incarnation a handle reaches, and where what concerns its tenant is asked beside it.
+#[derive(Clone, Debug)]
+pub(super) struct Within {
+    pub(super) tenant: TenantKey,
+    pub(super) generation: Generation,
+    pub(super) registry: Recipient<Audited>,
+}
+
 fn seal(admission: Admission, generation: Generation) -> Seal {
     Seal { principal: admission.principal, generation, lease_until_unix_ms: admission.lease_until_unix_ms }
 }
 
 /// Answers a knock at an open tenant's door. What needs no rooms is refused here, because it is granted elsewhere.
-pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation, doors: &Doors) {
-    let seal = seal(admission, generation);
+pub(super) fn grant(wanted: Wanted, admission: Admission, within: &Within, doors: &Doors) {
+    let seal = seal(admission, within.generation);
     match wanted {
         Wanted::Ask(slot) => slot.answer(Ok(AskHandle { seal, admit: doors.admit.clone() })),
         Wanted::Ingest(slot) => slot.answer(Ok(IngestHandle {
@@ -59,6 +68,9 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             erasures: doors.erasures.clone(),
             erasure: doors.erasure.clone(),
             certificate: doors.certificate.clone(),
+            tenant: within.tenant,
+            registry: within.registry.clone(),
+            quality: doors.quality.clone(),
             list: doors.list.clone(),
             show: doors.show.clone(),
             lineage: doors.lineage.clone(),

@@ -1,6 +1,6 @@
 //! Purpose: knows who exists, who may knock, and hands out handles.
 //! Owns: the directory, credentials' digests, generations, the supervisors' addresses, the control journal.
-//! Sends to: supervisors (close), the policy service, observability, cost.
+//! Sends to: supervisors (close), the policy service, observability, cost, compliance, drift.
 //! Never: document content; an address to anybody but as a handle of one right.
 //! Invariants: unknown and refused tenants answer alike; an old generation's handle fails closed; what the lobby
 //! remembers is forgotten before anything it stands on changes; JRN2 for changes.
@@ -13,6 +13,9 @@ pub(crate) mod bench;
 #[cfg(test)]
 mod border_tests;
 mod changes;
+pub mod compliance;
+#[cfg(test)]
+mod compliance_tests;
 pub mod credentials;
 pub mod directory;
 pub mod door;

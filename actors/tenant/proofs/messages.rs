@@ -107,3 +107,24 @@ pub struct ShowRecords {
     /// Where the answer goes.
     pub reply: ReplySlot<Vec<ShownRecord>>,
 }
+
+/// From the compliance room: is the journal what was written, from its first record to its last?
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct VerifyJournal {
+    /// Where the answer goes.
+    pub reply: ReplySlot<JournalVerified>,
+}
+
+/// What reading the journal once more came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JournalVerified {
+    /// Records that were read and found in their chain.
+    pub records: u64,
+    /// Records there are.
+    pub head: u64,
+    /// What is wrong, where something is.
+    pub problem: Option<String>,
+    /// When its first record was last read again.
+    pub whole_unix_ms: u64,
+}

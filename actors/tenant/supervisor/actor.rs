@@ -13,6 +13,7 @@ use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
 use super::rules::{FactsKept, Phase, Restarts, Verdict};
 use super::sideways::Sideways;
+use super::verifying::SharedReached;
 use crate::approvals::SharedApprovals;
 use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconcile};
 use crate::cache::messages::AdoptCache;
@@ -87,6 +88,8 @@ pub struct Supervisor {
     pub(super) importing: Arc<Importing>,
     /// Held by the one who takes in the head of another journal.
     pub(super) witnessing: Arc<tokio::sync::Mutex<()>>,
+    /// How far the journal has been read once more.
+    pub(super) reached: SharedReached,
     pub(super) last_fault: Option<String>,
 }
 
@@ -134,6 +137,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         audit: SharedAudit::default(),
         answered_to: Arc::default(),
         importing: Arc::default(),
+        reached: SharedReached::default(),
         watch,
         witnessing: Arc::default(),
         last_fault: None,

@@ -6,8 +6,10 @@ use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use crate::evaluation::messages::{Evaluate, ReadEvaluations};
 use crate::imports::messages::ImportLineage;
 use crate::proofs::messages::{
-    PublishHead, ReadCertificate, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, WitnessHead,
+    PublishHead, ReadCertificate, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, VerifyJournal,
+    WitnessHead,
 };
+use crate::quality::messages::ReadQuality;
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
@@ -58,6 +60,10 @@ pub struct Doors {
     pub take: Recipient<WitnessHead>,
     /// The publisher's.
     pub taken: Recipient<ReadTaken>,
+    /// The compliance room's.
+    pub verify: Recipient<VerifyJournal>,
+    /// Right `Audit`, and the drift room's.
+    pub quality: Recipient<ReadQuality>,
     /// Right `Observe`.
     pub figures: Recipient<ReadFigures>,
     /// Right `Observe`, and the cost room's.
@@ -119,6 +125,8 @@ impl Doors {
             publish: address.clone().recipient(),
             take: address.clone().recipient(),
             taken: address.clone().recipient(),
+            verify: address.clone().recipient(),
+            quality: address.clone().recipient(),
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
             policy: address.clone().recipient(),

@@ -4,11 +4,13 @@ use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
 use crate::imports::rules::Imports;
+use crate::quality;
 use crate::rollout::rules::Standing;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::drift::sample::Days;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -50,6 +52,8 @@ pub struct Fold {
     pub erasures_open: u64,
     /// Where the newest head of another journal stands that was taken in, by journal.
     pub witnessed: BTreeMap<String, Position>,
+    /// How questions ended, by day.
+    pub quality: Days,
 }
 
 impl Default for Fold {
@@ -68,6 +72,7 @@ impl Default for Fold {
             imports: Imports::default(),
             erasures_open: 0,
             witnessed: BTreeMap::new(),
+            quality: Days::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -82,6 +87,7 @@ impl Fold {
         self.spend.apply(entry);
         self.accounts.apply(entry);
         self.approvals.apply(position, entry);
+        quality::rules::note(&mut self.quality, entry);
         count(&mut self.counts, entry);
         if let Entry::AnswerRecorded(answer) = entry {
             self.charged = self.charged.saturating_add(answer.usage.cost);

@@ -64,6 +64,7 @@ mod staging;
 mod tests;
 #[cfg(test)]
 mod two_worlds_tests;
+mod verifying;
 #[cfg(test)]
 mod visibility_tests;
 mod witnessing;

@@ -4,10 +4,11 @@ import { askView, lineageView } from "./ask.js";
 import { costsView } from "./costs.js";
 import { el, failure, pill, table, tile } from "./dom.js";
 import { policiesView } from "./policies.js";
+import { reportsView } from "./reports.js";
 
 const TREE_EVERY_MS = 1000;
 const view = document.getElementById("view");
-const fleetViews = [["overview", "House"], ["tenants", "Tenants"], ["policies", "Policies"]];
+const fleetViews = [["overview", "House"], ["tenants", "Tenants"], ["policies", "Policies"], ["compliance", "Compliance"]];
 const costs = ["costs", "Costs"];
 const tenantViews = [["ask", "Ask"], ["documents", "Documents"], ["lineage", "Lineage"], ["usage", "Usage"]];
 let timer = null;
@@ -90,7 +91,7 @@ async function usage() {
 
 // --- routing and session -------------------------------------------------------------------------------------------
 
-const views = { overview, tenants: tenantsView, ask: async () => askView(), documents, lineage: lineageView, usage, costs: costsView, policies: policiesView };
+const views = { overview, tenants: tenantsView, ask: async () => askView(), documents, lineage: lineageView, usage, costs: costsView, policies: policiesView, compliance: reportsView };
 
 async function route() {
   const mine = ++turn;
