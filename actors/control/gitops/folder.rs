@@ -2,6 +2,7 @@
 //! Everything here blocks and runs on the blocking pool.
 use super::messages::{FolderSeen, Found, Sound};
 use super::rules::{is_file_name, is_folder_name};
+use crate::migration::state::folder_of;
 use bailiwick_kernel::limits::{TENANT_FILE_BYTES_MAX, TENANT_FILES_MAX, TENANTS_MAX};
 use bailiwick_policy::compile::{PolicySnapshot, TENANT, compile};
 use bailiwick_policy::golden::{GOLDEN, Golden, parse};
@@ -240,13 +241,15 @@ impl Folders {
         Ok(self.written())
     }
 
-    /// Removes a tenant's folder with everything in it; a folder that is gone is no error. Gives the number of the
+    /// Removes a tenant's folder with everything in it, and what a migration into it has left beside it; a folder that is gone is no error. Gives the number of the
     /// write.
     ///
     /// # Errors
     /// [`FolderError::Io`].
     pub fn remove(&self, name: &str) -> Result<u64, FolderError> {
         self.discard(&self.root.join(name), name)?;
+        // what is written down of a migration names its documents
+        self.discard(&folder_of(&self.root, name), name)?;
         Ok(self.written())
     }
 

@@ -92,8 +92,11 @@ fn folders_are_created_whole_read_back_and_removed() {
     assert!(matches!(folders.create("acme", &Default::default()), Err(FolderError::Exists(_))));
     folders.replace_record("acme", "id: [").unwrap();
     assert!(matches!(folders.load("acme"), Found::Broken(problem) if problem.contains("tenant.yaml:1:")));
+    let of_migration = crate::migration::state::folder_of(folders.root(), "acme");
+    std::fs::create_dir_all(of_migration.join("before")).unwrap();
     folders.remove("acme").unwrap();
     folders.remove("acme").unwrap();
+    assert!(!of_migration.exists());
     assert!(matches!(folders.load("acme"), Found::Gone));
 }
 

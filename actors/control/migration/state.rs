@@ -77,13 +77,19 @@ pub struct State {
     log: Option<File>,
 }
 
+/// The folder beside a tenant's own in which its migration is written down.
+#[must_use]
+pub fn folder_of(tenants: &Path, tenant: &str) -> PathBuf {
+    tenants.join(format!(".migrate-{tenant}"))
+}
+
 impl State {
     /// Opens the folder beside a tenant's own; it is made where it is missing.
     ///
     /// # Errors
     /// [`StateError`].
     pub fn open(tenants: &Path, tenant: &str) -> Result<Self, StateError> {
-        let folder = tenants.join(format!(".migrate-{tenant}"));
+        let folder = folder_of(tenants, tenant);
         std::fs::create_dir_all(&folder).map_err(io("creating", &folder))?;
         let path = folder.join(LOCK);
         let lock = File::options().create(true).append(true).open(&path).map_err(io("opening", &path))?;
@@ -100,7 +106,7 @@ impl State {
     /// True where nothing was ever begun beside this tenant's folder.
     #[must_use]
     pub fn is_absent(tenants: &Path, tenant: &str) -> bool {
-        !tenants.join(format!(".migrate-{tenant}")).join(PLAN).exists()
+        !folder_of(tenants, tenant).join(PLAN).exists()
     }
 
     fn read(&mut self) -> Result<(), StateError> {
