@@ -246,22 +246,28 @@ async fn a_journal_that_was_put_back_is_an_alarm_and_nothing_of_it_is_published(
     published(&file, grown).await;
     scene.stop();
     let before = std::fs::read_to_string(&file).unwrap();
-    // an older state of everything the node has, which then goes its own way, past the length it had
+    // an older state of everything the node has, which goes its own way, past the length it had, while nobody publishes
     std::fs::remove_dir_all(&data).unwrap();
     copy(&kept, &data);
+    let config = std::mem::take(&mut scene.config);
     scene.start();
     while scene.head(TENANT).await["size"].as_u64().unwrap() <= grown {
         scene.ask(TENANT).await;
     }
-    // that the publisher has looked since shows in what a neighbour publishes
-    scene.ask(OTHER).await;
-    let other = scene.head(OTHER).await;
-    published(&scene.heads(&other), other["size"].as_u64().unwrap()).await;
+    scene.stop();
+    scene.config = config;
+    scene.start();
+    // twice: when the neighbour's second head is out, the look that gave out its first one is over
+    for _ in 0..2 {
+        scene.ask(OTHER).await;
+        let other = scene.head(OTHER).await;
+        published(&scene.heads(&other), other["size"].as_u64().unwrap()).await;
+    }
     let journal = scene.saved(TENANT, "/v1/receipts/export", "journal.jsonl").await;
     let log = scene.stop();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "nothing of it was published");
     let alarm = log.iter().find(|line| line.contains("ALARM")).unwrap_or_else(|| panic!("{log:#?}"));
-    assert!(alarm.contains("written anew") || alarm.contains("no head of it had"), "{alarm}");
+    assert!(alarm.contains("written anew"), "{alarm}");
     let since = ["--verifier-key", head["verifier_key"].as_str().unwrap(), "--checkpoint", file.to_str().unwrap()];
     let (holds, said) = verified(&journal, &since);
     assert!(!holds && said.contains("written anew"), "{said}");
