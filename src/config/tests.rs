@@ -269,16 +269,15 @@ fn key_services_are_read_with_their_secrets_by_reference() {
     use bailiwick_kernel::clock::{SharedClock, SystemClock};
     let clock: SharedClock = std::sync::Arc::new(SystemClock);
     let aws = "[[kms.providers]]\nkind = \"aws-kms\"\nregion = \"us-east-1\"\n";
-    let vault = "[[kms.providers]]\nkind = \"vault-transit\"\nregion = \"local\"\nendpoint = \"http://127.0.0.1:8200\"\n";
+    let vault =
+        "[[kms.providers]]\nkind = \"vault-transit\"\nregion = \"local\"\nendpoint = \"http://127.0.0.1:8200\"\n";
     let holders = |text: &str, set: &[&str]| {
         let variable = |name: &str| set.contains(&name).then(|| "hush".to_owned());
         Config::parse(FILE, text).unwrap().key_holders_with(&clock, &variable).map_err(|error| error.to_string())
     };
-    let both = holders(
-        &format!("{aws}{vault}token_file = \"token\"\n"),
-        &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
-    )
-    .unwrap();
+    let both =
+        holders(&format!("{aws}{vault}token_file = \"token\"\n"), &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+            .unwrap();
     let told: Vec<_> = both.iter().map(|holder| (holder.kind(), holder.region(), format!("{holder:?}"))).collect();
     assert_eq!(told[0], ("aws-kms", "us-east-1", "AWS KMS in us-east-1".to_owned()));
     assert_eq!(told[1], ("vault-transit", "local", "Vault in local".to_owned()));
