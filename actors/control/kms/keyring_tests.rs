@@ -92,6 +92,11 @@ fn what_a_keyring_says_of_a_key_is_bound_to_the_key() {
     };
     // as the other key of the same moment
     let of_before = edit(&wrapped(&whole, 0), &wrapped(&before, 0)).replacen(&made(&whole), &made(&before), 1);
+    // the newest one, which nothing stands behind: younger than it is
+    let younger = {
+        let at = whole.rfind("\"made_unix_ms\": 1").unwrap() + "\"made_unix_ms\": ".len();
+        format!("{}2{}", &whole[..at], &whole[at + 1..])
+    };
     let not_as_it_says = "does not open under this node's root key as what it says it is";
     let cases = [
         (other.clone(), "is the keyring of another tenant"),
@@ -109,6 +114,7 @@ fn what_a_keyring_says_of_a_key_is_bound_to_the_key() {
         (edit("\"region\"", "\"key_id\": \"my key\", \"region\""), "names no key this build can ask for"),
         (edit("\"made_unix_ms\": 17", "\"made_unix_ms\": 27"), not_as_it_says),
         (edit(&made(&whole), ""), not_as_it_says),
+        (younger, not_as_it_says),
         (edit("\"format\": 2", "\"format\": 3"), "this build reads format 2"),
         (edit("\"format\": 2", "\"format\": 1"), "what that format does not know"),
         (edit("\"legacy\"", "\"remark\": 1, \"legacy\""), "is cut or edited"),

@@ -3,18 +3,19 @@
 //! Crash-safe: the next root key is durable before anything is wrapped under it, the one before stays until nothing needs it,
 //! and each keyring is replaced by a rename of what was synced aside. Whatever interrupts it, every keyring opens under one of
 //! the two, and doing it again goes on where it ended. A sync a file would take minutes for a hundred thousand of them: files
-//! are written in batches with one sync of the file system each. Keyrings that customers' own keys wrap are left as they are.
+//! are written aside in batches, synced together, exchanged with what they replace, synced, and what they replaced is overwritten.
+//! Keyrings that customers' own keys wrap are left as they are.
 use super::keyring::{Keyring, Version};
 use super::keyring_file::FOLDER;
 use super::providers::{KeyProvider, local_file};
 use super::root_keys::{self, RootKeys, private};
 use super::{KeyError, RootSource, key_file};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Keyrings of one batch: each keeps a file open until its batch is done.
-const BATCH: usize = 256;
+/// Keyrings of one batch: more than a node has tenants, so that it takes the disk three waits for all of them.
+const BATCH: usize = 32_768;
 
 /// What was done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,12 +32,9 @@ pub struct Rewrapped {
     pub destroyed: u64,
 }
 
-/// One keyring that is to be replaced.
-struct Turned {
+/// One keyring that stands aside, to be exchanged with the one in force.
+pub(super) struct Aside {
     name: String,
-    /// The file as it was: overwritten once nothing needs it.
-    former: File,
-    bytes: Vec<u8>,
     keys: u64,
 }
 
@@ -57,7 +55,7 @@ pub struct Rewrap<'a> {
 /// [`KeyError`]; then both root keys open what they have wrapped, and doing it again goes on.
 pub fn rewrap(data: &Path, source: &RootSource) -> Result<Rewrapped, KeyError> {
     let mut rewrap = Rewrap::begin(data, source)?;
-    while rewrap.turn_batch()? {}
+    while rewrap.turn(BATCH)? {}
     rewrap.end()
 }
 
@@ -93,32 +91,58 @@ impl<'a> Rewrap<'a> {
     ///
     /// # Errors
     /// [`KeyError`]; those of the batches before are replaced.
-    pub fn turn_batch(&mut self) -> Result<bool, KeyError> {
-        let left = self.waiting.split_off(self.waiting.len().saturating_sub(BATCH));
-        if left.is_empty() {
+    pub(super) fn turn(&mut self, at_most: usize) -> Result<bool, KeyError> {
+        if self.waiting.is_empty() {
             return Ok(false);
         }
-        let mut batch = Vec::with_capacity(left.len());
-        for tenant in left {
-            if let Some(turned) = self.turned(&tenant)? {
-                self.write_aside(&turned)
-                    .map_err(|error| file_error("writing the keys of the tenant", &turned.name, error))?;
-                batch.push(turned);
-            }
-        }
-        let failed = |error| file_error("syncing the folder of keys", FOLDER, error);
-        // everything aside is whole on the disk before the first of it gets its name
-        if !batch.is_empty() {
-            self.sync(&batch).map_err(failed)?;
-        }
-        for mut turned in batch {
-            let failed = |error| file_error("writing the keys of the tenant", &turned.name, error);
-            fs::rename(self.aside(&turned.name), self.file(&turned.name)).map_err(failed)?;
-            overwrite(&mut turned.former).map_err(failed)?;
+        let batch = self.write_aside(at_most)?;
+        self.exchange(&batch)?;
+        self.overwrite(&batch)?;
+        for aside in batch {
             self.done.keyrings += 1;
-            self.done.keys += turned.keys;
+            self.done.keys += aside.keys;
         }
         Ok(true)
+    }
+
+    /// Writes the next batch aside. It is whole on the disk when this returns.
+    pub(super) fn write_aside(&mut self, at_most: usize) -> Result<Vec<Aside>, KeyError> {
+        let names = self.waiting.split_off(self.waiting.len().saturating_sub(at_most));
+        let mut batch = Vec::with_capacity(names.len());
+        for name in names {
+            let turned = self.turned(&name)?;
+            let failed = |error| file_error("writing the keys of the tenant", &name, error);
+            match turned {
+                Some((bytes, keys)) => {
+                    put_aside(&self.aside(&name), &bytes).map_err(failed)?;
+                    batch.push(Aside { name, keys });
+                }
+                // what an interrupted run exchanged and did not come to overwrite
+                None => clear(&self.aside(&name), &self.file(&name)).map_err(failed)?,
+            }
+        }
+        if !batch.is_empty() {
+            self.sync(&batch)?;
+        }
+        Ok(batch)
+    }
+
+    /// Exchanges what stands aside with what is in force, each at once. It is on the disk when this returns.
+    pub(super) fn exchange(&self, batch: &[Aside]) -> Result<(), KeyError> {
+        for Aside { name, .. } in batch {
+            let failed = |error| file_error("writing the keys of the tenant", name, error);
+            exchange(&self.aside(name), &self.file(name)).map_err(failed)?;
+        }
+        self.folder()?.sync_all().map_err(|error| file_error("syncing the folder of keys", FOLDER, error))
+    }
+
+    /// Overwrites what was in force before.
+    fn overwrite(&self, batch: &[Aside]) -> Result<(), KeyError> {
+        for Aside { name, .. } in batch {
+            let failed = |error| file_error("writing the keys of the tenant", name, error);
+            overwrite_and_remove(&self.aside(name)).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Puts the next root key in the place of the one before, once every keyring is on the disk under it.
@@ -127,7 +151,7 @@ impl<'a> Rewrap<'a> {
     /// [`KeyError`].
     pub fn end(self) -> Result<Rewrapped, KeyError> {
         let failed = |error| file_error("syncing the folder of keys", FOLDER, error);
-        let folder = File::open(self.data.join(FOLDER)).map_err(failed)?;
+        let folder = self.folder()?;
         sync_file_system(&folder).map_err(failed)?;
         folder.sync_all().map_err(failed)?;
         match self.source {
@@ -135,6 +159,11 @@ impl<'a> Rewrap<'a> {
             RootSource::Given(_) | RootSource::Changed { .. } => {}
         }
         Ok(self.done)
+    }
+
+    fn folder(&self) -> Result<File, KeyError> {
+        let failed = |error| file_error("syncing the folder of keys", FOLDER, error);
+        File::open(self.data.join(FOLDER)).map_err(failed)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -145,13 +174,11 @@ impl<'a> Rewrap<'a> {
         self.data.join(FOLDER).join(format!("{name}.keyring.new"))
     }
 
-    /// A keyring under the present root key; nothing where it needs no turning.
-    fn turned(&mut self, tenant: &str) -> Result<Option<Turned>, KeyError> {
+    /// A keyring's bytes under the present root key, and how many keys they hold; nothing where it needs no turning.
+    fn turned(&mut self, tenant: &str) -> Result<Option<(Vec<u8>, u64)>, KeyError> {
         let shown = format!("{FOLDER}/{tenant}.keyring");
         let failed = |error| file_error("reading the keys of the tenant", &shown, error);
-        let (mut former, mut bytes) =
-            (OpenOptions::new().read(true).write(true).open(self.file(tenant)).map_err(failed)?, Vec::new());
-        former.read_to_end(&mut bytes).map_err(failed)?;
+        let bytes = fs::read(self.file(tenant)).map_err(failed)?;
         if bytes.iter().all(|byte| *byte == 0) {
             self.done.destroyed += 1;
             return Ok(None);
@@ -186,30 +213,18 @@ impl<'a> Rewrap<'a> {
             anew.push(version);
         }
         let keys = u64::try_from(anew.versions.len()).unwrap_or(u64::MAX);
-        Ok(Some(Turned { name: tenant.to_owned(), former, bytes: anew.bytes().map_err(damaged)?, keys }))
-    }
-
-    fn write_aside(&self, turned: &Turned) -> io::Result<()> {
-        let aside = self.aside(&turned.name);
-        let write = || private().open(&aside)?.write_all(&turned.bytes);
-        match write() {
-            // what an interrupted run has left; it may be another name of the keyring itself, and is not written to
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                fs::remove_file(&aside)?;
-                write()
-            }
-            written => written,
-        }
+        Ok(Some((anew.bytes().map_err(damaged)?, keys)))
     }
 
     #[cfg(target_os = "linux")]
-    fn sync(&self, _batch: &[Turned]) -> io::Result<()> {
-        sync_file_system(&File::open(self.data.join(FOLDER))?)
+    fn sync(&self, _batch: &[Aside]) -> Result<(), KeyError> {
+        sync_file_system(&self.folder()?).map_err(|error| file_error("syncing the folder of keys", FOLDER, error))
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn sync(&self, batch: &[Turned]) -> io::Result<()> {
-        batch.iter().try_for_each(|turned| File::open(self.aside(&turned.name))?.sync_all())
+    fn sync(&self, batch: &[Aside]) -> Result<(), KeyError> {
+        let synced = batch.iter().try_for_each(|aside| File::open(self.aside(&aside.name))?.sync_all());
+        synced.map_err(|error| file_error("syncing the folder of keys", FOLDER, error))
     }
 }
 
@@ -223,10 +238,50 @@ fn sync_file_system(folder: &File) -> io::Result<()> {
     folder.sync_all()
 }
 
-fn overwrite(former: &mut File) -> io::Result<()> {
-    let length = former.metadata()?.len();
-    former.rewind()?;
-    io::copy(&mut io::repeat(0).take(length), former).map(drop)
+/// Each has the other's name afterwards, and at no moment has one none.
+#[cfg(target_os = "linux")]
+fn exchange(aside: &Path, file: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, aside, CWD, file, RenameFlags::EXCHANGE)?)
+}
+
+/// Where names cannot be exchanged, what is replaced has none afterwards, and is not overwritten: the root key that opens it
+/// is.
+#[cfg(not(target_os = "linux"))]
+fn exchange(aside: &Path, file: &Path) -> io::Result<()> {
+    fs::rename(aside, file)
+}
+
+fn put_aside(aside: &Path, bytes: &[u8]) -> io::Result<()> {
+    let write = || private().open(aside)?.write_all(bytes);
+    match write() {
+        // what an interrupted run has left; it may be another name of the keyring itself, and is not written to
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::remove_file(aside)?;
+            write()
+        }
+        written => written,
+    }
+}
+
+/// Removes what stands aside of a keyring that needs no turning; overwritten, unless it is a second name of the keyring.
+fn clear(aside: &Path, file: &Path) -> io::Result<()> {
+    match fs::read(aside) {
+        Ok(left) if fs::read(file)? == left => fs::remove_file(aside),
+        Ok(_) => overwrite_and_remove(aside),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn overwrite_and_remove(path: &Path) -> io::Result<()> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let length = file.metadata()?.len();
+    io::copy(&mut io::repeat(0).take(length), &mut file)?;
+    fs::remove_file(path)
 }
 
 fn file_error(doing: &'static str, file: &str, error: io::Error) -> KeyError {
