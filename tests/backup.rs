@@ -107,9 +107,16 @@ async fn a_house_is_put_back_on_another_machine() {
     let again = Ended(Some(House::start_on(elsewhere.path(), None)));
     assert_eq!(again.operator_key(), operator);
     let (status, answer) = again
-        .call(Method::POST, "/v1/ask", &key, Some(json!({"question": "On which day may dogs come to the office?"})))
+        .call(
+            Method::POST,
+            "/v1/ask",
+            &key,
+            Some(json!({"question": "How many days of paid leave does an employee have?"})),
+        )
         .await;
-    assert!(status == 200 && answer["answer"].as_str().unwrap().contains("Fridays"), "{answer}");
+    assert!(status == 200 && answer["answer"].as_str().unwrap().contains("thirty days"), "{answer}");
+    let (status, pets) = again.call(Method::GET, "/v1/documents/pets", &key, None).await;
+    assert!(status == 200 && pets["text"].as_str().unwrap().contains("Fridays"), "{pets}");
     // and it is backed up further
     assert_eq!(backed_up(&again, &target)["point"], 3);
 }

@@ -3,6 +3,7 @@ use crate::approvals::rules::Approvals;
 use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
+use crate::erasures::rules::request_of;
 use crate::rollout::rules::Standing;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
@@ -39,6 +40,8 @@ pub struct Fold {
     pub charged: NanoUsd,
     /// Requests for erasure that are open.
     pub erasures_open: u64,
+    /// Documents that were erased on request.
+    pub erased: u64,
 }
 
 impl Default for Fold {
@@ -54,6 +57,7 @@ impl Default for Fold {
             chain: [0; 32],
             charged: NanoUsd::ZERO,
             erasures_open: 0,
+            erased: 0,
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -83,6 +87,9 @@ impl Fold {
         match entry {
             Entry::ErasureAsked(_) => self.erasures_open = self.erasures_open.saturating_add(1),
             Entry::ErasureEnded(_) => self.erasures_open = self.erasures_open.saturating_sub(1),
+            Entry::DocumentRemoved { by, .. } if request_of(by).is_some() => {
+                self.erased = self.erased.saturating_add(1);
+            }
             _ => {}
         }
         if let Entry::ReplyKept(_) = entry {

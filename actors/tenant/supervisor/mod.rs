@@ -61,6 +61,7 @@ mod tests;
 mod two_worlds_tests;
 #[cfg(test)]
 mod visibility_tests;
+mod withholding;
 
 pub use actor::start;
 pub use parts::SupervisorParts;
