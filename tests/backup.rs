@@ -81,15 +81,17 @@ fn in_files(folder: &Path, needle: &str) -> Vec<PathBuf> {
 async fn a_house_is_put_back_on_another_machine() {
     let (folder, house) = house();
     let key = house.key(TENANT, "owner").await;
-    house.teach(&key, "leave", "Leave", "Every employee has thirty days of paid leave in a year. zqfirstcanary").await;
+    house
+        .teach(&key, "leave", "Leave", "Every employee of zqfirstcanary has thirty days of paid leave in a year.")
+        .await;
     let target = folder.path().join("backup");
     let first = backed_up(&house, &target);
-    house.teach(&key, "pets", "Pets", "Dogs may come to the office on Fridays. zqsecondcanary").await;
+    house.teach(&key, "pets", "Pets", "Dogs of zqsecondcanary may come to the office on Fridays.").await;
     let second = backed_up(&house, &target);
     let bytes = |point: &Value| point["bytes"].as_u64().unwrap();
     println!("the first point added {} bytes, the second one {}", bytes(&first), bytes(&second));
     assert!(bytes(&second) < bytes(&first) / 2, "{first} {second}");
-    for canary in ["zqfirstcanary", "zqsecondcanary", "Dogs may come", "acme-corp", "bwk_"] {
+    for canary in ["zqfirstcanary", "zqsecondcanary", "may come to the office", "acme-corp", "bwk_"] {
         assert_eq!(in_files(&target, canary), Vec::<PathBuf>::new(), "{canary} in the clear");
     }
     let root_key = folder.path().join("carried.key");
