@@ -81,15 +81,17 @@ fn in_files(folder: &Path, needle: &str) -> Vec<PathBuf> {
 async fn a_house_is_put_back_on_another_machine() {
     let (folder, house) = house();
     let key = house.key(TENANT, "owner").await;
-    house.teach(&key, "leave", "Leave", "Every employee has thirty days of paid leave in a year. zqfirstcanary").await;
+    house
+        .teach(&key, "leave", "Leave", "Every employee of zqfirstcanary has thirty days of paid leave in a year.")
+        .await;
     let target = folder.path().join("backup");
     let first = backed_up(&house, &target);
-    house.teach(&key, "pets", "Pets", "Dogs may come to the office on Fridays. zqsecondcanary").await;
+    house.teach(&key, "pets", "Pets", "Dogs of zqsecondcanary may come to the office on Fridays.").await;
     let second = backed_up(&house, &target);
     let bytes = |point: &Value| point["bytes"].as_u64().unwrap();
     println!("the first point added {} bytes, the second one {}", bytes(&first), bytes(&second));
     assert!(bytes(&second) < bytes(&first) / 2, "{first} {second}");
-    for canary in ["zqfirstcanary", "zqsecondcanary", "Dogs may come", "acme-corp", "bwk_"] {
+    for canary in ["zqfirstcanary", "zqsecondcanary", "may come to the office", "acme-corp", "bwk_"] {
         assert_eq!(in_files(&target, canary), Vec::<PathBuf>::new(), "{canary} in the clear");
     }
     let root_key = folder.path().join("carried.key");
@@ -107,9 +109,16 @@ async fn a_house_is_put_back_on_another_machine() {
     let again = Ended(Some(House::start_on(elsewhere.path(), None)));
     assert_eq!(again.operator_key(), operator);
     let (status, answer) = again
-        .call(Method::POST, "/v1/ask", &key, Some(json!({"question": "On which day may dogs come to the office?"})))
+        .call(
+            Method::POST,
+            "/v1/ask",
+            &key,
+            Some(json!({"question": "How many days of paid leave does an employee have?"})),
+        )
         .await;
-    assert!(status == 200 && answer["answer"].as_str().unwrap().contains("Fridays"), "{answer}");
+    assert!(status == 200 && answer["answer"].as_str().unwrap().contains("thirty days"), "{answer}");
+    let (status, pets) = again.call(Method::GET, "/v1/documents/pets", &key, None).await;
+    assert!(status == 200 && pets["text"].as_str().unwrap().contains("Fridays"), "{pets}");
     // and it is backed up further
     assert_eq!(backed_up(&again, &target)["point"], 3);
 }

@@ -34,6 +34,7 @@ const BATCH: usize = 250;
 const MARK: &str = "zq";
 const CANARY_BYTES: usize = 18;
 const SEED: u64 = 0xCA9A;
+const PAGE: usize = 4 << 10;
 const NEIGHBOUR: &str = "default";
 const QUESTION: &str = "How many days of paid leave does an employee have?";
 const LEAVE: &str = "Every employee has thirty days of paid leave in a year.";
@@ -170,7 +171,8 @@ fn in_memory(process_id: u32, canaries: &[String]) -> usize {
     let mut found = BTreeSet::new();
     for map in maps.lines() {
         let (range, rest) = map.split_once(' ').unwrap();
-        if !rest.starts_with('r') || map.ends_with("[vvar]") || map.ends_with("[vsyscall]") {
+        // what is not written to holds the program and files, which are looked through as files
+        if !rest.starts_with("rw") {
             continue;
         }
         let (start, end) = range.split_once('-').unwrap();
@@ -182,7 +184,12 @@ fn in_memory(process_id: u32, canaries: &[String]) -> usize {
             let mut piece = vec![0; length];
             // a guard page, or one that went meanwhile, is in no dump either
             if std::os::unix::fs::FileExt::read_exact_at(&memory, &mut piece, at).is_ok() {
-                found.extend(canaries_in(&piece, canaries));
+                found.extend(piece.chunks(PAGE).enumerate().flat_map(|(page, bytes)| {
+                    // a whole dump is searched letter by letter only where it can be
+                    let may_be = bytes.contains(&b'z');
+                    let end = ((page + 1) * PAGE + CANARY_BYTES).min(piece.len());
+                    if may_be { canaries_in(&piece[page * PAGE..end], canaries) } else { BTreeSet::new() }
+                }));
             }
             let step = length.saturating_sub(CANARY_BYTES).max(1) as u64;
             at = if at + length as u64 >= end { end } else { at + step };
@@ -296,14 +303,6 @@ async fn a_destroyed_tenant_leaves_the_memory_of_the_process_and_every_file() {
         .call(Method::GET, &format!("/admin/v1/certificates/{}", tenant.to_hex()), &house.operator_key(), None)
         .await;
     assert_eq!(certificate["format"], "bailiwick-erasure-1", "{certificate}");
-    let mut left = at_once;
-    let wait = std::env::var("SHRED_WAIT_S").ok().and_then(|s| s.parse().ok()).unwrap_or(0_u64);
-    for second in 0..wait {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        left = in_memory(house.process_id(), &canaries);
-        println!("{left} after {} s", second + 1);
-    }
-    println!("left {left}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Record encoding: bincode behind a version byte and a limit, one Rust type per version, golden bytes in tests.
 use bincode::config;
 use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroize;
 
 /// The version this build writes.
 pub const VERSION: u8 = 1;
@@ -25,11 +26,42 @@ pub enum CodecError {
 /// # Errors
 /// [`CodecError::Malformed`] where the value cannot be encoded within the limit.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = vec![VERSION];
+    let mut growing = Growing(Vec::with_capacity(FIRST_BYTES));
+    growing.push(&[VERSION]);
     let limited = config::standard().with_limit::<LIMIT_BYTES>();
-    bincode::serde::encode_into_std_write(value, &mut bytes, limited)
+    bincode::serde::encode_into_std_write(value, &mut growing, limited)
         .map_err(|error| CodecError::Malformed(error.to_string()))?;
-    Ok(bytes)
+    Ok(growing.0)
+}
+
+/// Room made for an encoding before its first byte: most fit.
+const FIRST_BYTES: usize = 1 << 10;
+
+/// Bytes that leave no copy of themselves behind when they grow: an allocator would.
+struct Growing(Vec<u8>);
+
+impl Growing {
+    fn push(&mut self, more: &[u8]) {
+        let needed = self.0.len().saturating_add(more.len());
+        if needed > self.0.capacity() {
+            let mut roomier = Vec::with_capacity(needed.saturating_mul(2));
+            roomier.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = roomier;
+        }
+        self.0.extend_from_slice(more);
+    }
+}
+
+impl std::io::Write for Growing {
+    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
+        self.push(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Decodes what [`encode`] wrote; trailing bytes are refused.

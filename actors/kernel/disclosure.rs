@@ -104,7 +104,9 @@ pub fn seal(cipher: &Cipher, plain: &[u8]) -> Result<Vec<u8>, CipherError> {
     let mut sealed = Vec::with_capacity(plain.len().saturating_add(RECORD_OVERHEAD_BYTES));
     cipher.seal_into(Purpose::Record, NAME, record_key.as_bytes(), &mut sealed)?;
     sealed.extend_from_slice(&commitment);
-    let mut body = plain.to_vec();
+    // room for the tag: sealed in place, it is not moved while it is plain
+    let mut body = Vec::with_capacity(plain.len().saturating_add(TAG_BYTES));
+    body.extend_from_slice(plain);
     key.seal_in_place_append_tag(nonce(), Aad::empty(), &mut body).map_err(|_unspecified| CipherError::Refused)?;
     sealed.extend_from_slice(&body);
     Ok(sealed)

@@ -8,6 +8,7 @@ use crate::ids::{Epoch, Position, TenantKey};
 use crate::limits::RECORD_BYTES_MAX;
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 const READ_BATCH: usize = 512;
 
@@ -100,7 +101,7 @@ impl Journal {
     /// # Errors
     /// [`AppendError::TooLarge`]; [`JournalError::Codec`], [`JournalError::Cipher`].
     pub fn record<T: Serialize>(&self, entry: &T) -> Result<Record, JournalError> {
-        let plain = codec::encode(entry)?;
+        let plain = Zeroizing::new(codec::encode(entry)?);
         if plain.len() > RECORD_BYTES_MAX {
             return Err(AppendError::TooLarge { bytes: plain.len(), max: RECORD_BYTES_MAX }.into());
         }
@@ -136,7 +137,7 @@ impl Journal {
                 return Ok(at);
             }
             for record in records {
-                let plain = disclosure::open(&self.cipher, &record.payload)?;
+                let plain = Zeroizing::new(disclosure::open(&self.cipher, &record.payload)?);
                 visit(record.position, record.hash, codec::decode(&plain)?);
                 at = record.position.next();
             }
@@ -154,7 +155,7 @@ impl Journal {
     ) -> Result<Vec<(Position, [u8; 32], T)>, JournalError> {
         let records = self.fabric.read(self.tenant(), from, max)?;
         let open = |record: crate::fabric::SealedRecord| {
-            let plain = disclosure::open(&self.cipher, &record.payload)?;
+            let plain = Zeroizing::new(disclosure::open(&self.cipher, &record.payload)?);
             Ok((record.position, record.hash, codec::decode(&plain)?))
         };
         records.into_iter().map(open).collect()
@@ -167,7 +168,7 @@ impl Journal {
     pub fn entry<T: DeserializeOwned>(&self, at: Position) -> Result<Option<([u8; 32], T)>, JournalError> {
         match self.fabric.read(self.tenant(), at, 1)?.into_iter().next() {
             Some(record) if record.position == at => {
-                let plain = disclosure::open(&self.cipher, &record.payload)?;
+                let plain = Zeroizing::new(disclosure::open(&self.cipher, &record.payload)?);
                 Ok(Some((record.hash, codec::decode(&plain)?)))
             }
             _ => Ok(None),

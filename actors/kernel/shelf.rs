@@ -13,6 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
 /// Why a shelf failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -101,11 +102,11 @@ impl Shelf {
     }
 
     fn seal<T: Serialize>(&self, key: &[u8], value: &T) -> Result<Vec<u8>, ShelfError> {
-        Ok(self.cipher.seal(Purpose::Shelf, key, &codec::encode(value)?)?)
+        Ok(self.cipher.seal(Purpose::Shelf, key, &Zeroizing::new(codec::encode(value)?))?)
     }
 
     fn open<T: DeserializeOwned>(&self, key: &[u8], sealed: &[u8]) -> Result<T, ShelfError> {
-        Ok(codec::decode(&self.cipher.open(Purpose::Shelf, key, sealed)?)?)
+        Ok(codec::decode(&Zeroizing::new(self.cipher.open(Purpose::Shelf, key, sealed)?))?)
     }
 }
 

@@ -118,7 +118,8 @@ impl PutBack {
                 "point": point, "made_at": made_at, "tenants": tenants, "left_out": left_out, "erased_again": erased_again,
                 "erasures": erasures, "last_erasure_at": last_erasure_at,
             });
-            return Ok(say(told.to_string()));
+            say(told.to_string());
+            return Ok(());
         }
         say(format!("point {point} of {made_at} is back: {}", tenants.join(", ")));
         left_out.iter().for_each(|line| say(format!("  not back: {line}")));

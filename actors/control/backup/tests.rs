@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const DAY_MS: u64 = 86_400_000;
 const BEGIN: u64 = 1_000 * DAY_MS;
+/// Who writes while points are made, and how many points.
+const WRITERS: u64 = 8;
+const POINTS: u64 = 20;
 
 struct Node {
     root: tempfile::TempDir,
@@ -244,6 +247,7 @@ async fn a_backup_that_was_cut_short_is_none_and_the_next_one_is_whole() {
     node.backups.known.note(&node.path("backup"), 2).unwrap();
     let part = files(&node.path("backup/parts")).into_iter().rfind(|file| file.ends_with("00000002.part")).unwrap();
     std::fs::write(part.with_extension("new"), b"half").unwrap();
+    let unfinished = std::fs::read(&part).unwrap();
     let restored = node.restore("backup", "back").run().await.unwrap();
     assert_eq!(restored.point, 1);
     assert_eq!(said(&Back::at(&node.path("back")).own(tenant(1))), ["put a"]);
@@ -251,6 +255,12 @@ async fn a_backup_that_was_cut_short_is_none_and_the_next_one_is_whole() {
     assert_eq!(node.make(&[1]).point, 2);
     node.restore("backup", "again").run().await.unwrap();
     assert_eq!(said(&Back::at(&node.path("again")).own(tenant(1))), ["put a", "put b", "put c"]);
+    // the part that was cut short, in the place of the whole one: sealed for the same place, and not what the point names
+    let whole = std::fs::read(&part).unwrap();
+    std::fs::write(&part, unfinished).unwrap();
+    let exchanged = node.restore("backup", "exchanged").run().await.unwrap_err().to_string();
+    assert!(exchanged.contains("is not the one its point names"), "{exchanged}");
+    std::fs::write(&part, whole).unwrap();
     // a restore that was cut short is nobody's data
     std::fs::create_dir(node.path("third.restoring")).unwrap();
     std::fs::write(node.path("third.restoring/master.key"), "half").unwrap();
@@ -267,25 +277,31 @@ async fn a_point_is_of_one_moment_however_much_comes_and_goes() {
     let node = Node::new();
     let own = node.own(tenant(1));
     let done = Arc::new(AtomicBool::new(false));
-    let (writer, ended) = (own.clone(), Arc::clone(&done));
-    let writing = tokio::spawn(async move {
-        let mut number = 0_u64;
-        while !ended.load(Ordering::SeqCst) {
-            keep(&writer, &format!("{number}"), 60_000).await;
-            if let Some(old) = number.checked_sub(3) {
-                drop_blob(&writer, &format!("{old}")).await;
-            }
-            number += 1;
-        }
-    });
-    for point in 1..=6 {
+    let writing: Vec<_> = (0..WRITERS)
+        .map(|number| {
+            let (writer, ended) = (own.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut round = 0_u64;
+                while !ended.load(Ordering::SeqCst) {
+                    keep(&writer, &format!("{number}-{round}"), 100).await;
+                    if let Some(old) = round.checked_sub(2) {
+                        drop_blob(&writer, &format!("{number}-{old}")).await;
+                    }
+                    round += 1;
+                }
+            })
+        })
+        .collect();
+    for point in 1..=POINTS {
         let (backups, to) = (node.backups.clone(), node.path("backup"));
         let made = tokio::task::spawn_blocking(move || backups.make(&to, &backed(&[1], None)));
         assert_eq!(made.await.unwrap().unwrap().point, point);
     }
     done.store(true, Ordering::SeqCst);
-    writing.await.unwrap();
-    for point in 1..=6 {
+    for writer in writing {
+        writer.await.unwrap();
+    }
+    for point in 1..=POINTS {
         let to = format!("back-{point}");
         Restore { point: Some(point), ..node.restore("backup", &to) }.run().await.unwrap();
         let back = Back::at(&node.path(&to)).own(tenant(1));

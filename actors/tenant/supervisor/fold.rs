@@ -3,6 +3,7 @@ use crate::approvals::rules::Approvals;
 use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
+use crate::erasures::rules::request_of;
 use crate::imports::rules::Imports;
 use crate::quality;
 use crate::rollout::rules::Standing;
@@ -54,6 +55,8 @@ pub struct Fold {
     pub witnessed: BTreeMap<String, Position>,
     /// How questions ended, by day.
     pub quality: Days,
+    /// Documents that were erased on request.
+    pub erased: u64,
 }
 
 impl Default for Fold {
@@ -73,6 +76,7 @@ impl Default for Fold {
             erasures_open: 0,
             witnessed: BTreeMap::new(),
             quality: Days::default(),
+            erased: 0,
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -112,6 +116,9 @@ impl Fold {
         match entry {
             Entry::ErasureAsked(_) => self.erasures_open = self.erasures_open.saturating_add(1),
             Entry::ErasureEnded(_) => self.erasures_open = self.erasures_open.saturating_sub(1),
+            Entry::DocumentRemoved { by, .. } if request_of(by).is_some() => {
+                self.erased = self.erased.saturating_add(1);
+            }
             _ => {}
         }
         if let Entry::HeadWitnessed(head) = entry {

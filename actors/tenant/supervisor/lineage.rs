@@ -10,10 +10,13 @@ use super::repeats::index::{Index, Place};
 use super::repeats::judging::KeptReply;
 use super::repeats::keeping;
 use super::repeats::name::Name;
+use super::withholding::{key_of_erased, withhold};
 use crate::budget::accounts::{Account, Accounts, Quarters};
 use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
+use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
 use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
+use crate::erasures::rules::request_of;
 use crate::question::{ModelUsed, Reply};
 use crate::spend::rows::{Spend, SpendDay};
 use bailiwick_kernel::ids::{Position, QueryId};
@@ -143,6 +146,7 @@ impl Derived {
     }
 
     /// The derived shelf.
+    /// The shelf all of it stands on.
     pub(super) fn shelf(&self) -> &Shelf {
         &self.shelf
     }
@@ -189,16 +193,6 @@ impl Derived {
         Ok(stands(ASKED)?.zip(stands(ENDED)?))
     }
 
-    /// Whether an answer repeats words of a document that is gone since it was given.
-    fn quotes_what_is_gone(&self, position: Position, record: &AnswerRecorded) -> Result<bool, DerivedError> {
-        for chunk in &record.cited {
-            if self.kept.is_removed_since(&chunk.source_id, position)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Reads the journal of another incarnation from now on.
     pub(super) fn follow(&mut self, journal: Journal) {
         self.journal = journal;
@@ -219,7 +213,12 @@ impl Derived {
                     let place = Place { number: fold.kept, position, at_unix_ms: reply.at_unix_ms };
                     kept.push((Name::of(&reply.key_id, &reply.idempotency_key), place));
                 }
-                Entry::DocumentRemoved { id, .. } => removed.push((id.clone(), position)),
+                Entry::DocumentRemoved { id, by, .. } => {
+                    removed.push((id.clone(), position));
+                    if request_of(by).is_some() {
+                        puts.push((key_of_erased(id), Put::Position(position)));
+                    }
+                }
                 Entry::ErasureAsked(asked) => puts.push((key_of_erasure(&asked.id, ASKED), Put::Position(position))),
                 Entry::ErasureEnded(ended) => puts.push((key_of_erasure(&ended.id, ENDED), Put::Position(position))),
                 _ => {}
@@ -332,7 +331,7 @@ impl Derived {
             }
         }
         let Some((position, hash, mut record)) = answered else { return Ok(None) };
-        if self.quotes_what_is_gone(position, &record)? {
+        if self.quotes_what_is_erased(position, &record)? {
             withhold(&mut record, &mut feedback);
         }
         Ok(Some(assemble(tenant_name, position, &hash, record, feedback)))
@@ -395,19 +394,6 @@ impl Derived {
     }
 }
 
-/// What an answer said, and what was said of it, is not told any more once a document it cites is gone; that it was given,
-/// what it cited and what it cost is.
-fn withhold(record: &mut AnswerRecorded, feedback: &mut [FeedbackGiven]) {
-    record.question = WITHHELD.to_owned();
-    record.answer = WITHHELD.to_owned();
-    for given in feedback {
-        given.comment = given.comment.take().map(|_words| WITHHELD.to_owned());
-        given.correct_answer = given.correct_answer.take().map(|_words| WITHHELD.to_owned());
-    }
-}
-
-/// What stands in the place of words that are withheld.
-const WITHHELD: &str = "[withheld: a document this answer cites is gone]";
 /// Which end of a request for erasure a key is of.
 const ASKED: u8 = b'a';
 const ENDED: u8 = b'e';

@@ -67,6 +67,7 @@ mod two_worlds_tests;
 mod verifying;
 #[cfg(test)]
 mod visibility_tests;
+mod withholding;
 mod witnessing;
 
 pub use actor::start;

@@ -145,6 +145,15 @@ impl Handler<ReadReceipt> for Supervisor {
                 permitted.await?;
                 exported?;
                 let (derived, query) = asked.ok_or_else(unknown_query)?;
+                let quoting = on_derived(Arc::clone(&derived), move |derived| {
+                    derived.catch_up()?;
+                    derived.answer_quotes_what_is_erased(query)
+                });
+                if quoting.await.map_err(|reason| unreadable(&reason))? {
+                    let detail = "showing a receipt: the answer cites a document that was erased, and its words are shown to nobody; \
+                                  its place is proved by the export";
+                    return Err(Rejection::new(Code::Conflict, detail));
+                }
                 let receipt = on_derived(derived, move |derived| derived.receipt(query, &shower)).await;
                 receipt.map_err(|reason| unreadable(&reason))?.ok_or_else(unknown_query)
             }
@@ -180,7 +189,7 @@ impl Handler<ShowRecords> for Supervisor {
                 exported?;
                 let (from, max) = (Position(show.from), show.max.min(RECORDS_SHOWN_MAX));
                 let shown = on_derived(derived.ok_or_else(Rejection::lost)?, move |derived| {
-                    let shown = derived.journal().shown(from, max)?;
+                    let shown = derived.shown(from, max)?;
                     Ok(shown.iter().map(|shown| ShownRecord::of(shown, &[])).collect())
                 });
                 shown.await.map_err(|reason| unreadable(&reason))
