@@ -14,7 +14,6 @@ use super::withholding::{key_of_erased, withhold};
 use crate::budget::accounts::{Account, Accounts, Quarters};
 use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
-use crate::entry::{AnswerCited, AnswerRecorded, Entry, FeedbackGiven, LineageChunk};
 use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
 use crate::erasures::rules::request_of;
 use crate::question::{ModelUsed, Reply};
@@ -145,7 +144,6 @@ impl Derived {
         Ok(derived)
     }
 
-    /// The derived shelf.
     /// The shelf all of it stands on.
     pub(super) fn shelf(&self) -> &Shelf {
         &self.shelf
