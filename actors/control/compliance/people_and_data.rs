@@ -133,7 +133,7 @@ pub const CONTROLS: &[Control] = &[
             hold(logs > 0 && data > 0 && backups > 0, told.clone(), format!("not written for all of them: {told}"))
         },
         to_do: "write logs_days, data_days and backups_days in data-sovereignty.yaml",
-        supports: &[(Hipaa, "164.316(b)(2)(i)"), (Sox, "Section 802"), (Soc2, "C1.1"), (Iso27001, "A.5.33")],
+        supports: &[(Soc2, "C1.1"), (Iso27001, "A.5.33")],
     },
     Control {
         id: "DAT-3",
@@ -212,7 +212,7 @@ pub const CONTROLS: &[Control] = &[
             hold(patterns > 0, counted(patterns, "pattern", "patterns"), "no pattern is forbidden")
         },
         to_do: "list output_forbidden_patterns in policies/governance.yaml",
-        supports: &[(Hipaa, "164.312(a)(1)"), (Gdpr, "Art. 25(2)"), (Soc2, "CC6.7"), (Iso27001, "A.8.12")],
+        supports: &[(Gdpr, "Art. 25(2)"), (Soc2, "CC6.7"), (Iso27001, "A.8.12")],
     },
     Control {
         id: "OPS-1",
