@@ -66,6 +66,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         guardrails: config.guardrails()?,
         node: config.region.clone(),
         issuers: config.issuers().map_err(|problem| anyhow!("trusting the issuers of config.toml: {problem}"))?,
+        alerts: config.alert_targets()?,
         operator_key: operator_key_file(&config.data),
         vault: vault.clone(),
         keys,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod alerts;
 mod guardrails;
 mod issuers;
 mod kms;
@@ -15,6 +16,7 @@ mod limits;
 mod prices;
 mod provider;
 
+pub use alerts::{AlertKind, AlertTarget, Smtp, SmtpSecurity};
 pub use issuers::TrustedIssuer;
 pub use kms::Kms;
 pub use limits::Limits;
@@ -58,6 +60,9 @@ pub struct Config {
     /// Issuers of bearer tokens that are taken beside the house's own keys; none where absent.
     #[serde(default)]
     pub issuers: Vec<TrustedIssuer>,
+    /// Who is told when a tenant's service level is being lost; nobody where absent.
+    #[serde(default)]
+    pub alerts: Vec<AlertTarget>,
     /// The root key.
     #[serde(default)]
     pub kms: Kms,
@@ -145,6 +150,7 @@ impl Default for Config {
             limits: Limits::default(),
             providers: Vec::new(),
             issuers: Vec::new(),
+            alerts: Vec::new(),
             kms: Kms::default(),
             console: Console::default(),
             observability: Observability::default(),
@@ -172,6 +178,14 @@ pub enum ConfigError {
     /// The root key is not where the file says it is.
     #[error("reading the root key: {0}")]
     RootKey(String),
+    /// A secret of an alert target is not where the file says it is.
+    #[error("reading the alert target {target}: {problem}")]
+    Alert {
+        /// Which.
+        target: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A secret is not where the file says it is.
     #[error("reading the key of provider {provider}: {problem}")]
     Secret {
@@ -211,6 +225,13 @@ impl Config {
                 .check(&names)
                 .map_err(|problem| at(file, text, provider.name.span().start, format!("provider {name}: {problem}")))?;
             names.push(name);
+        }
+        let mut told: Vec<&str> = Vec::new();
+        for alert in &config.alerts {
+            alert.check(&told).map_err(|problem| {
+                at(file, text, text.find("[[alerts]]").unwrap_or(0), format!("alert target {}: {problem}", alert.name))
+            })?;
+            told.push(&alert.name);
         }
         let mut known: Vec<&str> = Vec::new();
         for trusted in &config.issuers {

@@ -12,3 +12,4 @@ mod plane_tests;
 pub mod policy_service;
 pub mod policy_watchdog;
 pub mod registry;
+pub mod slo;

@@ -12,7 +12,9 @@ use crate::registry::door::Door;
 use crate::registry::housing::Housing;
 use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;
-use crate::{cost, gitops, identity, observability, policy_service, policy_watchdog, registry};
+use crate::slo::actor::Slo;
+use crate::slo::targets::Target;
+use crate::{cost, gitops, identity, observability, policy_service, policy_watchdog, registry, slo};
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
 use bailiwick_kernel::clock::SharedClock;
@@ -38,6 +40,8 @@ pub struct Parts {
     pub node: Region,
     /// Whose bearer tokens are taken beside the house's own keys.
     pub issuers: Vec<Issuer>,
+    /// Who is told when a tenant's service level is being lost.
+    pub alerts: Vec<Target>,
     /// Where the first operator key is written.
     pub operator_key: PathBuf,
     /// The store.
@@ -92,6 +96,9 @@ pub enum StartError {
     /// The issuers' key sets.
     #[error("{0}; check the issuers of config.toml")]
     Identity(String),
+    /// What sends alerts.
+    #[error("{0}; check the machine's certificates")]
+    Alerts(String),
     /// The reading of the journal itself failed.
     #[error("opening the control journal: its reading was interrupted; start again")]
     Interrupted,
@@ -102,7 +109,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
-    let Parts { tenants, guardrails, node, issuers, operator_key, vault, keys, clock, housing } = parts;
+    let Parts { tenants, guardrails, node, issuers, alerts, operator_key, vault, keys, clock, housing } = parts;
     let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
     let reopen = opener(vault, &keys)?;
     let first = Arc::clone(&reopen);
@@ -113,7 +120,8 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     ensure_operator_key(&journal, &mut directory, &operator_key, clock.now_unix_ms()).await?;
     let known = directory.tenants().map(|tenant| tenant.name.clone()).collect();
     let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
-    let opened = Opened { directory, journal, reopen, checkpoint };
+    let slo = slo::start(alerts).map_err(StartError::Alerts)?;
+    let opened = Opened { directory, journal, reopen, checkpoint, slo };
     let (door, registry) = join(opened, clock, folders.clone(), signer, node, housing);
     let first_reading = gitops::start(folders, known, registry.clone().recipient());
     Ok(ControlPlane { door, first_reading, closing: Closing { registry: registry.recipient() } })
@@ -129,6 +137,8 @@ pub(crate) struct Opened {
     pub(crate) reopen: Reopen,
     /// Verifies tokens before the door.
     pub(crate) checkpoint: Checkpoint,
+    /// Tells who is to know of service levels.
+    pub(crate) slo: Addr<Slo>,
 }
 
 /// Starts every room but the one that reads folders, and joins them.
@@ -143,10 +153,15 @@ pub(crate) fn join(
     let vestibule = registry::vestibule();
     let registry = vestibule.address();
     let cost = cost::start(Arc::clone(&clock));
-    let observability = observability::start(registry.clone().recipient(), registry.clone().recipient());
+    let observability = observability::start(
+        registry.clone().recipient(),
+        registry.clone().recipient(),
+        registry.clone().recipient(),
+    );
     let watchdog =
         policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient(), registry.clone().recipient());
-    let history = History::new(opened.journal.clone(), folders.clone());
+    let Opened { directory, journal, reopen, checkpoint, slo } = opened;
+    let history = History::new(journal.clone(), folders.clone());
     let policy_service =
         policy_service::start(watchdog.clone().recipient(), watchdog.recipient(), history, Arc::clone(&clock));
     let rooms = Rooms {
@@ -156,9 +171,11 @@ pub(crate) fn join(
         forget: policy_service.recipient(),
         observability: observability.clone().recipient(),
         cost: cost.recipient(),
+        services: slo.clone().recipient(),
+        notify: slo.recipient(),
     };
     let housing = housing(observability.recipient());
-    let Opened { directory, journal, reopen, checkpoint } = opened;
+
     let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, node, rooms };
     let door = vestibule.start(parts, checkpoint);
     (door, registry)

@@ -27,6 +27,7 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
     });
     let (house_vault, house_keys) = (vault.clone(), keys.clone());
     let parts = Parts {
+        alerts: Vec::new(),
         tenants: data.join("folders"),
         guardrails: Guardrails::none(),
         node: here(),

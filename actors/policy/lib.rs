@@ -24,6 +24,7 @@ pub mod levels;
 #[cfg(test)]
 mod naive;
 pub mod obligations;
+pub mod openslo;
 pub mod parse;
 pub mod patterns;
 pub mod percent;

@@ -3,6 +3,7 @@ use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::budget::accounts::Spender;
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
+use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::language::{Action, RecordedFact};
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,19 @@ pub enum Entry {
     /// On which words an answer rests, and under which files it was cleared; stands in the same append, behind the answer's
     /// record.
     PassagesCited(Box<PassagesCited>),
+    /// How many turns ended well, and how many failed, within a minute.
+    TurnsCounted(TurnsCounted),
+    /// The error budget is used up: nothing new is released.
+    ReleasesFrozen(Box<ReleasesFrozen>),
+    /// Releases are free again.
+    ReleasesThawed {
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// Somebody wants to release in spite of a freeze.
+    OverrideAsked(Box<OverrideAsked>),
+    /// Two people let releases through in spite of a freeze.
+    FreezeOverridden(Box<FreezeOverridden>),
 }
 
 impl Entry {

@@ -16,6 +16,7 @@ mod report;
 mod rollout;
 mod schema;
 mod serve;
+mod slo;
 mod tenant;
 mod verify;
 
@@ -53,6 +54,9 @@ enum Verb {
     /// Write reports: costs.
     #[command(subcommand)]
     Report(report::Report),
+    /// Show service levels, override a release freeze, convert objectives to OpenSLO and back.
+    #[command(subcommand)]
+    Slo(slo::Slo),
     /// Verify a receipt or an export, offline.
     Verify(verify::Verify),
     /// Print the JSON Schema of a file.
@@ -106,6 +110,7 @@ pub fn run() -> ExitCode {
         Verb::Ingest(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Policy(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Approval(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Slo(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Report(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ask(verb) => actix_web::rt::System::new().block_on(verb.run()),
     };

@@ -32,6 +32,7 @@ mod reply;
 pub mod routes;
 mod search;
 pub mod server;
+mod service;
 mod session;
 mod session_frames;
 mod stream;

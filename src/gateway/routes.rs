@@ -14,15 +14,17 @@ use super::openai_shape::{ModelList, ModelView};
 use super::policies::{CommitLog, ConflictMap, ReleaseFiles, ReleaseList, RolloutAnswer};
 use super::probes::Health;
 use super::search::{SearchAnswer, SearchBody};
+use super::service::OverrideBody;
 use super::upload::DocumentsBody;
 use super::{
     admin, approvals, ask, costs, documents, feedback, figures, keys, lineage, money, ofrep, openai, openapi, policies,
-    probes, receipts, search, session,
+    probes, receipts, search, service, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use bailiwick_control::cost::messages::{CostReport, FleetCosts};
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
+use bailiwick_control::slo::messages::FleetServices;
 use bailiwick_policy::access::Right;
 use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
 use bailiwick_policy::rehearsal::Rehearsal;
@@ -30,6 +32,7 @@ use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::entry::FeedbackGiven;
 use bailiwick_tenant::proofs::forms::{Receipt, SignedHead};
 use bailiwick_tenant::question::Answer;
+use bailiwick_tenant::slo::rules::ReleasesView;
 use bailiwick_tenant::supervisor::messages::Lineage;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
@@ -301,6 +304,19 @@ pub const ROUTES: &[Route] = &[
         r.to(figures::tenant_slo)
     })
     .gives::<SloView>(200),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/slo/override",
+        Some(Govern),
+        "Release in spite of a freeze, when a second person says the same",
+        |r| r.to(service::override_freeze),
+    )
+    .takes::<OverrideBody>()
+    .gives::<ReleasesView>(200),
+    route("GET", "/admin/v1/slo", Some(Fleet), "Error budgets, alarms and freezes of the fleet", |r| {
+        r.to(service::fleet)
+    })
+    .gives::<FleetServices>(200),
     route("GET", "/admin/v1/tenants/{id}/costs", Some(Observe), "What a tenant spent, and its forecast", |r| {
         r.to(costs::tenant)
     })

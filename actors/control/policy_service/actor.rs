@@ -79,7 +79,11 @@ async fn examine(history: History, candidate: Candidate, now_unix_ms: u64) -> Ou
     .await?;
     let rehearsal = rehearse(&candidate).await?;
     blocking(move || {
+        let is_free = candidate.is_frozen && may_be_released(&history, &candidate, former.as_deref())?;
         let passed = rules::pass(&candidate, entries, former, rehearsal, now_unix_ms);
+        if candidate.is_frozen && !passed.is_free && !is_free {
+            return Ok(passed);
+        }
         let Candidate { policy, texts, releases, .. } = &candidate;
         if rules::is_new(&candidate) {
             history.keep(policy.tenant.id, &policy.release, texts)?;
@@ -87,9 +91,26 @@ async fn examine(history: History, candidate: Candidate, now_unix_ms: u64) -> Ou
                 history.forget(policy.tenant.id, &outgoing.release)?;
             }
         }
-        Ok(passed)
+        Ok(Passed { is_free: passed.is_free || is_free, ..passed })
     })
     .await
+}
+
+/// Whether a new release may come into force in spite of a freeze: it takes something back, as far as people notice. Blocking.
+fn may_be_released(history: &History, candidate: &Candidate, former: Option<&PolicySnapshot>) -> Outcome<bool> {
+    let Some(settled) = former else { return Ok(true) };
+    if rules::is_harmless(candidate, settled) {
+        return Ok(true);
+    }
+    let tenant = &candidate.policy.tenant;
+    for release in rules::came_through(candidate) {
+        // one that compiles no longer, or is kept no longer, is none to go back to
+        let earlier = history.snapshot(tenant.id, &tenant.name, release);
+        if earlier.is_ok_and(|earlier| candidate.policy.is_released_like(&earlier)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The release that came through, where it has to be known. Blocking.

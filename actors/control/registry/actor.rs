@@ -19,6 +19,7 @@ use crate::gitops::messages::FoldersSeen;
 use crate::gitops::signer::PlatformSigner;
 use crate::observability::messages::{ReadTree, Supervised};
 use crate::policy_service::messages::{Commit, Examine, ForgetReleases, ReadRelease};
+use crate::slo::messages::{Notify, ReadServices};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::ids::{Generation, TenantKey};
@@ -48,6 +49,10 @@ pub struct Rooms {
     pub observability: Recipient<ReadTree>,
     /// Shows what the fleet cost.
     pub cost: Recipient<ReadCosts>,
+    /// Shows how the fleet's service levels stand.
+    pub services: Recipient<ReadServices>,
+    /// Tells who is to know of them.
+    pub notify: Recipient<Notify>,
 }
 
 /// The room.
@@ -192,8 +197,8 @@ impl Registry {
 }
 
 /// The rooms of the control plane, as the live tree shows them.
-const CONTROL_ROOMS: [&str; 7] =
-    ["registry", "identity", "gitops", "policy_service", "policy_watchdog", "observability", "cost"];
+const CONTROL_ROOMS: [&str; 8] =
+    ["registry", "identity", "gitops", "policy_service", "policy_watchdog", "observability", "cost", "slo"];
 
 fn room_view(address: String, kind: &str, state: &str) -> RoomView {
     RoomView {
@@ -288,6 +293,7 @@ impl Handler<Governed> for Registry {
                 let releases = self.directory.tenant(tenant).map(|tenant| tenant.releases.kept().cloned().collect());
                 slot.answer(releases.ok_or_else(no_such_tenant));
             }
+            GovernRequest::OverrideFreeze(wish, slot) => self.override_freeze(tenant, wish, by, slot),
             GovernRequest::ReadRelease(version, slot) => self.read_release(tenant, &version, slot),
             request => self.enqueue(Change::Key { tenant, by, request }, ctx),
         }
@@ -324,6 +330,7 @@ impl Handler<Fleet> for Registry {
                     read.reply.answer(Err(undelivered.into()));
                 }
             }
+            FleetRequest::Services(reply) => self.read_services(reply),
             FleetRequest::Reconcile(name, charged, slot) => self.reconcile(&name, charged, by, slot),
             request => self.enqueue(Change::Fleet { by, request }, ctx),
         }

@@ -79,6 +79,7 @@ impl Registry {
             committed: tenant.and_then(|tenant| tenant.committed.clone()),
             releases: tenant.map(|tenant| tenant.releases.clone()).unwrap_or_default(),
             in_force: tenant.and_then(|tenant| tenant.policy.clone()),
+            is_frozen: self.is_frozen(tenant),
             golden,
             rehearse: tenant.and_then(|tenant| self.rehearsing(tenant.key)),
         };
@@ -114,6 +115,10 @@ impl Registry {
                         match verdict {
                             Err(rejection) => act.note_refused(&one.name, rejection.detail, ctx),
                             Ok(verdict) => {
+                                if let Some(held) = act.held_by_freeze(one.id, &verdict) {
+                                    act.note_frozen(&one.name, held, ctx);
+                                    continue;
+                                }
                                 warn_of(&one.name, &verdict.policy);
                                 entries.extend(one.entry.into_iter().chain(verdict.entries));
                                 passed.push((one.id, verdict.policy));
@@ -133,6 +138,14 @@ impl Registry {
         match self.directory.find_name(name).map(|tenant| tenant.key) {
             Some(key) => self.note_folder(key, Folder::Refused(problem), ctx),
             None => self.directory.note_stray(name, Some(problem)),
+        }
+    }
+
+    /// The version in force stays as long as releases are frozen.
+    fn note_frozen(&mut self, name: &str, problem: String, ctx: &mut Context<Self>) {
+        tracing::warn!(tenant = name, problem, "the folder waits for the end of a release freeze");
+        if let Some(key) = self.directory.find_name(name).map(|tenant| tenant.key) {
+            self.note_folder(key, Folder::Frozen(problem), ctx);
         }
     }
 

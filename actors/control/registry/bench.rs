@@ -31,6 +31,7 @@ use bailiwick_tenant::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
+use bailiwick_tenant::slo::messages::{OverrideFreeze, ReadService};
 use bailiwick_tenant::spend::calendar::{DAY_MS, month_of_day};
 use bailiwick_tenant::spend::forecast::{Past, forecast};
 use bailiwick_tenant::spend::rows::Spent;
@@ -88,7 +89,9 @@ drops!(
     DecideApproval,
     ReadReceipt,
     ReadHead,
-    ShowRecords
+    ShowRecords,
+    ReadService,
+    OverrideFreeze
 );
 
 impl Handler<AuditAnswers> for Probe {
@@ -226,6 +229,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         export: probe.clone().recipient(),
         figures: probe.clone().recipient(),
         spend: probe.clone().recipient(),
+        service: probe.clone().recipient(),
+        override_freeze: probe.clone().recipient(),
         policy: probe.clone().recipient(),
         flags: probe.clone().recipient(),
         approve: probe.clone().recipient(),
@@ -301,7 +306,7 @@ impl Bench {
         let housing = Arc::clone(&probes) as Arc<dyn Housing>;
         let texts = journal.clone();
         let (door, registry) = join(
-            Opened { directory, journal, reopen, checkpoint },
+            Opened { directory, journal, reopen, checkpoint, slo: crate::slo::start(Vec::new()).unwrap() },
             shared,
             folders.clone(),
             signer(),

@@ -22,6 +22,8 @@ pub(super) enum Change {
     Folders(FoldersSeen),
     /// A release of a tenant has reached everybody, or was sent back.
     Rollout(RolloutOver),
+    /// A tenant's releases are frozen, or free.
+    Releases(TenantKey, Entry),
     /// Everything of a tenant has been destroyed, its folder by the write of this number.
     Destroyed(TenantKey, u64, Option<bailiwick_kernel::mail::ReplySlot<super::messages::TenantView>>),
 }
@@ -43,12 +45,13 @@ impl Change {
                 GovernRequest::Releases(slot) => slot.answer(Err(rejection)),
                 GovernRequest::SteerRollout(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::DecideApproval(_, _, slot) => slot.answer(Err(rejection)),
+                GovernRequest::OverrideFreeze(_, slot) => slot.answer(Err(rejection)),
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),
             Self::Folders(seen) => seen.reply.answer(Err(rejection)),
             Self::Destroyed(_, _, Some(slot)) => slot.answer(Err(rejection)),
             // told again when the tenant's rooms are built next
-            Self::Rollout(_) | Self::Destroyed(_, _, None) => {}
+            Self::Rollout(_) | Self::Releases(..) | Self::Destroyed(_, _, None) => {}
         }
     }
 }
@@ -66,6 +69,7 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         FleetRequest::Policies(slot) => slot.answer(Err(rejection)),
         FleetRequest::Actors(slot) => slot.answer(Err(rejection)),
         FleetRequest::Costs(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::Services(slot) => slot.answer(Err(rejection)),
         FleetRequest::Reconcile(_, _, slot) => slot.answer(Err(rejection)),
     }
 }
@@ -94,6 +98,7 @@ impl Registry {
                 Change::Fleet { by, request } => self.change_fleet(&by, request, ctx),
                 Change::Folders(seen) => self.take_folders(seen, ctx),
                 Change::Rollout(over) => self.rollout_over(over, ctx),
+                Change::Releases(tenant, entry) => self.releases_stand(tenant, entry, ctx),
                 Change::Destroyed(tenant, write, slot) => self.destroyed(tenant, write, slot, ctx),
             }
         }

@@ -8,6 +8,7 @@ use bailiwick_kernel::limits::REVOKED_KEYS_LISTED_MAX;
 use bailiwick_policy::commit::Committed;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::Status;
+use bailiwick_tenant::slo::rules::Frozen;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -65,6 +66,8 @@ pub enum Folder {
     Sound,
     /// The newest files are not in force, for this reason; the version before them stays.
     Refused(String),
+    /// The newest files are not in force while releases are frozen; the version before them stays.
+    Frozen(String),
     /// The newest files do not allow the tenant's data to be where this node is, for this reason: it does not serve here.
     Elsewhere(String),
     /// The folder is gone.
@@ -90,6 +93,8 @@ pub struct Tenant {
     pub commits: VecDeque<CommitView>,
     /// Its releases: which came through, which is on its way.
     pub releases: Releases,
+    /// Since when nothing new is released, where that is so.
+    pub frozen: Option<Frozen>,
     /// The policy in force; `None` until its files compile once.
     pub policy: Option<Arc<PolicySnapshot>>,
     /// What its folder gives.
@@ -179,6 +184,11 @@ impl Directory {
                 let Some(tenant) = self.tenants.get_mut(&mint(*id)) else { return };
                 tenant.releases.ended(release, *reached_everybody);
             }
+            Entry::ReleasesStand { id, frozen, .. } => {
+                if let Some(tenant) = self.tenants.get_mut(&mint(*id)) {
+                    tenant.frozen = *frozen;
+                }
+            }
         }
     }
 
@@ -193,6 +203,7 @@ impl Directory {
             committed: None,
             commits: VecDeque::new(),
             releases: Releases::default(),
+            frozen: None,
             policy: None,
             folder: Folder::Unread,
             quarantine: None,

@@ -73,7 +73,8 @@ impl Registry {
             | GovernRequest::ReadRelease(..)
             | GovernRequest::SteerRollout(..)
             | GovernRequest::ApproveSpending(..)
-            | GovernRequest::DecideApproval(..)) => {
+            | GovernRequest::DecideApproval(..)
+            | GovernRequest::OverrideFreeze(..)) => {
                 Change::Key { tenant: tenant.key, by: by.clone(), request: other }.refuse(no_change());
             }
         }
@@ -117,6 +118,7 @@ impl Registry {
             | FleetRequest::Policies(..)
             | FleetRequest::Actors(_)
             | FleetRequest::Costs(..)
+            | FleetRequest::Services(_)
             | FleetRequest::Reconcile(..)) => {
                 Change::Fleet { by: by.clone(), request: other }.refuse(no_change());
             }

@@ -4,6 +4,7 @@ use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, Govern
 use super::releases::Release;
 use crate::cost::messages::FleetCosts;
 use crate::identity::rules::Passed;
+use crate::slo::messages::FleetServices;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
@@ -21,6 +22,7 @@ use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::approvals::rules::Decision;
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::rollout::rules::RolloutView;
+use bailiwick_tenant::slo::rules::{OverrideWish, ReleasesView};
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy, RoomView};
 use serde::{Deserialize, Serialize};
@@ -222,6 +224,8 @@ pub enum FleetRequest {
     Actors(ReplySlot<Vec<RoomView>>),
     /// What the fleet spent.
     Costs(SpendQuery, ReplySlot<FleetCosts>),
+    /// How the fleet's service levels stand.
+    Services(ReplySlot<FleetServices>),
     /// What the providers' statements say a tenant was charged beyond its recorded answers.
     Reconcile(String, NanoUsd, ReplySlot<Reconciled>),
 }
@@ -254,6 +258,8 @@ pub enum GovernRequest {
     ApproveSpending(u64, ReplySlot<SpendingApproved>),
     /// Somebody's word on a request that needs it.
     DecideApproval(String, Decision, ReplySlot<ApprovalView>),
+    /// Somebody's word that something is to be released in spite of a freeze.
+    OverrideFreeze(OverrideWish, ReplySlot<ReleasesView>),
 }
 
 /// From observability: a tenant's restart budget is used up, its supervisor serves nothing any more.

@@ -71,6 +71,7 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, generation: Generation
             seal,
             figures: doors.figures.clone(),
             spend: doors.spend.clone(),
+            service: doors.service.clone(),
             policy: doors.policy.clone(),
             flags: doors.flags.clone(),
         })),

@@ -234,7 +234,12 @@ impl Ledger {
             | Entry::ApprovalDecided(_)
             | Entry::ApprovalUsed(_)
             | Entry::PassagesCited(_)
-            | Entry::PolicyAdopted { .. } => {}
+            | Entry::PolicyAdopted { .. }
+            | Entry::TurnsCounted(_)
+            | Entry::ReleasesFrozen(_)
+            | Entry::ReleasesThawed { .. }
+            | Entry::OverrideAsked(_)
+            | Entry::FreezeOverridden(_) => {}
         }
     }
 

@@ -4,6 +4,7 @@ use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::proofs::messages::{ReadHead, ReadReceipt, ShowRecords};
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use crate::slo::messages::{OverrideFreeze, ReadService};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
     ReadPolicy, ReadRollout, ReadSpend, Rehearse, SteerRollout,
@@ -41,6 +42,10 @@ pub struct Doors {
     pub figures: Recipient<ReadFigures>,
     /// Right `Observe`, and the cost room's.
     pub spend: Recipient<ReadSpend>,
+    /// Right `Observe`, and the SLO room's.
+    pub service: Recipient<ReadService>,
+    /// Right `Govern`.
+    pub override_freeze: Recipient<OverrideFreeze>,
     /// Rights `Audit` and `Observe`.
     pub policy: Recipient<ReadPolicy>,
     /// Rights `Audit` and `Observe`.
@@ -86,6 +91,8 @@ impl Doors {
             records: address.clone().recipient(),
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
+            service: address.clone().recipient(),
+            override_freeze: address.clone().recipient(),
             policy: address.clone().recipient(),
             flags: address.clone().recipient(),
             approve: address.clone().recipient(),

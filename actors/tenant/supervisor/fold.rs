@@ -4,6 +4,7 @@ use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
 use crate::rollout::rules::Standing;
+use crate::slo::rules::ServiceRecord;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
@@ -37,6 +38,8 @@ pub struct Fold {
     pub chain: [u8; 32],
     /// What all answers were charged together.
     pub charged: NanoUsd,
+    /// The error budget, and whether releases are frozen.
+    pub service: ServiceRecord,
 }
 
 impl Default for Fold {
@@ -51,6 +54,7 @@ impl Default for Fold {
             approvals: Approvals::default(),
             chain: [0; 32],
             charged: NanoUsd::ZERO,
+            service: ServiceRecord::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -65,6 +69,7 @@ impl Fold {
         self.spend.apply(entry);
         self.accounts.apply(entry);
         self.approvals.apply(position, entry);
+        self.service.apply(entry);
         count(&mut self.counts, entry);
         if let Entry::AnswerRecorded(answer) = entry {
             self.charged = self.charged.saturating_add(answer.usage.cost);

@@ -50,6 +50,7 @@ mod rehearsing;
 pub mod repeats;
 mod rooms;
 pub mod rules;
+mod service;
 #[cfg(test)]
 mod shell_tests;
 pub mod sideways;

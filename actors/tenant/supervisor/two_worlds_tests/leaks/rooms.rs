@@ -105,6 +105,7 @@ fn one_service_level(world: &World) {
                 happened,
                 Arc::clone(&b.parts.clock),
                 watch,
+                Arc::clone(&b.service),
             );
         },
     );
