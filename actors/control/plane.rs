@@ -153,11 +153,8 @@ pub(crate) fn join(
     let vestibule = registry::vestibule();
     let registry = vestibule.address();
     let cost = cost::start(Arc::clone(&clock));
-    let observability = observability::start(
-        registry.clone().recipient(),
-        registry.clone().recipient(),
-        registry.clone().recipient(),
-    );
+    let observability =
+        observability::start(registry.clone().recipient(), registry.clone().recipient(), registry.clone().recipient());
     let watchdog =
         policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient(), registry.clone().recipient());
     let Opened { directory, journal, reopen, checkpoint, slo } = opened;

@@ -153,7 +153,12 @@ pub fn export(file: &SloFile) -> Result<String, String> {
     let cost = format!("  annotations:\n    {COST}: \"{}\"\n", slo.cost_per_1k_qa_usd);
     Ok([
         document(AVAILABILITY, &cost, &ratio, &format!("target: {}", slo.availability)),
-        document(LATENCY, "", &threshold, &format!("{{ op: lte, value: {}, target: {PERCENTILE} }}", slo.p95_latency_ms)),
+        document(
+            LATENCY,
+            "",
+            &threshold,
+            &format!("{{ op: lte, value: {}, target: {PERCENTILE} }}", slo.p95_latency_ms),
+        ),
         document(ERRORS, "", &ratio, &format!("target: {good_share}")),
     ]
     .join("---\n"))
@@ -181,9 +186,14 @@ pub fn import(name: &str, text: &str) -> Result<SloFile, FileError> {
         found.get(kind).and_then(|document| document.spec.objectives.first()).ok_or_else(missing)
     };
     let cost = found.get(AVAILABILITY).and_then(|document| document.metadata.annotations.get(COST));
-    let cost = cost.ok_or_else(|| wrong(format!("the annotation {COST} is missing: add it to {tenant}-{AVAILABILITY}")))?;
+    let cost =
+        cost.ok_or_else(|| wrong(format!("the annotation {COST} is missing: add it to {tenant}-{AVAILABILITY}")))?;
     let latency = of(LATENCY)?.value.unwrap_or_default();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a whole number in range")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be a whole number in range"
+    )]
     let p95_latency_ms = latency as u64;
     let slo = Objectives {
         availability: of(AVAILABILITY)?.target,

@@ -84,7 +84,8 @@ impl Slo {
 impl Convert {
     fn run(self, convert: impl FnOnce(&str, &str) -> anyhow::Result<String>) -> anyhow::Result<()> {
         let name = self.file.display().to_string();
-        let text = std::fs::read_to_string(&self.file).with_context(|| format!("reading {name}: name a readable file"))?;
+        let text =
+            std::fs::read_to_string(&self.file).with_context(|| format!("reading {name}: name a readable file"))?;
         let converted = convert(&name, &text)?;
         match &self.out {
             None => say(converted.trim_end()),

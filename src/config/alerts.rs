@@ -168,7 +168,8 @@ impl Smtp {
         if self.user.is_some() != self.password_env.is_some() {
             return Err("smtp.user and smtp.password_env belong together".to_owned());
         }
-        let is_address = |text: &&String| text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+        let is_address =
+            |text: &&String| text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
         match std::iter::once(&self.from).chain(&self.to).find(|text| !is_address(text)) {
             Some(text) => Err(format!("{text:?} is no mail address")),
             None => Ok(()),
@@ -177,9 +178,7 @@ impl Smtp {
 
     fn way(&self, variable: &impl Fn(&str) -> Option<String>) -> Result<MailWay, String> {
         let login = match (&self.user, &self.password_env) {
-            (Some(user), Some(name)) => {
-                Some((user.clone(), SecretString::from(read_variable(variable, name)?.trim())))
-            }
+            (Some(user), Some(name)) => Some((user.clone(), SecretString::from(read_variable(variable, name)?.trim()))),
             _ => None,
         };
         let security = match self.security {
@@ -249,10 +248,18 @@ mod tests {
             (format!("{HOOK}url_env = \"A\"\n{HOOK}url_env = \"B\"\n"), "name of its own"),
             (HOOK.replace("region = \"eu-west-1\"\n", "url_env = \"A\"\n"), "region"),
             (MAIL.to_owned(), "smtp"),
-            (format!("{MAIL}smtp = {{ host = \"mail.example.com\", security = \"none\", from = \"a@b.c\", to = [\"d@e.f\"] }}\n"), "this machine"),
+            (
+                format!(
+                    "{MAIL}smtp = {{ host = \"mail.example.com\", security = \"none\", from = \"a@b.c\", to = [\"d@e.f\"] }}\n"
+                ),
+                "this machine",
+            ),
             (format!("{MAIL}smtp = {{ host = \"localhost\", from = \"a@b.c\", to = [] }}\n"), "receivers"),
             (format!("{MAIL}smtp = {{ host = \"localhost\", from = \"a\", to = [\"d@e.f\"] }}\n"), "no mail address"),
-            (format!("{MAIL}smtp = {{ host = \"localhost\", from = \"a@b.c\", to = [\"d@e.f\"], user = \"u\" }}\n"), "belong together"),
+            (
+                format!("{MAIL}smtp = {{ host = \"localhost\", from = \"a@b.c\", to = [\"d@e.f\"], user = \"u\" }}\n"),
+                "belong together",
+            ),
         ] {
             let problem = parse(&text).unwrap_err();
             assert!(problem.contains(expected), "{problem}\nfor {text}");

@@ -82,7 +82,8 @@ async fn examine(history: History, candidate: Candidate, now_unix_ms: u64) -> Ou
         let is_free = candidate.is_frozen && may_be_released(&history, &candidate, former.as_deref())?;
         let passed = rules::pass(&candidate, entries, former, rehearsal, now_unix_ms);
         if candidate.is_frozen && !passed.is_free && !is_free {
-            return Ok(passed);
+            let instead = last_committed(&history, &candidate, now_unix_ms)?;
+            return Ok(Passed { instead, ..passed });
         }
         let Candidate { policy, texts, releases, .. } = &candidate;
         if rules::is_new(&candidate) {
@@ -111,6 +112,20 @@ fn may_be_released(history: &History, candidate: &Candidate, former: Option<&Pol
         }
     }
     Ok(false)
+}
+
+/// The last release that was committed, as it stood, where a new one may not come into force and nothing is: a tenant does not
+/// stop serving because its folder holds what has to wait. Blocking.
+fn last_committed(history: &History, candidate: &Candidate, now_unix_ms: u64) -> Outcome<Option<Arc<PolicySnapshot>>> {
+    let (None, Some(newest)) = (&candidate.in_force, candidate.releases.newest()) else { return Ok(None) };
+    let tenant = &candidate.policy.tenant;
+    let policy = history.snapshot(tenant.id, &tenant.name, newest)?;
+    let texts = Arc::new(history.texts(tenant.id, newest)?);
+    let last = Candidate { policy, texts, ..candidate.clone() };
+    // the journal has it: nothing is written for it, and what follows from its files is nothing new
+    let entries = rules::entries(&last, now_unix_ms)?;
+    let former = former(history, &last)?;
+    Ok(Some(rules::pass(&last, entries, former, None, now_unix_ms).policy))
 }
 
 /// The release that came through, where it has to be known. Blocking.

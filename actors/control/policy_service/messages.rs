@@ -53,6 +53,8 @@ pub struct Passed {
     pub entries: Vec<Entry>,
     /// It may come into force while releases are frozen, too.
     pub is_free: bool,
+    /// What is to be enforced instead while they are frozen, where nothing is in force yet: the last that was committed.
+    pub instead: Option<Arc<PolicySnapshot>>,
 }
 
 /// From the registry: the texts of a release.

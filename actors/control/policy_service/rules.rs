@@ -96,7 +96,7 @@ pub fn pass(
         None => Arc::clone(policy),
     };
     // whether another one may in spite of a freeze is for those to say who know the releases before
-    Passed { policy, entries, is_free: !is_new }
+    Passed { policy, entries, is_free: !is_new, instead: None }
 }
 
 /// Whether a new release may come into force although releases are frozen, beside one that came through: people would notice

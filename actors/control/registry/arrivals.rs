@@ -110,13 +110,15 @@ impl Registry {
             act.busy = false;
             match verdicts {
                 Ok(verdicts) => {
-                    let (mut entries, mut passed) = (Vec::new(), Vec::new());
+                    let (mut entries, mut passed, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
                     for (one, verdict) in arrived.into_iter().zip(verdicts) {
                         match verdict {
                             Err(rejection) => act.note_refused(&one.name, rejection.detail, ctx),
                             Ok(verdict) => {
                                 if let Some(held) = act.held_by_freeze(one.id, &verdict) {
-                                    act.note_frozen(&one.name, held, ctx);
+                                    let instead = verdict.instead.filter(|last| act.may_be_here(last));
+                                    passed.extend(instead.map(|last| (one.id, last)));
+                                    waiting.push((one.name, held));
                                     continue;
                                 }
                                 warn_of(&one.name, &verdict.policy);
@@ -125,7 +127,10 @@ impl Registry {
                             }
                         }
                     }
-                    act.record(entries, ctx, move |act, ctx, outcome| then(act, ctx, outcome.map(|()| passed)));
+                    act.record(entries, ctx, move |act, ctx, outcome| {
+                        then(act, ctx, outcome.map(|()| passed));
+                        waiting.into_iter().for_each(|(name, held)| act.note_frozen(&name, held, ctx));
+                    });
                 }
                 Err(rejection) => then(act, ctx, Err(rejection)),
             }
@@ -139,6 +144,11 @@ impl Registry {
             Some(key) => self.note_folder(key, Folder::Refused(problem), ctx),
             None => self.directory.note_stray(name, Some(problem)),
         }
+    }
+
+    /// Whether a policy lets the tenant's data be where this node is.
+    fn may_be_here(&self, policy: &PolicySnapshot) -> bool {
+        clear_to_keep(&policy.sovereignty, &self.node).is_ok()
     }
 
     /// The version in force stays as long as releases are frozen.

@@ -135,10 +135,8 @@ async fn post_mail(way: &MailWay, alert: &Alert, oldest: InTransit) -> Result<()
         MailSecurity::StartTls => Tls::Required(parameters()?),
         MailSecurity::None => Tls::None,
     };
-    let mut line = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&way.host)
-        .port(way.port)
-        .tls(tls)
-        .timeout(Some(TRY));
+    let mut line =
+        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&way.host).port(way.port).tls(tls).timeout(Some(TRY));
     if let Some((name, password)) = &way.login {
         line = line.credentials(Credentials::new(name.clone(), password.expose_secret().to_owned()));
     }

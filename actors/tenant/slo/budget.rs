@@ -32,11 +32,13 @@ pub enum Status {
 pub struct Events {
     window: Window,
     began_unix_ms: Option<u64>,
+    /// The last event: a clock that goes back takes no time away.
+    latest_unix_ms: u64,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { window: Window::new(SLOT_MS, BUDGET_MS / SLOT_MS), began_unix_ms: None }
+        Self { window: Window::new(SLOT_MS, BUDGET_MS / SLOT_MS), began_unix_ms: None, latest_unix_ms: 0 }
     }
 }
 
@@ -48,6 +50,7 @@ impl Events {
             self.began_unix_ms = Some(at_unix_ms);
         }
         self.window.note(tally, at_unix_ms);
+        self.latest_unix_ms = self.latest_unix_ms.max(at_unix_ms);
     }
 
     /// Forgets what is older than 30 days.
@@ -64,6 +67,7 @@ impl Events {
     #[must_use]
     pub fn budget(&self, allowed_ppm: u64, now_unix_ms: u64) -> Budget {
         let begins = self.window.begins_unix_ms().max(self.began_unix_ms.filter(|_| self.window.sum().total() > 0));
+        let now_unix_ms = now_unix_ms.max(self.latest_unix_ms);
         let covered_ms = begins.map_or(0, |begins| now_unix_ms.saturating_sub(begins).min(BUDGET_MS));
         Budget { allowed_ppm, tally: self.window.sum(), covered_ms }
     }

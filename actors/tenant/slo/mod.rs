@@ -25,9 +25,14 @@ use messages::{AlarmView, Alarmed, KeepService, LatencyWindow, ServiceView};
 use records::TurnsCounted;
 use rules::{Frozen, OverrideWish, Releases, ServiceRecord};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use windows::Tally;
 
 const MINUTE_MS: u64 = 60_000;
+/// How often an alarm that stands is looked at …
+const TICK: Duration = Duration::from_secs(10);
+/// … and counts that are to be written, or a freeze that may end.
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 /// Slots of the hour, and of the day, that latencies are told of.
 const HOUR_SLOTS: u64 = 12;
@@ -134,12 +139,13 @@ impl SharedService {
         }
         let tally = Tally::one(ended != Ended::Failed);
         book.events.note(tally, now_unix_ms);
-        let is_first = book.pending.is_none();
+        // the first of its minute is to be looked at later, and the first after it writes it down
+        let is_due = book.pending.is_none_or(|(_, at_unix_ms)| is_over(at_unix_ms, now_unix_ms));
         book.pending.get_or_insert((Tally::default(), now_unix_ms)).0.add(tally);
         let changes = book.alarms.note(tally, now_unix_ms);
         let releases = if tally.bad > 0 { book.judge(now_unix_ms) } else { None };
         let noted = book.noted(changes, releases, now_unix_ms);
-        Noted { is_owed: is_first || noted.is_owed, ..noted }
+        Noted { is_owed: is_due || noted.is_owed, ..noted }
     }
 
     /// Time went by.
@@ -157,8 +163,7 @@ impl SharedService {
     /// it follows from.
     pub(crate) fn take_owed(&self, now_unix_ms: u64) -> Vec<Entry> {
         let mut book = self.lock();
-        let is_over = |at_unix_ms: u64| now_unix_ms / MINUTE_MS != at_unix_ms / MINUTE_MS;
-        let is_due = !book.owed.is_empty() || book.pending.is_some_and(|(_, at)| is_over(at));
+        let is_due = !book.owed.is_empty() || book.pending.is_some_and(|(_, at)| is_over(at, now_unix_ms));
         if is_due { book.take_all() } else { Vec::new() }
     }
 
@@ -210,10 +215,13 @@ impl SharedService {
         self.lock().releases.is_frozen(now_unix_ms)
     }
 
-    /// True where nothing follows from time alone, and nothing is owed.
-    pub(crate) fn is_at_rest(&self) -> bool {
+    /// When to look again; `None` where nothing follows from time alone, and nothing is owed.
+    pub(crate) fn look_after(&self) -> Option<Duration> {
         let book = self.lock();
-        book.pending.is_none() && book.owed.is_empty() && book.releases.frozen().is_none() && book.alarms.is_at_rest()
+        if !book.alarms.is_at_rest() || !book.owed.is_empty() {
+            return Some(TICK);
+        }
+        (book.pending.is_some() || book.releases.frozen().is_some()).then_some(MINUTE)
     }
 
     /// How it stands.
@@ -264,6 +272,10 @@ impl Book {
         });
         counted.into_iter().chain(std::mem::take(&mut self.owed)).collect()
     }
+}
+
+fn is_over(minute_unix_ms: u64, now_unix_ms: u64) -> bool {
+    minute_unix_ms / MINUTE_MS != now_unix_ms / MINUTE_MS
 }
 
 fn window((name, sketch): &(&'static str, Sketch)) -> Option<LatencyWindow> {

@@ -181,7 +181,8 @@ impl Releases {
     /// `conflict` where nothing is frozen or an override is in force, `forbidden` for who is no person of the tenant, and for
     /// whoever has said it already.
     pub fn say(&self, wish: OverrideWish, by: &Principal, now_unix_ms: u64) -> Outcome<Entry> {
-        let refused = |code, detail: &str| Err(Rejection::new(code, format!("overriding the release freeze: {detail}")));
+        let refused =
+            |code, detail: &str| Err(Rejection::new(code, format!("overriding the release freeze: {detail}")));
         if self.freeze.is_none() {
             return refused(Code::Conflict, "releases are not frozen; nothing stands in their way");
         }

@@ -424,7 +424,7 @@ impl Handler<Close> for Supervisor {
                 rooms.stop(tenant);
             }
             if let Some(journal) = journal {
-                let _lost_counts_are_those_of_a_minute = counted(journal, service.take_all()).await;
+                let _lost_counts_are_those_of_a_minute = counted(&journal, service.take_all()).await;
             }
             if let Some(derived) = derived
                 && let Err(reason) = on_derived(derived, |derived| derived.catch_up().map(|_| ())).await

@@ -52,6 +52,8 @@ mod rooms;
 pub mod rules;
 mod service;
 #[cfg(test)]
+mod service_tests;
+#[cfg(test)]
 mod shell_tests;
 pub mod sideways;
 mod staging;

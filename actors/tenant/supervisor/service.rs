@@ -9,22 +9,22 @@ use actix::prelude::*;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often a service level is looked at while something may follow from time alone.
-const TICK: Duration = Duration::from_secs(10);
 
 /// Appends, or says what could not be.
-pub(super) async fn counted(journal: Journal, entries: Vec<Entry>) -> Result<(), Vec<Entry>> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    match journal.append(&entries).await {
-        Ok(_appended) => Ok(()),
-        Err(error) => {
-            tracing::warn!(tenant = %journal.tenant(), %error, "what the service level came to could not be recorded yet");
-            Err(entries)
-        }
+///
+/// Queued at once: what the tenant does next stands behind it.
+pub(super) fn counted(
+    journal: &Journal,
+    entries: Vec<Entry>,
+) -> impl Future<Output = Result<(), Vec<Entry>>> + Send + 'static + use<> {
+    let append = (!entries.is_empty()).then(|| journal.append(&entries));
+    let tenant = journal.tenant();
+    async move {
+        let Some(append) = append else { return Ok(()) };
+        append.await.map(|_appended| ()).map_err(|error| {
+            tracing::warn!(%tenant, %error, "what the service level came to could not be recorded yet");
+            entries
+        })
     }
 }
 
@@ -39,11 +39,9 @@ impl Supervisor {
     }
 
     fn look_later(&mut self, ctx: &mut Context<Self>) {
-        if self.looking || self.service.is_at_rest() {
-            return;
-        }
+        let Some(after) = self.service.look_after().filter(|_| !self.looking) else { return };
         self.looking = true;
-        ctx.run_later(TICK, |supervisor, ctx| {
+        ctx.run_later(after, |supervisor, ctx| {
             supervisor.looking = false;
             let noted = supervisor.service.pass(supervisor.parts.clock.now_unix_ms());
             supervisor.sideways.tell_noted(noted);
@@ -56,9 +54,9 @@ impl Supervisor {
     fn keep_service(&self) {
         let Some(opened) = &self.opened else { return };
         let owed = self.service.take_owed(self.parts.clock.now_unix_ms());
-        let (journal, service) = (opened.belongings.journal.clone(), Arc::clone(&self.service));
+        let (recording, service) = (counted(&opened.belongings.journal, owed), Arc::clone(&self.service));
         actix::spawn(async move {
-            if let Err(entries) = counted(journal, owed).await {
+            if let Err(entries) = recording.await {
                 service.give_back(entries);
             }
         });

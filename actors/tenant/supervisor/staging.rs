@@ -93,9 +93,8 @@ impl Supervisor {
         } else {
             ("the tenant's service level is breached", "it is kept again,")
         };
-        let detail = format!(
-            "steering a rollout: releases are frozen while {why}; wait until {until} or send the release back"
-        );
+        let detail =
+            format!("steering a rollout: releases are frozen while {why}; wait until {until} or send the release back");
         Rejection::new(Code::ReleasesFrozen, detail)
     }
 }

@@ -64,7 +64,8 @@ fn closed_form_ms(pair: &Pair, every_ms: u64, one_fails_of: u64, before_ms: u64)
     let weight = START_MS as f64 / (30 * DAY_MS) as f64;
     let by_start = if_good.powf(START_MS as f64 / every_ms as f64);
     let starts = before_ms as f64 / START_MS as f64;
-    let before = if by_start < 1.0 { weight * (1.0 - by_start.powf(starts)) / (1.0 - by_start) } else { weight * starts };
+    let before =
+        if by_start < 1.0 { weight * (1.0 - by_start.powf(starts)) / (1.0 - by_start) } else { weight * starts };
     // during it each start grows by what a failure and the good ones between two of them come to
     let growth = if_bad * if_good.powf(one_fails_of as f64 - 1.0);
     let (mut evidence, mut gate_ms, mut failures) = (before, 0.0, 0_u32);
@@ -100,10 +101,23 @@ fn an_outage_is_told_when_the_closed_form_says() {
             let told = service.raised_after(pair, outage).expect("an outage is told");
             // the long window holds at most what there was
             let form = closed_form_ms(pair, every_ms, one_fails_of, before_ms);
-            let form = if pair.long_ms > before_ms + form { short_of_history(pair, every_ms, one_fails_of, before_ms) } else { form };
-            println!("{every_ms:>6} ms {one_fails_of:>4} {:>9} {:>8.2} s {:>8.2} s", pair.name, told as f64 / 1e3, form as f64 / 1e3);
+            let form = if pair.long_ms > before_ms + form {
+                short_of_history(pair, every_ms, one_fails_of, before_ms)
+            } else {
+                form
+            };
+            println!(
+                "{every_ms:>6} ms {one_fails_of:>4} {:>9} {:>8.2} s {:>8.2} s",
+                pair.name,
+                told as f64 / 1e3,
+                form as f64 / 1e3
+            );
             let tick = (every_ms * one_fails_of).max(START_MS.max(pair.short_ms / 30));
-            assert!(told.abs_diff(form) <= tick, "{} every {every_ms} ms, 1 of {one_fails_of}: {told}, not {form}", pair.name);
+            assert!(
+                told.abs_diff(form) <= tick,
+                "{} every {every_ms} ms, 1 of {one_fails_of}: {told}, not {form}",
+                pair.name
+            );
         }
     }
 }

@@ -59,6 +59,18 @@ fn an_outage_of_the_allowed_minutes_uses_the_budget_up_however_old_the_tenant_is
 }
 
 #[test]
+fn a_clock_that_goes_back_gives_no_budget_back() {
+    let mut events = Events::default();
+    for hour in 0..3 {
+        events.note(Tally { good: 0, bad: 10 }, BEGIN + hour * HOUR_MS);
+    }
+    for now in [BEGIN + 2 * HOUR_MS, BEGIN, 0] {
+        events.pass(now);
+        assert_eq!(events.budget(ALLOWED, now).status(), Some(Status::Exhausted), "at {now}");
+    }
+}
+
+#[test]
 fn status_follows_its_edges() {
     let at = |bad: u64| {
         let mut events = Events::default();
@@ -79,7 +91,9 @@ fn status_follows_its_edges() {
 
 #[test]
 fn an_objective_is_read_in_parts_of_a_million() {
-    for (availability, ppm) in [(0.999, 1_000), (0.9995, 500), (0.99, 10_000), (1.0, 0), (0.0, 1_000_000), (0.99999, 10)] {
+    for (availability, ppm) in
+        [(0.999, 1_000), (0.9995, 500), (0.99, 10_000), (1.0, 0), (0.0, 1_000_000), (0.99999, 10)]
+    {
         assert_eq!(allowed_ppm(availability), ppm, "{availability}");
     }
 }

@@ -32,7 +32,10 @@ const DISTRIBUTIONS: [(&str, Draw); 10] = [
     ("log-normal", |dice| (5.0 + 1.2 * dice.normal()).exp()),
     ("pareto, shape 1.1", |dice| 20.0 * dice.uniform().powf(-1.0 / 1.1)),
     ("cauchy, half", |dice| 100.0 * (std::f64::consts::PI * (dice.uniform() - 0.5)).tan().abs()),
-    ("bimodal", |dice| if dice.uniform() < 0.94 { 30.0 + 5.0 * dice.uniform() } else { 4_000.0 + 900.0 * dice.uniform() }),
+    (
+        "bimodal",
+        |dice| if dice.uniform() < 0.94 { 30.0 + 5.0 * dice.uniform() } else { 4_000.0 + 900.0 * dice.uniform() },
+    ),
     ("two values", |dice| if dice.uniform() < 0.97 { 3.0 } else { 60_000.0 }),
     ("mostly nothing", |dice| if dice.uniform() < 0.9 { 0.0 } else { 5.0 * dice.uniform() }),
 ];
