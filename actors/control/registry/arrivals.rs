@@ -116,9 +116,13 @@ impl Registry {
                             Err(rejection) => act.note_refused(&one.name, rejection.detail, ctx),
                             Ok(verdict) => {
                                 if let Some(held) = act.held_by_freeze(one.id, &verdict) {
-                                    let instead = verdict.instead.filter(|last| act.may_be_here(last));
-                                    passed.extend(instead.map(|last| (one.id, last)));
-                                    waiting.push((one.name, held));
+                                    match verdict.instead.filter(|last| act.may_be_here(last)) {
+                                        None => act.note_frozen(&one.name, held, ctx),
+                                        Some(last) => {
+                                            passed.push((one.id, last));
+                                            waiting.push((one.name, held));
+                                        }
+                                    }
                                     continue;
                                 }
                                 warn_of(&one.name, &verdict.policy);

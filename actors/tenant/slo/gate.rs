@@ -70,7 +70,11 @@ impl Gate {
 
     /// Weighs events; those of one call all ended alike.
     pub fn weigh(&mut self, good: u64, bad: u64) {
-        let power = |base: f64, times: u64| base.powf(times as f64);
+        let power = |base: f64, times: u64| match times {
+            0 => 1.0,
+            1 => base,
+            _ => base.powf(times as f64),
+        };
         let weighed = self.evidence * power(self.if_good, good) * power(self.if_bad, bad);
         self.evidence = weighed.min(CEILING * evidence_needed());
     }
