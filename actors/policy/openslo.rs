@@ -256,7 +256,7 @@ pub fn slo_yaml(file: &SloFile) -> String {
     let Objectives { availability, p95_latency_ms, error_rate_max, cost_per_1k_qa_usd } = &file.slo;
     format!(
         "tenant_id: {}\nslo:\n  availability: {availability}\n  p95_latency_ms: {p95_latency_ms}\n  error_rate_max: \
-         {error_rate_max}\n  cost_per_1k_qa_usd: {cost_per_1k_qa_usd}\n",
+         {error_rate_max}\n  cost_per_1k_qa_usd: \"{cost_per_1k_qa_usd}\"\n",
         file.tenant_id
     )
 }
@@ -312,7 +312,7 @@ mod tests {
             ("value: 3100", "value: 3100.5", "whole"),
             ("target: 0.95", "target: 0.9", "0.95"),
             ("acme-corp-latency-p95", "acme-corp-latency-p50", "is called"),
-            ("service: acme-corp", "service: beta-inc", "one tenant"),
+            ("service: acme-corp", "service: beta-inc", "is called beta-inc"),
             ("  annotations:\n    bailiwick/cost_per_1k_qa_usd: \"0.000000001\"\n", "", "annotation"),
             ("budgetingMethod", "alertPolicies: []\n  budgetingMethod", "alertPolicies"),
         ] {
