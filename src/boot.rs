@@ -28,6 +28,9 @@ use std::sync::atomic::AtomicBool;
 /// The hidden command that parses one hostile document.
 const PARSE_CHILD: &str = "parse-child";
 
+/// What the gateway speaks where it has a certificate: TLS 1.3 and nothing older.
+const LISTENER_TLS: &str = "TLS-1.3";
+
 /// A running house: what the edge needs, and the way to its end.
 pub struct Running {
     /// Application data of the gateway.
@@ -74,8 +77,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         guardrails: config.guardrails()?,
         node: config.region.clone(),
         // the listener speaks plain HTTP
-        tls: Some(""),
+        tls: Some(config.tls.as_ref().map_or("", |_| LISTENER_TLS)),
         issuers: config.issuers().map_err(|problem| anyhow!("trusting the issuers of config.toml: {problem}"))?,
+        alerts: config.alert_targets()?,
         operator_key: operator_key_file(&config.data),
         vault: vault.clone(),
         keys,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod alerts;
 mod checkpoints;
 mod guardrails;
 mod issuers;
@@ -17,6 +18,7 @@ mod prices;
 mod provider;
 mod tls;
 
+pub use alerts::{AlertKind, AlertTarget, Smtp, SmtpSecurity};
 pub use checkpoints::Checkpoints;
 pub use issuers::TrustedIssuer;
 pub use kms::Kms;
@@ -68,6 +70,9 @@ pub struct Config {
     /// TLS of the gateway; plain HTTP where absent.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// Who is told when a tenant's service level is being lost; nobody where absent.
+    #[serde(default)]
+    pub alerts: Vec<AlertTarget>,
     /// The root key.
     #[serde(default)]
     pub kms: Kms,
@@ -157,6 +162,7 @@ impl Default for Config {
             issuers: Vec::new(),
             checkpoints: Vec::new(),
             tls: None,
+            alerts: Vec::new(),
             kms: Kms::default(),
             console: Console::default(),
             observability: Observability::default(),
@@ -187,6 +193,14 @@ pub enum ConfigError {
     /// What a key service is asked with is not where the file says it is.
     #[error("reading what the key services of [[kms.providers]] are asked with: {0}")]
     KeyService(String),
+    /// A secret of an alert target is not where the file says it is.
+    #[error("reading the alert target {target}: {problem}")]
+    Alert {
+        /// Which.
+        target: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A secret is not where the file says it is.
     #[error("reading the key of provider {provider}: {problem}")]
     Secret {
@@ -236,6 +250,13 @@ impl Config {
                 .check(&places)
                 .map_err(|problem| at(file, text, place.name.span().start, format!("checkpoints {name}: {problem}")))?;
             places.push(name);
+        }
+        let mut told: Vec<&str> = Vec::new();
+        for alert in &config.alerts {
+            alert.check(&told).map_err(|problem| {
+                at(file, text, text.find("[[alerts]]").unwrap_or(0), format!("alert target {}: {problem}", alert.name))
+            })?;
+            told.push(&alert.name);
         }
         let mut known: Vec<&str> = Vec::new();
         for trusted in &config.issuers {

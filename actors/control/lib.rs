@@ -18,3 +18,4 @@ pub mod policy_service;
 pub mod policy_watchdog;
 pub mod publishing;
 pub mod registry;
+pub mod slo;

@@ -17,9 +17,11 @@ use crate::registry::door::Door;
 use crate::registry::housing::Housing;
 use crate::registry::journal::{OpeningError, Reopen, ensure_operator_key, opener};
 use crate::registry::messages::CloseAll;
+use crate::slo::actor::Slo;
+use crate::slo::targets::Target as AlertTarget;
 use crate::{
     compliance, cost, drift, gitops, identity, key_watch, observability, policy_service, policy_watchdog, publishing,
-    registry,
+    registry, slo,
 };
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
@@ -49,6 +51,8 @@ pub struct Parts {
     pub tls: Option<&'static str>,
     /// Whose bearer tokens are taken beside the house's own keys.
     pub issuers: Vec<Issuer>,
+    /// Who is told when a tenant's service level is being lost.
+    pub alerts: Vec<AlertTarget>,
     /// Where the first operator key is written.
     pub operator_key: PathBuf,
     /// The store.
@@ -115,6 +119,9 @@ pub enum StartError {
     /// The room that publishes heads.
     #[error("{0}; check the checkpoints of config.toml")]
     Publishing(String),
+    /// What sends alerts.
+    #[error("{0}; check the machine's certificates")]
+    Alerts(String),
     /// The reading of the journal itself failed.
     #[error("opening the control journal: its reading was interrupted; start again")]
     Interrupted,
@@ -131,6 +138,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
         node,
         tls,
         issuers,
+        alerts,
         operator_key,
         vault,
         keys,
@@ -152,7 +160,8 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let checkpoint = identity::start(issuers, Arc::clone(&clock)).map_err(StartError::Identity)?;
     let cipher = keys.cipher_for(control_key(), || vault.traces(control_key())).map_err(OpeningError::from)?;
     let backups = Backups::open(&data, vault.clone(), keys.clone(), folders.clone(), ledger, Arc::clone(&clock))?;
-    let opened = Opened { directory, journal, reopen, checkpoint, backups, keys: keys.clone(), tls };
+    let slo = slo::start(alerts).map_err(StartError::Alerts)?;
+    let opened = Opened { directory, journal, reopen, checkpoint, backups, keys: keys.clone(), tls, slo };
     let (door, registry) = join(opened, Arc::clone(&clock), folders.clone(), signer, node.clone(), housing);
     let watched = key_watch::messages::Registry {
         rules: registry.clone().recipient(),
@@ -183,6 +192,8 @@ pub(crate) struct Opened {
     pub(crate) keys: KeyService,
     /// What the listener speaks.
     pub(crate) tls: Option<&'static str>,
+    /// Tells who is to know of service levels.
+    pub(crate) slo: Addr<Slo>,
 }
 
 /// Starts every room but the one that reads folders, and joins them.
@@ -197,7 +208,8 @@ pub(crate) fn join(
     let vestibule = registry::vestibule();
     let registry = vestibule.address();
     let cost = cost::start(Arc::clone(&clock));
-    let observability = observability::start(registry.clone().recipient(), registry.clone().recipient());
+    let observability =
+        observability::start(registry.clone().recipient(), registry.clone().recipient(), registry.clone().recipient());
     let watchdog =
         policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient(), registry.clone().recipient());
     let compliance = compliance::start(Tools {
@@ -224,6 +236,8 @@ pub(crate) fn join(
         report: compliance.clone().recipient(),
         kept: compliance.clone().recipient(),
         forget_kept: compliance.recipient(),
+        services: opened.slo.clone().recipient(),
+        notify: opened.slo.clone().recipient(),
     };
     let housing = housing(observability.recipient());
     let Opened { directory, journal, reopen, checkpoint, backups, .. } = opened;

@@ -55,5 +55,11 @@ pub const RET1: Invariant = Invariant {
     promise: "a document leaves the shelf only with an Erasable of a verdict; what was erased does not return from any backup",
 };
 
+/// A used-up error budget stops releases, and nothing that takes one back.
+pub const SLO1: Invariant = Invariant {
+    id: "SLO1",
+    promise: "no release that people would notice comes into force while frozen, but one that takes back or that two people let through; a freeze survives kill -9",
+};
+
 /// All of them, for the documentation and the tests that walk the catalogue.
-pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1, SOV1, KEY1, RET1];
+pub const ALL: &[Invariant] = &[BUD1, JRN1, JRN2, ISO1, POL1, IDX1, FAIR1, LIM1, STO1, SOV1, KEY1, RET1, SLO1];

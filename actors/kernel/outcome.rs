@@ -39,6 +39,8 @@ pub enum Code {
     Lost,
     /// The state does not allow this now.
     Conflict,
+    /// Nothing new is released while the tenant's error budget is used up, or its service level is breached.
+    ReleasesFrozen,
     /// Something of ours failed.
     Internal,
     /// The tenant's own key, which wraps its data, is withheld by its owner or not to be reached.
@@ -66,6 +68,7 @@ impl Code {
             Self::TenantSuspended => "tenant_suspended",
             Self::Lost => "lost",
             Self::Conflict => "conflict",
+            Self::ReleasesFrozen => "releases_frozen",
             Self::Internal => "internal",
             Self::TenantSealed => "tenant_sealed",
         }

@@ -26,6 +26,7 @@ pub mod migration;
 #[cfg(test)]
 mod naive;
 pub mod obligations;
+pub mod openslo;
 pub mod parse;
 pub mod patterns;
 pub mod percent;

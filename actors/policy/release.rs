@@ -5,7 +5,9 @@
 //! one index is judged, and legal holds. Those are the newest for everybody, and so is every flag's kill switch.
 use crate::commit::is_about_signatures;
 use crate::compile::{self, EVALUATION, FEATURES, GOVERNANCE, PolicySnapshot, RETRIEVAL, ROUTER};
+use crate::diff::changes;
 use crate::digest::sha256_hex;
+use crate::evaluate::Outcome;
 use crate::features::FeaturesFile;
 use crate::parse::FileTexts;
 use crate::schema::{GovernanceSettings, RouterFile};
@@ -73,6 +75,17 @@ impl PolicySnapshot {
             && beside.router == self.router
             && beside.features == self.features
             && beside.engine.rules() == self.engine.rules()
+    }
+
+    /// Whether people would notice nothing of this release beside a former one but that more is refused: what is done to stop
+    /// something. Rules that are too complicated to be compared are none of these.
+    #[must_use]
+    pub fn only_refuses_more_than(&self, former: &Self) -> bool {
+        let otherwise = Self { engine: Arc::clone(&former.engine), ..self.clone() };
+        otherwise.is_released_like(former)
+            && changes(former.engine.rules(), self.engine.rules()).is_ok_and(|changes| {
+                changes.more == 0 && changes.found.iter().all(|change| change.after == Outcome::Refused)
+            })
     }
 
     /// The same, reaching everybody.

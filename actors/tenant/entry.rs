@@ -7,6 +7,7 @@ use crate::imports::records::LineageImport;
 use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
+use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::language::{Action, RecordedFact};
 use serde::{Deserialize, Serialize};
@@ -138,6 +139,19 @@ pub enum Entry {
     AnswerGrounded(Box<AnswerGrounded>),
     /// The head of another tenant's journal was taken in, to be shown to whoever doubts that journal.
     HeadWitnessed(Box<HeadWitnessed>),
+    /// How many turns ended well, and how many failed, within a minute.
+    TurnsCounted(TurnsCounted),
+    /// The error budget is used up: nothing new is released.
+    ReleasesFrozen(Box<ReleasesFrozen>),
+    /// Releases are free again.
+    ReleasesThawed {
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// Somebody wants to release in spite of a freeze.
+    OverrideAsked(Box<OverrideAsked>),
+    /// Two people let releases through in spite of a freeze.
+    FreezeOverridden(Box<FreezeOverridden>),
 }
 
 impl Entry {

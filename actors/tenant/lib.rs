@@ -21,6 +21,7 @@ pub mod rollout;
 pub mod routing;
 pub mod ruling;
 pub mod service_level;
+pub mod slo;
 pub mod spend;
 pub mod supervisor;
 pub mod tiers;

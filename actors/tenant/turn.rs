@@ -40,6 +40,8 @@ pub struct Case {
     pub policy: Arc<PolicySnapshot>,
     /// What the policy's rules make of it.
     pub ruled: Ruled,
+    /// When it came to the house.
+    pub arrived_unix_ms: u64,
     /// When it was admitted.
     pub admitted_unix_ms: u64,
     /// When it must be answered.

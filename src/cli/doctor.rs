@@ -91,6 +91,9 @@ impl Doctor {
         }
         findings.extend(config.tls.iter().flat_map(tls::findings));
         findings.extend(key_services(&config));
+        if let Err(error) = config.alert_targets() {
+            findings.push(finding("alerts", State::Bad, error.to_string()));
+        }
         findings.push(region(&config.region));
         findings.extend(issuers(&config));
         let root = self.tenants.as_deref().unwrap_or(&config.tenants);

@@ -21,6 +21,7 @@ mod report;
 mod rollout;
 mod schema;
 mod serve;
+mod slo;
 mod tenant;
 mod verify;
 
@@ -71,10 +72,13 @@ enum Verb {
     Backup(backup::Backup),
     /// Put a backup back onto an empty data folder.
     Restore(backup::PutBack),
-    /// Write reports: costs.
+    /// Write reports: costs, compliance, drift.
     #[command(subcommand)]
     Report(report::Report),
-    /// Verify a receipt, an export or a certificate of erasure, offline.
+    /// Show service levels, override a release freeze, convert objectives to OpenSLO and back.
+    #[command(subcommand)]
+    Slo(slo::Slo),
+    /// Verify a receipt, an export, lineage, published heads, a report or a certificate of erasure, offline.
     Verify(verify::Verify),
     /// Print the JSON Schema of a file.
     Schema(schema::Schema),
@@ -142,6 +146,7 @@ pub fn run() -> ExitCode {
         Verb::Erasure(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Backup(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Restore(verb) => actix_web::rt::System::new().block_on(verb.run()),
+        Verb::Slo(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Report(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Ask(verb) => actix_web::rt::System::new().block_on(verb.run()),
     };

@@ -70,8 +70,9 @@ pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<H
     let matter = Matter::Ask(asked.question()?);
     let (line, awaiting) = if streamed { ReplyLine::streaming() } else { ReplyLine::whole() };
     rates::watch(&request, &awaiting);
-    handle.ask(matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let facts = Facts::of(&request);
+    let wishes = facts.stamp_arrival(wishes, &edge);
+    handle.ask(matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     if streamed {
         return respond(&edge, awaiting, AskEvents { request_id: facts.request_id, spoke: false }).await;
     }

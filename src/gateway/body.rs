@@ -1,5 +1,6 @@
 //! Reads bodies and queries within their limits, and says what is wrong with them in words that help.
 use super::errors::Failure;
+use super::frame::Facts;
 use super::hints::with_nearest_key;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -8,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bodies above this size are parsed off the worker's thread.
 const PARSED_INLINE_BYTES_MAX: usize = 256 << 10;
@@ -32,9 +33,10 @@ pub(super) async fn bytes(
     if announced > bytes_max {
         return Err(above(bytes_max));
     }
-    tokio::time::timeout(timeout, collect(payload, announced, bytes_max))
-        .await
-        .unwrap_or_else(|_elapsed| Err(too_slow()))
+    let since = Instant::now();
+    let collected = tokio::time::timeout(timeout, collect(payload, announced, bytes_max)).await;
+    Facts::of(request).waited_for_body(since);
+    collected.unwrap_or_else(|_elapsed| Err(too_slow()))
 }
 
 /// A client that sends slower than the stated time.

@@ -324,7 +324,7 @@ fn status_of(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::BudgetExceeded | Code::RateLimited | Code::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Code::Overloaded | Code::Lost => StatusCode::SERVICE_UNAVAILABLE,
-        Code::RetentionViolation | Code::Conflict => StatusCode::CONFLICT,
+        Code::RetentionViolation | Code::Conflict | Code::ReleasesFrozen => StatusCode::CONFLICT,
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UpstreamFailed => StatusCode::BAD_GATEWAY,
@@ -351,6 +351,7 @@ fn title_of(code: Code) -> &'static str {
         Code::TenantSealed => "Tenant sealed",
         Code::Lost => "Lost before it was answered",
         Code::Conflict => "Conflict",
+        Code::ReleasesFrozen => "Releases are frozen",
         Code::Internal => "Internal error",
     }
 }
@@ -365,9 +366,12 @@ fn openai_type_of(code: Code) -> &'static str {
         | Code::TenantSealed => "permission_error",
         Code::BudgetExceeded | Code::QuotaExceeded => "insufficient_quota",
         Code::RateLimited => "rate_limit_error",
-        Code::NotFound | Code::InvalidRequest | Code::TooLarge | Code::Conflict | Code::RetentionViolation => {
-            "invalid_request_error"
-        }
+        Code::NotFound
+        | Code::InvalidRequest
+        | Code::TooLarge
+        | Code::Conflict
+        | Code::ReleasesFrozen
+        | Code::RetentionViolation => "invalid_request_error",
         Code::Overloaded | Code::Lost | Code::UpstreamFailed | Code::Internal => "server_error",
     }
 }

@@ -7,6 +7,7 @@ use bailiwick_control::registry::messages::Claim;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::{Objectives, Quotas};
 use bailiwick_tenant::retrieval::messages::CorpusFigures;
+use bailiwick_tenant::slo::messages::ServiceView;
 use bailiwick_tenant::supervisor::messages::{BudgetFigures, Counts, Figures, LatencyFigures};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -23,6 +24,9 @@ pub struct SloView {
     pub availability: Option<f64>,
     /// Share of turns that failed (0 to 1); absent before the first.
     pub error_rate: Option<f64>,
+    /// Error budget, alarms, releases, latency by rolling window.
+    #[serde(flatten)]
+    pub service: ServiceView,
 }
 
 /// Quotas and how much of them is used.
@@ -37,10 +41,15 @@ pub struct QuotaView {
 }
 
 /// Objectives beside measurements. A refusal is the house doing its work; only failures count against it.
-pub(super) fn slo_view(objectives: Objectives, counts: &Counts, latency: LatencyFigures) -> SloView {
+pub(super) fn slo_view(
+    objectives: Objectives,
+    counts: &Counts,
+    latency: LatencyFigures,
+    service: ServiceView,
+) -> SloView {
     let turns = counts.answered.saturating_add(counts.abstained).saturating_add(counts.failed);
     let error_rate = (turns > 0).then(|| counts.failed as f64 / turns as f64);
-    SloView { objectives, latency, availability: error_rate.map(|rate| 1.0 - rate), error_rate }
+    SloView { objectives, latency, availability: error_rate.map(|rate| 1.0 - rate), error_rate, service }
 }
 
 /// The policy in force, every part of it that decides something.
@@ -98,10 +107,16 @@ async fn observed(request: &HttpRequest, claim: Claim) -> Result<(Figures, std::
     Ok((handle.figures().await?, handle.policy().await?))
 }
 
+async fn slo_of(request: &HttpRequest, claim: Claim) -> Result<HttpResponse, Failure> {
+    let edge = knock::edge(request)?;
+    let handle = edge.door.observe(claim).await?;
+    let (figures, policy, service) = (handle.figures().await?, handle.policy().await?, handle.service().await?);
+    Ok(ok(&slo_view(policy.slo.clone(), &figures.counts, figures.latency, service)))
+}
+
 /// `GET /v1/slo`.
 pub(super) async fn slo(request: HttpRequest) -> Result<HttpResponse, Failure> {
-    let (figures, policy) = observed(&request, knock::claim(&request)).await?;
-    Ok(ok(&slo_view(policy.slo.clone(), &figures.counts, figures.latency)))
+    slo_of(&request, knock::claim(&request)).await
 }
 
 /// `GET /v1/policy`.
@@ -146,6 +161,5 @@ pub(super) async fn tenant_quota(request: HttpRequest, tenant: web::Path<String>
 
 /// `GET /admin/v1/tenants/{id}/slo`.
 pub(super) async fn tenant_slo(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
-    let (figures, policy) = observed(&request, knock::claim_on(&request, &tenant)).await?;
-    Ok(ok(&slo_view(policy.slo.clone(), &figures.counts, figures.latency)))
+    slo_of(&request, knock::claim_on(&request, &tenant)).await
 }

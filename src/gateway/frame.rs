@@ -1,5 +1,6 @@
 //! The one middleware: names the request, opens its span, and renders what has no answer.
 use super::connection::Connection;
+use super::edge::Edge;
 use super::errors::{Dialect, Failure};
 use super::rates;
 use actix_web::body::BoxBody;
@@ -7,8 +8,10 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
+use bailiwick_tenant::supervisor::messages::Wishes;
+use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,6 +26,8 @@ pub(super) struct Facts {
     pub(super) request_id: Rc<str>,
     /// When its head had arrived.
     pub(super) started: Instant,
+    /// How long its client took to send the body.
+    body: Rc<Cell<Duration>>,
 }
 
 impl Facts {
@@ -32,7 +37,19 @@ impl Facts {
     }
 
     fn new(headers: &HeaderMap) -> Self {
-        Self { request_id: request_id(headers), started: Instant::now() }
+        Self { request_id: request_id(headers), started: Instant::now(), body: Rc::default() }
+    }
+
+    /// The body took so long to come.
+    pub(super) fn waited_for_body(&self, since: Instant) {
+        self.body.set(self.body.get().saturating_add(since.elapsed()));
+    }
+
+    /// Says when the request came to the house: all it waited for since, but for its own client, counts as its latency.
+    pub(super) fn stamp_arrival(&self, wishes: Wishes, edge: &Edge) -> Wishes {
+        let waited = self.started.elapsed().saturating_sub(self.body.get());
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        Wishes { arrived_unix_ms: Some(edge.clock.now_unix_ms().saturating_sub(waited_ms)), ..wishes }
     }
 }
 

@@ -38,6 +38,7 @@ mod reports;
 pub mod routes;
 mod search;
 pub mod server;
+mod service;
 mod session;
 mod session_frames;
 mod stream;

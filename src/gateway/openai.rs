@@ -22,6 +22,7 @@ pub(super) async fn chat(request: HttpRequest, payload: web::Payload) -> Result<
     let (line, awaiting) = if asked.style.stream { ReplyLine::streaming() } else { ReplyLine::whole() };
     rates::watch(&request, &awaiting);
     let grounded = matches!(asked.matter, Matter::Ask(_));
+    let wishes = Facts::of(&request).stamp_arrival(wishes, &edge);
     handle.ask(asked.matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let head = Head { created_s: edge.clock.now_unix_ms() / 1_000, include_usage: asked.style.include_usage };
     match (asked.style.stream, grounded) {
@@ -59,6 +60,7 @@ pub(super) async fn embeddings(request: HttpRequest, payload: web::Payload) -> R
     let Asked { matter, .. } = embeddings_asked(body)?;
     let (line, awaiting) = ReplyLine::whole();
     rates::watch(&request, &awaiting);
+    let wishes = Facts::of(&request).stamp_arrival(wishes, &edge);
     handle.ask(matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Completion(passed) = &replied.reply else { return Err(of_another_kind()) };

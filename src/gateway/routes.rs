@@ -18,10 +18,11 @@ use super::policies::{CommitLog, ConflictMap, ReleaseFiles, ReleaseList, Rollout
 use super::probes::Health;
 use super::reports::{FleetWeeks, WeekList};
 use super::search::{SearchAnswer, SearchBody};
+use super::service::OverrideBody;
 use super::upload::DocumentsBody;
 use super::{
     admin, approvals, ask, backups, costs, documents, encryption, erasures, evaluations, feedback, figures, imports,
-    keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, reports, search, session,
+    keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, reports, search, service, session,
 };
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -31,6 +32,7 @@ use bailiwick_control::cost::messages::{CostReport, FleetCosts};
 use bailiwick_control::drift::messages::DriftMap;
 use bailiwick_control::registry::encryption::EncryptionView;
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
+use bailiwick_control::slo::messages::FleetServices;
 use bailiwick_policy::access::Right;
 use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
 use bailiwick_policy::rehearsal::Rehearsal;
@@ -44,6 +46,7 @@ use bailiwick_tenant::proofs::certificates::ErasureCertificate;
 use bailiwick_tenant::proofs::forms::{Receipt, SignedHead};
 use bailiwick_tenant::quality::messages::QualityView;
 use bailiwick_tenant::question::Answer;
+use bailiwick_tenant::slo::rules::ReleasesView;
 use bailiwick_tenant::supervisor::messages::Lineage;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
@@ -389,6 +392,19 @@ pub const ROUTES: &[Route] = &[
         .gives::<Evaluations>(200),
     route("POST", "/admin/v1/tenants/{id}/evals", Some(Govern), "Ask the golden questions", |r| r.to(evaluations::run))
         .gives::<Progress>(202),
+    route(
+        "POST",
+        "/admin/v1/tenants/{id}/slo/override",
+        Some(Govern),
+        "Release in spite of a freeze, when a second person says the same",
+        |r| r.to(service::override_freeze),
+    )
+    .takes::<OverrideBody>()
+    .gives::<ReleasesView>(200),
+    route("GET", "/admin/v1/slo", Some(Fleet), "Error budgets, alarms and freezes of the fleet", |r| {
+        r.to(service::fleet)
+    })
+    .gives::<FleetServices>(200),
     route("GET", "/admin/v1/tenants/{id}/costs", Some(Observe), "What a tenant spent, and its forecast", |r| {
         r.to(costs::tenant)
     })

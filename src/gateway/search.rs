@@ -1,5 +1,6 @@
 //! `POST /v1/search`: passages without an answer.
 use super::errors::Failure;
+use super::frame::Facts;
 use super::reply::{of_another_kind, ok, whole};
 use super::{ask, body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -51,6 +52,7 @@ pub(super) async fn search(request: HttpRequest, payload: web::Payload) -> Resul
     let (line, awaiting) = ReplyLine::whole();
     rates::watch(&request, &awaiting);
     let wishes = Wishes { conversation: knock::conversation(&request)?, ..Wishes::default() };
+    let wishes = Facts::of(&request).stamp_arrival(wishes, &edge);
     handle.ask(Matter::Search(wanted.search()?), wishes, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Hits(hits) = &replied.reply else { return Err(of_another_kind()) };

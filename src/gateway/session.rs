@@ -215,6 +215,7 @@ impl Conversation {
                 format!("{SESSION_ASKS_MAX} questions of this session are being answered; wait for one to end");
             return Err(Rejection::retry_after(Code::Overloaded, detail, 1_000).into());
         }
+        wishes.arrived_unix_ms = Some(self.caller.edge.clock.now_unix_ms());
         let handle = self.caller.handle().await?;
         wishes.conversation = Some(self.name.clone());
         let (line, awaiting) = ReplyLine::streaming();

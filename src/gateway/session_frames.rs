@@ -70,7 +70,7 @@ fn asked(id: String, mut frame: Map<String, Value>) -> Result<ClientFrame, Failu
     Ok(ClientFrame::Ask {
         id,
         question: asked.question()?,
-        wishes: Wishes { idempotency_key, cache_control, conversation: None },
+        wishes: Wishes { idempotency_key, cache_control, ..Wishes::default() },
     })
 }
 

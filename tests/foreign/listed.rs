@@ -52,6 +52,8 @@ const NO_IDS: &[(&str, &str)] = &[
     ("Quotas.max_requests_per_minute", "a number"),
     ("Quotas.max_storage_gb", "a number"),
     ("Quotas.max_tokens_per_minute", "a number"),
+    ("OverrideBody.minutes", "a number"),
+    ("OverrideBody.reason", "words that the tenant's own people say to each other"),
     ("ReconcileBody.charged_usd", "an amount"),
     ("SearchBody.top_k", "a number"),
     ("SuspendBody.reason", "words"),

@@ -34,8 +34,7 @@ impl KeyService {
             versions: u64::try_from(keyring.versions.len()).unwrap_or(u64::MAX),
             is_legacy: keyring.legacy,
             provider: keyring.versions.last().map(|version| version.provider.clone()).unwrap_or_default(),
-            // keyrings do not say it yet
-            newest_made_unix_ms: None,
+            newest_made_unix_ms: keyring.versions.last().and_then(|version| version.made_unix_ms),
         }))
     }
 }

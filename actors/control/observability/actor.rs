@@ -2,6 +2,7 @@
 use super::messages::{ReadTree, Supervised};
 use super::rules::{Amount, Faults, Figure, figures};
 use crate::registry::messages::{Quarantined, RolloutOver};
+use crate::slo::messages::{ServiceChange, ServiceChanged};
 use actix::prelude::*;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{INSPECT_MS, INSPECTIONS_AT_ONCE};
@@ -17,14 +18,19 @@ use tokio::time::timeout;
 pub struct Observability {
     registry: Recipient<Quarantined>,
     rollouts: Recipient<RolloutOver>,
+    services: Recipient<ServiceChanged>,
     faults: Faults,
 }
 
 impl Observability {
     /// A room that has seen nothing yet.
     #[must_use]
-    pub fn new(registry: Recipient<Quarantined>, rollouts: Recipient<RolloutOver>) -> Self {
-        Self { registry, rollouts, faults: Faults::default() }
+    pub fn new(
+        registry: Recipient<Quarantined>,
+        rollouts: Recipient<RolloutOver>,
+        services: Recipient<ServiceChanged>,
+    ) -> Self {
+        Self { registry, rollouts, services, faults: Faults::default() }
     }
 }
 
@@ -56,6 +62,15 @@ impl Handler<Happened> for Observability {
                 reached_everybody: *end == Step::Complete,
             };
             ctx.spawn(self.rollouts.send(over).into_actor(self).map(|_sent, _act, _ctx| ()));
+        }
+        let change = match &happened.event {
+            Event::Alarmed(alarmed) => Some(ServiceChange::Alarmed(*alarmed)),
+            Event::ReleasesStand(frozen) => Some(ServiceChange::ReleasesStand(*frozen)),
+            _ => None,
+        };
+        if let Some(change) = change {
+            let changed = ServiceChanged { tenant: happened.tenant, change };
+            ctx.spawn(self.services.send(changed).into_actor(self).map(|_sent, _act, _ctx| ()));
         }
         if happened.event == Event::Quarantined {
             let registry = self.registry.clone();

@@ -53,6 +53,16 @@ pub fn figures(event: &Event) -> Vec<Figure> {
             let to = if *breached { "breached" } else { "kept" };
             vec![count("bailiwick_service_level_changes_total", Some(("to", to)), 1)]
         }
+        Event::Alarmed(alarmed) => {
+            let metric =
+                if alarmed.change.is_raised { "bailiwick_alarms_raised_total" } else { "bailiwick_alarms_ended_total" };
+            vec![count(metric, Some(("alarm", alarmed.pair().name)), 1)]
+        }
+        Event::ReleasesStand(frozen) => frozen
+            .filter(|frozen| frozen.overridden_until_unix_ms.is_none())
+            .map(|_| count("bailiwick_release_freezes_total", None, 1))
+            .into_iter()
+            .collect(),
         Event::Rebuilt { room, .. } => vec![count("bailiwick_restarts_total", Some(("room", room)), 1)],
         Event::RolloutEnded { end, .. } => {
             let how = if *end == Step::Complete { "complete" } else { "sent_back" };
@@ -83,6 +93,8 @@ impl Faults {
             | Event::Repeated { .. }
             | Event::Refused { .. }
             | Event::LevelChanged { .. }
+            | Event::Alarmed(_)
+            | Event::ReleasesStand(_)
             | Event::RolloutEnded { .. } => {}
         }
     }

@@ -79,7 +79,12 @@ async fn examine(history: History, candidate: Candidate, now_unix_ms: u64) -> Ou
     .await?;
     let rehearsal = rehearse(&candidate).await?;
     blocking(move || {
+        let is_free = candidate.is_frozen && may_be_released(&history, &candidate, former.as_deref())?;
         let passed = rules::pass(&candidate, entries, former, rehearsal, now_unix_ms);
+        if candidate.is_frozen && !passed.is_free && !is_free {
+            let instead = last_committed(&history, &candidate, now_unix_ms)?;
+            return Ok(Passed { instead, ..passed });
+        }
         let Candidate { policy, texts, releases, .. } = &candidate;
         if rules::is_new(&candidate) {
             history.keep(policy.tenant.id, &policy.release, texts)?;
@@ -87,9 +92,40 @@ async fn examine(history: History, candidate: Candidate, now_unix_ms: u64) -> Ou
                 history.forget(policy.tenant.id, &outgoing.release)?;
             }
         }
-        Ok(passed)
+        Ok(Passed { is_free: passed.is_free || is_free, ..passed })
     })
     .await
+}
+
+/// Whether a new release may come into force in spite of a freeze: it takes something back, as far as people notice. Blocking.
+fn may_be_released(history: &History, candidate: &Candidate, former: Option<&PolicySnapshot>) -> Outcome<bool> {
+    let Some(settled) = former else { return Ok(true) };
+    if rules::is_harmless(candidate, settled) {
+        return Ok(true);
+    }
+    let tenant = &candidate.policy.tenant;
+    for release in rules::came_through(candidate) {
+        // one that compiles no longer, or is kept no longer, is none to go back to
+        let earlier = history.snapshot(tenant.id, &tenant.name, release);
+        if earlier.is_ok_and(|earlier| candidate.policy.is_released_like(&earlier)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The last release that was committed, as it stood, where a new one may not come into force and nothing is: a tenant does not
+/// stop serving because its folder holds what has to wait. Blocking.
+fn last_committed(history: &History, candidate: &Candidate, now_unix_ms: u64) -> Outcome<Option<Arc<PolicySnapshot>>> {
+    let (None, Some(newest)) = (&candidate.in_force, candidate.releases.newest()) else { return Ok(None) };
+    let tenant = &candidate.policy.tenant;
+    let policy = history.snapshot(tenant.id, &tenant.name, newest)?;
+    let texts = Arc::new(history.texts(tenant.id, newest)?);
+    let last = Candidate { policy, texts, ..candidate.clone() };
+    // the journal has it: nothing is written for it, and what follows from its files is nothing new
+    let entries = rules::entries(&last, now_unix_ms)?;
+    let former = former(history, &last)?;
+    Ok(Some(rules::pass(&last, entries, former, None, now_unix_ms).policy))
 }
 
 /// The release that came through, where it has to be known. Blocking.

@@ -36,6 +36,8 @@ pub struct Candidate {
     pub releases: Releases,
     /// What is in force now.
     pub in_force: Option<Arc<PolicySnapshot>>,
+    /// Its releases are frozen: it has to be known what may come into force nevertheless.
+    pub is_frozen: bool,
     /// Questions the tenant knows the answers to, or what is wrong with them.
     pub golden: Result<Arc<Vec<Golden>>, String>,
     /// Where it is rehearsed; `None` where the tenant's rooms are not open: nothing was asked there.
@@ -49,6 +51,10 @@ pub struct Passed {
     pub policy: Arc<PolicySnapshot>,
     /// What has to stand in the control journal first.
     pub entries: Vec<Entry>,
+    /// It may come into force while releases are frozen, too.
+    pub is_free: bool,
+    /// What is to be enforced instead while they are frozen, where nothing is in force yet: the last that was committed.
+    pub instead: Option<Arc<PolicySnapshot>>,
 }
 
 /// From the registry: the texts of a release.

@@ -95,5 +95,19 @@ pub fn pass(
         Some(former) => Arc::new(policy.in_stages(&former)),
         None => Arc::clone(policy),
     };
-    Passed { policy, entries }
+    // whether another one may in spite of a freeze is for those to say who know the releases before
+    Passed { policy, entries, is_free: !is_new, instead: None }
+}
+
+/// Whether a new release may come into force although releases are frozen, beside one that came through: people would notice
+/// nothing of it, or nothing but refusals. Kill switches, users, quotas, ceilings, regions, the guard and legal holds are no
+/// part of a release.
+#[must_use]
+pub fn is_harmless(candidate: &Candidate, settled: &PolicySnapshot) -> bool {
+    candidate.policy.is_released_like(settled) || candidate.policy.only_refuses_more_than(settled)
+}
+
+/// The releases a candidate may go back to: those that came through once, newest first.
+pub fn came_through(candidate: &Candidate) -> impl Iterator<Item = &str> {
+    candidate.releases.came_through()
 }

@@ -30,6 +30,7 @@ fn candidate(texts: FileTexts, releases: &Releases) -> Candidate {
         committed: None,
         releases: releases.clone(),
         in_force: None,
+        is_frozen: false,
         golden: sound.golden,
         rehearse: None,
     }

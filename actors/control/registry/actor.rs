@@ -22,6 +22,7 @@ use crate::gitops::messages::FoldersSeen;
 use crate::gitops::signer::PlatformSigner;
 use crate::observability::messages::{ReadTree, Supervised};
 use crate::policy_service::messages::{Commit, Examine, ForgetReleases, ReadRelease};
+use crate::slo::messages::{Notify, ReadServices};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::ids::{Generation, TenantKey};
@@ -59,6 +60,10 @@ pub struct Rooms {
     pub kept: Recipient<ReadKept>,
     /// Forgets them.
     pub forget_kept: Recipient<ForgetKept>,
+    /// Shows how the fleet's service levels stand.
+    pub services: Recipient<ReadServices>,
+    /// Tells who is to know of them.
+    pub notify: Recipient<Notify>,
 }
 
 /// The room.
@@ -216,7 +221,7 @@ impl Registry {
 }
 
 /// The rooms of the control plane, as the live tree shows them.
-const CONTROL_ROOMS: [&str; 11] = [
+const CONTROL_ROOMS: [&str; 12] = [
     "registry",
     "identity",
     "gitops",
@@ -228,6 +233,7 @@ const CONTROL_ROOMS: [&str; 11] = [
     "cost",
     "compliance",
     "drift",
+    "slo",
 ];
 
 fn room_view(address: String, kind: &str, state: &str) -> RoomView {
@@ -324,6 +330,7 @@ impl Handler<Governed> for Registry {
                 let releases = self.directory.tenant(tenant).map(|tenant| tenant.releases.kept().cloned().collect());
                 slot.answer(releases.ok_or_else(no_such_tenant));
             }
+            GovernRequest::OverrideFreeze(wish, slot) => self.override_freeze(tenant, wish, by, slot),
             GovernRequest::ReadRelease(version, slot) => self.read_release(tenant, &version, slot),
             GovernRequest::Encryption(slot) => self.show_encryption(tenant, slot, ctx),
             GovernRequest::RotateEncryption(slot) => self.rotate_on_demand(tenant, by, slot, ctx),
@@ -364,6 +371,7 @@ impl Handler<Fleet> for Registry {
             }
             FleetRequest::Drift(reply) => self.draw_drift(reply),
             FleetRequest::LastWeeks(slot) => slot.answer(Ok(self.last_weeks())),
+            FleetRequest::Services(reply) => self.read_services(reply),
             FleetRequest::Reconcile(name, charged, slot) => self.reconcile(&name, charged, by, slot),
             FleetRequest::BackUp(to, slot) => self.back_up(to, slot),
             FleetRequest::PruneBackups(from, slot) => self.prune_backups(from, slot),

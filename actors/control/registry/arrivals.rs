@@ -79,6 +79,7 @@ impl Registry {
             committed: tenant.and_then(|tenant| tenant.committed.clone()),
             releases: tenant.map(|tenant| tenant.releases.clone()).unwrap_or_default(),
             in_force: tenant.and_then(|tenant| tenant.policy.clone()),
+            is_frozen: self.is_frozen(tenant),
             golden,
             rehearse: tenant.and_then(|tenant| self.rehearsing(tenant.key)),
         };
@@ -109,18 +110,31 @@ impl Registry {
             act.busy = false;
             match verdicts {
                 Ok(verdicts) => {
-                    let (mut entries, mut passed) = (Vec::new(), Vec::new());
+                    let (mut entries, mut passed, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
                     for (one, verdict) in arrived.into_iter().zip(verdicts) {
                         match verdict {
                             Err(rejection) => act.note_refused(&one.name, rejection.detail, ctx),
                             Ok(verdict) => {
+                                if let Some(held) = act.held_by_freeze(one.id, &verdict) {
+                                    match verdict.instead.filter(|last| act.may_be_here(last)) {
+                                        None => act.note_frozen(&one.name, held, ctx),
+                                        Some(last) => {
+                                            passed.push((one.id, last));
+                                            waiting.push((one.name, held));
+                                        }
+                                    }
+                                    continue;
+                                }
                                 warn_of(&one.name, &verdict.policy);
                                 entries.extend(one.entry.into_iter().chain(verdict.entries));
                                 passed.push((one.id, verdict.policy));
                             }
                         }
                     }
-                    act.record(entries, ctx, move |act, ctx, outcome| then(act, ctx, outcome.map(|()| passed)));
+                    act.record(entries, ctx, move |act, ctx, outcome| {
+                        then(act, ctx, outcome.map(|()| passed));
+                        waiting.into_iter().for_each(|(name, held)| act.note_frozen(&name, held, ctx));
+                    });
                 }
                 Err(rejection) => then(act, ctx, Err(rejection)),
             }
@@ -133,6 +147,19 @@ impl Registry {
         match self.directory.find_name(name).map(|tenant| tenant.key) {
             Some(key) => self.note_folder(key, Folder::Refused(problem), ctx),
             None => self.directory.note_stray(name, Some(problem)),
+        }
+    }
+
+    /// Whether a policy lets the tenant's data be where this node is.
+    fn may_be_here(&self, policy: &PolicySnapshot) -> bool {
+        clear_to_keep(&policy.sovereignty, &self.node).is_ok()
+    }
+
+    /// The version in force stays as long as releases are frozen.
+    fn note_frozen(&mut self, name: &str, problem: String, ctx: &mut Context<Self>) {
+        tracing::warn!(tenant = name, problem, "the folder waits for the end of a release freeze");
+        if let Some(key) = self.directory.find_name(name).map(|tenant| tenant.key) {
+            self.note_folder(key, Folder::Frozen(problem), ctx);
         }
     }
 

@@ -41,6 +41,7 @@ use bailiwick_tenant::quality::messages::ReadQuality;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
+use bailiwick_tenant::slo::messages::{OverrideFreeze, ReadService};
 use bailiwick_tenant::spend::calendar::{DAY_MS, month_of_day};
 use bailiwick_tenant::spend::forecast::{Past, forecast};
 use bailiwick_tenant::spend::rows::Spent;
@@ -106,8 +107,10 @@ drops!(
     ReadReceipt,
     ReadHead,
     ShowRecords,
+    OverrideFreeze,
     PublishHead,
     ReadQuality,
+    ReadService,
     ReadTaken,
     ReadWitness,
     VerifyJournal,
@@ -278,6 +281,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         export: probe.clone().recipient(),
         figures: probe.clone().recipient(),
         spend: probe.clone().recipient(),
+        service: probe.clone().recipient(),
+        override_freeze: probe.clone().recipient(),
         policy: probe.clone().recipient(),
         flags: probe.clone().recipient(),
         approve: probe.clone().recipient(),
@@ -369,9 +374,9 @@ impl Bench {
             Arc::clone(&shared),
         )
         .unwrap();
-        let texts = journal.clone();
+        let (texts, slo) = (journal.clone(), crate::slo::start(Vec::new()).unwrap());
         let (door, registry) = join(
-            Opened { directory, journal, reopen, checkpoint, backups, keys, tls: Some("") },
+            Opened { directory, journal, reopen, checkpoint, backups, keys, tls: Some(""), slo },
             shared,
             folders.clone(),
             signer(),

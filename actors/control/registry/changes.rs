@@ -29,6 +29,8 @@ pub(super) enum Change {
     Noted(Entry, Option<(ReplySlot<EncryptionView>, EncryptionView)>),
     /// A weekly report of a tenant was made.
     Week(WeekReported),
+    /// A tenant's releases are frozen, or free.
+    Releases(TenantKey, Entry),
     /// Everything of a tenant has been destroyed, its folder by the write of this number.
     Destroyed(TenantKey, u64, Option<ReplySlot<super::messages::TenantView>>),
 }
@@ -53,6 +55,7 @@ impl Change {
                 GovernRequest::Evaluate(slot) => slot.answer(Err(rejection)),
                 GovernRequest::ImportLineage(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::Encryption(slot) | GovernRequest::RotateEncryption(slot) => slot.answer(Err(rejection)),
+                GovernRequest::OverrideFreeze(_, slot) => slot.answer(Err(rejection)),
             },
             Self::Fleet { request, .. } => refuse_fleet(request, rejection),
             Self::Folders(seen) => seen.reply.answer(Err(rejection)),
@@ -63,7 +66,7 @@ impl Change {
             }
             Self::Week(reported) => reported.reply.answer(Err(rejection)),
             // told again when the tenant's rooms are built next
-            Self::Rollout(_) | Self::Destroyed(_, _, None) => {}
+            Self::Rollout(_) | Self::Releases(..) | Self::Destroyed(_, _, None) => {}
         }
     }
 }
@@ -83,6 +86,7 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         FleetRequest::Costs(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Drift(slot) => slot.answer(Err(rejection)),
         FleetRequest::LastWeeks(slot) => slot.answer(Err(rejection)),
+        FleetRequest::Services(slot) => slot.answer(Err(rejection)),
         FleetRequest::Reconcile(_, _, slot) => slot.answer(Err(rejection)),
         FleetRequest::BackUp(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::PruneBackups(_, slot) => slot.answer(Err(rejection)),
@@ -116,6 +120,7 @@ impl Registry {
                 Change::Rollout(over) => self.rollout_over(over, ctx),
                 Change::Noted(entry, told) => self.note(entry, told, ctx),
                 Change::Week(reported) => self.week_reported(reported, ctx),
+                Change::Releases(tenant, entry) => self.releases_stand(tenant, entry, ctx),
                 Change::Destroyed(tenant, write, slot) => self.destroyed(tenant, write, slot, ctx),
             }
         }

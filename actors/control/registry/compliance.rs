@@ -34,7 +34,7 @@ pub struct Audited {
 /// Why the newest files are not in force, where they are not.
 fn refused(folder: &Folder) -> Option<String> {
     match folder {
-        Folder::Refused(problem) | Folder::Elsewhere(problem) => Some(problem.clone()),
+        Folder::Refused(problem) | Folder::Frozen(problem) | Folder::Elsewhere(problem) => Some(problem.clone()),
         Folder::Gone => Some("its folder is gone".to_owned()),
         Folder::Unread | Folder::Sound => None,
     }

@@ -10,6 +10,7 @@ use bailiwick_kernel::limits::REVOKED_KEYS_LISTED_MAX;
 use bailiwick_policy::commit::Committed;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::Status;
+use bailiwick_tenant::slo::rules::Frozen;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -73,6 +74,8 @@ pub enum Folder {
     Sound,
     /// The newest files are not in force, for this reason; the version before them stays.
     Refused(String),
+    /// The newest files are not in force while releases are frozen; the version before them stays.
+    Frozen(String),
     /// The newest files do not allow the tenant's data to be where this node is, for this reason: it does not serve here.
     Elsewhere(String),
     /// The folder is gone.
@@ -100,6 +103,8 @@ pub struct Tenant {
     pub releases: Releases,
     /// Its weekly compliance reports, oldest first.
     pub weeks: VecDeque<WeekScore>,
+    /// Since when nothing new is released, where that is so.
+    pub frozen: Option<Frozen>,
     /// The policy in force; `None` until its files compile once.
     pub policy: Option<Arc<PolicySnapshot>>,
     /// What its folder gives.
@@ -207,6 +212,11 @@ impl Directory {
                     score: *score,
                 });
             }
+            Entry::ReleasesStand { id, frozen, .. } => {
+                if let Some(tenant) = self.tenants.get_mut(&mint(*id)) {
+                    tenant.frozen = *frozen;
+                }
+            }
         }
     }
 
@@ -222,6 +232,7 @@ impl Directory {
             commits: VecDeque::new(),
             releases: Releases::default(),
             weeks: VecDeque::new(),
+            frozen: None,
             policy: None,
             folder: Folder::Unread,
             quarantine: None,

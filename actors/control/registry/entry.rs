@@ -6,6 +6,7 @@ use bailiwick_policy::access::Role;
 use bailiwick_policy::commit::Committed;
 use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Status;
+use bailiwick_tenant::slo::rules::Frozen;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -222,6 +223,15 @@ pub enum Entry {
         sha256: String,
         /// What it came to.
         score: Score,
+        /// When.
+        at_unix_ms: u64,
+    },
+    /// A tenant's releases are frozen, because its error budget is used up, or free again.
+    ReleasesStand {
+        /// Which tenant.
+        id: Uuid,
+        /// The freeze.
+        frozen: Option<Frozen>,
         /// When.
         at_unix_ms: u64,
     },

@@ -80,7 +80,8 @@ impl Registry {
             | GovernRequest::DecideApproval(..)
             | GovernRequest::ImportLineage(..)
             | GovernRequest::Encryption(_)
-            | GovernRequest::RotateEncryption(_)) => {
+            | GovernRequest::RotateEncryption(_)
+            | GovernRequest::OverrideFreeze(..)) => {
                 Change::Key { tenant: tenant.key, by: by.clone(), request: other }.refuse(no_change());
             }
         }
@@ -129,6 +130,7 @@ impl Registry {
             | FleetRequest::Certificate(..)
             | FleetRequest::Drift(..)
             | FleetRequest::LastWeeks(..)
+            | FleetRequest::Services(_)
             | FleetRequest::Reconcile(..)) => {
                 Change::Fleet { by: by.clone(), request: other }.refuse(no_change());
             }

@@ -28,6 +28,7 @@ use bailiwick_tenant::question::Matter;
 use bailiwick_tenant::retrieval::messages::{
     AdmitUpload, DocumentView, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
 };
+use bailiwick_tenant::slo::messages::ReadService;
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{
     Admit, ExportLineage, Figures, GiveFeedback, Lineage, LineagePortion, ReadFigures, ReadFlags, ReadLineage,
@@ -225,6 +226,7 @@ pub struct ObserveHandle {
     pub(super) seal: Seal,
     pub(super) figures: Recipient<ReadFigures>,
     pub(super) spend: Recipient<ReadSpend>,
+    pub(super) service: Recipient<ReadService>,
     pub(super) policy: Recipient<ReadPolicy>,
     pub(super) flags: Recipient<ReadFlags>,
 }

@@ -9,6 +9,7 @@ use crate::compliance::report::{Report, WeekScore};
 use crate::cost::messages::FleetCosts;
 use crate::drift::messages::DriftMap;
 use crate::identity::rules::Passed;
+use crate::slo::messages::FleetServices;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::ReplySlot;
@@ -30,6 +31,7 @@ use bailiwick_tenant::imports::messages::{ImportStep, ImportView};
 use bailiwick_tenant::proofs::certificates::ErasureCertificate;
 use bailiwick_tenant::proofs::messages::{PublishHead, ReadTaken, WitnessHead};
 use bailiwick_tenant::rollout::rules::RolloutView;
+use bailiwick_tenant::slo::rules::{OverrideWish, ReleasesView};
 use bailiwick_tenant::spend::view::SpendQuery;
 use bailiwick_tenant::supervisor::messages::{AuditAnswers, ReadPolicy, RoomView};
 use serde::{Deserialize, Serialize};
@@ -242,6 +244,8 @@ pub enum FleetRequest {
     Drift(ReplySlot<DriftMap>),
     /// The last weekly compliance report of every tenant.
     LastWeeks(ReplySlot<Vec<LastWeek>>),
+    /// How the fleet's service levels stand.
+    Services(ReplySlot<FleetServices>),
     /// What the providers' statements say a tenant was charged beyond its recorded answers.
     Reconcile(String, NanoUsd, ReplySlot<Reconciled>),
 }
@@ -290,6 +294,8 @@ pub enum GovernRequest {
     Evaluate(ReplySlot<Progress>),
     /// A step of an import of lineage that another system wrote.
     ImportLineage(ImportStep, ReplySlot<ImportView>),
+    /// Somebody's word that something is to be released in spite of a freeze.
+    OverrideFreeze(OverrideWish, ReplySlot<ReleasesView>),
 }
 
 /// From observability: a tenant's restart budget is used up, its supervisor serves nothing any more.

@@ -89,6 +89,7 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, within: &Within, doors
             seal,
             figures: doors.figures.clone(),
             spend: doors.spend.clone(),
+            service: doors.service.clone(),
             policy: doors.policy.clone(),
             flags: doors.flags.clone(),
         })),

@@ -55,6 +55,9 @@ mod rollout;
 #[cfg(test)]
 mod rollout_tests;
 pub mod rules;
+mod service;
+#[cfg(test)]
+mod service_tests;
 #[cfg(test)]
 mod shell_tests;
 #[cfg(test)]

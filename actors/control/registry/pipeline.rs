@@ -59,6 +59,7 @@ impl Registry {
     fn refusal(&self, key: TenantKey) -> Rejection {
         let (code, problem) = match self.directory.tenant(key).map(|tenant| &tenant.folder) {
             Some(Folder::Refused(problem)) => (Code::PolicyDenied, problem.as_str()),
+            Some(Folder::Frozen(problem)) => (Code::ReleasesFrozen, problem.as_str()),
             Some(Folder::Elsewhere(problem)) => (Code::SovereigntyViolation, problem.as_str()),
             _ => (Code::PolicyDenied, "its folder cannot come into force"),
         };

@@ -2,7 +2,7 @@
 use super::entry::RehearsalFigures;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Releases whose texts are kept; older ones are in the journal by name alone.
 pub const RELEASES_KEPT_MAX: usize = 32;
@@ -26,6 +26,8 @@ pub struct Releases {
     kept: VecDeque<Release>,
     settled: Option<String>,
     on_its_way: Option<String>,
+    /// Those of the kept ones that have served everybody once.
+    came_through: BTreeSet<String>,
 }
 
 impl Releases {
@@ -36,9 +38,11 @@ impl Releases {
         } else {
             self.on_its_way = None;
             self.settled = Some(release.release.clone());
+            self.came_through.insert(release.release.clone());
         }
         if let Some(oldest) = self.outgoing().cloned() {
             self.kept.retain(|kept| *kept != oldest);
+            self.came_through.remove(&oldest.release);
         }
         self.kept.push_back(release);
     }
@@ -50,6 +54,7 @@ impl Releases {
         }
         self.on_its_way = None;
         if reached_everybody {
+            self.came_through.insert(release.to_owned());
             self.settled = Some(release.to_owned());
         }
     }
@@ -90,6 +95,12 @@ impl Releases {
     #[must_use]
     pub fn of_version(&self, version: &str) -> Option<&Release> {
         self.kept.iter().rev().find(|kept| kept.version == version)
+    }
+
+    /// Those of the kept ones that have served everybody once, newest first.
+    pub fn came_through(&self) -> impl Iterator<Item = &str> {
+        let names = self.kept.iter().rev().map(|kept| kept.release.as_str());
+        names.filter(|name| self.came_through.contains(*name))
     }
 
     /// Those whose texts are kept, oldest first.

@@ -10,11 +10,11 @@ use bailiwick_policy::compile::{GOVERNANCE, ROUTER, SOVEREIGNTY};
 use bailiwick_policy::release::RELEASED;
 use bailiwick_policy::signature::{NAMESPACE, private_key_from_seed, public_line, sign};
 
-const TENANT: &str = "acme";
+pub(super) const TENANT: &str = "acme";
 
 impl Bench {
     /// Edits a file of the tenant's folder, signs it all anew, and hands the folder over as the watcher would.
-    async fn edit(&self, file: &str, from: &str, to: &str) {
+    pub(super) async fn edit(&self, file: &str, from: &str, to: &str) {
         let folder = self.folders.root().join(TENANT);
         let mut texts = self.folders.texts(TENANT).unwrap().unwrap();
         let text = texts.get_mut(file).unwrap();
@@ -27,7 +27,7 @@ impl Bench {
         self.look().await;
     }
 
-    async fn look(&self) {
+    pub(super) async fn look(&self) {
         let seen: FolderSeen = self.folders.observe(TENANT.to_owned());
         let (reply, awaited) = ReplySlot::pair();
         self.registry.send(FoldersSeen { folders: vec![seen], reply }).await.unwrap();
@@ -35,7 +35,7 @@ impl Bench {
     }
 
     /// The version that came through, the one that is on its way beside it, and what is said of the folder.
-    async fn stands(&self) -> (String, Option<String>, Option<String>) {
+    pub(super) async fn stands(&self) -> (String, Option<String>, Option<String>) {
         let (reply, awaited) = ReplySlot::pair();
         self.registry.send(ReadEnforcing { reply }).await.unwrap();
         let enforcing = awaited.outcome().await.unwrap().pop().unwrap().expected;

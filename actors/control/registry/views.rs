@@ -41,7 +41,7 @@ fn state_of(tenant: &Tenant) -> (&'static str, Option<String>) {
         return ("deleted", Some("everything it owned is being destroyed".to_owned()));
     }
     let newest_files = match &tenant.folder {
-        Folder::Refused(problem) | Folder::Elsewhere(problem) => Some(problem.clone()),
+        Folder::Refused(problem) | Folder::Frozen(problem) | Folder::Elsewhere(problem) => Some(problem.clone()),
         Folder::Unread => Some("its folder has not been read yet".to_owned()),
         Folder::Gone => Some("its folder is gone".to_owned()),
         Folder::Sound => None,
@@ -66,7 +66,7 @@ pub fn policies(directory: &Directory) -> Vec<PolicyStanding> {
         policy_version: version_of(tenant),
         conflicts: tenant.policy.as_ref().map(|policy| (*policy.conflicts).clone()).unwrap_or_default(),
         refused: match &tenant.folder {
-            Folder::Refused(problem) | Folder::Elsewhere(problem) => Some(problem.clone()),
+            Folder::Refused(problem) | Folder::Frozen(problem) | Folder::Elsewhere(problem) => Some(problem.clone()),
             Folder::Gone => Some("its folder is gone".to_owned()),
             Folder::Unread | Folder::Sound => None,
         },

@@ -240,7 +240,12 @@ impl Ledger {
             | Entry::PolicyAdopted { .. }
             | Entry::LineageImported(_)
             | Entry::AnswerGrounded(_)
-            | Entry::HeadWitnessed(_) => {}
+            | Entry::HeadWitnessed(_)
+            | Entry::TurnsCounted(_)
+            | Entry::ReleasesFrozen(_)
+            | Entry::ReleasesThawed { .. }
+            | Entry::OverrideAsked(_)
+            | Entry::FreezeOverridden(_) => {}
         }
     }
 

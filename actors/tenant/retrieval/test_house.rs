@@ -190,6 +190,7 @@ impl Tenant {
             principal: principal(),
             policy: Arc::clone(policy),
             ruled,
+            arrived_unix_ms: 0,
             admitted_unix_ms: 0,
             deadline_unix_ms: u64::MAX,
             idempotency_key: None,

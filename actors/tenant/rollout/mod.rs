@@ -5,6 +5,7 @@ pub mod rules;
 mod tests;
 
 use crate::service_level::SharedWatch;
+use crate::slo::SharedService;
 use actix::{Message, Recipient};
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::mail::offer;
@@ -27,13 +28,14 @@ pub struct SharedRollout {
     course: Mutex<Option<Course>>,
     clock: SharedClock,
     watch: Arc<SharedWatch>,
+    service: Arc<SharedService>,
 }
 
 impl SharedRollout {
     /// No rollout.
     #[must_use]
-    pub fn new(clock: SharedClock, watch: Arc<SharedWatch>) -> Self {
-        Self { course: Mutex::new(None), clock, watch }
+    pub fn new(clock: SharedClock, watch: Arc<SharedWatch>, service: Arc<SharedService>) -> Self {
+        Self { course: Mutex::new(None), clock, watch, service }
     }
 
     /// Where the rollout of a policy begins, unless one of the same release stands already.
@@ -104,10 +106,11 @@ impl SharedRollout {
         self.lock().as_mut().and_then(|course| course.note(drawn, ending, moment))
     }
 
-    /// Nothing advances while the tenant's service level is breached.
+    /// Nothing advances while the tenant's service level is breached, or its error budget is used up.
     fn moment(&self) -> Moment {
-        let is_frozen = self.watch.view().state == ServiceLevel::Breached;
-        Moment { unix_ms: self.clock.now_unix_ms(), is_frozen }
+        let unix_ms = self.clock.now_unix_ms();
+        let is_frozen = self.watch.view().state == ServiceLevel::Breached || self.service.is_frozen(unix_ms);
+        Moment { unix_ms, is_frozen }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Course>> {

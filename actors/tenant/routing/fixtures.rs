@@ -178,6 +178,7 @@ pub(super) fn funded_with(
         principal,
         policy,
         ruled,
+        arrived_unix_ms: NOW,
         admitted_unix_ms: NOW,
         deadline_unix_ms: NOW + 60_000,
         idempotency_key: None,

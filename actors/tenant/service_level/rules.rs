@@ -31,7 +31,7 @@ const PARTS: u64 = 1_000_000;
 pub enum Ended {
     /// An answer, a completion or an embedding.
     Answered {
-        /// From admission to clearing.
+        /// From arrival to clearing.
         latency_ms: u64,
     },
     /// A search; its latency is no answer's.

@@ -12,6 +12,7 @@ use super::repeats::rules::Repeats;
 use super::repeats::shell::Waiter;
 use super::rooms::{KINDS, Rooms};
 use super::rules::{FactsKept, Phase, Restarts, Verdict};
+use super::service::counted;
 use super::sideways::Sideways;
 use super::verifying::SharedReached;
 use crate::approvals::SharedApprovals;
@@ -23,6 +24,7 @@ use crate::evaluation::SharedProgress;
 use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
 use crate::rollout::SharedRollout;
 use crate::service_level::SharedWatch;
+use crate::slo::SharedService;
 use crate::turn::Whereabouts;
 use actix::prelude::*;
 use arc_swap::ArcSwapOption;
@@ -74,6 +76,9 @@ pub struct Supervisor {
     pub(super) restarts: Restarts,
     pub(super) latencies: Arc<Mutex<Latencies>>,
     pub(super) watch: Arc<SharedWatch>,
+    pub(super) service: Arc<SharedService>,
+    /// The service level will be looked at again.
+    pub(super) looking: bool,
     pub(super) rollout: Arc<SharedRollout>,
     pub(super) approvals: SharedApprovals,
     /// How far the golden questions are that are being asked.
@@ -105,12 +110,14 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
     let recording = Arc::new(ArcSwapOption::empty());
     actix::spawn(record_refusals(records, Arc::clone(&recording)));
     let watch = Arc::new(SharedWatch::new(&parts.policy.slo));
+    let service = Arc::new(SharedService::new(&parts.policy.slo));
     let sideways = Sideways::new(
         parts.belongings.cipher.tenant(),
         recorder,
         parts.happened.clone(),
         Arc::clone(&parts.clock),
         Arc::clone(&watch),
+        Arc::clone(&service),
     );
     Supervisor {
         policy: Arc::clone(&parts.policy),
@@ -130,7 +137,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         recording: Arc::clone(&recording),
         restarts: Restarts::default(),
         latencies: Arc::default(),
-        rollout: Arc::new(SharedRollout::new(Arc::clone(&parts.clock), Arc::clone(&watch))),
+        rollout: Arc::new(SharedRollout::new(Arc::clone(&parts.clock), Arc::clone(&watch), Arc::clone(&service))),
         approvals: SharedApprovals::default(),
         evaluating: SharedProgress::default(),
         facts_kept: FactsKept::default(),
@@ -140,6 +147,8 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         reached: SharedReached::default(),
         watch,
         witnessing: Arc::default(),
+        service,
+        looking: false,
         last_fault: None,
         parts,
     }
@@ -164,6 +173,7 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
+        self.service.kept_by(ctx.address().recipient());
         self.open_rooms(ctx);
     }
 }
@@ -193,8 +203,10 @@ impl Supervisor {
                 self.rooms = Some(Rooms::build(&self.parts, &opened, &settled, &self.egress, self.incarnation, &home));
                 self.recording.store(Some(Arc::new(opened.belongings.journal.clone())));
                 self.derived = Some(Arc::clone(&opened.derived));
+                let service = opened.fold.service.clone();
                 self.opened = Some(opened);
                 self.phase = Phase::Serving;
+                self.follow_service(&service, ctx);
             }
             Err(reason) => self.quarantine(reason),
         }
@@ -312,6 +324,7 @@ impl Supervisor {
         let now_ns = self.now_ns();
         self.admission.adopt(&policy, now_ns);
         self.watch.adopt(&policy.slo);
+        self.sideways.tell_noted(self.service.adopt(&policy.slo, self.parts.clock.now_unix_ms()));
         let (version, digest) = (policy.version.clone(), policy.digest.clone());
         let at_unix_ms = self.parts.clock.now_unix_ms();
         let adopted = Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms };
@@ -413,6 +426,8 @@ impl Handler<Close> for Supervisor {
         let drained = self.admission.drained();
         // the exit keeps what it records in: turns in flight are answered
         let (rooms, derived) = (self.rooms.take(), self.opened.as_ref().map(|opened| Arc::clone(&opened.derived)));
+        let journal = self.opened.as_ref().map(|opened| opened.belongings.journal.clone());
+        let service = Arc::clone(&self.service);
         let tenant = self.parts.belongings.cipher.tenant();
         let closing = async move {
             drained.await;
@@ -422,6 +437,9 @@ impl Handler<Close> for Supervisor {
                     let _lost_escrow_is_reconciled_at_the_next_opening = returned.outcome().await;
                 }
                 rooms.stop(tenant);
+            }
+            if let Some(journal) = journal {
+                let _lost_counts_are_those_of_a_minute = counted(&journal, service.take_all()).await;
             }
             if let Some(derived) = derived
                 && let Err(reason) = on_derived(derived, |derived| derived.catch_up().map(|_| ())).await

@@ -111,7 +111,7 @@ impl Handler<Turn<Answered>> for Supervisor {
         draft.prompt_tokens = draft.prompt_tokens.saturating_add(embedded(&turn.stage.hold).tokens);
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
-        let latency_ms = now.saturating_sub(turn.case.admitted_unix_ms);
+        let latency_ms = now.saturating_sub(turn.case.arrived_unix_ms);
         let event = Event::Answered {
             kind: kind_of(&turn.case.matter),
             latency_ms,
@@ -192,7 +192,7 @@ impl Handler<Turn<Grounded>> for Supervisor {
         if !matches!(turn.case.matter, crate::question::Matter::Search(_)) {
             return turn.refuse(Rejection::new(Code::Internal, "a turn came to the exit without an answer"));
         }
-        let latency_ms = self.parts.clock.now_unix_ms().saturating_sub(turn.case.admitted_unix_ms);
+        let latency_ms = self.parts.clock.now_unix_ms().saturating_sub(turn.case.arrived_unix_ms);
         self.sideways.tell(Event::Answered {
             kind: "search",
             latency_ms,

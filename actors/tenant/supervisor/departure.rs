@@ -71,6 +71,7 @@ impl Supervisor {
             principal,
             policy,
             ruled: ruled.clone().unwrap_or_else(|_refused| Ruled::nothing()),
+            arrived_unix_ms: wishes.arrived_unix_ms.map_or(now, |arrived| arrived.min(now)),
             admitted_unix_ms: now,
             deadline_unix_ms: now.saturating_add(deadline_ms),
             idempotency_key,

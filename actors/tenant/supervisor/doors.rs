@@ -11,6 +11,7 @@ use crate::proofs::messages::{
 };
 use crate::quality::messages::ReadQuality;
 use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use crate::slo::messages::{OverrideFreeze, ReadService};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
     ReadPolicy, ReadRollout, ReadSpend, Rehearse, SteerRollout,
@@ -68,6 +69,10 @@ pub struct Doors {
     pub figures: Recipient<ReadFigures>,
     /// Right `Observe`, and the cost room's.
     pub spend: Recipient<ReadSpend>,
+    /// Right `Observe`, and the SLO room's.
+    pub service: Recipient<ReadService>,
+    /// Right `Govern`.
+    pub override_freeze: Recipient<OverrideFreeze>,
     /// Rights `Audit` and `Observe`.
     pub policy: Recipient<ReadPolicy>,
     /// Rights `Audit` and `Observe`.
@@ -129,6 +134,8 @@ impl Doors {
             quality: address.clone().recipient(),
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
+            service: address.clone().recipient(),
+            override_freeze: address.clone().recipient(),
             policy: address.clone().recipient(),
             flags: address.clone().recipient(),
             approve: address.clone().recipient(),

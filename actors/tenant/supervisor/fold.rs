@@ -7,6 +7,7 @@ use crate::erasures::rules::request_of;
 use crate::imports::rules::Imports;
 use crate::quality;
 use crate::rollout::rules::Standing;
+use crate::slo::rules::ServiceRecord;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
 use bailiwick_kernel::ids::{Position, QueryId};
@@ -57,6 +58,8 @@ pub struct Fold {
     pub quality: Days,
     /// Documents that were erased on request.
     pub erased: u64,
+    /// The error budget, and whether releases are frozen.
+    pub service: ServiceRecord,
 }
 
 impl Default for Fold {
@@ -77,6 +80,7 @@ impl Default for Fold {
             witnessed: BTreeMap::new(),
             quality: Days::default(),
             erased: 0,
+            service: ServiceRecord::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -92,6 +96,7 @@ impl Fold {
         self.accounts.apply(entry);
         self.approvals.apply(position, entry);
         quality::rules::note(&mut self.quality, entry);
+        self.service.apply(entry);
         count(&mut self.counts, entry);
         if let Entry::AnswerRecorded(answer) = entry {
             self.charged = self.charged.saturating_add(answer.usage.cost);

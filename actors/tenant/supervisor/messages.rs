@@ -8,6 +8,8 @@ use crate::retrieval::messages::CorpusFigures;
 use crate::rollout::SharedRollout;
 use crate::rollout::rules::RolloutView;
 use crate::service_level::rules::LevelView;
+use crate::slo::messages::Alarmed;
+use crate::slo::rules::Frozen;
 use crate::spend::view::{SpendQuery, SpendView};
 use crate::turn::ReplyLine;
 use actix::Message;
@@ -47,6 +49,8 @@ pub struct Wishes {
     pub cache_control: CacheControl,
     /// To which conversation it belongs, where the asker says so: one conversation is served by one release.
     pub conversation: Option<String>,
+    /// When it came to the house, where that is known: what it waited for since counts as its latency.
+    pub arrived_unix_ms: Option<u64>,
 }
 
 /// Right `Feedback`: a judgement of an answer.
@@ -423,7 +427,7 @@ pub enum Event {
     Answered {
         /// `ask`, `search`, `chat` or `embed`.
         kind: &'static str,
-        /// From admission to clearing.
+        /// From arrival to clearing.
         latency_ms: u64,
         /// What was charged.
         charged: NanoUsd,
@@ -449,6 +453,10 @@ pub enum Event {
         /// Which of the two.
         breached: bool,
     },
+    /// An alarm of the service level was raised, or has ended.
+    Alarmed(Alarmed),
+    /// Releases are frozen, or free; told again whenever the rooms are built.
+    ReleasesStand(Option<Frozen>),
     /// A room died and the conveyor was rebuilt.
     Rebuilt {
         /// Which room died.

@@ -56,6 +56,9 @@ mod rehearsing;
 pub mod repeats;
 mod rooms;
 pub mod rules;
+mod service;
+#[cfg(test)]
+mod service_tests;
 #[cfg(test)]
 mod shell_tests;
 pub mod sideways;

@@ -4,6 +4,7 @@ use crate::entry::Entry;
 use crate::question::Matter;
 use crate::service_level::SharedWatch;
 use crate::service_level::rules::Ended;
+use crate::slo::{Noted, SharedService};
 use crate::supervisor::messages::{Event, Happened};
 use crate::turn::Case;
 use actix::Recipient;
@@ -26,6 +27,7 @@ pub struct Sideways {
     clock: SharedClock,
     tally: Arc<Tally>,
     watch: Arc<SharedWatch>,
+    service: Arc<SharedService>,
 }
 
 /// Refusals and failures since the rooms were built, and records dropped because the recorder was busy.
@@ -54,8 +56,9 @@ impl Sideways {
         happened: Recipient<Happened>,
         clock: SharedClock,
         watch: Arc<SharedWatch>,
+        service: Arc<SharedService>,
     ) -> Self {
-        Self { tenant, records, happened, clock, tally: Arc::new(Tally::default()), watch }
+        Self { tenant, records, happened, clock, tally: Arc::new(Tally::default()), watch, service }
     }
 
     /// Refusals and failures so far.
@@ -74,9 +77,33 @@ impl Sideways {
         post_certain_to(&self.happened, Happened { tenant: self.tenant, event });
     }
 
+    /// Whose way out it is.
+    pub(crate) fn tenant(&self) -> TenantKey {
+        self.tenant
+    }
+
+    /// Tells what has become of alarms and of the release freeze.
+    pub(crate) fn tell_noted(&self, noted: Noted) {
+        let Noted { alarms, releases, is_owed } = noted;
+        for alarmed in alarms {
+            let (alarm, is_raised) = (alarmed.pair().name, alarmed.change.is_raised);
+            tracing::warn!(tenant = %self.tenant, alarm, is_raised, "the error budget burns too fast, or no longer");
+            self.tell_certainly(Event::Alarmed(alarmed));
+        }
+        if let Some(frozen) = releases {
+            tracing::warn!(tenant = %self.tenant, frozen = frozen.is_some(), "releases are frozen, or free again");
+            self.tell_certainly(Event::ReleasesStand(frozen));
+        }
+        if is_owed {
+            self.service.ask_to_keep();
+        }
+    }
+
     /// Notes how a turn ended, for the service level; tells where that has changed the level.
     pub(crate) fn ended(&self, ended: Ended) {
-        let Some(level) = self.watch.note(ended, self.clock.now_unix_ms()) else { return };
+        let now_unix_ms = self.clock.now_unix_ms();
+        self.tell_noted(self.service.note(ended, now_unix_ms));
+        let Some(level) = self.watch.note(ended, now_unix_ms) else { return };
         tracing::warn!(tenant = %self.tenant, ?level, "the service level has changed; experimental flags follow it");
         self.tell(Event::LevelChanged { breached: level == ServiceLevel::Breached });
     }
@@ -148,7 +175,7 @@ pub fn kind_of(matter: &Matter) -> &'static str {
 
 #[cfg(test)]
 mod unheard {
-    use super::{Happened, SharedWatch, Sideways};
+    use super::{Happened, SharedService, SharedWatch, Sideways};
     use actix::prelude::*;
     use bailiwick_kernel::clock::ManualClock;
     use bailiwick_kernel::ids::TenantKey;
@@ -173,14 +200,16 @@ mod unheard {
         #[expect(clippy::disallowed_methods, reason = "test")]
         pub(crate) fn unheard() -> Self {
             let (records, _) = mpsc::channel(1);
-            let watch = SharedWatch::new(&Objectives {
+            let objectives = Objectives {
                 availability: 0.0,
                 p95_latency_ms: u64::MAX,
                 error_rate_max: 1.0,
                 cost_per_1k_qa_usd: NanoUsd(u64::MAX),
-            });
+            };
+            let (watch, service) = (SharedWatch::new(&objectives), SharedService::new(&objectives));
             let happened = Nobody.start().recipient();
-            Self::new(TenantKey::mint(uuid::Uuid::nil()), records, happened, ManualClock::at(0), Arc::new(watch))
+            let tenant = TenantKey::mint(uuid::Uuid::nil());
+            Self::new(tenant, records, happened, ManualClock::at(0), Arc::new(watch), Arc::new(service))
         }
     }
 }

@@ -85,6 +85,20 @@ impl Handler<ReadRollout> for Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Why a release may not be given to everybody now.
+    fn frozen(&self) -> Rejection {
+        let (why, until) = if self.service.is_frozen(self.parts.clock.now_unix_ms()) {
+            ("the tenant's error budget is used up", "there is some again, have two people override the freeze,")
+        } else {
+            ("the tenant's service level is breached", "it is kept again,")
+        };
+        let detail =
+            format!("steering a rollout: releases are frozen while {why}; wait until {until} or send the release back");
+        Rejection::new(Code::ReleasesFrozen, detail)
+    }
+}
+
 fn none_on_its_way() -> Rejection {
     Rejection::new(Code::Conflict, "steering a rollout: no release is on its way; everybody has the same one")
 }
@@ -99,9 +113,7 @@ impl Handler<SteerRollout> for Supervisor {
         }
         let standing = match self.rollout.steer(event) {
             Some((Step::Hold(Hold::Frozen), None)) => {
-                let detail = "steering a rollout: releases are frozen while the tenant's service level is breached; wait \
-                              until it is kept again, or send the release back";
-                return reply.answer(Err(Rejection::new(Code::Conflict, detail)));
+                return reply.answer(Err(self.frozen()));
             }
             None | Some((_, None)) => return reply.answer(Err(none_on_its_way())),
             Some((_, Some(standing))) => standing,

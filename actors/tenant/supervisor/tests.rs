@@ -73,6 +73,7 @@ fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
         principal: principal(),
         policy,
         ruled,
+        arrived_unix_ms: NOW,
         admitted_unix_ms: NOW,
         deadline_unix_ms: NOW + 1_000,
         idempotency_key: None,

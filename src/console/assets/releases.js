@@ -31,11 +31,12 @@ async function rehearsed(id) {
 
 export async function releasesOf(tenant) {
   const id = encodeURIComponent(tenant);
-  const [{ rollout }, { releases }] = await Promise.all([get(`/admin/v1/policies/${id}/rollout`), get(`/admin/v1/policies/${id}/releases`)]);
+  const [{ rollout }, { releases }, slo] = await Promise.all([get(`/admin/v1/policies/${id}/rollout`), get(`/admin/v1/policies/${id}/releases`), get(`/admin/v1/tenants/${id}/slo`)]);
   const said = el("div", { id: "rehearsal" });
   const rows = releases.toReversed().map(({ committed_at, version, rehearsal }) => [committed_at, version,
     rehearsal ? `${rehearsal.refused + rehearsal.withheld} of ${rehearsal.requests} refused or withheld, ${rehearsal.golden_found_after} of ${rehearsal.golden_found_before} golden documents` : "–"]);
   return [el("h3", {}, "Releases"),
+    slo.releases.frozen ? el("p", { id: "frozen" }, pill("frozen"), ` The error budget is used up since ${slo.releases.frozen_since}: nothing new is released.`) : null,
     el("div", { class: "card", id: "rollout" }, rollout ? onItsWay(id, rollout, said) : el("p", { class: "quiet" }, "Everybody has the newest release.")),
     el("div", { class: "card", id: "releases" }, act("Rehearse the folder's newest files", said, () => rehearsed(id)), said, table(["When", "Version", "Rehearsal"], rows))];
 }

@@ -19,7 +19,7 @@ fn frames_of_the_client_are_read() {
             "1",
             "what?",
             Some(2),
-            Wishes { idempotency_key: Some("k".into()), cache_control: CacheControl::NoCache, conversation: None }
+            Wishes { idempotency_key: Some("k".into()), cache_control: CacheControl::NoCache, ..Wishes::default() }
         )
     );
     assert_eq!(read(r#"{"type":"cancel","id":"1"}"#).unwrap(), ClientFrame::Cancel { id: "1".into() });

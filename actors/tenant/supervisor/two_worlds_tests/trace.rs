@@ -12,6 +12,7 @@ use crate::budget::ledger::day_of;
 use crate::entry::Entry;
 use crate::question::{CacheControl, Chat, Matter, Question, Search};
 use crate::retrieval::messages::{ListDocuments, NewDocument, RemoveDocument, ShowDocument};
+use crate::slo::messages::ReadService;
 use crate::spend::view::{Dimension, SpendQuery};
 use crate::turn::ReplyLine;
 use bailiwick_kernel::clock::Clock;
@@ -288,6 +289,8 @@ impl Walk<'_> {
         let a = &self.world.a;
         let figures = self.beside(a.told(|reply| ReadFigures { reply })).await;
         self.watcher.outcome("figures", &figures).await?;
+        let service = self.beside(a.told(|reply| ReadService { reply })).await;
+        self.watcher.outcome("service level", &service).await?;
         let today = day_of(self.world.clock.now_unix_ms());
         for group_by in [vec![Dimension::Day, Dimension::Provider], vec![Dimension::Key, Dimension::Domain]] {
             let query = SpendQuery { days: today - 1..=today, group_by };

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(in super::super) const LEAKS: &[Leak] = &[
     leak("one_latency_window", "latencies of two tenants are kept together", Fault::Rooms(one_latency_window)),
     leak("one_service_level", "a neighbour's turns count for A's service level", Fault::Rooms(one_service_level)),
+    leak("one_error_budget", "a neighbour's turns count for A's error budget", Fault::Rooms(one_error_budget)),
     leak(
         "refusals_recorded_elsewhere",
         "a neighbour's refusals are recorded and counted as A's",
@@ -105,7 +106,21 @@ fn one_service_level(world: &World) {
                 happened,
                 Arc::clone(&b.parts.clock),
                 watch,
+                Arc::clone(&b.service),
             );
+        },
+    );
+}
+
+fn one_error_budget(world: &World) {
+    share(
+        world,
+        |a| Arc::clone(&a.service),
+        |b, service, _| {
+            let (records, _nobody_reads) = tokio::sync::mpsc::channel(1);
+            let (tenant, happened) = (b.parts.belongings.cipher.tenant(), b.parts.happened.clone());
+            let (clock, watch) = (Arc::clone(&b.parts.clock), Arc::clone(&b.watch));
+            b.sideways = crate::supervisor::sideways::Sideways::new(tenant, records, happened, clock, watch, service);
         },
     );
 }

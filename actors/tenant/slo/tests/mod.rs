@@ -1,0 +1,5 @@
+mod alarms;
+mod budget;
+mod false_pages;
+mod latencies;
+mod releases;
