@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod messages;
 #[cfg(test)]
 mod model_tests;
+pub mod records;
 pub mod rules;
 #[cfg(test)]
 mod tests;
