@@ -16,8 +16,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+#[path = "isolation/sample.rs"]
+mod sample;
 mod support;
-use support::{Ended, House, house};
+use sample::{new_tenant, sample};
+use support::{Ended, House, house, until};
 
 const OWN: &str = "default";
 const OTHER: &str = "beta-inc";
@@ -90,8 +93,16 @@ struct Fixture {
     _folder: tempfile::TempDir,
     operator: String,
     keys: BTreeMap<Caller, String>,
-    own_query: String,
-    other_query: String,
+    own: Things,
+    other: Things,
+    /// The certificate of a tenant that was destroyed.
+    certificate: String,
+}
+
+/// What a tenant has that paths name.
+struct Things {
+    query_id: String,
+    erasure: String,
 }
 
 impl Fixture {
@@ -109,9 +120,10 @@ impl Fixture {
         keys.insert(Caller::PlatformOperator, operator.clone());
         keys.insert(Caller::Nobody, String::new());
         keys.insert(Caller::Revoked, revoked);
-        let own_query = teach_and_ask(&house, &owner).await;
-        let other_query = teach_and_ask(&house, &house.key(OTHER, "owner").await).await;
-        Self { house, _folder: folder, operator, keys, own_query, other_query }
+        let own = Things::of(&house, OWN, &owner).await;
+        let other = Things::of(&house, OTHER, &house.key(OTHER, "owner").await).await;
+        let certificate = destroyed(&house).await;
+        Self { house, _folder: folder, operator, keys, own, other, certificate }
     }
 
     /// A key of a tenant that this request may use up.
@@ -132,69 +144,40 @@ fn public_id(key: &str) -> &str {
     key.split('_').nth(1).unwrap()
 }
 
+impl Things {
+    async fn of(house: &House, tenant: &str, owner: &str) -> Self {
+        let query_id = teach_and_ask(house, owner).await;
+        // whoever has no golden question is told so, whenever that is
+        std::fs::write(house.tenants.join(tenant).join("eval/golden.jsonl"), "").unwrap();
+        let body = json!({"document": "never-here"});
+        let (status, asked) = house.call(Method::POST, "/v1/erasures", owner, Some(body)).await;
+        assert!(status < 300, "{asked}");
+        let erasure = asked["id"].as_str().unwrap().to_owned();
+        let path = format!("/v1/erasures/{erasure}/certificate");
+        until("nothing is left to erase", async || {
+            (house.call(Method::GET, &path, owner, None).await.0 == 200).then_some(())
+        })
+        .await;
+        Self { query_id, erasure }
+    }
+}
+
+/// Destroys a tenant; where the certificate of that is.
+async fn destroyed(house: &House) -> String {
+    let operator = house.operator_key();
+    let made = house.call(Method::POST, "/admin/v1/tenants", &operator, Some(new_tenant("destroyed"))).await;
+    assert_eq!(made.0, 201, "{}", made.1);
+    let gone = house.call(Method::DELETE, "/admin/v1/tenants/destroyed?shred=true", &operator, None).await;
+    let reason = gone.1["reason"].as_str().unwrap_or_else(|| panic!("{}", gone.1)).to_owned();
+    reason.split("GET ").nth(1).unwrap_or_else(|| panic!("{reason}")).trim().to_owned()
+}
+
 async fn teach_and_ask(house: &House, key: &str) -> String {
     house.teach(key, "leave", "Leave", "Every employee has thirty days of paid leave in a year.").await;
     let body = json!({"question": "How many days of paid leave does an employee have?"});
     let (status, answer) = house.call(Method::POST, "/v1/ask", key, Some(body)).await;
     assert_eq!(status, 200, "{answer}");
     answer["query_id"].as_str().unwrap().to_owned()
-}
-
-fn new_tenant(name: &str) -> Value {
-    json!({
-        "name": name,
-        "config": {"region": "local", "retention_days": 30},
-        "quotas": {"max_requests_per_hour": 1000, "max_concurrent_requests": 8, "max_cost_per_month": 10, "max_storage_gb": 1},
-        "metadata": {"industry": "general", "contact_email": "a@b.example"},
-    })
-}
-
-/// The smallest request that this route answers well, apart from its tenant. A route without one fails the test.
-fn sample(query_id: &str, route: &Route, number: usize) -> (String, Option<Value>) {
-    let path = route.path;
-    let question = json!({"question": "How many days of paid leave does an employee have?"});
-    let body = match (route.method, path) {
-        ("POST", "/v1/ask") => Some(question),
-        ("POST", "/v1/search") => Some(json!({"query": "paid leave"})),
-        ("POST", "/v1/documents") => Some(json!({"documents": [{"id": "matrix", "title": "M", "text": "A matrix."}]})),
-        ("POST", "/v1/feedback") => Some(json!({"query_id": query_id, "rating": "up"})),
-        ("POST", "/v1/chat/completions") => {
-            Some(json!({"model": "bailiwick", "messages": [{"role": "user", "content": "How many days of leave?"}]}))
-        }
-        ("POST", "/v1/embeddings") => Some(json!({"model": "sentences", "input": "leave"})),
-        ("POST", "/ofrep/v1/evaluate/flags" | "/ofrep/v1/evaluate/flags/{key}") => {
-            Some(json!({"context": {"targetingKey": "user-1"}}))
-        }
-        ("POST", "/admin/v1/tenants") => Some(new_tenant(&format!("made-{number}"))),
-        ("PATCH" | "PUT", "/admin/v1/tenants/{id}") => Some(json!({})),
-        ("POST", "/admin/v1/tenants/{id}/suspend") => Some(json!({"reason": "the access matrix"})),
-        ("POST", "/admin/v1/tenants/{id}/keys") => Some(json!({"role": "viewer"})),
-        ("POST", "/admin/v1/tenants/{id}/budget/reconcile") => Some(json!({"charged_usd": "0"})),
-        ("POST", "/admin/v1/tenants/{id}/budget/approve") => Some(json!({"minutes": 5})),
-        ("POST", "/admin/v1/tenants/{id}/lineage/import") => {
-            Some(json!({"file_sha256": "ab".repeat(32), "file": "lineage.jsonl", "after": 0, "lines": ["no lineage"]}))
-        }
-        ("POST", "/admin/v1/tenants/{id}/lineage/import/withdraw" | "/admin/v1/tenants/{id}/lineage/import/keep") => {
-            Some(json!({"file_sha256": "ab".repeat(32)}))
-        }
-        // let in, and then told so: what an unknown request is told is what the door tells whom it does not let in
-        ("POST", "/admin/v1/approvals/{id}/{approval}") => Some(json!({"approve": true, "minutes": 0})),
-        ("POST", "/admin/v1/tenants/{id}/resume" | "/admin/v1/tenants/{id}/archive")
-        | ("POST", "/admin/v1/policies/{id}/commit" | "/admin/v1/tenants/{id}/keys/{key_id}/rotate")
-        | ("POST", "/admin/v1/policies/{id}/promote" | "/admin/v1/policies/{id}/rollback")
-        | ("POST", "/admin/v1/tenants/{id}/encryption/rotate")
-        | ("GET" | "DELETE", _) => None,
-        (method, path) => panic!("{method} {path} is not in the matrix: give it a sample request here"),
-    };
-    let path = match path {
-        "/v1/lineage" | "/v1/receipts" => format!("{path}?query_id={query_id}"),
-        "/v1/documents/{id}" if route.method == "DELETE" => "/v1/documents/spare".to_owned(),
-        "/v1/documents/{id}" => "/v1/documents/leave".to_owned(),
-        "/ofrep/v1/evaluate/flags/{key}" => "/ofrep/v1/evaluate/flags/streaming".to_owned(),
-        "/v1/models/{model}" => "/v1/models/bailiwick".to_owned(),
-        path => path.to_owned(),
-    };
-    (path, body)
 }
 
 /// An answer, as a caller sees it.
@@ -265,8 +248,8 @@ async fn knock(fixture: &Fixture, route: &Route, caller: Caller, named: Named, n
         assert_eq!(made.0, 201, "{}", made.1);
     }
     let among_others = caller == Caller::PlatformOperator && named == Named::Other;
-    let query_id = if among_others { &fixture.other_query } else { &fixture.own_query };
-    let (mut path, body) = sample(query_id, route, number);
+    let things = if among_others { &fixture.other } else { &fixture.own };
+    let (mut path, body) = sample(things, &fixture.certificate, route, number);
     if path == "/v1/documents/spare" && named != Named::Absent {
         fixture.spare_document(&tenant).await;
     }

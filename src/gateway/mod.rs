@@ -25,6 +25,7 @@ mod keys;
 mod knock;
 mod lineage;
 mod money;
+mod mounting;
 mod ofrep;
 mod openai;
 mod openai_shape;
@@ -35,6 +36,7 @@ mod rates;
 mod receipts;
 mod reply;
 mod reports;
+pub mod route;
 pub mod routes;
 mod search;
 pub mod server;
@@ -47,7 +49,9 @@ mod upload;
 
 pub use edge::{Edge, Settings};
 pub use frame::frame;
-pub use routes::{ROUTES, Route, configure};
+pub use mounting::configure;
+pub use route::Route;
+pub use routes::ROUTES;
 pub use server::serve;
 
 #[cfg(test)]

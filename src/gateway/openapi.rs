@@ -1,6 +1,7 @@
 //! `/openapi.json`, made from the route table and the types that read and write the bodies, and the page that shows it.
 use super::errors::{Dialect, FlagProblem, OpenAiProblem, Problem};
-use super::routes::{ROUTES, Route, Shape};
+use super::route::{Route, Shape};
+use super::routes::ROUTES;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use schemars::SchemaGenerator;

@@ -6,7 +6,6 @@ use super::backups::BackupBody;
 use super::costs::UsageView;
 use super::documents::{DocumentList, DocumentText, IngestAnswer};
 use super::erasures::{ErasureBody, ErasureList};
-use super::errors::Failure;
 use super::feedback::FeedbackBody;
 use super::figures::{QuotaView, SloView};
 use super::imports::{ImportBody, ImportedBody};
@@ -17,6 +16,7 @@ use super::openai_shape::{ModelList, ModelView};
 use super::policies::{CommitLog, ConflictMap, ReleaseFiles, ReleaseList, RolloutAnswer};
 use super::probes::Health;
 use super::reports::{FleetWeeks, WeekList};
+use super::route::{Route, route};
 use super::search::{SearchAnswer, SearchBody};
 use super::service::OverrideBody;
 use super::upload::DocumentsBody;
@@ -24,8 +24,6 @@ use super::{
     admin, approvals, ask, backups, costs, documents, encryption, erasures, evaluations, feedback, figures, imports,
     keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, reports, search, service, session,
 };
-use actix_web::http::Method;
-use actix_web::web::{self, ServiceConfig};
 use bailiwick_control::backup::views::{PointView, PruneView};
 use bailiwick_control::compliance::report::Report;
 use bailiwick_control::cost::messages::{CostReport, FleetCosts};
@@ -33,7 +31,6 @@ use bailiwick_control::drift::messages::DriftMap;
 use bailiwick_control::registry::encryption::EncryptionView;
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
 use bailiwick_control::slo::messages::FleetServices;
-use bailiwick_policy::access::Right;
 use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
 use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_tenant::approvals::messages::ApprovalView;
@@ -48,72 +45,7 @@ use bailiwick_tenant::quality::messages::QualityView;
 use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::slo::rules::ReleasesView;
 use bailiwick_tenant::supervisor::messages::Lineage;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
-
-/// Adds a type's schema to a document and returns a reference to it.
-pub type Shape = fn(&mut SchemaGenerator) -> Schema;
-
-/// One route.
-#[derive(Clone, Copy)]
-pub struct Route {
-    /// HTTP method.
-    pub method: &'static str,
-    /// Path; `{name}` is one segment.
-    pub path: &'static str,
-    /// The right whose handle the route knocks for; `None` for public routes.
-    pub right: Option<Right>,
-    /// What it does, in one line.
-    pub summary: &'static str,
-    /// Body taken.
-    pub(super) takes: Option<Shape>,
-    /// Body given.
-    pub(super) gives: Option<Shape>,
-    /// Headers heeded beside those of every route, each with what it does.
-    pub(super) heeds: &'static [(&'static str, &'static str)],
-    /// Status where all went well.
-    pub(super) status: u16,
-    mount: fn(actix_web::Route) -> actix_web::Route,
-}
-
-type Mount = fn(actix_web::Route) -> actix_web::Route;
-
-fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
-}
-
-impl Route {
-    const fn takes<T: JsonSchema>(mut self) -> Self {
-        self.takes = Some(shape::<T>);
-        self
-    }
-
-    const fn gives<T: JsonSchema>(mut self, status: u16) -> Self {
-        self.gives = Some(shape::<T>);
-        self.status = status;
-        self
-    }
-
-    const fn heeds(mut self, headers: &'static [(&'static str, &'static str)]) -> Self {
-        self.heeds = headers;
-        self
-    }
-
-    const fn answers(mut self, status: u16) -> Self {
-        self.status = status;
-        self
-    }
-}
-
-const fn route(
-    method: &'static str,
-    path: &'static str,
-    right: Option<Right>,
-    summary: &'static str,
-    mount: Mount,
-) -> Route {
-    Route { method, path, right, summary, takes: None, gives: None, heeds: &[], status: 200, mount }
-}
 
 /// What a call whose answer may be told again heeds.
 const TOLD_AGAIN: &[(&str, &str)] = &[
@@ -523,36 +455,3 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/openapi.json", None, "This description", |r| r.to(openapi::document)).gives::<Object>(200),
     route("GET", "/docs", None, "This description, to read and try", |r| r.to(openapi::docs)).answers(308),
 ];
-
-/// Mounts the table, the docs page and the answer for everything else.
-pub fn configure(config: &mut ServiceConfig) {
-    let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
-    paths.dedup();
-    for (at, path) in paths.iter().enumerate() {
-        let mounted_before = paths.iter().take(at).any(|earlier| earlier == path);
-        if !mounted_before {
-            config.service(resource(path));
-        }
-    }
-    config.service(openapi::pages());
-    config.default_service(web::to(no_such_route));
-}
-
-/// One path with all its methods; any other method is told which they are.
-fn resource(path: &'static str) -> actix_web::Resource {
-    let here = || ROUTES.iter().filter(|route| route.path == path);
-    let allow = here().map(|route| route.method).collect::<Vec<_>>().join(", ");
-    let resource =
-        here().fold(web::resource(path), |resource, route| match Method::from_bytes(route.method.as_bytes()) {
-            Ok(method) => resource.route((route.mount)(web::method(method))),
-            Err(_) => resource,
-        });
-    resource.default_service(web::to(move || {
-        let allow = allow.clone();
-        async move { Err::<actix_web::HttpResponse, _>(Failure::method_not_allowed(allow)) }
-    }))
-}
-
-async fn no_such_route() -> Result<actix_web::HttpResponse, Failure> {
-    Err(Failure::of_framework(actix_web::http::StatusCode::NOT_FOUND))
-}

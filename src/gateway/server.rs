@@ -2,7 +2,7 @@
 use super::connection::watch_all;
 use super::edge::Edge;
 use super::frame::frame;
-use super::routes::configure;
+use super::mounting::configure;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};

@@ -1,4 +1,4 @@
-use crate::gateway::routes::{ROUTES, configure};
+use crate::gateway::{ROUTES, configure};
 use crate::gateway::{frame, openapi};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
