@@ -107,6 +107,7 @@ impl Backups {
     /// [`BackupError`]; the points before stay what they are.
     pub fn make(&self, to: &Path, tenants: &[Backed]) -> Result<PointView, BackupError> {
         let target = Target::open_or_make(to, self.keys.backup_cipher()?)?;
+        target.keep_secret(&self.data)?;
         let numbers = target.points()?;
         let newest = numbers.last().copied().unwrap_or_default();
         if let Some(made) = self.known.list()?.get(to).filter(|made| made.saturating_sub(1) > newest) {

@@ -6,7 +6,7 @@ use super::pieces::{Begin, PartReader, Piece, sync_parent};
 use super::target::{PartRef, Point, Target};
 use super::{OPERATOR_KEY, TenantKeysOf};
 use crate::gitops::folder::Folders;
-use crate::kms::{KeyService, RootSource};
+use crate::kms::{KeyService, NODE_SECRET, RootSource};
 use crate::registry::directory::{control_key, key_of_hex};
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::clock::{SharedClock, rfc3339};
@@ -86,6 +86,10 @@ impl Restore {
             let detail = "restoring: the root key is in no backup; name the file you carried it in with --root-key, or \
                           root_key_env in config.toml";
             return Err(BackupError::Refused(detail.to_owned()));
+        }
+        let secret = self.from.join(NODE_SECRET);
+        if secret.try_exists().map_err(io("looking for", &secret))? {
+            copy_private(&secret, &staging.join(NODE_SECRET))?;
         }
         let keys = KeyService::open(&staging, &self.root, &self.region)?;
         let target = Target::open(&self.from, keys.backup_cipher()?)?;
@@ -303,7 +307,7 @@ fn live_blobs(
 }
 
 fn copy_private(from: &Path, to: &Path) -> Result<(), BackupError> {
-    let bytes = zeroize::Zeroizing::new(fs::read(from).map_err(io("reading the root key", from))?);
+    let bytes = zeroize::Zeroizing::new(fs::read(from).map_err(io("reading", from))?);
     write_private(to, &bytes)
 }
 

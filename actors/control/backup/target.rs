@@ -7,12 +7,14 @@
 //!   parts/T/SERIES/N.part what point N added of the tenant, sealed under its backup key
 //!   points/N.point        what point N is made of, sealed; written last
 //!   erasures.jsonl        the erasure ledger
+//!   node.secret           what backup keys follow from, wrapped by the root key; after the root key was replaced
 //! ```
 //!
 //! A tenant's backup key and keyring stand once, in a file that is overwritten when the tenant is destroyed: they are in no
 //! part, so that no part undoes the destruction.
 use super::errors::{BackupError, altered, io};
 use super::pieces::{FileDigest, sync_parent};
+use crate::kms::NODE_SECRET;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bailiwick_kernel::cipher::{Cipher, CipherError, Purpose};
 use bailiwick_kernel::codec;
@@ -134,6 +136,16 @@ impl Target {
             ))
         })?;
         Ok(Self { root: root.to_path_buf(), cipher, _lock: lock })
+    }
+
+    /// Keeps the node's secret, which the root key wraps, where the node has one apart from that key: without it the keys a
+    /// backup is sealed under do not follow from the root key.
+    pub(super) fn keep_secret(&self, data: &Path) -> Result<(), BackupError> {
+        let secret = data.join(NODE_SECRET);
+        match absent_is_none(fs::read(&secret)).map_err(io("reading the node's secret", &secret))? {
+            Some(wrapped) => write_durably(&self.root.join(NODE_SECRET), &wrapped),
+            None => Ok(()),
+        }
     }
 
     /// Where the erasure ledger stands beside it.

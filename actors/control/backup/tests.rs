@@ -2,6 +2,7 @@
 use super::rules::{Series, may_go};
 use super::*;
 use crate::kms::RootSource;
+use crate::kms::rewrap::rewrap;
 use crate::kms::tests::tenant;
 use crate::registry::fixtures::here;
 use bailiwick_kernel::clock::ManualClock;
@@ -26,7 +27,11 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap())
+    }
+
+    /// The node of this folder.
+    fn over(root: tempfile::TempDir) -> Self {
         let (data, clock) = (root.path().join("data"), ManualClock::at(BEGIN));
         let keys = KeyService::open(&data, &RootSource::File, &here()).unwrap();
         let ledger = Arc::new(Ledger::open(&data.join(erasures::FILE), keys.ledger_keys().unwrap()).unwrap());
@@ -409,4 +414,32 @@ async fn a_journal_that_went_on_otherwise_begins_a_series_of_its_own() {
     assert!(third.tenants.iter().any(|part| part.tenant == "tenant-1" && part.is_whole), "{third:?}");
     node.restore("backup", "back").run().await.unwrap();
     assert_eq!(said(&Back::at(&node.path("back")).own(tenant(1))), ["put a", "put c"]);
+}
+
+#[tokio::test]
+async fn a_backup_opens_under_the_root_key_that_took_the_place_of_another() {
+    let node = Node::new();
+    let own = node.own(tenant(1));
+    keep(&own, "a", 100).await;
+    node.make(&[1]);
+    let before = said(&own);
+    let old = std::fs::read(node.path("data/master.key")).unwrap();
+    drop(own);
+    let Node { root, backups, .. } = node;
+    drop(backups);
+    rewrap(&root.path().join("data"), &RootSource::File).unwrap();
+
+    let node = Node::over(root);
+    std::fs::write(node.path("old.key"), old).unwrap();
+    let under_old = || Restore { root_file: Some(node.path("old.key")), ..node.restore("backup", "old") };
+    under_old().run().await.unwrap();
+    assert_eq!(said(&Back::at(&node.path("old")).own(tenant(1))), before, "as long as nothing newer stands there");
+    node.make(&[1]);
+    node.restore("backup", "new").run().await.unwrap();
+    assert_eq!(said(&Back::at(&node.path("new")).own(tenant(1))), before);
+    let refused = Restore { data: node.path("other"), ..under_old() }.run().await.unwrap_err().to_string();
+    assert!(refused.contains("node.secret"), "{refused}");
+    std::fs::remove_file(node.path("backup/node.secret")).unwrap();
+    let cut = node.restore("backup", "cut").run().await.unwrap_err().to_string();
+    assert!(cut.contains("not under this root key"), "{cut}");
 }

@@ -35,6 +35,7 @@ pub use errors::KeyError;
 pub use key_file::KeyFileError;
 pub use opening::Wish;
 pub use root::{GivenKey, RootSource};
+pub use root_keys::NODE_SECRET;
 pub use standing::KeyStanding;
 
 use crate::registry::directory::control_key;

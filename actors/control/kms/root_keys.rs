@@ -12,7 +12,8 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-const SECRET: &str = "node.secret";
+/// The node's secret in a data folder, wrapped by the present root key; there is none before the root key was ever replaced.
+pub const NODE_SECRET: &str = "node.secret";
 /// Shared by whoever uses the keyrings of a folder, held alone by whoever wraps all of them anew.
 const LOCK: &str = "keys.lock";
 
@@ -46,11 +47,11 @@ impl RootKeys {
 
     /// Keeps the node's secret under the present root key.
     pub(super) fn keep_secret(&self, data: &Path) -> Result<(), KeyError> {
-        let file = data.join(SECRET);
-        let failed = |error| KeyError::File { doing: "keeping the node's secret", file: SECRET.to_owned(), error };
+        let file = data.join(NODE_SECRET);
+        let failed = |error| KeyError::File { doing: "keeping the node's secret", file: NODE_SECRET.to_owned(), error };
         let wrapped = self.wrapping.wrap_key(&self.secret, &context());
-        let wrapped = wrapped.map_err(|error| KeyError::Secret { file: SECRET.to_owned(), error })?;
-        let aside = data.join(format!("{SECRET}.new"));
+        let wrapped = wrapped.map_err(|error| KeyError::Secret { file: NODE_SECRET.to_owned(), error })?;
+        let aside = data.join(format!("{NODE_SECRET}.new"));
         let write = || {
             absent_is_done(fs::remove_file(&aside))?;
             let mut new = private().open(&aside)?;
@@ -68,13 +69,13 @@ fn context() -> EncryptionContext {
 }
 
 fn read_secret(data: &Path, wrapping: &LocalFile) -> Result<Option<SecretKey>, KeyError> {
-    match fs::read(data.join(SECRET)) {
+    match fs::read(data.join(NODE_SECRET)) {
         Ok(wrapped) => {
             let opened = wrapping.unwrap_key(&wrapped, &context());
-            opened.map(Some).map_err(|error| KeyError::Secret { file: SECRET.to_owned(), error })
+            opened.map(Some).map_err(|error| KeyError::Secret { file: NODE_SECRET.to_owned(), error })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(KeyError::File { doing: "reading the node's secret", file: SECRET.to_owned(), error }),
+        Err(error) => Err(KeyError::File { doing: "reading the node's secret", file: NODE_SECRET.to_owned(), error }),
     }
 }
 
