@@ -67,9 +67,9 @@ async fn a_key_made_on_demand_stands_in_the_journal_before_it_is_told() {
     );
     // by age it is written down as well, and what fails or is not due is not
     let tenant = key_of(&bench, "acme").await;
-    bench.registry.send(KeyIsDue { tenant, rotation: Rotation::OfAnotherHolder }).await.unwrap();
     *bench.probes.fails.lock().unwrap() = Some(Rejection::new(Code::Conflict, "full"));
     assert_eq!(code(governing.rotate_encryption().await), Code::Conflict);
+    bench.registry.send(KeyIsDue { tenant, rotation: Rotation::OfAnotherHolder }).await.unwrap();
     bench.registry.send(KeyIsDue { tenant, rotation: Rotation::OlderThanDays(90) }).await.unwrap();
     let found = until(&bench, 2).await;
     assert!(matches!(&found[1], Entry::TenantKeyMade { version: 3, by, .. } if by == "key_rotation_days"), "{found:?}");
