@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 const MINUTES: u64 = 60;
 /// The longest: a day.
 const MINUTES_MAX: u64 = 24 * 60;
-const MINUTE_MS: u64 = 60_000;
 
 /// Requests that need somebody's approval.
 #[derive(Serialize, JsonSchema, Debug)]
@@ -48,12 +47,7 @@ pub(super) async fn decide(
     let edge = knock::edge(&request)?;
     let handle = edge.door.govern(knock::claim_on(&request, &tenant)).await?;
     let word: DecideBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
-    let minutes = word.minutes.unwrap_or(MINUTES);
-    if !(1..=MINUTES_MAX).contains(&minutes) {
-        let detail = format!("reading minutes: send a number from 1 to {MINUTES_MAX}");
-        return Err(Failure::invalid(detail).with_param("minutes"));
-    }
-    let for_ms = minutes.saturating_mul(MINUTE_MS);
+    let for_ms = body::minutes_in_ms(word.minutes.unwrap_or(MINUTES), MINUTES_MAX)?;
     let decision = if word.approve { Decision::Approve { for_ms } } else { Decision::Refuse };
     Ok(ok(&handle.decide_approval(approval, decision).await?))
 }

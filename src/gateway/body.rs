@@ -157,6 +157,16 @@ pub(super) fn bounded(name: &'static str, text: &str, chars_max: usize) -> Resul
     Ok(())
 }
 
+pub(super) const MINUTE_MS: u64 = 60_000;
+
+/// A caller's `minutes`, 1 to `minutes_max`, in milliseconds.
+pub(super) fn minutes_in_ms(minutes: u64, minutes_max: u64) -> Result<u64, Failure> {
+    if (1..=minutes_max).contains(&minutes) {
+        return Ok(minutes.saturating_mul(MINUTE_MS));
+    }
+    Err(Failure::invalid(format!("reading minutes: send a number from 1 to {minutes_max}")).with_param("minutes"))
+}
+
 /// As [`bounded`], where the field may be absent.
 pub(super) fn bounded_option(name: &'static str, text: Option<&str>, chars_max: usize) -> Result<(), Failure> {
     text.map_or(Ok(()), |text| bounded(name, text, chars_max))

@@ -1,21 +1,20 @@
 //! `/v1/documents`: take in, list, show, remove.
 use super::errors::Failure;
+use super::knock;
+use super::page::Page;
 use super::reply::{json, ok};
 use super::upload::{self, Arrived, Parcel};
-use super::{body, knock};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_control::registry::handles::AuditHandle;
 use bailiwick_control::registry::upload::Upload;
-use bailiwick_kernel::limits::{NAME_CHARS_MAX, PAGE_ITEMS_MAX};
+use bailiwick_kernel::limits::PAGE_ITEMS_MAX;
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_tenant::retrieval::messages::{DocumentState, DocumentView, Ingested};
 use bytes::Bytes;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
-
-const PAGE_ITEMS_DEFAULT: usize = 100;
 
 /// What became of the documents of one request, in their order.
 #[derive(Serialize, JsonSchema, Debug)]
@@ -42,16 +41,6 @@ pub struct DocumentText {
     pub document: DocumentView,
     /// Its text as extracted; offsets of citations count its characters.
     pub text: String,
-}
-
-/// Query of a list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    #[serde(default)]
-    after: Option<String>,
-    #[serde(default)]
-    limit: Option<usize>,
 }
 
 /// `POST /v1/documents`.
@@ -136,14 +125,7 @@ pub(super) async fn of_tenant(request: HttpRequest, tenant: web::Path<String>) -
 }
 
 async fn page(request: &HttpRequest, handle: &AuditHandle) -> Result<HttpResponse, Failure> {
-    let PageQuery { after, limit } = body::query(request)?;
-    body::bounded_option("after", after.as_deref(), NAME_CHARS_MAX)?;
-    let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
-    if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
-        return Err(
-            Failure::invalid(format!("reading limit: send a number from 1 to {PAGE_ITEMS_MAX}")).with_param("limit")
-        );
-    }
+    let Page { after, limit } = Page::of(request, PAGE_ITEMS_MAX)?;
     let documents = handle.documents(after, limit).await?;
     let next = documents.last().filter(|_| documents.len() >= limit).map(|last| last.id.clone());
     Ok(ok(&DocumentList { documents, next }))

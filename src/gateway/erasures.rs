@@ -1,5 +1,6 @@
 //! `/v1/erasures`: what is to be erased, how that stands, and the certificate that it is done.
 use super::errors::Failure;
+use super::page::Page;
 use super::reply::{json, ok};
 use super::{body, knock};
 use actix_web::http::StatusCode;
@@ -9,8 +10,6 @@ use bailiwick_tenant::erasures::messages::ErasureView;
 use bailiwick_tenant::erasures::rules::{Asked, wish};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-const PAGE_ITEMS_DEFAULT: usize = 100;
 
 /// What is to be erased: a subject or a document.
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -43,16 +42,6 @@ pub struct ErasureList {
     pub next: Option<String>,
 }
 
-/// Query of a list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    #[serde(default)]
-    after: Option<String>,
-    #[serde(default)]
-    limit: Option<usize>,
-}
-
 /// `POST /v1/erasures`.
 pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Failure> {
     let edge = knock::edge(&request)?;
@@ -69,13 +58,7 @@ pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<H
 /// `GET /v1/erasures?after=&limit=`.
 pub(super) async fn list(request: HttpRequest) -> Result<HttpResponse, Failure> {
     let handle = knock::edge(&request)?.door.audit(knock::claim(&request)).await?;
-    let PageQuery { after, limit } = body::query(&request)?;
-    body::bounded_option("after", after.as_deref(), NAME_CHARS_MAX)?;
-    let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
-    if !(1..=ERASURES_PER_PAGE_MAX).contains(&limit) {
-        let detail = format!("reading limit: send a number from 1 to {ERASURES_PER_PAGE_MAX}");
-        return Err(Failure::invalid(detail).with_param("limit"));
-    }
+    let Page { after, limit } = Page::of(&request, ERASURES_PER_PAGE_MAX)?;
     let erasures = handle.erasures(after, limit).await?;
     let next = erasures.last().filter(|_| erasures.len() >= limit).map(|last| last.id.clone());
     Ok(ok(&ErasureList { erasures, next }))

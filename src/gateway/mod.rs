@@ -30,6 +30,7 @@ mod ofrep;
 mod openai;
 mod openai_shape;
 pub mod openapi;
+mod page;
 mod policies;
 mod probes;
 mod rates;

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 /// Longest approval: a month.
 const APPROVAL_MINUTES_MAX: u64 = 31 * 24 * 60;
-const MINUTE_MS: u64 = 60_000;
 
 /// What the providers' statements say.
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -83,10 +82,7 @@ pub(super) async fn approve(
     let edge = knock::edge(&request)?;
     let handle = edge.door.govern(knock::claim_on(&request, &tenant)).await?;
     let asked: ApproveBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
-    if !(1..=APPROVAL_MINUTES_MAX).contains(&asked.minutes) {
-        let detail = format!("reading minutes: send a number from 1 to {APPROVAL_MINUTES_MAX}");
-        return Err(Failure::invalid(detail).with_param("minutes"));
-    }
-    let approved = handle.approve_spending(asked.minutes.saturating_mul(MINUTE_MS)).await?;
+    let for_ms = body::minutes_in_ms(asked.minutes, APPROVAL_MINUTES_MAX)?;
+    let approved = handle.approve_spending(for_ms).await?;
     Ok(ok(&ApprovedView { by: approved.by, until: rfc3339(approved.until_unix_ms) }))
 }

@@ -8,8 +8,6 @@ use bailiwick_tenant::slo::rules::{OVERRIDE_MS_MAX, OverrideWish, REASON_CHARS_M
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-const MINUTE_MS: u64 = 60_000;
-
 /// What two people say to release in spite of a freeze: both the same.
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
@@ -22,17 +20,13 @@ pub struct OverrideBody {
 
 impl OverrideBody {
     fn wish(self) -> Result<OverrideWish, Failure> {
-        let minutes_max = OVERRIDE_MS_MAX / MINUTE_MS;
-        if !(1..=minutes_max).contains(&self.minutes) {
-            let detail = format!("reading minutes: send a number from 1 to {minutes_max}");
-            return Err(Failure::invalid(detail).with_param("minutes"));
-        }
+        let for_ms = body::minutes_in_ms(self.minutes, OVERRIDE_MS_MAX / body::MINUTE_MS)?;
         let reason = self.reason.trim().to_owned();
         if reason.is_empty() {
             return Err(Failure::invalid("reading reason: it is empty; say why").with_param("reason"));
         }
         body::bounded("reason", &reason, REASON_CHARS_MAX)?;
-        Ok(OverrideWish { for_ms: self.minutes.saturating_mul(MINUTE_MS), reason })
+        Ok(OverrideWish { for_ms, reason })
     }
 }
 

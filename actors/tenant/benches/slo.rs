@@ -12,7 +12,11 @@
 )]
 use bailiwick_tenant::slo::alarms::{Alarms, PAIRS, Pair, Severity};
 use bailiwick_tenant::slo::windows::{Tally, Window};
+use dice::Dice;
 use std::time::Instant;
+
+#[path = "../slo/tests/dice.rs"]
+mod dice;
 
 const HOUR_MS: u64 = 3_600_000;
 const PERIOD_MS: u64 = 30 * 24 * HOUR_MS;
@@ -22,22 +26,9 @@ const ALLOWED_PPM: u64 = 1_000;
 const PERIODS: u64 = 1_000;
 const EVENTS: u64 = 2_000_000;
 
-/// Numbers that follow from a seed (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Requests that go well before the next one that fails.
-    fn good_before_bad(&mut self) -> u64 {
-        let uniform = ((self.roll() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-        (uniform.ln() / (1.0 - ALLOWED_PPM as f64 / 1e6).ln()) as u64
-    }
+/// Requests that go well before the next one that fails.
+fn good_before_bad(dice: &mut Dice) -> u64 {
+    (dice.uniform().ln() / (1.0 - ALLOWED_PPM as f64 / 1e6).ln()) as u64
 }
 
 /// The plain burn rate of one pair of windows.
@@ -70,7 +61,7 @@ impl Plain {
 fn period(seed: u64, per_hour: u64) -> (bool, bool, bool) {
     let (mut dice, mut alarms, mut pages) = (Dice(seed), Alarms::new(ALLOWED_PPM), Plain::pages());
     let (mut paged, mut ticketed, mut plain) = (false, false, false);
-    let (mut left, mut sent, begin) = (dice.good_before_bad(), 0, 700 * PERIOD_MS);
+    let (mut left, mut sent, begin) = (good_before_bad(&mut dice), 0, 700 * PERIOD_MS);
     for tick in 0..PERIOD_MS / TICK_MS {
         let now = begin + tick * TICK_MS;
         let due = per_hour * (tick + 1) * TICK_MS / HOUR_MS;
@@ -86,7 +77,7 @@ fn period(seed: u64, per_hour: u64) -> (bool, bool, bool) {
             if left == 0 && sent < due {
                 changes.extend(alarms.note(Tally::one(false), now));
                 pages.iter_mut().for_each(|page| plain |= page.note(Tally::one(false), now));
-                (sent, left) = (sent + 1, dice.good_before_bad());
+                (sent, left) = (sent + 1, good_before_bad(&mut dice));
             }
         }
         let told = |severity| changes.iter().any(|change| change.is_raised && change.pair.severity == severity);

@@ -1,4 +1,5 @@
 //! A service that is exactly at its objective, for 30 simulated days, again and again: who is told without reason.
+use super::dice::Dice;
 use crate::slo::alarms::{Alarms, PAIRS, Severity};
 use crate::slo::windows::Tally;
 
@@ -8,22 +9,9 @@ const TICK_MS: u64 = 10_000;
 /// 99.9 %.
 const ALLOWED_PPM: u64 = 1_000;
 
-/// Numbers that follow from a seed (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Requests that go well before the next one that fails.
-    fn good_before_bad(&mut self) -> u64 {
-        let uniform = ((self.roll() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-        (uniform.ln() / (1.0 - ALLOWED_PPM as f64 / 1e6).ln()) as u64
-    }
+/// Requests that go well before the next one that fails.
+fn good_before_bad(dice: &mut Dice) -> u64 {
+    (dice.uniform().ln() / (1.0 - ALLOWED_PPM as f64 / 1e6).ln()) as u64
 }
 
 /// Plain burn rates, as the workbook has them: the same alarms without evidence.
@@ -36,7 +24,7 @@ fn period(seed: u64, per_hour: u64) -> (bool, bool) {
     let mut dice = Dice(seed);
     let mut alarms = Alarms::new(ALLOWED_PPM);
     let (mut paged, mut plain) = (false, false);
-    let (mut left, begin) = (dice.good_before_bad(), 700 * PERIOD_MS);
+    let (mut left, begin) = (good_before_bad(&mut dice), 700 * PERIOD_MS);
     let (mut sent, ticks) = (0, PERIOD_MS / TICK_MS);
     for tick in 0..ticks {
         let now = begin + tick * TICK_MS;
@@ -51,7 +39,7 @@ fn period(seed: u64, per_hour: u64) -> (bool, bool) {
             if left == 0 && sent < due {
                 changes.extend(alarms.note(Tally::one(false), now));
                 plain = plain || pages_by_burn_rate_alone(&alarms);
-                (sent, left) = (sent + 1, dice.good_before_bad());
+                (sent, left) = (sent + 1, good_before_bad(&mut dice));
             }
         }
         paged |= changes.iter().any(|change| change.is_raised && change.pair.severity == Severity::Page);

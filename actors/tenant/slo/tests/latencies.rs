@@ -1,25 +1,11 @@
 //! Percentiles against the sorted truth, merges in every order, and a stall that has to show.
+use super::dice::Dice;
 use crate::slo::latencies::{Latencies, RELATIVE_ERROR, Sketch};
 
 const COUNT: usize = 20_000;
 
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn uniform(&mut self) -> f64 {
-        ((self.roll() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
+fn normal(dice: &mut Dice) -> f64 {
+    (-2.0 * dice.uniform().ln()).sqrt() * (std::f64::consts::TAU * dice.uniform()).cos()
 }
 
 type Draw = fn(&mut Dice) -> f64;
@@ -28,8 +14,8 @@ const DISTRIBUTIONS: [(&str, Draw); 10] = [
     ("constant", |_| 137.0),
     ("uniform", |dice| 1.0 + 2_000.0 * dice.uniform()),
     ("exponential", |dice| -250.0 * dice.uniform().ln()),
-    ("normal", |dice| 400.0 + 60.0 * dice.normal()),
-    ("log-normal", |dice| (5.0 + 1.2 * dice.normal()).exp()),
+    ("normal", |dice| 400.0 + 60.0 * normal(dice)),
+    ("log-normal", |dice| (5.0 + 1.2 * normal(dice)).exp()),
     ("pareto, shape 1.1", |dice| 20.0 * dice.uniform().powf(-1.0 / 1.1)),
     ("cauchy, half", |dice| 100.0 * (std::f64::consts::PI * (dice.uniform() - 0.5)).tan().abs()),
     (

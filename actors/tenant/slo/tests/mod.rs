@@ -1,5 +1,6 @@
 mod alarms;
 mod budget;
+mod dice;
 mod false_pages;
 mod latencies;
 mod releases;
