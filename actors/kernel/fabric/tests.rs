@@ -56,15 +56,17 @@ fn what_waits_during_a_sync_is_committed_by_the_next_one() {
     began_within_reason(&began);
     assert_eq!(payloads(&fabric, tenant(0)), Vec::<Vec<u8>>::new(), "what is not durable is not read");
     let waiting: Vec<_> = (0..100_usize)
-        .map(|at| fabric.append(tenant((at % 10) as u128), epochs[at % 10], vec![vec![at as u8]]))
+        .map(|at| fabric.append(tenant((at % 10) as u128), epochs[at % 10], vec![vec![at as u8], vec![at as u8]]))
         .collect();
+    let written = store.written_and_synced().0;
     drop(let_go);
     wait(first).unwrap();
     for append in waiting {
         wait(append).unwrap();
     }
     assert_eq!(store.syncs() - before, 2);
-    assert_eq!(payloads(&fabric, tenant(0)).len(), 11);
+    assert_eq!(store.written_and_synced().0 - written, 10, "the appends of a tenant go to the store as one unit");
+    assert_eq!(payloads(&fabric, tenant(0)).len(), 21);
 }
 
 #[test]
@@ -183,6 +185,28 @@ fn a_failed_write_stops_that_tenant_alone() {
     let Tenure { epoch, next } = fabric.acquire(tenant(1)).unwrap();
     assert_eq!(next, Position(0));
     one(&fabric, tenant(1), epoch, b"on").unwrap();
+}
+
+#[test]
+fn a_write_that_fails_is_unsure_for_all_that_were_written_with_it() {
+    let store = MemoryStore::default();
+    let (fabric, _folder) = embedded(&store, APPEND_QUEUE_MAX);
+    let epochs = [1, 2].map(|number| fabric.acquire(tenant(number)).unwrap().epoch);
+    let (began, let_go) = hold_syncs(&store);
+    let first = fabric.append(tenant(2), epochs[1], vec![b"first".to_vec()]);
+    began_within_reason(&began);
+    let name = format!("{}/journal", tenant(1).to_hex());
+    store.before_write(Box::new(move |tree| {
+        if tree == name { Err(StoreFailure(String::from("no space"))) } else { Ok(()) }
+    }));
+    let lost = [1, 2].map(|mark| fabric.append(tenant(1), epochs[0], vec![vec![mark]]));
+    let beside = fabric.append(tenant(2), epochs[1], vec![b"beside".to_vec()]);
+    drop(let_go);
+    wait(first).unwrap();
+    for append in lost {
+        assert_eq!(wait(append), Err(AppendError::Unsure(String::from("no space"))));
+    }
+    assert_eq!(wait(beside).unwrap().first, Position(1));
 }
 
 #[test]

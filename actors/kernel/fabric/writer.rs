@@ -3,7 +3,7 @@
 //! It never waits for more work to come: while one group syncs, the next one gathers in the queue.
 use super::chain::Head;
 use super::seats::{Seat, Standing};
-use super::store::{Store, StoreFailure};
+use super::store::{Pairs, Store, StoreFailure};
 use super::{AppendError, Appended, record};
 use crate::ids::{Epoch, TenantKey};
 use crate::limits::{
@@ -150,8 +150,8 @@ struct Written {
 /// What is committed together.
 #[derive(Default)]
 struct Group {
-    written: Vec<Written>,
     syncs: Vec<SyncSender<Result<(), StoreFailure>>>,
+    appends: usize,
     bytes: usize,
     /// What each tenant has in it, and whose further appends wait for the next group.
     shares: BTreeMap<TenantKey, Share>,
@@ -159,28 +159,31 @@ struct Group {
 
 /// A tenant's share of one group. Everybody in a group waits until all of it is written and synced, so nobody may fill
 /// it alone.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Share {
+    appends: Vec<Append>,
     bytes: usize,
     /// One of its appends waits for the next group: those after it do, too, to keep their order.
     is_over: bool,
 }
 
 impl Share {
-    /// Takes an append in, or says that it has to wait. The first one is taken whatever its size.
-    fn take(&mut self, bytes: usize) -> bool {
-        let so_far = self.bytes.saturating_add(bytes);
+    /// Takes an append in, or gives it back because it has to wait. The first one is taken whatever its size.
+    fn take(&mut self, append: Append) -> Option<Append> {
+        let so_far = self.bytes.saturating_add(append.bytes());
         self.is_over |= self.bytes > 0 && so_far > APPEND_GROUP_TENANT_BYTES_MAX;
-        if !self.is_over {
-            self.bytes = so_far;
+        if self.is_over {
+            return Some(append);
         }
-        !self.is_over
+        self.bytes = so_far;
+        self.appends.push(append);
+        None
     }
 }
 
 impl Group {
     fn is_full(&self) -> bool {
-        self.written.len() >= APPEND_GROUP_MAX
+        self.appends >= APPEND_GROUP_MAX
             || self.syncs.len() >= APPEND_GROUP_MAX
             || self.bytes >= APPEND_GROUP_BYTES_MAX
     }
@@ -194,20 +197,12 @@ impl Group {
 
     fn take_append(&mut self, append: Append, later: &mut Vec<Append>, waiting: &Waiting) {
         let bytes = append.bytes();
-        if !self.shares.entry(append.tenant).or_default().take(bytes) {
+        if let Some(append) = self.shares.entry(append.tenant).or_default().take(append) {
             return later.push(append);
         }
+        self.appends = self.appends.saturating_add(1);
         self.bytes = self.bytes.saturating_add(bytes);
-        self.write(append);
         waiting.leave(bytes);
-    }
-
-    fn write(&mut self, append: Append) {
-        let Append { seat, tenant, epoch, payloads, answer } = append;
-        match write_records(&seat, tenant, epoch, &payloads) {
-            Ok(appended) => self.written.push(Written { seat, epoch, appended, answer }),
-            Err(error) => answer_if_awaited(answer, Err(error)),
-        }
     }
 
     /// True where nothing was offered to it.
@@ -216,20 +211,21 @@ impl Group {
     }
 
     fn commit(self, store: &dyn Store) {
-        if self.written.is_empty() && self.syncs.is_empty() {
+        let written: Vec<Written> = self.shares.into_values().flat_map(|share| write_share(share.appends)).collect();
+        if written.is_empty() && self.syncs.is_empty() {
             return;
         }
         let outcome = store.sync();
         // Every seat learns the outcome before anybody is answered: who has an answer finds the records readable, and
         // who was told "unsure" cannot append before acquiring again.
-        for written in &self.written {
+        for written in &written {
             let mut state = written.seat.state();
             match &outcome {
                 Ok(()) => state.settle(written.epoch, written.appended.last.next()),
                 Err(failure) => state.fail(written.epoch, &failure.0),
             }
         }
-        for Written { appended, answer, .. } in self.written {
+        for Written { appended, answer, .. } in written {
             answer_if_awaited(
                 answer,
                 outcome.clone().map(|()| appended).map_err(|failure| AppendError::Unsure(failure.0)),
@@ -273,10 +269,51 @@ fn write_until_closed(store: &dyn Store, jobs: &Receiver<Job>, waiting: &Waiting
     }
 }
 
-/// Places the records of one append after the journal's head and writes them as one unit.
-fn write_records(seat: &Seat, tenant: TenantKey, epoch: Epoch, payloads: &[Vec<u8>]) -> Answer {
+/// Writes one tenant's appends of a group and answers those that are refused.
+///
+/// All of them go to the store as one unit, because a unit of several records costs the log two writes of its own: as many
+/// units as there are appends cost a busy tenant more than its records do.
+fn write_share(appends: Vec<Append>) -> Vec<Written> {
+    let Some(seat) = appends.first().map(|append| Arc::clone(&append.seat)) else { return Vec::new() };
     let mut state = seat.state();
-    let (journal, start) = state.admit(epoch)?;
+    let (mut written, mut frames, mut end) = (Vec::with_capacity(appends.len()), Vec::new(), None);
+    for Append { seat, tenant, epoch, payloads, answer } in appends {
+        let placed = state.admit(epoch).and_then(|(journal, head)| {
+            let (placed, appended) = place(tenant, epoch, head, &payloads)?;
+            frames.extend(placed.frames);
+            state.standing = Standing::Owned { journal: Arc::clone(&journal), head: placed.head };
+            end = Some((journal, epoch));
+            Ok(appended)
+        });
+        match placed {
+            Ok(appended) => written.push(Written { seat, epoch, appended, answer }),
+            Err(error) => answer_if_awaited(answer, Err(error)),
+        }
+    }
+    if let Some((journal, epoch)) = end
+        && let Err(failure) = journal.apply(frames, &[])
+    {
+        state.fail(epoch, &failure.0);
+        for Written { answer, .. } in written.drain(..) {
+            answer_if_awaited(answer, Err(AppendError::Unsure(failure.0.clone())));
+        }
+    }
+    written
+}
+
+/// Records as the store keeps them, and where the journal ends with them.
+struct Placed {
+    frames: Pairs,
+    head: Head,
+}
+
+/// Places the records of one append after the journal's head.
+fn place(
+    tenant: TenantKey,
+    epoch: Epoch,
+    start: Head,
+    payloads: &[Vec<u8>],
+) -> Result<(Placed, Appended), AppendError> {
     let (mut head, mut last, mut first_hash) = (start, start.next, None);
     let mut frames = Vec::with_capacity(payloads.len());
     for payload in payloads {
@@ -287,11 +324,6 @@ fn write_records(seat: &Seat, tenant: TenantKey, epoch: Epoch, payloads: &[Vec<u
         first_hash = first_hash.or(Some(next.hash));
         head = next;
     }
-    if let Err(failure) = journal.apply(frames, &[]) {
-        state.fail(epoch, &failure.0);
-        return Err(AppendError::Unsure(failure.0));
-    }
-    let Head { hash, .. } = head;
-    state.standing = Standing::Owned { journal, head };
-    Ok(Appended { first: start.next, first_hash: first_hash.unwrap_or(hash), last, head: hash })
+    let appended = Appended { first: start.next, first_hash: first_hash.unwrap_or(head.hash), last, head: head.hash };
+    Ok((Placed { frames, head }, appended))
 }
