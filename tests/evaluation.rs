@@ -79,6 +79,16 @@ async fn golden_questions_are_asked_measured_recorded_and_held_against_the_polic
     assert_eq!(house.call(Method::POST, &path, &auditor, None).await.0, 403, "it costs money");
     let listed = house.call(Method::GET, &path, &auditor, None).await.1;
     assert_eq!(listed["evaluations"][0], evaluation);
+    // every answer given was measured, whoever asked
+    let release = &listed["online"]["releases"][0];
+    assert_eq!(release["answers"], questions, "{listed}");
+    let told = questions as u64 - release["abstained"].as_u64().unwrap();
+    for name in ["citation_validity", "k_precision", "citation_support"] {
+        let measures = release["measures"].as_array().unwrap();
+        let measure = measures.iter().find(|measure| measure["name"] == name).unwrap();
+        assert_eq!(measure["estimate"]["count"], told, "{name}: {release}");
+    }
+    assert!((mean(release, "citation_validity") - 1.0).abs() < 1e-9, "{release}");
     let mut house = house;
     house.0.take().unwrap().kill();
     let house = Ended(Some(House::start_on(folder.path(), None)));

@@ -1,7 +1,7 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::erasures::records::{ErasureAsked, ErasureEnded};
-use crate::evaluation::records::Evaluation;
+use crate::evaluation::records::{AnswerMeasured, Evaluation};
 use crate::imports::records::LineageImport;
 use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
@@ -153,6 +153,8 @@ pub enum Entry {
     OverrideAsked(Box<OverrideAsked>),
     /// Two people let releases through in spite of a freeze.
     FreezeOverridden(Box<FreezeOverridden>),
+    /// What an answer is worth by its passages; stands in the same append, behind the answer's record.
+    AnswerMeasured(Box<AnswerMeasured>),
 }
 
 impl Entry {
@@ -169,6 +171,7 @@ impl Entry {
             Self::RequestJudged(judged) => Some(&judged.query_id),
             Self::PassagesCited(cited) => Some(&cited.query_id),
             Self::AnswerGrounded(grounded) => Some(&grounded.query_id),
+            Self::AnswerMeasured(measured) => Some(&measured.query_id),
             _ => None,
         }
     }

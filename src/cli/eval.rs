@@ -18,6 +18,8 @@ pub(crate) enum Eval {
     Run(Whose),
     /// List the last evaluations, newest first.
     List(Whose),
+    /// Show what the answers given are worth, whoever asked: by release and model, and by day.
+    Online(Whose),
 }
 
 #[derive(Debug, Args)]
@@ -40,6 +42,16 @@ impl Eval {
                 match whose.connection.output {
                     Output::Json => say(answer.to_string()),
                     Output::Text => evaluations(&answer).for_each(print),
+                }
+                Ok(())
+            }
+            Self::Online(whose) => {
+                let (client, path) = whose.client()?;
+                let answer = client.call(Method::GET, &path, None).await?;
+                let online = answer.get("online").unwrap_or(&Value::Null);
+                match whose.connection.output {
+                    Output::Json => say(online.to_string()),
+                    Output::Text => print_online(online),
                 }
                 Ok(())
             }
@@ -103,18 +115,45 @@ fn print(evaluation: &Value) {
         figure("latency_p95_ms"),
         text("cost_usd"),
     ));
-    for measure in evaluation.get("measures").and_then(Value::as_array).into_iter().flatten() {
-        let name = measure.get("name").and_then(Value::as_str).unwrap_or("-");
-        let part =
-            |part: &str| measure.pointer(&format!("/estimate/{part}")).and_then(Value::as_f64).unwrap_or(f64::NAN);
-        let of = count(measure, "/estimate/count");
-        say(format!("  {name:18} {:.4}  ({:.4} to {:.4}, n = {of})", part("mean"), part("low"), part("high")));
-    }
+    print_measures(evaluation);
     for missed in evaluation.get("missed").and_then(Value::as_array).into_iter().flatten() {
         let part = |part: &str| missed.get(part).and_then(Value::as_str).unwrap_or("-");
         say(format!("  missed: {}: {}", part("problem"), part("question")));
     }
     for objection in evaluation.get("objections").and_then(Value::as_array).into_iter().flatten() {
         say(format!("  objection: {}", objection.as_str().unwrap_or("-")));
+    }
+}
+
+fn print_measures(of: &Value) {
+    for measure in of.get("measures").and_then(Value::as_array).into_iter().flatten() {
+        let name = measure.get("name").and_then(Value::as_str).unwrap_or("-");
+        let part =
+            |part: &str| measure.pointer(&format!("/estimate/{part}")).and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let of = count(measure, "/estimate/count");
+        say(format!("  {name:18} {:.4}  ({:.4} to {:.4}, n = {of})", part("mean"), part("low"), part("high")));
+    }
+}
+
+fn print_online(online: &Value) {
+    let rows = |name: &str| online.get(name).and_then(Value::as_array).into_iter().flatten();
+    let text = |row: &Value, name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+    for release in rows("releases") {
+        say(format!(
+            "policy {}  {}/{}  {} to {}  {} answers, {} abstained",
+            text(release, "policy_version"),
+            text(release, "provider"),
+            text(release, "model"),
+            text(release, "first_at"),
+            text(release, "last_at"),
+            count(release, "/answers"),
+            count(release, "/abstained"),
+        ));
+        print_measures(release);
+    }
+    for day in rows("days") {
+        let (answers, abstained) = (count(day, "/answers"), count(day, "/abstained"));
+        say(format!("{}  {answers} answers, {abstained} abstained", text(day, "day")));
+        print_measures(day);
     }
 }

@@ -196,9 +196,11 @@ fn a_write_that_fails_is_unsure_for_all_that_were_written_with_it() {
     let first = fabric.append(tenant(2), epochs[1], vec![b"first".to_vec()]);
     began_within_reason(&began);
     let name = format!("{}/journal", tenant(1).to_hex());
-    store.before_write(Box::new(move |tree| {
-        if tree == name { Err(StoreFailure(String::from("no space"))) } else { Ok(()) }
-    }));
+    store.before_write(Box::new(
+        move |tree| {
+            if tree == name { Err(StoreFailure(String::from("no space"))) } else { Ok(()) }
+        },
+    ));
     let lost = [1, 2].map(|mark| fabric.append(tenant(1), epochs[0], vec![vec![mark]]));
     let beside = fabric.append(tenant(2), epochs[1], vec![b"beside".to_vec()]);
     drop(let_go);

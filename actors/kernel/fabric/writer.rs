@@ -183,9 +183,7 @@ impl Share {
 
 impl Group {
     fn is_full(&self) -> bool {
-        self.appends >= APPEND_GROUP_MAX
-            || self.syncs.len() >= APPEND_GROUP_MAX
-            || self.bytes >= APPEND_GROUP_BYTES_MAX
+        self.appends >= APPEND_GROUP_MAX || self.syncs.len() >= APPEND_GROUP_MAX || self.bytes >= APPEND_GROUP_BYTES_MAX
     }
 
     fn take(&mut self, job: Job, later: &mut Vec<Append>, waiting: &Waiting) {

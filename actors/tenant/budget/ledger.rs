@@ -240,6 +240,7 @@ impl Ledger {
             | Entry::PolicyAdopted { .. }
             | Entry::LineageImported(_)
             | Entry::AnswerGrounded(_)
+            | Entry::AnswerMeasured(_)
             | Entry::HeadWitnessed(_)
             | Entry::TurnsCounted(_)
             | Entry::ReleasesFrozen(_)

@@ -4,6 +4,7 @@ use super::tokens::{counted, numbers, tokens};
 use crate::question::{Citation, Passage};
 use crate::routing::providers::extractive::words::is_stop_word;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::OnceLock;
 use unicode_segmentation::UnicodeSegmentation;
@@ -23,7 +24,7 @@ pub struct Likeness {
 }
 
 /// An answer beside its passages.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Grounding {
     /// Share of its words that stand in the passages it was given from.
     pub k_precision: Option<f64>,
@@ -35,6 +36,14 @@ pub struct Grounding {
     pub citation_support: Option<f64>,
     /// Share of its numbers that stand in something it cites.
     pub number_fidelity: Option<f64>,
+}
+
+impl Grounding {
+    /// 1 where every sentence is carried by what it cites, 0 otherwise.
+    #[must_use]
+    pub fn groundedness(&self) -> Option<f64> {
+        self.citation_support.map(|share| f64::from(u8::from(share >= 1.0)))
+    }
 }
 
 /// Compares an answer with the known one.

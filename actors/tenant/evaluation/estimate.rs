@@ -22,20 +22,72 @@ pub struct Estimate {
     pub count: u64,
 }
 
+/// Shares as they are summed up: whole ten-thousandths, so that it does not matter in which order they came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Sums {
+    count: u64,
+    sum: u64,
+    squares: u64,
+}
+
+/// Parts of one that [`Sums`] tells apart.
+const PARTS: f64 = 10_000.0;
+
+impl Sums {
+    /// Adds one share between 0 and 1.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 10,000")]
+    pub fn note(&mut self, share: f64) {
+        let parts = (share.clamp(0.0, 1.0) * PARTS).round() as u64;
+        self.count = self.count.saturating_add(1);
+        self.sum = self.sum.saturating_add(parts);
+        self.squares = self.squares.saturating_add(parts.saturating_mul(parts));
+    }
+}
+
+/// The mean of shares that were summed up; nothing where there are none.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53 answers of one tenant")]
+pub fn estimate_of(sums: &Sums) -> Option<Estimate> {
+    let Sums { count, sum, squares } = *sums;
+    let n = (count > 0).then_some(count as f64)?;
+    let mean = sum as f64 / PARTS / n;
+    let about_mean = (squares as f64 / PARTS / PARTS - mean * mean * n).max(0.0);
+    // only 0 and 1 are their own squares
+    let spread =
+        if sum as f64 * PARTS == squares as f64 { Spread::OfAllOrNothing } else { Spread::OfShares(about_mean) };
+    Some(within(mean, spread, count))
+}
+
 /// The mean of these shares; nothing where there are none.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "questions of one set")]
 pub fn estimate(values: &[f64]) -> Option<Estimate> {
     let count = u64::try_from(values.len()).ok().filter(|count| *count > 0)?;
-    let n = count as f64;
-    let mean = values.iter().fold(0.0, |sum, value| sum + value) / n;
-    let (low, high) = if values.iter().all(|value| *value == 0.0 || *value == 1.0) {
-        wilson(mean, n)
+    let mean = values.iter().fold(0.0, |sum, value| sum + value) / count as f64;
+    let spread = if values.iter().all(|value| *value == 0.0 || *value == 1.0) {
+        Spread::OfAllOrNothing
     } else {
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        student(mean, squares, n)
+        Spread::OfShares(values.iter().map(|value| (value - mean).powi(2)).sum())
     };
-    Some(Estimate { mean, low: low.clamp(0.0, mean), high: high.clamp(mean, 1.0), count })
+    Some(within(mean, spread, count))
+}
+
+/// How far values lie from their mean.
+#[derive(Clone, Copy)]
+enum Spread {
+    /// Every value is 0 or 1, so that the mean says it.
+    OfAllOrNothing,
+    /// The squares of their distances, together.
+    OfShares(f64),
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53 values")]
+fn within(mean: f64, spread: Spread, count: u64) -> Estimate {
+    let (low, high) = match spread {
+        Spread::OfAllOrNothing => wilson(mean, count as f64),
+        Spread::OfShares(squares) => student(mean, squares, count as f64),
+    };
+    Estimate { mean, low: low.clamp(0.0, mean), high: high.clamp(mean, 1.0), count }
 }
 
 fn wilson(mean: f64, n: f64) -> (f64, f64) {

@@ -1,5 +1,6 @@
 //! What asks a tenant's golden questions, and what shows how they went.
 use super::Progress;
+use super::online::OnlineView;
 use super::records::Evaluation;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
@@ -37,6 +38,8 @@ pub struct Evaluations {
     pub under_way: Option<Progress>,
     /// The last ones, newest first.
     pub evaluations: Vec<EvaluationView>,
+    /// What the answers came to that were given, whoever asked.
+    pub online: OnlineView,
 }
 
 /// An evaluation and where it stands.

@@ -1,9 +1,10 @@
 //! How good one tenant's answers are, measured without a judge: golden questions go the way every question goes, what comes
-//! back is compared with what is known, and the figures stand in the journal (specification 1, eval loop). What is measured
-//! is pure; the supervisor asks.
+//! back is compared with what is known, and the figures stand in the journal (specification 1, eval loop); every other answer
+//! is held against the passages it was given from (`online.rs`). What is measured is pure; the supervisor asks.
 pub mod answers;
 pub mod estimate;
 pub mod messages;
+pub mod online;
 pub mod records;
 pub mod rules;
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! What stands in the journal of an evaluation.
+use super::answers::Grounding;
 use super::estimate::Estimate;
 use bailiwick_kernel::money::NanoUsd;
 use serde::{Deserialize, Serialize};
@@ -61,4 +62,22 @@ pub struct Missed {
     pub question: String,
     /// What was wrong.
     pub problem: String,
+}
+
+/// What an answer is worth by the passages it was given from, measured when it was cleared; stands in the same append, behind
+/// the answer's record. Repeats whose answer it is, so that releases are compared without looking back.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AnswerMeasured {
+    /// Which question.
+    pub query_id: String,
+    /// Policy it was cleared under.
+    pub policy_version: String,
+    /// Provider that answered.
+    pub provider: String,
+    /// Its model.
+    pub model: String,
+    /// When it was cleared.
+    pub cleared_unix_ms: u64,
+    /// The figures.
+    pub grounding: Grounding,
 }

@@ -85,7 +85,7 @@ fn figures(outcome: &Outcome) -> Figures {
         ("citation_validity", grounds.citation_validity),
         ("citation_coverage", grounds.citation_coverage),
         ("citation_support", grounds.citation_support),
-        ("groundedness", grounds.citation_support.map(|share| f64::from(u8::from(share >= 1.0)))),
+        ("groundedness", grounds.groundedness()),
         ("number_fidelity", grounds.number_fidelity),
         (if golden.unanswerable { "right_refusal" } else { "false_refusal" }, abstained),
     ]

@@ -141,7 +141,8 @@ impl Handler<ReadEvaluations> for Supervisor {
                 permitted.await?;
                 let (derived, journal) = opened.ok_or_else(Rejection::lost)?;
                 let read = on_derived(derived, move |derived| {
-                    let positions = derived.catch_up()?.evaluations.clone();
+                    let fold = derived.catch_up()?;
+                    let (positions, online) = (fold.evaluations.clone(), fold.online.view());
                     let mut evaluations = Vec::with_capacity(positions.len());
                     for position in positions.into_iter().rev() {
                         if let Some((_, Entry::EvaluationKept(evaluation))) = journal.entry::<Entry>(position)? {
@@ -149,10 +150,10 @@ impl Handler<ReadEvaluations> for Supervisor {
                             evaluations.push(EvaluationView { seq: position.0, ended_at, evaluation: *evaluation });
                         }
                     }
-                    Ok(evaluations)
+                    Ok((evaluations, online))
                 });
-                let evaluations = read.await.map_err(|reason| unreadable(&reason))?;
-                Ok(Evaluations { under_way, evaluations })
+                let (evaluations, online) = read.await.map_err(|reason| unreadable(&reason))?;
+                Ok(Evaluations { under_way, evaluations, online })
             }
             .await;
             reply.answer(outcome);

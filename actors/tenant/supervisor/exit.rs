@@ -5,6 +5,8 @@ use crate::budget::hold::Hold;
 use crate::entry::{
     AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, RequestJudged, RequestLogged,
 };
+use crate::evaluation::answers::{Grounding, grounding};
+use crate::evaluation::records::AnswerMeasured;
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::{markers, output};
 use crate::ruling::action_of;
@@ -35,6 +37,8 @@ pub struct Clearance {
     pub attribution: Option<ChargeAttributed>,
     /// What the asker gets, its receipt still empty; or why nothing.
     pub verdict: Result<Reply, Rejection>,
+    /// What the answer is worth by its passages; nothing where it was given from none.
+    pub measured: Option<AnswerMeasured>,
 }
 
 /// Money of one call, as the exit charges it.
@@ -68,9 +72,13 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
     let usage =
         Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
     let Draft { content, model, cut_short, rejection, .. } = draft;
+    let mut worth = None;
     let (words, body) = match content {
         DraftContent::Grounded { text, spans } => {
-            (ground(case.must_cite(), passages, &text, &spans).redacted(case.ruled.obligations().redact), None)
+            let words = ground(case.must_cite(), passages, &text, &spans);
+            // before anything is redacted: what is taken out stands in the passages still
+            worth = (!words.abstained).then(|| grounding(&words.answer, &words.citations, passages));
+            (words.redacted(case.ruled.obligations().redact), None)
         }
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (
@@ -92,7 +100,8 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
         Ok(reply(case, words, body, model, usage))
     };
     let attribution = attribution(case, &record);
-    Clearance { record, attribution, verdict }
+    let measured = worth.map(|grounding| measured(&record, grounding));
+    Clearance { record, attribution, verdict, measured }
 }
 
 /// The refusal of an answer the output policy forbids.
@@ -233,6 +242,17 @@ fn attribution(case: &Case, record: &AnswerRecorded) -> Option<ChargeAttributed>
         admitted_unix_ms: record.admitted_unix_ms,
         cleared_unix_ms: record.cleared_unix_ms,
     })
+}
+
+fn measured(record: &AnswerRecorded, grounding: Grounding) -> AnswerMeasured {
+    AnswerMeasured {
+        query_id: record.query_id.clone(),
+        policy_version: record.policy_version.clone(),
+        provider: record.model.provider.clone(),
+        model: record.model.name.clone(),
+        cleared_unix_ms: record.cleared_unix_ms,
+        grounding,
+    }
 }
 
 /// What rules could ask of the request.

@@ -4,6 +4,7 @@ use crate::budget::accounts::Accounts;
 use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
 use crate::erasures::rules::request_of;
+use crate::evaluation::online::Online;
 use crate::imports::rules::Imports;
 use crate::quality;
 use crate::rollout::rules::Standing;
@@ -60,6 +61,8 @@ pub struct Fold {
     pub erased: u64,
     /// The error budget, and whether releases are frozen.
     pub service: ServiceRecord,
+    /// What the answers given are worth.
+    pub online: Online,
 }
 
 impl Default for Fold {
@@ -81,6 +84,7 @@ impl Default for Fold {
             quality: Days::default(),
             erased: 0,
             service: ServiceRecord::default(),
+            online: Online::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -97,6 +101,7 @@ impl Fold {
         self.approvals.apply(position, entry);
         quality::rules::note(&mut self.quality, entry);
         self.service.apply(entry);
+        self.online.apply(entry);
         count(&mut self.counts, entry);
         if let Entry::AnswerRecorded(answer) = entry {
             self.charged = self.charged.saturating_add(answer.usage.cost);
