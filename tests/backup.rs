@@ -121,6 +121,15 @@ async fn a_house_is_put_back_on_another_machine() {
     assert!(status == 200 && pets["text"].as_str().unwrap().contains("Fridays"), "{pets}");
     // and it is backed up further
     assert_eq!(backed_up(&again, &target)["point"], 3);
+    // both are evidence: what there is to go back to, and that somebody went back
+    let path = format!("/admin/v1/tenants/{TENANT}/reports/compliance");
+    let (status, report) = again.call(Method::GET, &path, &key, None).await;
+    assert_eq!(status, 200, "{report}");
+    let controls = report["controls"].as_array().unwrap();
+    for (id, why) in [("OPS-1", "point 3"), ("OPS-2", "of point 2")] {
+        let control = controls.iter().find(|control| control["id"] == id).unwrap();
+        assert_eq!((&control["outcome"], &control["why"]), (&json!("passed"), &json!(why)), "{control}");
+    }
 }
 
 fn canary(number: usize) -> String {

@@ -216,6 +216,7 @@ pub(crate) fn join(
         clock: Arc::clone(&clock),
         archive: Archive::new(opened.journal.clone()),
         keys: opened.keys.clone(),
+        backups: opened.backups.clone(),
         node: NodeStanding { region: node.clone(), tls: opened.tls },
         patrol: watchdog.clone().recipient(),
         due: registry.clone().recipient(),

@@ -8,6 +8,7 @@
 //! applied to everything that is put back before anybody is served.
 mod destroying;
 mod errors;
+mod evidence;
 mod known;
 mod making;
 mod pieces;
@@ -20,6 +21,7 @@ mod tests;
 pub mod views;
 
 pub use errors::BackupError;
+pub use evidence::{Evidence, Shown};
 pub use restoring::{Restore, Restored};
 
 use crate::gitops::folder::Folders;

@@ -3,7 +3,7 @@
 use super::errors::{BackupError, altered, io};
 use super::making::{chain, part_name};
 use super::pieces::{Begin, PartReader, Piece, sync_parent};
-use super::target::{PartRef, Point, Target};
+use super::target::{PartRef, Point, Target, Tried};
 use super::{OPERATOR_KEY, TenantKeysOf};
 use crate::gitops::folder::Folders;
 use crate::kms::{KeyService, NODE_SECRET, RootSource};
@@ -111,6 +111,7 @@ impl Restore {
             erasures: head.0.lines,
             last_erasure_at: lines.last().map(|line| rfc3339(line.at_unix_ms)),
         };
+        let mut tried = Vec::new();
         let destroyed: BTreeSet<&str> =
             lines.iter().filter(|line| line.event == Event::TenantDestroyed).map(|line| line.tenant.as_str()).collect();
         for part in &point.parts {
@@ -133,6 +134,7 @@ impl Restore {
             restored.erased_again =
                 restored.erased_again.saturating_add(self.erase_again(&vault, &keys, &ledger, &tenant, &lines).await?);
             restored.tenants.extend(part.name.clone());
+            tried.push(part.tenant.clone());
         }
         vault.sync()?;
         drop(vault);
@@ -141,6 +143,11 @@ impl Restore {
         }
         fs::rename(&staging, &self.data).map_err(io("naming", &self.data))?;
         sync_parent(&self.data)?;
+        let tried = Tried { point: number, at_unix_ms: self.clock.now_unix_ms(), tenants: tried };
+        if let Err(error) = target.keep_tried(&tried) {
+            // everything is back; a backup that can only be read remembers nothing
+            tracing::warn!(%error, "that the backup was put back could not be noted beside it");
+        }
         Ok(restored)
     }
 

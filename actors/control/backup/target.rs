@@ -7,6 +7,7 @@
 //!   parts/T/SERIES/N.part what point N added of the tenant, sealed under its backup key
 //!   points/N.point        what point N is made of, sealed; written last
 //!   erasures.jsonl        the erasure ledger
+//!   last.restore          which point was put back last, sealed
 //!   node.secret           what backup keys follow from, wrapped by the root key; after the root key was replaced
 //! ```
 //!
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, Zeroizing};
 
 const MARKER: &str = "bailiwick-backup";
+const TRIED: &str = "last.restore";
 const MARKER_TEXT: &str = "bailiwick-backup-1\n";
 /// Bytes of a point or a key file, at most.
 const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
@@ -84,12 +86,21 @@ impl TenantKeys {
     }
 }
 
-/// A target folder, locked.
+/// A target folder, locked by whoever changes something in it.
 #[derive(Debug)]
 pub(super) struct Target {
     root: PathBuf,
     cipher: Cipher,
-    _lock: File,
+    _lock: Option<File>,
+}
+
+/// That a point was put back somewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Tried {
+    pub(super) point: u64,
+    pub(super) at_unix_ms: u64,
+    /// Keys of the tenants that were put back.
+    pub(super) tenants: Vec<String>,
 }
 
 fn absent_is_none<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
@@ -135,7 +146,26 @@ impl Target {
                 root.display()
             ))
         })?;
-        Ok(Self { root: root.to_path_buf(), cipher, _lock: lock })
+        Ok(Self { root: root.to_path_buf(), cipher, _lock: Some(lock) })
+    }
+
+    /// A target that is read while somebody may be at it: points are whole, because each is written last.
+    pub(super) fn reading(root: &Path, cipher: Cipher) -> Self {
+        Self { root: root.to_path_buf(), cipher, _lock: None }
+    }
+
+    /// Notes that a point was put back.
+    pub(super) fn keep_tried(&self, tried: &Tried) -> Result<(), BackupError> {
+        let sealed = self.cipher.seal(Purpose::Backup, TRIED.as_bytes(), &codec::encode(tried)?)?;
+        write_durably(&self.root.join(TRIED), &sealed)
+    }
+
+    /// The last point that was put back, as far as this target was told.
+    pub(super) fn tried(&self) -> Result<Option<Tried>, BackupError> {
+        let Some(sealed) = read_small(&self.root.join(TRIED))? else { return Ok(None) };
+        let plain = self.cipher.open(Purpose::Backup, TRIED.as_bytes(), &sealed);
+        let plain = plain.map_err(|_refused| altered(TRIED, "was altered, or is not under this root key"))?;
+        Ok(Some(codec::decode(&plain).map_err(|error| altered(TRIED, error.to_string()))?))
     }
 
     /// Keeps the node's secret, which the root key wraps, where the node has one apart from that key: without it the keys a

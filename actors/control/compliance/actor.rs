@@ -7,6 +7,7 @@ use super::report::{Checkpoint, Report};
 use super::rules::{Subject, report};
 use super::week::week_of;
 use super::{REPORTS_AT_ONCE, WEEKS_KEPT_MAX};
+use crate::backup::Backups;
 use crate::kms::KeyService;
 use crate::policy_watchdog::messages::ReadPatrol;
 use actix::prelude::*;
@@ -38,6 +39,8 @@ pub struct Tools {
     pub archive: Archive,
     /// Says how keys are kept.
     pub keys: KeyService,
+    /// Says what there is to go back to.
+    pub backups: Backups,
     /// What the node is.
     pub node: NodeStanding,
     /// The watchdog.
@@ -110,6 +113,11 @@ async fn facts_of(tools: &Tools, source: &TenantSource) -> (Facts, Option<Checkp
     let standing = blocking(move || keys.standing(tenant).map_err(|_unreadable| Rejection::lost())).await;
     if let Ok(Some(standing)) = standing {
         gather::of_keys(&mut facts, &standing, now());
+    }
+    let backups = tools.backups.clone();
+    let shown = blocking(move || backups.evidence(tenant).map_err(|_unreadable| Rejection::lost())).await;
+    if let Ok(evidence) = shown {
+        gather::of_backups(&mut facts, &evidence);
     }
     if let Some(patrol) = asked(&tools.patrol, ANSWER, |reply| ReadPatrol { reply }).await {
         gather::of_patrol(&mut facts, &patrol, source);

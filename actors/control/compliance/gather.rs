@@ -2,6 +2,7 @@
 use super::facts::*;
 use super::messages::TenantSource;
 use super::verification::unix_ms;
+use crate::backup::{Evidence, Shown};
 use crate::kms::KeyStanding;
 use crate::policy_watchdog::messages::Patrol;
 use crate::policy_watchdog::rules::deviation;
@@ -25,6 +26,7 @@ const SUPERVISOR: &str = "supervisor";
 const CONFIGURATION: &str = "configuration";
 const KEYS: &str = "key service";
 const WATCHDOG: &str = "policy watchdog";
+const BACKUPS: &str = "backups";
 const OWN: &str = "compliance room";
 
 /// A source nobody can have listed by name (RFC 2606).
@@ -122,6 +124,16 @@ pub fn of_keys(facts: &mut Facts, keys: &KeyStanding, now: u64) {
     facts.note(&KEY_PROVIDER, keys.provider.as_str(), KEYS, now);
     if let Some(made_unix_ms) = keys.newest_made_unix_ms {
         facts.note(&KEY_AGE_DAYS, now.saturating_sub(made_unix_ms) / DAY_MS, KEYS, now);
+    }
+}
+
+/// What the targets backups are made to show.
+pub fn of_backups(facts: &mut Facts, evidence: &Evidence) {
+    if let Some(Shown { backup, at_unix_ms }) = &evidence.made {
+        facts.note(&BACKUP_MADE, backup.as_str(), BACKUPS, *at_unix_ms);
+    }
+    if let Some(Shown { backup, at_unix_ms }) = &evidence.tried {
+        facts.note(&RESTORE_TRIED, format!("of {backup}").as_str(), BACKUPS, *at_unix_ms);
     }
 }
 
