@@ -2,7 +2,7 @@
 use super::chunk::chunk;
 use super::index::{IndexError, Stamp, View};
 use super::pools::{Lanes, PATIENCE, off_the_arbiter};
-use super::rules::{Held, Wanted, judge};
+use super::rules::{Held, Reached, Wanted, judge, may_be_found_at};
 use super::truth::{Truth, TruthError};
 use crate::question::Passage;
 use arc_swap::ArcSwap;
@@ -55,6 +55,10 @@ pub struct Corpus {
     shown: ArcSwap<Shown>,
     searchable: AtomicU64,
     last_knock_unix_ms: AtomicU64,
+    /// Changes before this position were given to the index …
+    given: AtomicU64,
+    /// … and those before this one were shown by it once.
+    reached: AtomicU64,
 }
 
 impl Corpus {
@@ -70,6 +74,8 @@ impl Corpus {
             shown: ArcSwap::from_pointee(Shown::default()),
             searchable: AtomicU64::new(0),
             last_knock_unix_ms: AtomicU64::new(0),
+            given: AtomicU64::new(0),
+            reached: AtomicU64::new(0),
         }
     }
 
@@ -153,6 +159,7 @@ impl Corpus {
     /// Serves another view from now on. The one before stays for its own guard, and only until the next change.
     pub fn show(&self, view: View, stamp: Stamp) {
         self.searchable.store(view.documents(), Ordering::Relaxed);
+        self.reached.fetch_max(stamp.next, Ordering::AcqRel);
         let before = self.shown.load_full().current.clone();
         let previous = before.filter(|before| before.stamp.guard != stamp.guard);
         self.shown.store(Arc::new(Shown { current: Some(Arc::new(Served { view, stamp })), previous }));
@@ -189,7 +196,14 @@ impl Corpus {
     /// True where a document's chunks can be found now: the index has reached its record.
     #[must_use]
     pub fn has_indexed(&self, held: &Held) -> bool {
-        self.shown.load().current.as_ref().is_none_or(|served| served.stamp.next > held.seq)
+        let shown = self.shown.load().current.as_ref().map(|served| served.stamp.next);
+        let (given, reached) = (self.given.load(Ordering::Acquire), self.reached.load(Ordering::Acquire));
+        may_be_found_at(held.seq, Reached { shown, reached, given })
+    }
+
+    /// Notes that changes before this position are on their way to the index.
+    pub fn note_given(&self, next: u64) {
+        self.given.fetch_max(next, Ordering::AcqRel);
     }
 }
 

@@ -193,6 +193,7 @@ impl Desk {
         let taken = fold_in_slices(threads, lane, PROMISED, taking, steps, Taking::next).await;
         let Ok(Taking { ready, reserved, trouble: None, .. }) = taken else { return None };
         let batch = Box::new(Batch { after, next: last.next().0, ready, removed: gone });
+        self.corpus.note_given(batch.next);
         // A closed queue belongs to a room that is going: its successor reads the journal.
         let _gone = self.queue.send(Work::Take(batch)).await;
         Some((said, reserved))

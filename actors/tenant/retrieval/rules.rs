@@ -436,6 +436,24 @@ pub fn judge<'a>(guard: &Guard, source: &str, chunks: impl Iterator<Item = &'a s
     (Verdict { guard: guard_name, trust_score, admitted: u32::try_from(count).unwrap_or(u32::MAX), reason }, admitted)
 }
 
+/// How far the index has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reached {
+    /// Changes before this position are in what is served; nothing where nothing is.
+    pub shown: Option<u64>,
+    /// Changes before this position were served once.
+    pub reached: u64,
+    /// Changes before this position were given to the index.
+    pub given: u64,
+}
+
+/// Whether the next search finds what was taken in at a position. Where nothing is served, it wakes the index, which then has
+/// everything; but not while changes are on their way, because the first of them may be served before the last.
+#[must_use]
+pub fn may_be_found_at(seq: u64, Reached { shown, reached, given }: Reached) -> bool {
+    shown.map_or(seq < reached || given <= reached, |shown| seq < shown)
+}
+
 /// What a turn wants from the index; `None` where it wants no passages.
 #[must_use]
 pub fn wanted(matter: &Matter, policy: &PolicySnapshot, visible: Visible) -> Option<Wanted> {
