@@ -172,7 +172,7 @@ impl Scene {
             "/admin/v1/approvals/{id}/{approval}" => (&self.approvals, false),
             "/admin/v1/tenants/{id}/keys/{key_id}" => (&self.key_ids, false),
             "/admin/v1/policies/{id}/releases/{version}" => (&self.versions, true),
-            "/v1/documents/{id}" => (&self.documents, false),
+            "/v1/documents/{id}" | "/admin/v1/tenants/{id}/feedback/{document}" => (&self.documents, false),
             "/v1/erasures/{id}" => (&self.erasures, false),
             "/admin/v1/certificates/{id}" => (&self.names, false),
             "/v1/models/{model}" => (&self.documents, true),
@@ -185,6 +185,7 @@ impl Scene {
             path.replace("{id}", OWN)
                 .replace("{key_id}", &self.key_ids[0].theirs)
                 .replace("{version}", &self.versions[0].theirs)
+                .replace("{document}", "nobodys")
                 .replace("{approval}", &self.approvals[0].theirs)
         };
         let (start, rest) = (fill(start), fill(rest));

@@ -1,11 +1,15 @@
 //! The trust and poisoning guard of specification 2.3, compiled: which chunks may ever be retrieved.
 use crate::hosts::{HostPattern, SourceHost, source_host};
 use crate::patterns;
-use crate::schema::SecurityRules;
+use crate::schema::{SecurityRules, SelectionRules};
 use regex::RegexSet;
 
 /// Changes whenever the same rules would judge a document differently than before: part of the fingerprint.
 const JUDGEMENT: &str = "bailiwick guard 1";
+
+const REPEATED: &str = "selection.question_repeated_min_trust";
+/// Beyond it the least difference of trust outweighs any difference of words.
+const EXPONENT_MAX: f64 = 16.0;
 
 /// Compiled [`crate::schema::SecurityRules`].
 #[derive(Clone, Debug)]
@@ -18,6 +22,8 @@ pub struct Guard {
     pub min_trust_score: f64,
     /// Documents need a valid detached signature.
     pub signature_required: bool,
+    /// How answers choose among the passages found.
+    pub selection: Option<SelectionRules>,
     allowlist: Vec<HostPattern>,
     trust_scores: Vec<(HostPattern, f64)>,
     default_trust_score: f64,
@@ -62,6 +68,13 @@ impl Guard {
         {
             errors.extend(score_error(path, score));
         }
+        if let Some(SelectionRules { trust_exponent, question_repeated_min_trust }) = rules.selection {
+            errors.extend(question_repeated_min_trust.and_then(|score| score_error(REPEATED, score)));
+            if !(0.0..=EXPONENT_MAX).contains(&trust_exponent) {
+                let problem = format!("{trust_exponent} is no power of trust; write a number from 0 to {EXPONENT_MAX}");
+                errors.push(GuardError { path: "selection.trust_exponent".into(), problem });
+            }
+        }
         let forbidden = patterns::compile(&rules.forbidden_patterns).map_err(|problems| {
             problems
                 .into_iter()
@@ -73,6 +86,7 @@ impl Guard {
                 forbidden,
                 min_trust_score: rules.min_trust_score,
                 signature_required: rules.signature_required,
+                selection: rules.selection,
                 allowlist,
                 trust_scores,
                 default_trust_score: rules.default_trust_score,

@@ -22,6 +22,7 @@ fn rules() -> SecurityRules {
             .map(|(host, score)| (host.to_owned(), score)),
         ),
         default_trust_score: 0.5,
+        selection: None,
     }
 }
 
@@ -115,6 +116,7 @@ fn every_error_of_the_rules_is_named() {
             ("d.org".into(), 0.9),
         ]),
         default_trust_score: f64::INFINITY,
+        selection: Some(SelectionRules { trust_exponent: f64::NAN, question_repeated_min_trust: Some(1.5) }),
         ..rules()
     };
     let mut paths: Vec<String> = Guard::compile(&broken).unwrap_err().into_iter().map(|error| error.path).collect();
@@ -125,6 +127,8 @@ fn every_error_of_the_rules_is_named() {
         "forbidden_patterns[0]",
         "forbidden_patterns[2]",
         "min_trust_score",
+        "selection.question_repeated_min_trust",
+        "selection.trust_exponent",
         "trust_scores",
         "trust_scores.a b",
         "trust_scores.c.org",

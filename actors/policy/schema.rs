@@ -193,6 +193,21 @@ pub struct SecurityRules {
     /// Trust score of an allowed host that is not listed.
     #[serde(default = "default_trust")]
     pub default_trust_score: f64,
+    /// How answers choose among the passages found; absent: the best ones, whatever their trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionRules>,
+}
+
+/// How answers choose among the passages found: against passages that were planted to be found.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SelectionRules {
+    /// A passage's score counts times its trust score to this power (0 to 16); 0: trust does not order what is found.
+    #[serde(default)]
+    pub trust_exponent: f64,
+    /// A passage that repeats the question word for word counts only from sources trusted at least this far (0 to 1).
+    #[serde(default)]
+    pub question_repeated_min_trust: Option<f64>,
 }
 
 fn default_trust() -> f64 {

@@ -22,6 +22,8 @@ pub enum Visible {
         /// The texts.
         texts: Vec<String>,
     },
+    /// One of these documents, by their ids, which are no patterns.
+    Named(Vec<String>),
 }
 
 /// A field of a document that rules of `retrieve` may ask for.
@@ -108,6 +110,12 @@ impl Visible {
         }
     }
 
+    /// The same, without these documents.
+    #[must_use]
+    pub fn without(self, ids: Vec<String>) -> Self {
+        if ids.is_empty() { self } else { Self::all([self, Self::not(Self::Named(ids))]) }
+    }
+
     fn not(part: Self) -> Self {
         match part {
             Self::Not(inner) => *inner,
@@ -132,6 +140,7 @@ impl Visible {
                 };
                 texts.iter().any(|text| Pattern::of(text).matches(value))
             }
+            Self::Named(ids) => ids.iter().any(|id| id == document.id),
         }
     }
 }

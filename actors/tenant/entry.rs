@@ -2,6 +2,7 @@
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::erasures::records::{ErasureAsked, ErasureEnded};
 use crate::evaluation::records::{AnswerMeasured, Evaluation};
+use crate::feedback::records::{PassagesRejected, TrustRestored};
 use crate::imports::records::LineageImport;
 use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
@@ -155,6 +156,10 @@ pub enum Entry {
     FreezeOverridden(Box<FreezeOverridden>),
     /// What an answer is worth by its passages; stands in the same append, behind the answer's record.
     AnswerMeasured(Box<AnswerMeasured>),
+    /// Somebody rejected passages of an answer: their documents lose trust.
+    PassagesRejected(Box<PassagesRejected>),
+    /// Documents are trusted again.
+    TrustRestored(Box<TrustRestored>),
 }
 
 impl Entry {

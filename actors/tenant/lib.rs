@@ -9,6 +9,7 @@ pub mod egress;
 pub mod entry;
 pub mod erasures;
 pub mod evaluation;
+pub mod feedback;
 pub mod imports;
 pub mod limits;
 mod line;

@@ -18,6 +18,17 @@ pub(crate) enum Eval {
     Run(Whose),
     /// List the last evaluations, newest first.
     List(Whose),
+    /// Print questions whose right answer somebody has said, as lines of eval/golden.jsonl; read them before you keep them.
+    Candidates(Whose),
+    /// List the documents that have lost trust because passages of them were rejected.
+    Distrusted(Whose),
+    /// Trust a document again as far as the policy says.
+    Trust {
+        #[command(flatten)]
+        whose: Whose,
+        /// Id of the document.
+        document: String,
+    },
     /// Show what the answers given are worth, whoever asked: by release and model, and by day.
     Online(Whose),
 }
@@ -45,6 +56,24 @@ impl Eval {
                 }
                 Ok(())
             }
+            Self::Candidates(whose) => {
+                let (client, path) = whose.client_at("feedback")?;
+                let answer = client.call(Method::GET, &path, None).await?;
+                rows(&answer, "candidates").for_each(|candidate| say(candidate.to_string()));
+                Ok(())
+            }
+            Self::Distrusted(whose) => {
+                let (client, path) = whose.client_at("feedback")?;
+                let answer = client.call(Method::GET, &path, None).await?;
+                print_distrusted(&answer, whose.connection.output);
+                Ok(())
+            }
+            Self::Trust { whose, document } => {
+                let (client, path) = whose.client_at("feedback")?;
+                let answer = client.call(Method::DELETE, &format!("{path}/{}", segment(&document)), None).await?;
+                print_distrusted(&answer, whose.connection.output);
+                Ok(())
+            }
             Self::Online(whose) => {
                 let (client, path) = whose.client()?;
                 let answer = client.call(Method::GET, &path, None).await?;
@@ -61,8 +90,12 @@ impl Eval {
 
 impl Whose {
     fn client(&self) -> anyhow::Result<(Client, String)> {
+        self.client_at("evals")
+    }
+
+    fn client_at(&self, what: &str) -> anyhow::Result<(Client, String)> {
         let client = Client::new(&self.connection, Some(&self.tenant))?;
-        Ok((client, format!("/admin/v1/tenants/{}/evals", segment(&self.tenant))))
+        Ok((client, format!("/admin/v1/tenants/{}/{what}", segment(&self.tenant))))
     }
 }
 
@@ -95,7 +128,7 @@ async fn run(whose: &Whose) -> anyhow::Result<()> {
 }
 
 fn evaluations(answer: &Value) -> impl Iterator<Item = &Value> {
-    answer.get("evaluations").and_then(Value::as_array).into_iter().flatten()
+    rows(answer, "evaluations")
 }
 
 fn count(value: &Value, pointer: &str) -> u64 {
@@ -116,17 +149,17 @@ fn print(evaluation: &Value) {
         text("cost_usd"),
     ));
     print_measures(evaluation);
-    for missed in evaluation.get("missed").and_then(Value::as_array).into_iter().flatten() {
+    for missed in rows(evaluation, "missed") {
         let part = |part: &str| missed.get(part).and_then(Value::as_str).unwrap_or("-");
         say(format!("  missed: {}: {}", part("problem"), part("question")));
     }
-    for objection in evaluation.get("objections").and_then(Value::as_array).into_iter().flatten() {
+    for objection in rows(evaluation, "objections") {
         say(format!("  objection: {}", objection.as_str().unwrap_or("-")));
     }
 }
 
 fn print_measures(of: &Value) {
-    for measure in of.get("measures").and_then(Value::as_array).into_iter().flatten() {
+    for measure in rows(of, "measures") {
         let name = measure.get("name").and_then(Value::as_str).unwrap_or("-");
         let part =
             |part: &str| measure.pointer(&format!("/estimate/{part}")).and_then(Value::as_f64).unwrap_or(f64::NAN);
@@ -135,10 +168,25 @@ fn print_measures(of: &Value) {
     }
 }
 
+fn rows<'a>(of: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    of.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn print_distrusted(answer: &Value, output: Output) {
+    if matches!(output, Output::Json) {
+        return say(answer.get("distrusted").unwrap_or(&Value::Null).to_string());
+    }
+    for document in rows(answer, "distrusted") {
+        let part = |name: &str| document.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let id = document.get("document_id").and_then(Value::as_str).unwrap_or("-");
+        let (before, lost, by) = (part("trust_score"), part("trust_lost"), count(document, "/rejected_by"));
+        say(format!("{id}  trust {before:.2}, lost {lost:.2}, rejected by {by}"));
+    }
+}
+
 fn print_online(online: &Value) {
-    let rows = |name: &str| online.get(name).and_then(Value::as_array).into_iter().flatten();
     let text = |row: &Value, name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
-    for release in rows("releases") {
+    for release in rows(online, "releases") {
         say(format!(
             "policy {}  {}/{}  {} to {}  {} answers, {} abstained",
             text(release, "policy_version"),
@@ -151,7 +199,7 @@ fn print_online(online: &Value) {
         ));
         print_measures(release);
     }
-    for day in rows("days") {
+    for day in rows(online, "days") {
         let (answers, abstained) = (count(day, "/answers"), count(day, "/abstained"));
         say(format!("{}  {answers} answers, {abstained} abstained", text(day, "day")));
         print_measures(day);

@@ -38,6 +38,7 @@ use bailiwick_tenant::entry::FeedbackGiven;
 use bailiwick_tenant::erasures::messages::ErasureView;
 use bailiwick_tenant::evaluation::Progress;
 use bailiwick_tenant::evaluation::messages::Evaluations;
+use bailiwick_tenant::feedback::messages::FeedbackView;
 use bailiwick_tenant::imports::messages::ImportView;
 use bailiwick_tenant::proofs::certificates::ErasureCertificate;
 use bailiwick_tenant::proofs::forms::{Receipt, SignedHead};
@@ -320,6 +321,14 @@ pub const ROUTES: &[Route] = &[
         r.to(figures::tenant_slo)
     })
     .gives::<SloView>(200),
+    route("GET", "/admin/v1/tenants/{id}/feedback", Some(Audit), "What followed from judgements of answers", |r| {
+        r.to(feedback::list)
+    })
+    .gives::<FeedbackView>(200),
+    route("DELETE", "/admin/v1/tenants/{id}/feedback/{document}", Some(Govern), "Trust a document again", |r| {
+        r.to(feedback::restore)
+    })
+    .gives::<FeedbackView>(200),
     route("GET", "/admin/v1/tenants/{id}/evals", Some(Audit), "How golden questions went", |r| r.to(evaluations::list))
         .gives::<Evaluations>(200),
     route("POST", "/admin/v1/tenants/{id}/evals", Some(Govern), "Ask the golden questions", |r| r.to(evaluations::run))

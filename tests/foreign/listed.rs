@@ -25,6 +25,7 @@ const NO_IDS: &[(&str, &str)] = &[
     ("FeedbackBody.comment", "words"),
     ("FeedbackBody.correct_answer", "words"),
     ("FeedbackBody.rating", "one of two words"),
+    ("FeedbackBody.rejected_chunks", "compared with what the judged answer cites, and with nothing else"),
     ("ImportBody.after", "a number"),
     ("ImportBody.file", "what the asker's own file is called"),
     ("ImportBody.file_sha256", "the digest of what the asker sends: an import of its own"),

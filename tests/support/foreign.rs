@@ -84,6 +84,7 @@ pub const FIELDS: &[Field] = &[
     at(Http, 1_500, "/admin/v1/approvals/{id}/{approval}", "as an unknown request"),
     at(Http, 1_500, "/admin/v1/tenants/{id}/keys/{key_id}", "as an unknown key"),
     at(Http, 1_500, "/admin/v1/policies/{id}/releases/{version}", "as an unknown version"),
+    at(Http, 300, "/admin/v1/tenants/{id}/feedback/{document}", "as a document that has lost no trust"),
     at(Http, 2_000, "/v1/documents/{id}", "as an unknown document, read and removed"),
     at(Http, 1_000, "/v1/erasures/{id}", "as an unknown request, shown and certified"),
     at(Http, 200, "/admin/v1/certificates/{id}", "forbidden, as an unknown tenant"),

@@ -325,6 +325,7 @@ impl Handler<Governed> for Registry {
             GovernRequest::ApproveSpending(for_ms, slot) => self.approve_spending(tenant, for_ms, by, slot),
             GovernRequest::SteerRollout(event, slot) => self.steer_rollout(tenant, event, by, slot),
             GovernRequest::DecideApproval(id, decision, slot) => self.decide_approval(tenant, id, decision, by, slot),
+            GovernRequest::RestoreTrust(document_id, slot) => self.restore_trust(tenant, document_id, by, slot),
             GovernRequest::ImportLineage(step, slot) => self.import_lineage(tenant, step, by, slot),
             GovernRequest::Releases(slot) => {
                 let releases = self.directory.tenant(tenant).map(|tenant| tenant.releases.kept().cloned().collect());

@@ -32,6 +32,7 @@ use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
 use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluations};
+use bailiwick_tenant::feedback::messages::{ReadFeedback, RestoreTrust};
 use bailiwick_tenant::imports::messages::ImportLineage;
 use bailiwick_tenant::proofs::messages::{
     PublishHead, ReadCertificate, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, VerifyJournal,
@@ -104,6 +105,8 @@ drops!(
     Evaluate,
     ImportLineage,
     ReadEvaluations,
+    ReadFeedback,
+    RestoreTrust,
     ReadReceipt,
     ReadHead,
     ShowRecords,
@@ -303,6 +306,8 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         decide: probe.clone().recipient(),
         evaluate: probe.clone().recipient(),
         evaluations: probe.clone().recipient(),
+        judgements: probe.clone().recipient(),
+        restore_trust: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         audit: probe.clone().recipient(),
         rehearse: probe.clone().recipient(),

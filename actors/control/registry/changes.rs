@@ -52,6 +52,7 @@ impl Change {
                 GovernRequest::Releases(slot) => slot.answer(Err(rejection)),
                 GovernRequest::SteerRollout(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::DecideApproval(_, _, slot) => slot.answer(Err(rejection)),
+                GovernRequest::RestoreTrust(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::Evaluate(slot) => slot.answer(Err(rejection)),
                 GovernRequest::ImportLineage(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::Encryption(slot) | GovernRequest::RotateEncryption(slot) => slot.answer(Err(rejection)),

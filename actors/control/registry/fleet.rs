@@ -78,6 +78,7 @@ impl Registry {
             | GovernRequest::SteerRollout(..)
             | GovernRequest::ApproveSpending(..)
             | GovernRequest::DecideApproval(..)
+            | GovernRequest::RestoreTrust(..)
             | GovernRequest::ImportLineage(..)
             | GovernRequest::Encryption(_)
             | GovernRequest::RotateEncryption(_)

@@ -22,6 +22,7 @@ use bailiwick_tenant::approvals::messages::ReadApprovals;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use bailiwick_tenant::evaluation::messages::ReadEvaluations;
+use bailiwick_tenant::feedback::messages::{Judgement, ReadFeedback};
 use bailiwick_tenant::proofs::messages::{ReadCertificate, ReadHead, ReadReceipt, ReadWitness, ShowRecords};
 use bailiwick_tenant::quality::messages::ReadQuality;
 use bailiwick_tenant::question::Matter;
@@ -136,16 +137,12 @@ impl FeedbackHandle {
     /// Judges an answer; durable when answered.
     ///
     /// # Errors
-    /// `not_found` where there is no such answer.
-    pub async fn give(
-        &self,
-        query_id: String,
-        up: bool,
-        comment: Option<String>,
-        correct_answer: Option<String>,
-    ) -> Outcome<FeedbackGiven> {
+    /// `not_found` where there is no such answer, `invalid_request` where it rejects what the answer does not cite.
+    pub async fn give(&self, judgement: Judgement) -> Outcome<FeedbackGiven> {
         let principal = self.seal.principal.clone();
-        call(&self.feedback, |reply| GiveFeedback { query_id, up, comment, correct_answer, principal, reply }).await
+        let Judgement { query_id, up, comment, correct_answer, rejected } = judgement;
+        call(&self.feedback, |reply| GiveFeedback { query_id, up, comment, correct_answer, rejected, principal, reply })
+            .await
     }
 }
 
@@ -168,6 +165,7 @@ pub struct AuditHandle {
     pub(super) rollout: Recipient<ReadRollout>,
     pub(super) approvals: Recipient<ReadApprovals>,
     pub(super) evaluations: Recipient<ReadEvaluations>,
+    pub(super) judgements: Recipient<ReadFeedback>,
     pub(super) receipt: Recipient<ReadReceipt>,
     pub(super) head: Recipient<ReadHead>,
     pub(super) records: Recipient<ShowRecords>,

@@ -27,6 +27,7 @@ use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::approvals::rules::Decision;
 use bailiwick_tenant::entry::{Reconciled, SpendingApproved};
 use bailiwick_tenant::evaluation::Progress;
+use bailiwick_tenant::feedback::messages::FeedbackView;
 use bailiwick_tenant::imports::messages::{ImportStep, ImportView};
 use bailiwick_tenant::proofs::certificates::ErasureCertificate;
 use bailiwick_tenant::proofs::messages::{PublishHead, ReadTaken, WitnessHead};
@@ -290,6 +291,8 @@ pub enum GovernRequest {
     RotateEncryption(ReplySlot<EncryptionView>),
     /// Somebody's word on a request that needs it.
     DecideApproval(String, Decision, ReplySlot<ApprovalView>),
+    /// A document is trusted again as far as the policy says.
+    RestoreTrust(String, ReplySlot<FeedbackView>),
     /// Has the golden questions asked.
     Evaluate(ReplySlot<Progress>),
     /// A step of an import of lineage that another system wrote.

@@ -80,6 +80,7 @@ pub(super) fn grant(wanted: Wanted, admission: Admission, within: &Within, doors
             rollout: doors.rollout.clone(),
             approvals: doors.approvals.clone(),
             evaluations: doors.evaluations.clone(),
+            judgements: doors.judgements.clone(),
             receipt: doors.receipt.clone(),
             head: doors.head.clone(),
             records: doors.records.clone(),

@@ -25,6 +25,7 @@ mod encryption_tests;
 pub mod entry;
 mod erasures;
 mod evaluations;
+mod feedback;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod flags;

@@ -241,6 +241,8 @@ impl Ledger {
             | Entry::LineageImported(_)
             | Entry::AnswerGrounded(_)
             | Entry::AnswerMeasured(_)
+            | Entry::PassagesRejected(_)
+            | Entry::TrustRestored(_)
             | Entry::HeadWitnessed(_)
             | Entry::TurnsCounted(_)
             | Entry::ReleasesFrozen(_)

@@ -140,7 +140,9 @@ fn markers(text: &str) -> impl Iterator<Item = &str> {
     marker().into_iter().flat_map(move |pattern| pattern.find_iter(text)).map(|found| found.as_str())
 }
 
-fn without_markers(text: &str) -> String {
+/// The words of an answer alone.
+#[must_use]
+pub fn without_markers(text: &str) -> String {
     marker().map_or_else(|| text.to_owned(), |pattern| pattern.replace_all(text, "").into_owned())
 }
 

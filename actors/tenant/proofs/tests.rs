@@ -69,8 +69,15 @@ pub(super) async fn at_work(stage: &Stage, number: u128) -> (Tenant, Vec<String>
         }
     }
     let query_id = answers[0].clone();
-    let judge =
-        |reply| GiveFeedback { query_id, up: true, comment: None, correct_answer: None, principal: principal(), reply };
+    let judge = |reply| GiveFeedback {
+        query_id,
+        up: true,
+        comment: None,
+        correct_answer: None,
+        rejected: Vec::new(),
+        principal: principal(),
+        reply,
+    };
     tenant.told(judge).await.unwrap();
     (tenant, answers)
 }

@@ -11,9 +11,11 @@ use super::parse::Sandbox;
 use super::pools::{Lanes, in_slot};
 use super::prepare::Occasion;
 use super::rules::{LIST_MAX, Wanted, may_be_found, wanted};
+use super::selection;
 use super::upload::Uploads;
 use super::view::view;
 use crate::egress::Egress;
+use crate::feedback::SharedDistrust;
 use crate::question::{Matter, Passage};
 use crate::ruling;
 use crate::turn::{Admitted, Grounded, Turn};
@@ -51,6 +53,8 @@ pub struct RetrievalParts {
     pub erasures: TenantErasures,
     /// Requests for erasure are open.
     pub owes_erasure: bool,
+    /// Documents that have lost trust.
+    pub distrust: Arc<SharedDistrust>,
     /// Where questions go with their passages: budget.
     pub next: Recipient<Turn<Grounded>>,
     /// Where searches go with their hits: the supervisor's exit.
@@ -73,6 +77,7 @@ pub struct RetrievalRoom {
     pub(super) erasing: Erasing,
     /// Requests for erasure are open, as far as is known.
     pub(super) owes_erasure: bool,
+    distrust: Arc<SharedDistrust>,
     /// Tells the index by its own `Drop` that the room is gone.
     _presence: watch::Sender<()>,
     _obituary: Obituary,
@@ -105,6 +110,7 @@ impl RetrievalRoom {
             orders: Some(Orders { queue: work, room }),
             erasing: Erasing::default(),
             owes_erasure: parts.owes_erasure,
+            distrust: parts.distrust,
             _presence: presence,
             _obituary: parts.obituary,
         }
@@ -173,16 +179,26 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             Ok(visible) => visible,
             Err(rejection) => return turn.refuse(rejection),
         };
-        let Some(wanted) = wanted(&turn.case.matter, &turn.case.policy, visible) else {
+        let distrust = self.distrust.view();
+        let visible = distrust.keep_out(visible, turn.case.policy.guard.min_trust_score);
+        let Some(mut wanted) = wanted(&turn.case.matter, &turn.case.policy, visible) else {
             return forward(next, turn.ground(Arc::from([])));
         };
+        let top_k = wanted.top_k;
+        wanted.top_k = selection::wanted(top_k, turn.case.policy.guard.selection.as_ref());
+        let question = wanted.text.clone();
         let (desk, next) = (self.desk.clone(), next.clone());
         let patience = turn.case.deadline_unix_ms.saturating_sub(self.clock.now_unix_ms());
         let patience = Duration::from_millis(patience);
         actix::spawn(async move {
             let _until_done = permit;
             match find(&desk, &turn.case.policy, patience, wanted).await {
-                Ok(passages) => forward(&next, turn.ground(passages.into())),
+                Ok(mut passages) => {
+                    distrust.lower(&mut passages);
+                    let rules = turn.case.policy.guard.selection.as_ref();
+                    let passages = selection::select(&question, passages, top_k, rules);
+                    forward(&next, turn.ground(passages.into()));
+                }
                 Err(rejection) => turn.refuse(rejection),
             }
         });

@@ -26,6 +26,7 @@ mod requests;
 mod reserve;
 mod rules;
 pub mod sealed_directory;
+mod selection;
 mod truth;
 mod upload;
 mod view;

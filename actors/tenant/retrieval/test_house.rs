@@ -136,6 +136,7 @@ impl House {
             lanes: self.lanes(),
             erasures: self.erasures(),
             owes_erasure: true,
+            distrust: Arc::default(),
             next: neighbour.clone().recipient(),
             search_exit: neighbour.clone().recipient(),
             obituary: Obituary::new("retrieval", 1, neighbour.recipient()),

@@ -74,6 +74,7 @@ pub(super) fn security() -> SecurityRules {
         min_trust_score: 0.3,
         trust_scores: [("example.org".to_owned(), 0.8)].into(),
         default_trust_score: 0.5,
+        selection: None,
     }
 }
 
@@ -263,4 +264,15 @@ proptest! {
         let name = |text: &str| body_name(&id, &sha256_hex(text.as_bytes()));
         prop_assert_eq!(name(&one) == name(&other), one == other);
     }
+}
+
+#[test]
+fn a_document_is_called_found_when_the_next_search_finds_it() {
+    let at = |shown, reached, given| super::rules::Reached { shown, reached, given };
+    let found = super::rules::may_be_found_at;
+    assert!(found(3, at(None, 0, 0)), "nothing under way: the next search wakes the index");
+    assert!(!found(3, at(None, 0, 4)), "two on their way, and the first is served before the second");
+    assert!(found(3, at(None, 4, 4)), "asleep again, and it had it");
+    assert!(!found(4, at(None, 4, 5)));
+    assert!(found(3, at(Some(4), 4, 9)) && !found(4, at(Some(4), 4, 9)));
 }

@@ -1,17 +1,15 @@
-//! What a tenant may be asked about itself: lineage, export, feedback, figures, the live tree.
+//! What a tenant may be asked about itself: lineage, export, figures, the live tree.
 use super::actor::Supervisor;
 use super::messages::{
-    Counts, ExportLineage, Figures, FlagsInForce, GiveFeedback, Inspect, Lineage, LineagePortion, ReadFigures,
-    ReadFlags, ReadLineage, ReadPolicy, ReadSpend, RoomView,
+    Counts, ExportLineage, Figures, FlagsInForce, Inspect, Lineage, LineagePortion, ReadFigures, ReadFlags,
+    ReadLineage, ReadPolicy, ReadSpend, RoomView,
 };
 use super::opening::on_derived;
 use super::rooms::{KINDS, Rooms};
 use crate::budget::messages::ReadBudget;
-use crate::entry::{Entry, FeedbackGiven};
 use crate::retrieval::messages::MeasureCorpus;
 use crate::spend::view::{SpendView, view};
 use actix::prelude::*;
-use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::language::Action;
@@ -72,35 +70,6 @@ impl Handler<ExportLineage> for Supervisor {
             }
             .await;
             export.reply.answer(outcome);
-        });
-    }
-}
-
-impl Handler<GiveFeedback> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, given: GiveFeedback, _: &mut Self::Context) {
-        let permitted = self.permitted(Action::Feedback, &given.principal, &given.query_id);
-        let asked = self.opened.as_ref().map(|opened| (opened.derived.clone(), opened.belongings.journal.clone()));
-        let asked = asked.zip(QueryId::parse(&given.query_id));
-        let GiveFeedback { query_id, up, comment, correct_answer, principal, reply } = given;
-        let at_unix_ms = self.parts.clock.now_unix_ms();
-        let feedback = FeedbackGiven { query_id, up, comment, correct_answer, at_unix_ms, by: principal.key_id };
-        let name = self.parts.name.clone();
-        actix::spawn(async move {
-            let outcome: Outcome<FeedbackGiven> = async {
-                permitted.await?;
-                let ((derived, journal), query) = asked.ok_or_else(unknown_query)?;
-                let known = on_derived(derived, move |derived| derived.lineage(&name, query)).await;
-                known.map_err(|reason| unreadable(&reason))?.ok_or_else(unknown_query)?;
-                journal
-                    .append(&[Entry::FeedbackGiven(feedback.clone())])
-                    .await
-                    .map_err(|error| unreadable(&error.to_string()))?;
-                Ok(feedback)
-            }
-            .await;
-            reply.answer(outcome);
         });
     }
 }

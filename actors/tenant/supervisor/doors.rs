@@ -4,6 +4,7 @@ use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
 use crate::evaluation::messages::{Evaluate, ReadEvaluations};
+use crate::feedback::messages::{ReadFeedback, RestoreTrust};
 use crate::imports::messages::ImportLineage;
 use crate::proofs::messages::{
     PublishHead, ReadCertificate, ReadHead, ReadReceipt, ReadTaken, ReadWitness, ShowRecords, VerifyJournal,
@@ -99,6 +100,10 @@ pub struct Doors {
     pub evaluate: Recipient<Evaluate>,
     /// Right `Audit`.
     pub evaluations: Recipient<ReadEvaluations>,
+    /// Right `Audit`.
+    pub judgements: Recipient<ReadFeedback>,
+    /// Right `Govern`.
+    pub restore_trust: Recipient<RestoreTrust>,
     /// The policy service's.
     pub rehearse: Recipient<Rehearse>,
     /// Observability's.
@@ -149,6 +154,8 @@ impl Doors {
             audit: address.clone().recipient(),
             evaluate: address.clone().recipient(),
             evaluations: address.clone().recipient(),
+            judgements: address.clone().recipient(),
+            restore_trust: address.clone().recipient(),
             rehearse: address.clone().recipient(),
             inspect: address.clone().recipient(),
             close: address.clone().recipient(),

@@ -5,6 +5,7 @@ use crate::budget::ledger::Ledger;
 use crate::entry::Entry;
 use crate::erasures::rules::request_of;
 use crate::evaluation::online::Online;
+use crate::feedback::rules::Distrust;
 use crate::imports::rules::Imports;
 use crate::quality;
 use crate::rollout::rules::Standing;
@@ -19,6 +20,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Evaluations that are shown; all stay in the journal.
 pub const EVALUATIONS_SHOWN: usize = 32;
+/// Judgements that golden questions are taken from; all stay in the journal.
+pub const JUDGEMENTS_SHOWN: usize = 256;
 
 /// Derived state with the position it has reached. Saved now and then; the journal's tail makes it current.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -63,6 +66,11 @@ pub struct Fold {
     pub service: ServiceRecord,
     /// What the answers given are worth.
     pub online: Online,
+    /// Where the last judgements stand, oldest first.
+    pub judgements: VecDeque<Position>,
+    /// Documents that have lost trust. Saved beside, a value for some of them.
+    #[serde(skip)]
+    pub distrust: Distrust,
 }
 
 impl Default for Fold {
@@ -85,6 +93,8 @@ impl Default for Fold {
             erased: 0,
             service: ServiceRecord::default(),
             online: Online::default(),
+            judgements: VecDeque::new(),
+            distrust: Distrust::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
         }
@@ -102,6 +112,7 @@ impl Fold {
         quality::rules::note(&mut self.quality, entry);
         self.service.apply(entry);
         self.online.apply(entry);
+        self.distrust.apply(entry);
         count(&mut self.counts, entry);
         if let Entry::AnswerRecorded(answer) = entry {
             self.charged = self.charged.saturating_add(answer.usage.cost);
@@ -118,6 +129,12 @@ impl Fold {
             self.evaluations.push_back(position);
             if self.evaluations.len() > EVALUATIONS_SHOWN {
                 self.evaluations.pop_front();
+            }
+        }
+        if let Entry::FeedbackGiven(_) = entry {
+            self.judgements.push_back(position);
+            if self.judgements.len() > JUDGEMENTS_SHOWN {
+                self.judgements.pop_front();
             }
         }
         if let Entry::LineageImported(import) = entry {

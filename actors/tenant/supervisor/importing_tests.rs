@@ -76,6 +76,7 @@ async fn old_lines_are_read_as_the_tenants_and_say_where_they_come_from() {
         up: true,
         comment: None,
         correct_answer: None,
+        rejected: Vec::new(),
         principal: principal(),
         reply,
     };

@@ -16,6 +16,7 @@ use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
 use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
 use crate::erasures::rules::request_of;
+use crate::feedback::rules::{Distrust, Distrusted};
 use crate::question::{ModelUsed, Reply};
 use crate::spend::rows::{Spend, SpendDay};
 use bailiwick_kernel::ids::{Position, QueryId};
@@ -39,9 +40,12 @@ const QUERY_PREFIX: u8 = b'q';
 const SPEND_PREFIX: u8 = b's';
 const ACCOUNT_PREFIX: u8 = b'a';
 const OPEN_PREFIX: u8 = b'h';
+const DISTRUST_PREFIX: u8 = b't';
 const ERASURE_PREFIX: u8 = b'e';
 /// Holds and lumps in one value, with the longest names.
 const OPEN_PER_VALUE: usize = 8;
+/// Documents that have lost trust in one value.
+const DISTRUSTED_PER_VALUE: usize = 16;
 /// Values read from the shelf at once.
 const VALUES_PER_READ: usize = 512;
 
@@ -86,6 +90,7 @@ enum Put<'a> {
     Day(&'a SpendDay),
     Account((&'a Account, u32, &'a Quarters)),
     Open(&'a [Open]),
+    Distrusted(&'a [Distrusted]),
     Tile(&'a Vec<u8>),
     Position(Position),
     Fold(&'a Fold),
@@ -100,6 +105,7 @@ fn saved(shelf: &Shelf) -> Result<Option<Fold>, ShelfError> {
     let accounts = every::<(Account, u32, Quarters)>(shelf, ACCOUNT_PREFIX)?;
     fold.accounts = Accounts::of(accounts);
     fold.ledger.restore(every::<Vec<Open>>(shelf, OPEN_PREFIX)?.into_iter().flatten());
+    fold.distrust = Distrust::of(every::<Vec<Distrusted>>(shelf, DISTRUST_PREFIX)?.into_iter().flatten());
     Ok(Some(fold))
 }
 
@@ -244,6 +250,13 @@ impl Derived {
                 let values = (0_u32..).zip(open.chunks(OPEN_PER_VALUE));
                 puts.extend(values.map(|(number, portion)| (key_of_open(number), Put::Open(portion))));
             }
+            let distrusted: Vec<Distrusted> = fold.distrust.documents().cloned().collect();
+            let distrusted_before = self.fold.distrust.documents().count().div_ceil(DISTRUSTED_PER_VALUE);
+            if fold.distrust != self.fold.distrust {
+                let values = (0_u32..).zip(distrusted.chunks(DISTRUSTED_PER_VALUE));
+                puts.extend(values.map(|(number, portion)| (key_of_distrusted(number), Put::Distrusted(portion))));
+            }
+            let trusted = (0_u32..).take(distrusted_before).skip(distrusted.len().div_ceil(DISTRUSTED_PER_VALUE));
             let tiles = tree::extend(&ShelfTiles(&self.shelf), before.0, &leaves)?;
             puts.extend(tiles.iter().map(|(id, hashes)| (key_of_tile(*id), Put::Tile(hashes))));
             puts.push((FOLD_KEY.to_vec(), Put::Fold(&fold)));
@@ -253,6 +266,7 @@ impl Derived {
             let forgotten: Vec<_> = days
                 .chain(quiet.map(|(account, day)| key_of_account(account, day)))
                 .chain(ended.map(key_of_open))
+                .chain(trusted.map(key_of_distrusted))
                 .collect();
             // one unit: a fold that is saved without its days, or the other way round, would count twice or not at all
             self.shelf.apply(&puts, &forgotten)?;
@@ -431,6 +445,10 @@ fn key_of_account(account: &Account, day: u32) -> Vec<u8> {
 
 fn key_of_open(number: u32) -> Vec<u8> {
     [&[OPEN_PREFIX], number.to_be_bytes().as_slice()].concat()
+}
+
+fn key_of_distrusted(number: u32) -> Vec<u8> {
+    [&[DISTRUST_PREFIX], number.to_be_bytes().as_slice()].concat()
 }
 
 fn key_of_day(day: u64) -> Vec<u8> {

@@ -65,6 +65,8 @@ pub struct GiveFeedback {
     pub comment: Option<String>,
     /// What it should have been.
     pub correct_answer: Option<String>,
+    /// Chunks it cites that were of no use, or wrong: their documents lose trust.
+    pub rejected: Vec<String>,
     /// Who judges.
     pub principal: Principal,
     /// Where the answer goes; `not_found` where there is no such answer.

@@ -33,6 +33,7 @@ mod grounds;
 mod importing;
 #[cfg(test)]
 mod importing_tests;
+mod judging;
 mod latency;
 #[cfg(test)]
 mod limit_tests;

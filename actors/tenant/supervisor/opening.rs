@@ -2,6 +2,7 @@
 use super::fold::Fold;
 use super::lineage::{Derived, DerivedError};
 use crate::entry::{Entry, HoldClosed};
+use crate::feedback::SharedDistrust;
 use crate::rollout::SharedRollout;
 use crate::rollout::rules::Standing;
 use bailiwick_kernel::clock::SharedClock;
@@ -18,6 +19,8 @@ pub(super) struct Opened {
     pub(super) belongings: Belongings,
     pub(super) fold: Fold,
     pub(super) derived: Arc<Mutex<Derived>>,
+    /// Read by every search.
+    pub(super) distrust: Arc<SharedDistrust>,
 }
 
 /// Runs one job on derived state off the arbiter. Jobs of one tenant wait for each other here, not on the threads they
@@ -60,7 +63,8 @@ pub(super) async fn open(
         belongings.journal.append(&entries).await.map_err(|error: JournalError| error.to_string())?;
     }
     let fold = on_derived(Arc::clone(&derived), |derived| Ok(derived.catch_up()?.clone())).await?;
-    Ok(Opened { belongings, fold, derived })
+    let distrust = Arc::new(SharedDistrust::new(fold.distrust.clone()));
+    Ok(Opened { belongings, fold, derived, distrust })
 }
 
 /// Entries that must stand in the journal before rooms may run.

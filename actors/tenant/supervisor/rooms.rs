@@ -74,6 +74,7 @@ impl Rooms {
             lanes: parts.pools.lanes(opened.belongings.cipher.tenant()),
             erasures: parts.erasures.clone(),
             owes_erasure: opened.fold.erasures_open > 0,
+            distrust: Arc::clone(&opened.distrust),
             next: cache.clone().recipient(),
             search_exit: supervisor.clone().recipient(),
             obituary: obituary("retrieval"),

@@ -77,6 +77,7 @@ async fn a_question_walks_the_whole_tenant() {
             up: false,
             comment: None,
             correct_answer: Some("jade".into()),
+            rejected: Vec::new(),
             principal: principal(),
             reply,
         };

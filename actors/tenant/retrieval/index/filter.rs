@@ -31,6 +31,10 @@ pub(super) fn visible(fields: &Fields, visible: &Visible) -> Box<dyn Query> {
             let any = texts.iter().map(|text| (Occur::Should, written(field, text)));
             Box::new(BooleanQuery::new(any.collect()))
         }
+        Visible::Named(ids) => {
+            let any = ids.iter().map(|id| (Occur::Should, exactly(fields.document_id, id)));
+            Box::new(BooleanQuery::new(any.collect()))
+        }
     };
     Box::new(ConstScoreQuery::new(query, 0.0))
 }

@@ -201,6 +201,7 @@ async fn feedback(scene: &Scene, row: &'static str, times: usize) -> Vec<String>
             up: false,
             comment: Some("wrong".into()),
             correct_answer: None,
+            rejected: Vec::new(),
             principal: principal(),
             reply,
         })

@@ -225,6 +225,7 @@ async fn at_work(stage: &Stage, theirs: &Tenant) -> Ids {
             up: true,
             comment: Some(format!("{CANARY} is right")),
             correct_answer: None,
+            rejected: Vec::new(),
             principal: member(user, &key_id),
             reply,
         };

@@ -311,6 +311,7 @@ async fn prying(tenant: &Tenant, world: &World) {
         up: false,
         comment: Some("mine".into()),
         correct_answer: None,
+        rejected: Vec::new(),
         principal: principal(),
         reply,
     };

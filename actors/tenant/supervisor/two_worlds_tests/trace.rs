@@ -276,6 +276,7 @@ impl Walk<'_> {
                 up: number % 2 == 0,
                 comment: Some(format!("round {round}")),
                 correct_answer: None,
+                rejected: Vec::new(),
                 principal: who("key"),
                 reply,
             };

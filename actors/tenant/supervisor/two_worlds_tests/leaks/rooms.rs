@@ -271,6 +271,7 @@ fn one_shelf(world: &World) {
                 lanes: b.parts.pools.lanes(b.parts.belongings.cipher.tenant()),
                 erasures: b.parts.erasures.clone(),
                 owes_erasure: false,
+                distrust: Arc::default(),
                 next: rooms.cache.clone().recipient(),
                 search_exit: home.clone().recipient(),
                 obituary: unnoticed(&home),
