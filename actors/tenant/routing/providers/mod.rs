@@ -3,6 +3,7 @@ mod anthropic;
 mod anthropic_shape;
 pub mod extractive;
 mod line;
+mod local;
 mod openai;
 mod speaker;
 
@@ -21,8 +22,12 @@ pub type ProviderFuture<T> = Pin<Box<dyn Future<Output = Result<T, ProviderError
 pub type Constructor = fn(&ProviderEntry, InTransit) -> Result<Arc<dyn Provider>, ProviderError>;
 
 /// Kind → constructor.
-pub const ALL: &[(&str, Constructor)] =
-    &[("anthropic", anthropic::open), (crate::catalog::EXTRACTIVE, extractive::build), ("openai", openai::open)];
+pub const ALL: &[(&str, Constructor)] = &[
+    ("anthropic", anthropic::open),
+    (crate::catalog::EXTRACTIVE, extractive::build),
+    (crate::catalog::LOCAL_EMBEDDINGS, local::open),
+    ("openai", openai::open),
+];
 
 /// Why a provider did not answer. The texts are fit for the asker: no key, nothing of another tenant, bounded.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -120,6 +125,8 @@ pub trait Provider: Send + Sync + 'static {
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said>;
 }
 
+#[cfg(test)]
+mod local_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]
