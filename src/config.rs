@@ -201,6 +201,14 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A model of this node cannot be used.
+    #[error("opening provider {provider}: {problem}")]
+    Model {
+        /// Whose.
+        provider: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A secret is not where the file says it is.
     #[error("reading the key of provider {provider}: {problem}")]
     Secret {

@@ -168,6 +168,8 @@ fn one_file_names_each_engine() {
             ][..],
         ),
         ("moka::", &["actors/tenant/cache/store.rs"][..]),
+        ("candle_core::", &["actors/tenant/embedding/encoder.rs", "actors/tenant/embedding/kernels.rs"][..]),
+        ("tokenizers::", &["actors/tenant/embedding/vocabulary.rs"][..]),
         ("krilla::", &["actors/control/compliance/pdf/press.rs"][..]),
         ("TenantKey::mint", &["actors/control/registry/directory.rs", "actors/kernel/ids.rs"][..]),
         (".do_send(", &["actors/kernel/mail.rs"][..]),

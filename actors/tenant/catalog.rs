@@ -1,5 +1,6 @@
 //! The model catalogue: which providers exist, where they run and what they cost. Made by the control plane from
 //! `config.toml`, handed to rooms as an immutable snapshot.
+use crate::embedding::Registered;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::sovereignty::Region;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,8 @@ use std::sync::Arc;
 
 /// Name of the embedded provider that needs no key and no network.
 pub const EXTRACTIVE: &str = "extractive";
+/// Kind of the providers that embed with a model of this node.
+pub const LOCAL_EMBEDDINGS: &str = "local-embeddings";
 /// Answers of the embedded provider that may be made at the same time, over all tenants: it uses this machine's processors.
 const EXTRACTIVE_CONCURRENCY: usize = 64;
 /// The embedded provider gives up after this long.
@@ -64,12 +67,14 @@ impl From<Price> for PriceList {
 pub struct ProviderEntry {
     /// Name routes use.
     pub name: String,
-    /// `openai`, `anthropic` or `extractive`: a line of the providers' table.
+    /// `openai`, `anthropic`, `local-embeddings` or `extractive`: a line of the providers' table.
     pub kind: String,
     /// Base URL, for kinds that have one.
     pub base_url: Option<String>,
     /// Secret, already read from its reference.
     pub api_key: Option<secrecy::SecretString>,
+    /// The registered model, for kinds that compute on this node.
+    pub local: Option<Arc<Registered>>,
     /// Region it runs in.
     pub region: String,
     /// Calls in flight at most, over all tenants.
@@ -94,6 +99,7 @@ impl ProviderEntry {
             kind: EXTRACTIVE.to_owned(),
             base_url: None,
             api_key: None,
+            local: None,
             region: node.to_string(),
             concurrency: EXTRACTIVE_CONCURRENCY,
             requests_per_minute: None,

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod catalog;
 pub mod digest;
 pub mod egress;
+pub mod embedding;
 pub mod entry;
 pub mod erasures;
 pub mod evaluation;

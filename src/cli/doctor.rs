@@ -86,6 +86,7 @@ impl Doctor {
             Err(error) => finding("providers", State::Bad, error.to_string()),
         });
         findings.extend(in_the_clear(&config));
+        findings.extend(local_models(&config));
         if let Err(error) = config.root_key() {
             findings.push(finding("keys", State::Bad, error.to_string()));
         }
@@ -170,6 +171,17 @@ fn in_the_clear(config: &Config) -> Vec<Finding> {
         )
     };
     open.map(|provider| finding("providers", State::Warning, words(&provider.name))).collect()
+}
+
+/// Models of this node are read and tried, as at a start.
+fn local_models(config: &Config) -> Vec<Finding> {
+    let Ok(catalog) = config.catalog() else { return Vec::new() };
+    let locals = catalog.providers.values().filter_map(|provider| provider.local.as_ref());
+    let tried = locals.map(|model| match model.service() {
+        Ok(_service) => finding("models", State::Good, format!("{} is what it was when it was added", model.name())),
+        Err(error) => finding("models", State::Bad, error.to_string()),
+    });
+    tried.collect()
 }
 
 /// Key services are not called: a check of this machine asks no other.

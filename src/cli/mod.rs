@@ -15,6 +15,7 @@ mod ingest;
 mod key;
 mod kms;
 mod migrate;
+mod model;
 mod parse_child;
 mod policy;
 mod report;
@@ -53,6 +54,9 @@ enum Verb {
     Ingest(ingest::Ingest),
     /// Bring a single-tenant system into a tenant while both are being asked; take it back, or confirm it.
     Migrate(migrate::Migrate),
+    /// Check, register and list embedding models of this node.
+    #[command(subcommand)]
+    Model(model::Model),
     /// Ask a tenant's documents a question.
     Ask(ask::Ask),
     /// Check, compare, sign and list policies.
@@ -134,6 +138,7 @@ pub fn run() -> ExitCode {
         Verb::Verify(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::Kms(verb) => verb.run(),
+        Verb::Model(verb) => verb.run(),
         Verb::Serve(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Demo(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Tenant(verb) => actix_web::rt::System::new().block_on(verb.run()),

@@ -18,6 +18,13 @@ fn the_file_of_the_repository_works_without_key_and_network() {
     assert_eq!(catalog.providers.keys().collect::<Vec<_>>(), [EXTRACTIVE]);
 }
 
+/// Puts a model on a node's list, as if it had been checked.
+fn register(data: &std::path::Path, name: &str) {
+    let card = r#"{"folder": "/models/small", "card": {"dimension": 3, "tokens_max": 8, "digest": "d", "files": {}}}"#;
+    std::fs::create_dir(data.join("models")).unwrap();
+    std::fs::write(data.join("models").join(format!("{name}.json")), card).unwrap();
+}
+
 #[test]
 fn the_examples_of_the_repository_file_are_valid() {
     // a commented example is a line that begins with `#` directly followed by TOML
@@ -26,9 +33,12 @@ fn the_examples_of_the_repository_file_are_valid() {
         .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#'])).unwrap_or(line))
         .map(|line| format!("{line}\n"))
         .collect();
-    let config = Config::parse(FILE, &uncommented).expect("the examples are valid");
+    let mut config = Config::parse(FILE, &uncommented).expect("the examples are valid");
     let names: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_ref().as_str()).collect();
-    assert_eq!(names, ["openai", "anthropic", "local"]);
+    assert_eq!(names, ["openai", "anthropic", "local", "local-embeddings"]);
+    let data = tempfile::tempdir().unwrap();
+    register(data.path(), "all-MiniLM-L6-v2");
+    config.data = data.path().to_owned();
     let catalog = config.catalog_with(|_| Some("k".into())).unwrap();
     assert_eq!(
         catalog.price_at("openai", "gpt-4o-mini", 0),
@@ -319,4 +329,36 @@ fn key_services_are_read_with_their_secrets_by_reference() {
         let problem = problem(&text).to_string();
         assert!(problem.contains(expected), "{expected}: {problem}");
     }
+}
+
+#[test]
+fn a_model_of_this_node_is_named_and_registered_and_where_the_node_is() {
+    let data = tempfile::tempdir().unwrap();
+    let config = |lines: &str| {
+        let text =
+            format!("data = {:?}\n[[providers]]\nname = \"mine\"\nkind = \"local-embeddings\"\n{lines}", data.path());
+        Config::parse(FILE, &text).map_err(|error| error.to_string())
+    };
+    let catalog = |lines: &str| config(lines)?.catalog().map_err(|error| error.to_string());
+    for (lines, words) in [
+        ("region = \"local\"", "name the model"),
+        ("region = \"local\"\nmodel = \"small\"\nbase_url = \"http://127.0.0.1:1\"", "reached over no network"),
+        ("region = \"local\"\nmodel = \"small\"", "add it with `bailiwick model add`"),
+        ("region = \"us-east-1\"\nmodel = \"small\"", "write region = \"local\""),
+    ] {
+        let problem = catalog(lines).map(|_catalog| ()).unwrap_err();
+        assert!(problem.contains(words), "{lines}: {problem}");
+    }
+    let other = "[[providers]]\nname = \"x\"\nkind = \"openai\"\nregion = \"local\"\nmodel = \"small\"";
+    let problem = Config::parse(FILE, other).unwrap_err().to_string();
+    assert!(problem.contains("leave it out"), "{problem}");
+    register(data.path(), "small");
+    let free = catalog("region = \"local\"\nmodel = \"small\"").unwrap();
+    let entry = &free.providers["mine"];
+    assert_eq!(entry.local.as_ref().map(|model| model.card().dimension), Some(3));
+    assert_eq!(free.price_at("mine", "small", 1), Some(bailiwick_tenant::catalog::Price::default()));
+    let priced =
+        "region = \"local\"\nmodel = \"small\"\n[providers.prices.\"small\"]\ninput_usd_per_1m_tokens = \"0.001\"";
+    let priced = catalog(priced).unwrap().price_at("mine", "small", 1).unwrap();
+    assert_eq!(priced.input_nano_usd_per_token, 1);
 }

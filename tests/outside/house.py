@@ -40,12 +40,14 @@ class House:
 
 
 @contextlib.contextmanager
-def house(config: str = ""):
-    """Starts a server on a copy of the sample tenants and ends it in order; a bad exit code fails the test."""
+def house(config: str = "", prepare=lambda folder: None):
+    """Starts a server on a copy of the sample tenants and ends it in order; a bad exit code fails the test. `prepare` is
+    called with the server's folder before it starts."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         shutil.copytree(REPOSITORY / "tenants", folder / "tenants")
         (folder / "config.toml").write_text(config)
+        prepare(folder)
         command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data", str(folder / "data"),
                    "--tenants", str(folder / "tenants"), "--config", str(folder / "config.toml")]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=open(folder / "log", "wb"))

@@ -10,6 +10,7 @@ fn entry(name: &str) -> ProviderEntry {
         kind: "openai".into(),
         base_url: None,
         api_key: None,
+        local: None,
         region: "eu-west-1".into(),
         concurrency: 1,
         requests_per_minute: None,

@@ -1,7 +1,7 @@
 //! The clients of all providers: made once for the process from the catalogue, shared by every tenant's routing room.
 use super::pace::Pace;
 use super::providers::{ALL, Provider, ProviderError};
-use crate::catalog::{Catalog, EXTRACTIVE, ProviderEntry};
+use crate::catalog::{Catalog, EXTRACTIVE, LOCAL_EMBEDDINGS, ProviderEntry};
 use crate::egress::{Egress, Transfer};
 use crate::tiers::{Tiers, weight};
 use bailiwick_kernel::fair::{FairPool, Lane, Limits};
@@ -142,7 +142,8 @@ impl ProviderLanes {
 /// at the provider: a call costs as long as it keeps its place.
 fn places(entry: &ProviderEntry) -> FairPool {
     let slots = NonZeroUsize::new(entry.concurrency).unwrap_or(NonZeroUsize::MIN);
-    let slice_cost = if entry.kind == EXTRACTIVE { EMBEDDED_CALL_NS } else { CALL_NS };
+    let is_on_this_machine = [EXTRACTIVE, LOCAL_EMBEDDINGS].contains(&entry.kind.as_str());
+    let slice_cost = if is_on_this_machine { EMBEDDED_CALL_NS } else { CALL_NS };
     let limits = Limits { slots, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost };
     FairPool::new(format!("provider {}", entry.name), limits)
 }

@@ -103,6 +103,7 @@ pub(super) fn entry(name: &str, kind: &str, base_url: &str) -> ProviderEntry {
         kind: kind.into(),
         base_url: Some(base_url.into()),
         api_key: Some(secrecy::SecretString::from("sk-very-secret-key".to_owned())),
+        local: None,
         region: "eu-central-1".into(),
         concurrency: 4,
         requests_per_minute: None,

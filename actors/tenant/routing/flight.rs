@@ -221,7 +221,7 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
     if let Err(TooFast(wait)) = client.pace.cell(Duration::from_millis(remaining_ms(desk, turn))).await {
         return Landing::Paced(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX));
     }
-    let _place = match lane.enter(Duration::from_millis(remaining_ms(desk, turn))).await {
+    let place = match lane.enter(Duration::from_millis(remaining_ms(desk, turn))).await {
         Ok(place) => place,
         Err(crowded) => return Landing::Crowded(crowded),
     };
@@ -244,7 +244,10 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
     let (outcome, tally) = if turn.is_streaming() && !matches!(turn.case.matter, Matter::Embed(_)) {
         streamed(turn, candidate, provider, limit_ms, until_withdrawn).await
     } else {
-        let call = call(turn, candidate, provider, FrameSink::whole());
+        let call = match &turn.case.matter {
+            Matter::Embed(body) => provider.embed_in(embed_call(body, &candidate.route), place),
+            _ => call(turn, candidate, provider, FrameSink::whole()),
+        };
         (Some(while_allowed(until_withdrawn, within(limit_ms, candidate, call)).await), Tally::default())
     };
     // nothing is under way any more: whoever adopts other rules may go on
@@ -343,9 +346,13 @@ fn call(turn: &Turn<Funded>, candidate: &Candidate, provider: &dyn Provider, sin
             sink,
         }),
         Matter::Chat(chat) => provider.chat(PassedCall { body: chat_body(chat, route), sink }),
-        Matter::Embed(body) => provider.embed(PassedCall { body: with_model(body, route), sink }),
+        Matter::Embed(body) => provider.embed(embed_call(body, route)),
         Matter::Search(_) => Box::pin(std::future::ready(Err(ProviderError::Lasting("a search asks no model".into())))),
     }
+}
+
+fn embed_call(body: &Value, route: &Route) -> PassedCall {
+    PassedCall { body: with_model(body, route), sink: FrameSink::whole() }
 }
 
 fn with_model(body: &Value, route: &Route) -> Value {

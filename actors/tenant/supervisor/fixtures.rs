@@ -159,6 +159,7 @@ impl Stage {
             kind: "meter".into(),
             base_url: None,
             api_key: None,
+            local: None,
             region: "eu-west-1".into(),
             concurrency: 64,
             requests_per_minute: None,

@@ -3,12 +3,14 @@ mod anthropic;
 mod anthropic_shape;
 pub mod extractive;
 mod line;
+mod local;
 mod openai;
 mod speaker;
 
 use crate::catalog::ProviderEntry;
 use crate::question::Passage;
 use crate::turn::{DraftContent, FrameSink};
+use bailiwick_kernel::fair::Slot;
 use bailiwick_policy::sovereignty::InTransit;
 use std::future::Future;
 use std::pin::Pin;
@@ -21,8 +23,12 @@ pub type ProviderFuture<T> = Pin<Box<dyn Future<Output = Result<T, ProviderError
 pub type Constructor = fn(&ProviderEntry, InTransit) -> Result<Arc<dyn Provider>, ProviderError>;
 
 /// Kind → constructor.
-pub const ALL: &[(&str, Constructor)] =
-    &[("anthropic", anthropic::open), (crate::catalog::EXTRACTIVE, extractive::build), ("openai", openai::open)];
+pub const ALL: &[(&str, Constructor)] = &[
+    ("anthropic", anthropic::open),
+    (crate::catalog::EXTRACTIVE, extractive::build),
+    (crate::catalog::LOCAL_EMBEDDINGS, local::open),
+    ("openai", openai::open),
+];
 
 /// Why a provider did not answer. The texts are fit for the asker: no key, nothing of another tenant, bounded.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -118,8 +124,20 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Passes an embedding through.
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said>;
+
+    /// As [`Provider::embed`], and keeps a place at the provider until it ends. A provider that computes on this machine lets
+    /// others in between its slices.
+    fn embed_in(&self, call: PassedCall, place: Slot) -> ProviderFuture<Said> {
+        let calling = self.embed(call);
+        Box::pin(async move {
+            let _until_it_ends = place;
+            calling.await
+        })
+    }
 }
 
+#[cfg(test)]
+mod local_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]

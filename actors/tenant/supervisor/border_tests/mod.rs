@@ -98,6 +98,7 @@ fn providers(scenes: &Scenes) -> Vec<(ProviderEntry, Arc<dyn Provider>)> {
         kind: "witness".into(),
         base_url: Some(base_url.into()),
         api_key: None,
+        local: None,
         region: region.into(),
         concurrency: 4_096,
         requests_per_minute: None,

@@ -147,6 +147,7 @@ fn entry() -> ProviderEntry {
         kind: "meter".into(),
         base_url: None,
         api_key: None,
+        local: None,
         region: "eu-west-1".into(),
         concurrency: 64,
         requests_per_minute: None,
