@@ -1,10 +1,12 @@
 //! The embedded provider: needs no key and no network. It answers a grounded question with sentences of the passages,
 //! each cited with its exact characters, or abstains with a reason. The choosing is pure and lives in [`rules`].
-mod cues;
-mod reading;
+pub mod cues;
+pub mod doubts;
+pub mod reading;
 pub mod rules;
 mod scoring;
-mod sentences;
+pub mod sentences;
+pub mod signals;
 mod support;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Answers a question with sentences of the passages, or says why it does not. Pure: text in, choice out.
 use super::reading::{Line, Reading, Source, read};
 use super::scoring::{evidence, rarities};
-use super::support::{reason, support};
+use super::support::{is_supported, reason};
 use std::ops::Range;
 
 /// Sentences of an answer, at most: the one that answers and what it leaves open.
@@ -50,7 +50,7 @@ pub fn find(question: &str, sources: &[Source<'_>], chars_max: usize) -> Finding
     let Some(best) = best(&reading, &scores) else {
         return nothing("The passages found hold headings and questions, but no statement.");
     };
-    if !support(&reading, best).suffices() {
+    if !is_supported(&reading, best) {
         return Finding::Nothing { reason: reason(&reading) };
     }
     let mut answer = Vec::new();
