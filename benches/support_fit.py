@@ -81,6 +81,7 @@ pub const BIAS: f32 = {bias:.3f};
 
 /// The trees, in the order they were fitted: which figures are looked at, where they part, what follows.
 #[rustfmt::skip]
+#[allow(clippy::approx_constant, reason = "fitted numbers: that one is near a constant means nothing")]
 pub const TREES: [Tree; {TREES}] = [
 {rows}
 ];

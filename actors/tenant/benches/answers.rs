@@ -14,7 +14,7 @@
 )]
 use bailiwick_tenant::routing::providers::extractive::doubts::doubt;
 use bailiwick_tenant::routing::providers::extractive::reading::{Source, read};
-use bailiwick_tenant::routing::providers::extractive::rules::{Finding, find};
+use bailiwick_tenant::routing::providers::extractive::rules::{Finding, Shape, find};
 use bailiwick_tenant::routing::providers::extractive::signals::{NAMES, signals};
 use serde::Deserialize;
 use serde_json::json;
@@ -22,7 +22,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 
 /// Characters of an answer at most: those of the 1,000 tokens a call asks for unless it says otherwise.
-const CHARS_MAX: usize = 2_000;
+const SHAPE: Shape = Shape { chars_max: 2_000, origins_min: 0 };
 
 #[derive(Deserialize)]
 struct Asked {
@@ -44,10 +44,12 @@ fn main() {
     for line in BufReader::new(File::open(path).expect("the file of questions")).lines() {
         let asked: Asked = serde_json::from_str(&line.expect("a line")).expect("a question with passages");
         let given = asked.passages.iter();
-        let sources: Vec<Source<'_>> =
-            given.map(|given| Source { title: &given.title, text: &given.text, score: given.score }).collect();
+        let sources: Vec<Source<'_>> = given
+            .enumerate()
+            .map(|(origin, given)| Source { title: &given.title, text: &given.text, score: given.score, origin })
+            .collect();
         let signals = signals(&read(&asked.question, &sources));
-        let (cited, reason) = match find(&asked.question, &sources, CHARS_MAX) {
+        let (cited, reason) = match find(&asked.question, &sources, SHAPE) {
             Finding::Answer(cited) => (cited, None),
             Finding::Nothing { reason } => (Vec::new(), Some(reason)),
         };

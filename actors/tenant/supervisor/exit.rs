@@ -6,6 +6,7 @@ use crate::entry::{
     AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, RequestJudged, RequestLogged,
 };
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
+use crate::routing::demands::{self, Demands, Sources};
 use crate::routing::{markers, output};
 use crate::ruling::action_of;
 use crate::supervisor::sideways::kind_of;
@@ -24,7 +25,7 @@ const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
 /// Bytes of cited chunks in the answer's own record, and in a further one. One chunk alone has at most 5 kB.
 const CITED_BYTES_MAX: usize = 3 << 10;
 const CITED_PART_BYTES_MAX: usize = 40 << 10;
-const NO_CITATION: &str = "the model's answer cites none of the passages it was given";
+const NOTHING_WITHIN: &str = "no sentence of the answer is within the length the policy allows";
 
 /// What the exit decided. The record is written either way: the provider was paid.
 #[derive(Clone, PartialEq, Debug)]
@@ -54,14 +55,6 @@ struct Words {
     chunks: Vec<LineageChunk>,
 }
 
-impl Words {
-    /// Without these forms of personal data.
-    fn redacted(mut self, redactions: Redactions) -> Self {
-        redact_words(&mut self.answer, &mut self.citations, redactions);
-        self
-    }
-}
-
 /// Decides what leaves.
 #[must_use]
 pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, now_unix_ms: u64) -> Clearance {
@@ -70,7 +63,7 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
     let Draft { content, model, cut_short, rejection, .. } = draft;
     let (words, body) = match content {
         DraftContent::Grounded { text, spans } => {
-            (ground(case.must_cite(), passages, &text, &spans).redacted(case.ruled.obligations().redact), None)
+            (ground(case.demands(), case.ruled.obligations().redact, passages, &text, &spans), None)
         }
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (
@@ -130,8 +123,22 @@ pub fn words_of(reply: &Reply) -> String {
     }
 }
 
-fn ground(must_cite: bool, passages: &[Passage], text: &str, spans: &[(usize, std::ops::Range<usize>)]) -> Words {
-    let answer = markers::clean(text, passages.len());
+/// The answer as a stream would tell it: without what may not be told, as far as it is within its length.
+fn ground(
+    demands: Demands,
+    redactions: Redactions,
+    passages: &[Passage],
+    text: &str,
+    spans: &[(usize, std::ops::Range<usize>)],
+) -> Words {
+    let whole = markers::clean(text, passages.len());
+    let answer = demands::shortened(&redactions.redact(&whole), demands.characters_max);
+    if answer.is_empty() && !whole.is_empty() {
+        return abstain(NOTHING_WITHIN.to_owned());
+    }
+    if let Some(reason) = demands.refusal(Sources::of(passages).cited(&answer)) {
+        return abstain(reason);
+    }
     let mut citations = Vec::new();
     let mut chunks = Vec::new();
     for number in markers::cited(&answer, passages.len()) {
@@ -144,9 +151,7 @@ fn ground(must_cite: bool, passages: &[Passage], text: &str, spans: &[(usize, st
         }
         chunks.push(lineage_chunk(passage));
     }
-    if citations.is_empty() && must_cite {
-        return abstain(NO_CITATION.to_owned());
-    }
+    citations.iter_mut().for_each(|citation: &mut Citation| citation.redact(redactions));
     Words { answer, abstained: false, reason: None, citations, chunks }
 }
 

@@ -1,6 +1,7 @@
 //! Reads a question and its passages into figures: which question words each sentence holds, and what else is in it. Pure.
-use super::cues::{Shapes, Texture, Wanted, is_english, is_exact, is_measure, is_present, wanted, year};
+use super::cues::{Shapes, Wanted, wanted};
 use super::sentences::{Kind, Sentence, split};
+use super::texture::{Texture, is_english, is_exact, is_measure, is_present, year};
 use super::words::{Stems, base, folded, is_stop_word, likeness, weight, words};
 use std::collections::HashMap;
 
@@ -21,6 +22,8 @@ pub struct Source<'t> {
     pub text: &'t str,
     /// Score it was retrieved with.
     pub score: f32,
+    /// Where its words come from: passages of one origin do not confirm one another.
+    pub origin: usize,
 }
 
 /// One word of the question that carries a subject.

@@ -316,7 +316,7 @@ impl<'r> Seen<'r> {
 
     fn texture(&self, signals: &mut Signals) {
         let (mut words, mut lines, mut hits, mut densest) = (0_usize, 0_usize, 0_usize, 0.0_f32);
-        let mut texture = super::cues::Texture::default();
+        let mut texture = super::texture::Texture::default();
         let mut years = Vec::new();
         for line in self.lines() {
             words += line.words;

@@ -6,6 +6,7 @@ pub const BIAS: f32 = -1.027;
 
 /// The trees, in the order they were fitted: which figures are looked at, where they part, what follows.
 #[rustfmt::skip]
+#[allow(clippy::approx_constant, reason = "fitted numbers: that one is near a constant means nothing")]
 pub const TREES: [Tree; 250] = [
     ([7, 46, 26], [0.4271, 0.5000, 0.5000], [0.164, 0.100, -0.119, -0.011]),
     ([12, 7, 30], [1.9000, 0.5635, 0.5000], [0.056, -0.132, 0.110, -0.051]),
