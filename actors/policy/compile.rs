@@ -20,6 +20,9 @@ use jiff::tz::TimeZone;
 use regex::RegexSet;
 use std::sync::Arc;
 
+/// Earlier questions a follow-up may be understood by.
+const HISTORY_TURNS_MAX: u32 = 20;
+
 /// The registry record.
 pub const TENANT: &str = "tenant.yaml";
 /// Trust and poisoning guard.
@@ -143,6 +146,7 @@ pub fn compile(
     let files = Files::read(texts, &mut findings);
     let compiled = files.check(folder_name, guardrails, &mut findings);
     files.check_signers(texts, &mut findings);
+    files.check_history(&mut findings);
     findings.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     match (compiled, findings.errors.is_empty()) {
         (Some(compiled), true) => {
@@ -336,6 +340,16 @@ impl Files {
                 findings.warnings.push(self.at(Some(asking), "obligation", &problem));
             }
             _ => {}
+        }
+    }
+
+    /// A conversation is kept in memory: what is kept of it is bounded.
+    fn check_history(&self, findings: &mut Findings) {
+        let Some(governance) = &self.governance else { return };
+        if governance.value.settings.max_history_turns > HISTORY_TURNS_MAX {
+            let problem =
+                format!("at most {HISTORY_TURNS_MAX} earlier questions are kept: write 0 to {HISTORY_TURNS_MAX}");
+            findings.refuse(governance, "settings.max_history_turns", problem);
         }
     }
 

@@ -76,11 +76,13 @@ impl fmt::Display for Outcome {
             Self::Permitted(obligations) => {
                 f.write_str("permitted")?;
                 let cap = obligations.cap_tokens.map(|cap| format!("at most {cap} tokens"));
+                let sources = obligations.min_sources.map(|sources| format!("at least {sources} sources"));
+                let length = obligations.max_answer_characters.map(|most| format!("at most {most} characters"));
                 let cite = obligations.cite.then(|| "citations".to_owned());
                 let redact = (!obligations.redact.is_empty()).then(|| format!("{} taken out", obligations.redact));
                 let log = obligations.log.then(|| "a record".to_owned());
                 let approve = obligations.approve.then(|| "somebody's approval".to_owned());
-                let with: Vec<_> = cite.into_iter().chain(cap).chain(redact).chain(log).chain(approve).collect();
+                let with: Vec<_> = [cite, cap, sources, length, redact, log, approve].into_iter().flatten().collect();
                 if with.is_empty() { Ok(()) } else { write!(f, " with {}", with.join(" and ")) }
             }
         }

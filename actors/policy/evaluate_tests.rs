@@ -69,8 +69,17 @@ fn an_outcome_says_everything_that_goes_with_it() {
     assert_eq!(told(Obligations::default()), "permitted");
     assert_eq!(told(Obligations { redact, ..Obligations::default() }), "permitted with email, phone taken out");
     assert_eq!(
-        told(Obligations { cite: true, cap_tokens: Some(9), redact, log: true, approve: true }),
-        "permitted with citations and at most 9 tokens and email, phone taken out and a record and somebody's approval"
+        told(Obligations {
+            cite: true,
+            cap_tokens: Some(9),
+            min_sources: Some(2),
+            max_answer_characters: Some(400),
+            redact,
+            log: true,
+            approve: true
+        }),
+        "permitted with citations and at most 9 tokens and at least 2 sources and at most 400 characters and \
+         email, phone taken out and a record and somebody's approval"
     );
 }
 

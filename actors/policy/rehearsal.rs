@@ -226,7 +226,7 @@ pub fn unguarded<'a>(policies: &[&PolicySnapshot], answers: &'a [Recorded]) -> i
 
 fn allows(policy: &PolicySnapshot, answer: &Recorded) -> bool {
     let Verdict::Answered(obligations) = verdict(policy, answer) else { return false };
-    let must_cite = answer.action == Action::Ask && (policy.governance.require_citations || obligations.cite);
+    let must_cite = answer.action == Action::Ask && (policy.governance.require_citations || obligations.must_cite());
     answer.is_grounded || !must_cite
 }
 

@@ -239,6 +239,9 @@ pub struct GovernanceSettings {
     /// Every answer cites its passages, or abstains.
     #[serde(default = "yes")]
     pub require_citations: bool,
+    /// Earlier questions of a conversation a follow-up is understood by; 0 switches that off, 3 where absent.
+    #[serde(default = "three")]
+    pub max_history_turns: u32,
     /// Models that may be named on `/v1/chat/completions`; empty means the models of `router.yaml` only.
     #[serde(default)]
     pub allowed_models: Vec<String>,
@@ -256,6 +259,10 @@ pub struct GovernanceSettings {
 
 fn one() -> u32 {
     1
+}
+
+fn three() -> u32 {
+    3
 }
 
 fn yes() -> bool {

@@ -4,6 +4,7 @@ pub mod approvals;
 pub mod budget;
 pub mod cache;
 pub mod catalog;
+pub mod conversations;
 pub mod digest;
 pub mod egress;
 pub mod embedding;

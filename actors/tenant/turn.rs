@@ -15,6 +15,7 @@ pub use crate::line::{Awaiting, FrameSink, Given, HungUp, ReplyLine};
 use crate::question::{CacheControl, Matter, ModelUsed, Passage, Reply};
 use crate::rollout::Exposure;
 use crate::rollout::rules::Ending;
+use crate::routing::demands::Demands;
 use crate::ruling::Ruled;
 use crate::supervisor::places::Permit;
 use crate::supervisor::repeats::keyed::Keyed;
@@ -94,7 +95,17 @@ impl Case {
     /// True where an answer without a citation is withheld: by the settings, or by a rule that matched.
     #[must_use]
     pub fn must_cite(&self) -> bool {
-        self.policy.governance.require_citations || self.ruled.obligations().cite
+        self.policy.governance.require_citations || self.ruled.obligations().must_cite()
+    }
+
+    /// What is demanded of a grounded answer, by the settings and by the rules that matched.
+    #[must_use]
+    pub fn demands(&self) -> Demands {
+        let obligations = self.ruled.obligations();
+        let sources = obligations.min_sources.unwrap_or(0).max(u32::from(self.must_cite()));
+        let as_count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let characters_max = obligations.max_answer_characters.map(as_count);
+        Demands { sources_min: as_count(sources), characters_max }
     }
 
     /// True where the answer may be told again, so that it is needed whole even if it is streamed.

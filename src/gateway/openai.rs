@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_kernel::limits::{JSON_BYTES_MAX, NAME_CHARS_MAX};
 use bailiwick_kernel::outcome::Code;
 use bailiwick_tenant::question::{Completion, Matter, Reply};
+use bailiwick_tenant::supervisor::messages::Wishes;
 use bailiwick_tenant::turn::ReplyLine;
 use serde_json::{Map, Value};
 
@@ -22,7 +23,7 @@ pub(super) async fn chat(request: HttpRequest, payload: web::Payload) -> Result<
     let (line, awaiting) = if asked.style.stream { ReplyLine::streaming() } else { ReplyLine::whole() };
     rates::watch(&request, &awaiting);
     let grounded = matches!(asked.matter, Matter::Ask(_));
-    let wishes = Facts::of(&request).stamp_arrival(wishes, &edge);
+    let wishes = Facts::of(&request).stamp_arrival(Wishes { earlier: asked.earlier, ..wishes }, &edge);
     handle.ask(asked.matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let head = Head { created_s: edge.clock.now_unix_ms() / 1_000, include_usage: asked.style.include_usage };
     match (asked.style.stream, grounded) {

@@ -30,7 +30,12 @@ pub(super) struct Asked {
     pub(super) matter: Matter,
     /// How the answer is to be told.
     pub(super) style: Style,
+    /// What the user asked in earlier messages, oldest first; only of a question to the documents.
+    pub(super) earlier: Vec<String>,
 }
+
+/// Earlier messages read at most: as many as a policy may have questions understood by.
+const EARLIER_MAX: usize = 20;
 
 /// What every chunk of one completion carries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,13 +60,18 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Asked, Failure> {
         let (domain, usecase, top_k) =
             (option_text(&body, "domain")?, option_text(&body, "usecase")?, option_count(&body, "top_k")?);
         checked_scope(domain.as_deref(), usecase.as_deref(), top_k)?;
-        return Ok(Asked { matter: Matter::Ask(Question { text, domain, usecase, top_k }), style });
+        let matter = Matter::Ask(Question { text, domain, usecase, top_k });
+        return Ok(Asked { matter, style, earlier: earlier_user_texts(messages) });
     }
     let wanted = option_count(&body, "max_completion_tokens")?
         .map_or_else(|| option_count(&body, "max_tokens"), |tokens| Ok(Some(tokens)))?;
     let max_tokens =
         wanted.map(u32::try_from).transpose().map_err(|_large| at_fault("max_tokens", "the number is too large"))?;
-    Ok(Asked { matter: Matter::Chat(Box::new(Chat { model, body: Value::Object(body), max_tokens })), style })
+    Ok(Asked {
+        matter: Matter::Chat(Box::new(Chat { model, body: Value::Object(body), max_tokens })),
+        style,
+        earlier: Vec::new(),
+    })
 }
 
 /// Reads the body of an embedding.
@@ -72,7 +82,7 @@ pub(super) fn embeddings_asked(body: Map<String, Value>) -> Result<Asked, Failur
         Some(Value::Array(list)) if !list.is_empty() => {}
         _ => return Err(at_fault("input", "send a text or a list of texts")),
     }
-    Ok(Asked { matter: Matter::Embed(Box::new(Value::Object(body))), style: Style::default() })
+    Ok(Asked { matter: Matter::Embed(Box::new(Value::Object(body))), style: Style::default(), earlier: Vec::new() })
 }
 
 fn at_fault(name: &'static str, what: &str) -> Failure {
@@ -118,6 +128,19 @@ fn style_of(body: &Map<String, Value>) -> Result<Style, Failure> {
         Some(_) => return Err(at_fault("stream_options", "send an object")),
     };
     Ok(Style { stream, include_usage })
+}
+
+/// What the user asked in the messages before the last of theirs, oldest first. What could not be a question is left out:
+/// it stands there to be understood by, not to be answered.
+fn earlier_user_texts(messages: &[Value]) -> Vec<String> {
+    let users = messages.iter().rev().filter(|message| message.get("role").and_then(Value::as_str) == Some("user"));
+    let texts = users.skip(1).take(EARLIER_MAX).filter_map(|message| match message.get("content") {
+        Some(Value::String(text)) => checked_text("messages", text).ok(),
+        _ => None,
+    });
+    let mut texts: Vec<String> = texts.collect();
+    texts.reverse();
+    texts
 }
 
 /// The words of the last message of role `user`: a text, or the text parts of a list.

@@ -236,6 +236,11 @@ def cap(duty):
     return duty.get("cap_tokens", math.inf) if isinstance(duty, dict) else math.inf
 
 
+def named(duty, name, otherwise):
+    """The number an obligation of this name says."""
+    return duty.get(name, otherwise) if isinstance(duty, dict) else otherwise
+
+
 def redacted(duty):
     """Forms of personal data an obligation takes out."""
     return duty.get("redact", []) if isinstance(duty, dict) else []
@@ -251,6 +256,9 @@ class Ruling:
         self.duties = [either([holds for duty, holds in required if duty == word]) for word in ("cite", "log", "approve")]
         # of several caps the lowest stands: it is at most a level where one of them is
         self.duties += [either([holds for duty, holds in required if cap(duty) <= level]) for level in levels]
+        # of several numbers of sources the highest stands, of several lengths the lowest: all that random rules write
+        self.duties += [either([holds for duty, holds in required if named(duty, "min_sources", 0) >= least]) for least in (2, 3)]
+        self.duties += [either([holds for duty, holds in required if named(duty, "max_answer_characters", math.inf) <= most]) for most in (400, 900)]
         self.duties += [either([holds for duty, holds in required if form in redacted(duty)]) for form in FORMS]
 
     def differs(self, other):

@@ -1,6 +1,7 @@
 //! A model server that misbehaves on command, and a house whose tenant asks it.
 use super::{Ended, House, copy_tenants};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -191,8 +192,20 @@ pub fn house_on(port: u16, timeout_ms: u64) -> (tempfile::TempDir, Ended) {
 
 /// As [`house_on`], with the stated limits.
 pub fn house_within(port: u16, timeout_ms: u64, limits: &str) -> (tempfile::TempDir, Ended) {
+    house_prepared(port, timeout_ms, limits, |_tenants| ())
+}
+
+/// As [`house_within`], with folders of tenants that were changed before it starts.
+pub fn house_prepared(
+    port: u16,
+    timeout_ms: u64,
+    limits: &str,
+    prepare: impl FnOnce(&Path),
+) -> (tempfile::TempDir, Ended) {
     let folder = tempfile::tempdir().unwrap();
-    let router = copy_tenants(folder.path()).join("default/router.yaml");
+    let tenants = copy_tenants(folder.path());
+    prepare(&tenants);
+    let router = tenants.join("default/router.yaml");
     let text = std::fs::read_to_string(&router).unwrap();
     let (start, end) = (text.find("routing:").unwrap(), text.find("\nsla:").unwrap());
     let routing =

@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, Price};
 use crate::entry::{Entry, Reconciled, SpendingApproved};
 use crate::limits::rates::{Taken, TokenRates};
 use crate::question::{Matter, Passage};
+use crate::routing::demands::Demands;
 use crate::routing::tokens;
 use crate::turn::{Case, Funded, Grounded, Turn};
 use actix::prelude::*;
@@ -217,9 +218,9 @@ fn answers(matter: &Matter) -> u32 {
 }
 
 /// The tokens of a call's prompt.
-fn prompt_tokens(matter: &Matter, passages: &[Passage]) -> u64 {
+fn prompt_tokens(matter: &Matter, passages: &[Passage], demands: Demands) -> u64 {
     match matter {
-        Matter::Ask(question) => tokens::count_grounded(&question.text, passages),
+        Matter::Ask(question) => tokens::count_grounded(&question.text, passages, demands),
         Matter::Search(search) => tokens::count(&search.query),
         Matter::Chat(chat) => tokens::count_chat(&chat.body),
         Matter::Embed(body) => tokens::count_chat(body),
@@ -267,13 +268,13 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             return self.fund(Caller { turn, call }, ctx); // nothing costs anything: nothing to count
         }
         let (matter, passages) = (&turn.case.matter, &turn.stage.passages);
-        let bytes = prompt_bytes(matter, passages);
+        let (bytes, demands) = (prompt_bytes(matter, passages), turn.case.demands());
         if bytes <= tokens::OFF_REACTOR_BYTES {
-            let prompt_tokens = prompt_tokens(matter, passages);
+            let prompt_tokens = prompt_tokens(matter, passages, demands);
             return self.fund(Caller { turn, call: Call { prompt_tokens, ..call } }, ctx);
         }
         let (matter, passages) = (matter.clone(), Arc::clone(passages));
-        let counting = tokens::off_reactor(move || prompt_tokens(&matter, &passages));
+        let counting = tokens::off_reactor(move || prompt_tokens(&matter, &passages, demands));
         ctx.spawn(counting.into_actor(self).map(move |counted, room, ctx| {
             // where counting fails, the bytes, which no count exceeds
             let prompt_tokens = counted.unwrap_or_else(|| u64::try_from(bytes).unwrap_or(u64::MAX));

@@ -313,7 +313,7 @@ async fn streamed(
     let relay = match turn.case.matter {
         Matter::Ask(_) => {
             let relay = Relay::of_words(turn.sink(), &turn.stage.passages, forbidden).redacting(redactions);
-            if turn.case.must_cite() { relay.citing() } else { relay }
+            relay.meeting(turn.case.demands())
         }
         _ => {
             let relay = Relay::of_chunks(turn.sink(), forbidden).redacting_chunks(redactions);
@@ -343,6 +343,7 @@ fn call(turn: &Turn<Funded>, candidate: &Candidate, provider: &dyn Provider, sin
             model: route.model.clone(),
             temperature: route.temperature,
             max_tokens: route.max_tokens,
+            demands: turn.case.demands(),
             sink,
         }),
         Matter::Chat(chat) => provider.chat(PassedCall { body: chat_body(chat, route), sink }),

@@ -6,6 +6,7 @@
 pub mod actor;
 mod assembly;
 pub mod clients;
+pub mod demands;
 mod flight;
 mod lookup;
 pub mod markers;

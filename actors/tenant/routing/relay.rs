@@ -1,6 +1,7 @@
 //! Between a provider's words and the asker: markers that resolve to nothing are taken out, forbidden words stop the
 //! stream, and everything is counted, so that a stream that ends badly is settled all the same.
 use super::assembly::Assembly;
+use super::demands::{Demands, Sources, Within};
 use super::markers::{self, MarkerFilter};
 use super::output::{self, WITHHELD_CHARS, Watch};
 use crate::question::{Citation, Frame, Passage};
@@ -44,9 +45,11 @@ pub(super) struct Relay {
     watch: Watch,
     withheld: VecDeque<(Frame, usize)>,
     withheld_chars: usize,
-    /// Words so far, while they must cite a passage and none of them has.
-    uncited: Option<String>,
-    passages: usize,
+    /// Words so far, while they do not rest on the sources demanded.
+    unfounded: Option<String>,
+    sources: Sources,
+    demands: Demands,
+    within: Option<Within>,
     redactor: Option<Redactor>,
     whole: Option<Whole>,
     tally: Tally,
@@ -99,12 +102,15 @@ impl Relay {
             .map(|(index, passage)| markers::citation(index.saturating_add(1), passage))
             .collect();
         let filter = Some(MarkerFilter::new(passages.len()));
-        Self { citations, filter, passages: passages.len(), ..Self::of_chunks(sink, forbidden) }
+        Self { citations, filter, sources: Sources::of(passages), ..Self::of_chunks(sink, forbidden) }
     }
 
-    /// Shows nothing before the words have cited a passage: what cites none is withheld whole at the exit.
-    pub(super) fn citing(mut self) -> Self {
-        self.uncited = Some(String::new());
+    /// Shows nothing before the words rest on the sources demanded: what does not is withheld whole at the exit. Ends
+    /// where an answer of the length demanded has to.
+    pub(super) fn meeting(mut self, demands: Demands) -> Self {
+        self.unfounded = (demands.sources_min > 0).then(String::new);
+        self.within = Some(Within::new(demands.characters_max));
+        self.demands = demands;
         self
     }
 
@@ -131,8 +137,10 @@ impl Relay {
             watch: Watch::new(forbidden),
             withheld: VecDeque::new(),
             withheld_chars: 0,
-            uncited: None,
-            passages: 0,
+            unfounded: None,
+            sources: Sources::default(),
+            demands: Demands::default(),
+            within: None,
             redactor: None,
             whole: None,
             tally: Tally::default(),
@@ -222,16 +230,25 @@ impl Relay {
         self.tell(words).await
     }
 
-    /// Words as they may be told, once they may.
+    /// Words as they may be told, as far as they are within the length.
     async fn tell(&mut self, words: String) -> Result<(), Stop> {
+        let words = match &mut self.within {
+            Some(within) => within.push(&words),
+            None => words,
+        };
+        self.found(words).await
+    }
+
+    /// Words that are within the length, once they rest on what they have to.
+    async fn found(&mut self, words: String) -> Result<(), Stop> {
         if words.is_empty() {
             return Ok(());
         }
-        let passages = self.passages;
-        if let Some(uncited) = &mut self.uncited {
-            uncited.push_str(&words);
+        if let Some(unfounded) = &mut self.unfounded {
+            unfounded.push_str(&words);
         }
-        self.uncited.take_if(|uncited| !markers::cited(uncited, passages).is_empty());
+        let (sources, least) = (&self.sources, self.demands.sources_min);
+        self.unfounded.take_if(|unfounded| sources.cited(unfounded) >= least);
         let chars = words.chars().count();
         self.withhold(Frame::Delta(words), chars).await
     }
@@ -241,7 +258,7 @@ impl Relay {
         self.withheld.push_back((frame, chars));
         // whoever watches words needs some that are not shown yet, to find what they complete
         let kept_chars = if self.watch.is_idle() { 0 } else { WITHHELD_CHARS };
-        while let Some((_, chars)) = self.withheld.front().filter(|_| self.uncited.is_none()) {
+        while let Some((_, chars)) = self.withheld.front().filter(|_| self.unfounded.is_none()) {
             let behind_it = self.withheld_chars.saturating_sub(*chars);
             if behind_it < kept_chars {
                 break;
@@ -261,7 +278,10 @@ impl Relay {
         if let Some(redactor) = self.redactor.take() {
             self.tell(redactor.finish()).await?;
         }
-        if self.uncited.is_some() {
+        if let Some(within) = self.within.take() {
+            self.found(within.finish()).await?;
+        }
+        if self.unfounded.is_some() {
             return Ok(());
         }
         for chunk in self.whole.take().into_iter().flat_map(Whole::told) {

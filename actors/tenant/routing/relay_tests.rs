@@ -1,4 +1,5 @@
 use super::super::fixtures::passages;
+use super::super::markers;
 use super::*;
 use crate::turn::{FrameSink, ReplyLine};
 use bailiwick_policy::redaction::Recogniser;
@@ -11,7 +12,7 @@ fn shown(pieces: &[&str], forbidden: &str, must_cite: bool) -> (String, bool, En
         let (line, mut awaiting) = ReplyLine::streaming();
         let patterns = if forbidden.is_empty() { RegexSet::empty() } else { RegexSet::new([forbidden]).unwrap() };
         let relay = Relay::of_words(line.sink(), &passages(), patterns);
-        let relay = if must_cite { relay.citing() } else { relay };
+        let relay = relay.meeting(Demands { sources_min: usize::from(must_cite), characters_max: None });
         let (sender, frames) = mpsc::channel(16);
         let speaker = FrameSink::into_channel(sender);
         let speaking = async {
@@ -45,7 +46,9 @@ fn personal_data_is_in_no_word_and_no_passage_of_a_stream() {
         let mut passages = passages().to_vec();
         passages[0].text = "Anna, anna@example.org, knows.".to_owned();
         let redactions = Redactions::of(&[Recogniser::Email].into());
-        let relay = Relay::of_words(line.sink(), &passages, RegexSet::empty()).redacting(redactions).citing();
+        let relay = Relay::of_words(line.sink(), &passages, RegexSet::empty())
+            .redacting(redactions)
+            .meeting(Demands { sources_min: 1, characters_max: None });
         let (sender, frames) = mpsc::channel(16);
         let speaker = FrameSink::into_channel(sender);
         let speaking = async {

@@ -1,6 +1,7 @@
 //! Tokens counted before money is held, with the vocabulary `o200k_base`. Other vocabularies differ by some percent;
 //! what a provider reports is what is charged.
 use crate::question::Passage;
+use crate::routing::demands::Demands;
 use crate::routing::prompt;
 use bailiwick_kernel::limits::TOKEN_COUNTS_MAX;
 use serde_json::Value;
@@ -50,10 +51,10 @@ pub fn count_chat(body: &Value) -> u64 {
 
 /// Tokens of the grounded prompt of a question.
 #[must_use]
-pub fn count_grounded(question: &str, passages: &[Passage]) -> u64 {
+pub fn count_grounded(question: &str, passages: &[Passage], demands: Demands) -> u64 {
     // a boundary of mixed digits costs as many tokens as a random one, within a few
-    let prompt =
-        prompt::grounded(question, passages, *b"\x3f\xa1\x97\xe4\x0b\x6c\xd2\x58\x81\xfe\x29\xb7\x4d\x90\xc3\x16");
+    let boundary = *b"\x3f\xa1\x97\xe4\x0b\x6c\xd2\x58\x81\xfe\x29\xb7\x4d\x90\xc3\x16";
+    let prompt = prompt::grounded(question, passages, demands, boundary);
     let lines = u64::try_from(passages.len()).unwrap_or(u64::MAX).saturating_add(1).saturating_mul(16);
     count(&prompt.system).saturating_add(count(&prompt.user)).saturating_add(lines).saturating_add(2 * MESSAGE_TOKENS)
 }

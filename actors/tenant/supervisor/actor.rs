@@ -18,6 +18,7 @@ use super::verifying::SharedReached;
 use crate::approvals::SharedApprovals;
 use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconcile};
 use crate::cache::messages::AdoptCache;
+use crate::conversations::Conversations;
 use crate::egress::{Egress, clear_to_keep};
 use crate::entry::Entry;
 use crate::evaluation::SharedProgress;
@@ -96,6 +97,8 @@ pub struct Supervisor {
     /// How far the journal has been read once more.
     pub(super) reached: SharedReached,
     pub(super) last_fault: Option<String>,
+    /// What was asked before, by conversation; gone with this incarnation.
+    pub(super) conversations: Conversations,
 }
 
 /// Starts a tenant on the current arbiter and gives its doors. Its first knock may come at once: it waits behind
@@ -150,6 +153,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         service,
         looking: false,
         last_fault: None,
+        conversations: Conversations::default(),
         parts,
     }
     .start()

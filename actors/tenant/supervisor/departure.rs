@@ -6,6 +6,7 @@ use super::places::Permit;
 use super::repeats::keyed::Keyed;
 use crate::approvals::Met;
 use crate::approvals::rules::Need;
+use crate::conversations::meant_behind;
 use crate::query_ids;
 use crate::question::{Matter, Passage};
 use crate::rollout::rules::Drawn;
@@ -30,6 +31,7 @@ impl Supervisor {
                 return admit.line.reject(rejection);
             }
         };
+        self.understand(&mut admit);
         self.name_conversation(&mut admit);
         let Some(key) = admit.wishes.idempotency_key.take() else {
             return self.set_out(admit, permit, None, &ctx.address());
@@ -40,6 +42,22 @@ impl Supervisor {
             Ok(_permitted) => self.admit_keyed(key, admit, permit, ctx),
             refused => self.depart(admit, permit, None, served, refused, &ctx.address()),
         }
+    }
+
+    /// Makes a question whole that leans on what was asked before: from here on it is what was meant. What comes under an
+    /// `Idempotency-Key` is understood by what it brings along itself: said again, it has to mean the same.
+    fn understand(&mut self, admit: &mut Admit) {
+        let Matter::Ask(question) = &mut admit.matter else { return };
+        let turns_max = usize::try_from(self.policy.governance.max_history_turns).unwrap_or(usize::MAX);
+        let now = self.parts.clock.now_unix_ms();
+        let wishes = &admit.wishes;
+        question.text = match &wishes.conversation {
+            _ if !wishes.earlier.is_empty() => meant_behind(&question.text, &wishes.earlier, turns_max),
+            Some(name) if wishes.idempotency_key.is_none() => {
+                self.conversations.hear(&admit.principal, name, &question.text, turns_max, now)
+            }
+            _ => return,
+        };
     }
 
     /// Sends an admitted turn on its way, where the policy permits it. The phase may have changed since it was admitted,

@@ -8,6 +8,7 @@ use crate::entry::{
 use crate::evaluation::answers::{Grounding, grounding};
 use crate::evaluation::records::AnswerMeasured;
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
+use crate::routing::demands::{self, Demands, Sources};
 use crate::routing::{markers, output};
 use crate::ruling::action_of;
 use crate::supervisor::sideways::kind_of;
@@ -26,7 +27,7 @@ const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
 /// Bytes of cited chunks in the answer's own record, and in a further one. One chunk alone has at most 5 kB.
 const CITED_BYTES_MAX: usize = 3 << 10;
 const CITED_PART_BYTES_MAX: usize = 40 << 10;
-const NO_CITATION: &str = "the model's answer cites none of the passages it was given";
+const NOTHING_WITHIN: &str = "no sentence of the answer is within the length the policy allows";
 
 /// What the exit decided. The record is written either way: the provider was paid.
 #[derive(Clone, PartialEq, Debug)]
@@ -56,13 +57,21 @@ struct Words {
     reason: Option<String>,
     citations: Vec<Citation>,
     chunks: Vec<LineageChunk>,
+    /// What they are worth by the passages; nothing where they stand on none.
+    worth: Option<Grounding>,
 }
 
 impl Words {
-    /// Without these forms of personal data.
-    fn redacted(mut self, redactions: Redactions) -> Self {
-        redact_words(&mut self.answer, &mut self.citations, redactions);
-        self
+    /// None of an answer's own.
+    fn none() -> Self {
+        Self {
+            answer: String::new(),
+            abstained: false,
+            reason: None,
+            citations: Vec::new(),
+            chunks: Vec::new(),
+            worth: None,
+        }
     }
 }
 
@@ -72,20 +81,17 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
     let usage =
         Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
     let Draft { content, model, cut_short, rejection, .. } = draft;
-    let mut worth = None;
     let (words, body) = match content {
         DraftContent::Grounded { text, spans } => {
-            let words = ground(case.must_cite(), passages, &text, &spans);
-            // before anything is redacted: what is taken out stands in the passages still
-            worth = (!words.abstained).then(|| grounding(&words.answer, &words.citations, passages));
-            (words.redacted(case.ruled.obligations().redact), None)
+            (ground(case.demands(), case.ruled.obligations().redact, passages, &text, &spans), None)
         }
         DraftContent::Abstained { reason } => (abstain(reason), None),
         DraftContent::Completion(body) => (
-            Words { answer: String::new(), abstained: false, reason: None, citations: Vec::new(), chunks: Vec::new() },
+            Words::none(),
             Some(output::redacted(body, "message", case.ruled.obligations().redact)),
         ),
     };
+    let worth = words.worth;
     let mut record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
     let said = body.as_ref().map_or_else(|| words.answer.clone(), completion_text);
     let is_forbidden = case.policy.output_violation(&said).is_some();
@@ -100,7 +106,7 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
         Ok(reply(case, words, body, model, usage))
     };
     let attribution = attribution(case, &record);
-    let measured = worth.map(|grounding| measured(&record, grounding));
+    let measured = worth.map(|worth| measured(&record, worth));
     Clearance { record, attribution, verdict, measured }
 }
 
@@ -139,8 +145,22 @@ pub fn words_of(reply: &Reply) -> String {
     }
 }
 
-fn ground(must_cite: bool, passages: &[Passage], text: &str, spans: &[(usize, std::ops::Range<usize>)]) -> Words {
-    let answer = markers::clean(text, passages.len());
+/// The answer as a stream would tell it: without what may not be told, as far as it is within its length.
+fn ground(
+    demands: Demands,
+    redactions: Redactions,
+    passages: &[Passage],
+    text: &str,
+    spans: &[(usize, std::ops::Range<usize>)],
+) -> Words {
+    let whole = markers::clean(text, passages.len());
+    let answer = demands::shortened(&redactions.redact(&whole), demands.characters_max);
+    if answer.is_empty() && !whole.is_empty() {
+        return abstain(NOTHING_WITHIN.to_owned());
+    }
+    if let Some(reason) = demands.refusal(Sources::of(passages).cited(&answer)) {
+        return abstain(reason);
+    }
     let mut citations = Vec::new();
     let mut chunks = Vec::new();
     for number in markers::cited(&answer, passages.len()) {
@@ -153,10 +173,10 @@ fn ground(must_cite: bool, passages: &[Passage], text: &str, spans: &[(usize, st
         }
         chunks.push(lineage_chunk(passage));
     }
-    if citations.is_empty() && must_cite {
-        return abstain(NO_CITATION.to_owned());
-    }
-    Words { answer, abstained: false, reason: None, citations, chunks }
+    // before anything is taken out of the citations: it stands in the passages still
+    let worth = Some(grounding(&answer, &citations, passages));
+    citations.iter_mut().for_each(|citation: &mut Citation| citation.redact(redactions));
+    Words { answer, abstained: false, reason: None, citations, chunks, worth }
 }
 
 /// A citation of the given characters of a passage, as far as the passage has them.
@@ -190,7 +210,7 @@ fn lineage_chunk(passage: &Passage) -> LineageChunk {
 
 fn abstain(reason: String) -> Words {
     let answer = "The documents do not support an answer to this question.".to_owned();
-    Words { answer, abstained: true, reason: Some(reason), citations: Vec::new(), chunks: Vec::new() }
+    Words { answer, abstained: true, reason: Some(reason), ..Words::none() }
 }
 
 fn record(

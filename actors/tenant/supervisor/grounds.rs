@@ -65,11 +65,14 @@ fn flags(features: &FeaturesFile, level: ServiceLevel, asker: &str) -> (Vec<Flag
 }
 
 fn obligations(obligations: Obligations) -> Vec<String> {
-    let Obligations { cite, cap_tokens, redact, log, approve } = obligations;
+    let Obligations { cite, cap_tokens, min_sources, max_answer_characters, redact, log, approve } = obligations;
     let redact = (!redact.is_empty()).then(|| format!("redact: {redact}"));
     let cap = cap_tokens.map(|cap| format!("cap_tokens: {cap}"));
+    let sources = min_sources.map(|sources| format!("min_sources: {sources}"));
+    let length = max_answer_characters.map(|most| format!("max_answer_characters: {most}"));
     let named = |holds: bool, name: &str| holds.then(|| name.to_owned());
-    [named(cite, "cite"), cap, redact, named(log, "log"), named(approve, "approve")].into_iter().flatten().collect()
+    let all = [named(cite, "cite"), cap, sources, length, redact, named(log, "log"), named(approve, "approve")];
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -97,8 +100,17 @@ mod tests {
 
     #[test]
     fn obligations_are_told_as_rules_write_them() {
-        let all = Obligations { cite: true, cap_tokens: Some(7), log: true, approve: true, ..Obligations::default() };
-        assert_eq!(obligations(all), ["cite", "cap_tokens: 7", "log", "approve"]);
+        let all = Obligations {
+            cite: true,
+            cap_tokens: Some(7),
+            min_sources: Some(2),
+            max_answer_characters: Some(400),
+            log: true,
+            approve: true,
+            ..Obligations::default()
+        };
+        let told = ["cite", "cap_tokens: 7", "min_sources: 2", "max_answer_characters: 400", "log", "approve"];
+        assert_eq!(obligations(all), told);
         assert!(obligations(Obligations::default()).is_empty());
     }
 }

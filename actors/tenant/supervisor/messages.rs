@@ -49,6 +49,8 @@ pub struct Wishes {
     pub cache_control: CacheControl,
     /// To which conversation it belongs, where the asker says so: one conversation is served by one release.
     pub conversation: Option<String>,
+    /// What was asked before, where it comes with the question, oldest first.
+    pub earlier: Vec<String>,
     /// When it came to the house, where that is known: what it waited for since counts as its latency.
     pub arrived_unix_ms: Option<u64>,
 }

@@ -55,7 +55,7 @@ impl Provider for Anthropic {
     fn answer(&self, call: GroundedCall) -> ProviderFuture<Said> {
         let parts = Arc::clone(&self.0);
         Box::pin(async move {
-            let prompt = prompt::grounded(&call.question, &call.passages, rand::random());
+            let prompt = prompt::grounded(&call.question, &call.passages, call.demands, rand::random());
             let body = shape::grounded(prompt, &call);
             if call.sink.is_streaming() {
                 parts.grounded_in_words(&body, call).await

@@ -1,22 +1,27 @@
 //! The embedded provider: needs no key and no network. It answers a grounded question with sentences of the passages,
 //! each cited with its exact characters, or abstains with a reason. The choosing is pure and lives in [`rules`].
-mod cues;
-mod reading;
+pub mod cues;
+pub mod doubts;
+mod merging;
+pub mod reading;
 pub mod rules;
 mod scoring;
-mod sentences;
+pub mod sentences;
+pub mod signals;
 mod support;
 #[cfg(test)]
 mod tests;
+pub mod texture;
 pub(crate) mod words;
 
 use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
 use crate::catalog::ProviderEntry;
 use crate::question::Frame;
+use crate::routing::demands::Sources;
 use crate::turn::{DraftContent, FrameSink};
 use bailiwick_policy::sovereignty::InTransit;
 use reading::Source;
-use rules::{Cited, Finding, find};
+use rules::{Cited, Finding, Shape, find};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -76,13 +81,19 @@ impl Provider for Extractive {
 }
 
 fn look_up(call: &GroundedCall) -> Finding {
-    let sources: Vec<Source<'_>> = call
-        .passages
-        .iter()
-        .map(|passage| Source { title: &passage.title, text: &passage.text, score: passage.score })
+    let origins = Sources::of(&call.passages);
+    let passages = call.passages.iter().enumerate();
+    let sources: Vec<Source<'_>> = passages
+        .map(|(at, passage)| Source {
+            title: &passage.title,
+            text: &passage.text,
+            score: passage.score,
+            origin: origins.at(at).unwrap_or(at),
+        })
         .collect();
-    let chars_max = usize::try_from(call.max_tokens).unwrap_or(usize::MAX).saturating_mul(CHARS_PER_TOKEN);
-    find(&call.question, &sources, chars_max)
+    let by_tokens = usize::try_from(call.max_tokens).unwrap_or(usize::MAX).saturating_mul(CHARS_PER_TOKEN);
+    let chars_max = call.demands.characters_max.map_or(by_tokens, |most| most.min(by_tokens));
+    find(&call.question, &sources, Shape { chars_max, origins_min: call.demands.sources_min })
 }
 
 /// Sends the answer sentence by sentence, and stops where nobody listens any more.

@@ -9,6 +9,7 @@ mod speaker;
 
 use crate::catalog::ProviderEntry;
 use crate::question::Passage;
+use crate::routing::demands::Demands;
 use crate::turn::{DraftContent, FrameSink};
 use bailiwick_kernel::fair::Slot;
 use bailiwick_policy::sovereignty::InTransit;
@@ -86,6 +87,8 @@ pub struct GroundedCall {
     pub temperature: f64,
     /// Most tokens of the answer.
     pub max_tokens: u32,
+    /// What the policy demands of the answer.
+    pub demands: Demands,
     /// Where words go while they are still coming.
     pub sink: FrameSink,
 }

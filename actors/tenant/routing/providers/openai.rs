@@ -119,7 +119,7 @@ impl Provider for OpenAi {
 
 impl OpenAi {
     async fn grounded(self, call: GroundedCall) -> Result<Said, ProviderError> {
-        let prompt = prompt::grounded(&call.question, &call.passages, rand::random());
+        let prompt = prompt::grounded(&call.question, &call.passages, call.demands, rand::random());
         let mut body = json!({
             "model": call.model,
             "messages": [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],

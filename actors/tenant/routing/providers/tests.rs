@@ -22,6 +22,7 @@ pub(super) fn grounded_call(sink: FrameSink) -> GroundedCall {
         model: "model".into(),
         temperature: 0.0,
         max_tokens: 50,
+        demands: Demands::default(),
         sink,
     }
 }

@@ -39,7 +39,7 @@ impl KeptReply {
         if let Reply::Answer(answer) = &reply
             && !answer.abstained
             && answer.citations.is_empty()
-            && (policy.governance.require_citations || ruled.obligations().cite)
+            && (policy.governance.require_citations || ruled.obligations().must_cite())
         {
             let detail = "repeating a call: its answer cites nothing, and the policy asks for citations now; send another \
                           Idempotency-Key to ask again";

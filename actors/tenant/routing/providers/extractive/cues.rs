@@ -312,8 +312,9 @@ impl Shapes {
     }
 }
 
-/// `1066`, `2015`, `1990s`.
-fn is_year(word: &str) -> bool {
+/// True for `1066`, `2015`, `1990s`.
+#[must_use]
+pub fn is_year(word: &str) -> bool {
     let digits = word.strip_suffix('s').unwrap_or(word);
     digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()) && digits.starts_with(['1', '2'])
 }

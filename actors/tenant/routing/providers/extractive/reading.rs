@@ -1,6 +1,7 @@
 //! Reads a question and its passages into figures: which question words each sentence holds, and what else is in it. Pure.
 use super::cues::{Shapes, Wanted, wanted};
 use super::sentences::{Kind, Sentence, split};
+use super::texture::{Texture, is_english, is_exact, is_measure, is_present, year};
 use super::words::{Stems, base, folded, is_stop_word, likeness, weight, words};
 use std::collections::HashMap;
 
@@ -21,6 +22,8 @@ pub struct Source<'t> {
     pub text: &'t str,
     /// Score it was retrieved with.
     pub score: f32,
+    /// Where its words come from: passages of one origin do not confirm one another.
+    pub origin: usize,
 }
 
 /// One word of the question that carries a subject.
@@ -36,6 +39,8 @@ pub struct Term {
     pub is_name: bool,
     /// Holds a digit.
     pub is_number: bool,
+    /// Names a figure or a detail.
+    pub is_measure: bool,
 }
 
 /// The question.
@@ -44,6 +49,14 @@ pub struct Asked {
     pub wanted: Wanted,
     /// Its words with a subject, each once, in order.
     pub terms: Vec<Term>,
+    /// Years it names.
+    pub years: Vec<u16>,
+    /// Asks for what is so at the moment.
+    pub is_present: bool,
+    /// Asks for no less than the exact thing.
+    pub is_exact: bool,
+    /// Holds a word that English questions hold and those of other languages do not.
+    pub is_english: bool,
 }
 
 /// One word that meets a question term.
@@ -70,6 +83,10 @@ pub struct Line {
     pub places: Vec<Place>,
     /// What its other words look like.
     pub shapes: Shapes,
+    /// What they tell of the sentence, whatever is asked for.
+    pub texture: Texture,
+    /// Years it names.
+    pub years: Vec<u16>,
     /// Words.
     pub words: usize,
     /// Opens with a word that points back.
@@ -92,6 +109,8 @@ struct Known {
     term: Option<(usize, f32)>,
     points_back: bool,
     shapes: Shapes,
+    texture: Texture,
+    year: Option<u16>,
 }
 
 /// Reads a question and its passages.
@@ -119,8 +138,13 @@ pub fn read<'t>(question: &'t str, sources: &[Source<'t>]) -> Reading {
 /// Takes a question apart.
 fn ask(question: &str, stems: &Stems) -> Asked {
     let mut terms: Vec<Term> = Vec::new();
+    let (mut years, mut present, mut exact, mut english) = (Vec::new(), false, false, false);
     for (index, (_, word)) in words(question).enumerate() {
         let lower = folded(word);
+        years.extend(year(word));
+        present |= is_present(&lower);
+        exact |= is_exact(&lower);
+        english |= is_english(&lower);
         if is_stop_word(&lower) {
             continue;
         }
@@ -134,10 +158,11 @@ fn ask(question: &str, stems: &Stems) -> Asked {
                 weight: weight(&lower),
                 is_name,
                 is_number,
+                is_measure: is_measure(&lower),
             });
         }
     }
-    Asked { wanted: wanted(question), terms }
+    Asked { wanted: wanted(question), terms, years, is_present: present, is_exact: exact, is_english: english }
 }
 
 fn without_possessive(word: &str) -> &str {
@@ -173,19 +198,31 @@ fn know(word: &str, asked: &Asked, stems: &Stems) -> Known {
     let lower = folded(word);
     let term = best_term(&lower, asked, stems);
     let shapes = Shapes::of(word, &lower, term.is_some(), asked.wanted);
-    Known { term, points_back: PRONOUNS.contains(&lower.as_str()), shapes }
+    let texture = Texture::of(word, &lower, term.is_some());
+    Known { term, points_back: PRONOUNS.contains(&lower.as_str()), shapes, texture, year: year(word) }
 }
 
 impl Line {
     fn unread(passage: usize, sentence: Sentence, terms: usize) -> Self {
-        let shapes = Shapes::default();
-        Self { passage, sentence, met: vec![0.0; terms], places: Vec::new(), shapes, words: 0, points_back: false }
+        Self {
+            passage,
+            sentence,
+            met: vec![0.0; terms],
+            places: Vec::new(),
+            shapes: Shapes::default(),
+            texture: Texture::default(),
+            years: Vec::new(),
+            words: 0,
+            points_back: false,
+        }
     }
 
     fn read(&mut self, word: Known) {
         let opens = self.words == 0;
         self.points_back |= opens && word.points_back;
         self.shapes.join(if opens { word.shapes.opening() } else { word.shapes });
+        self.texture.join(word.texture);
+        self.years.extend(word.year);
         if let Some((term, likeness)) = word.term {
             self.places.push(Place { term, likeness, word: self.words });
             if let Some(slot) = self.met.get_mut(term) {

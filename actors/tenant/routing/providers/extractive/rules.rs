@@ -1,15 +1,10 @@
 //! Answers a question with sentences of the passages, or says why it does not. Pure: text in, choice out.
+use super::merging::chosen;
+pub use super::merging::{SENTENCES_MAX, Shape};
 use super::reading::{Line, Reading, Source, read};
-use super::scoring::{evidence, rarities};
-use super::support::{reason, support};
+use super::scoring::evidence;
+use super::support::{is_supported, reason};
 use std::ops::Range;
-
-/// Sentences of an answer, at most: the one that answers and what it leaves open.
-pub const SENTENCES_MAX: usize = 3;
-/// A further sentence must meet at least this share of the question that is still open.
-const FURTHER_SHARE_MIN: f32 = 0.2;
-/// A further sentence must be at least this good beside the first.
-const FURTHER_SCORE_MIN: f32 = 0.6;
 
 /// One sentence cited.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,9 +30,9 @@ pub enum Finding {
 }
 
 /// Answers a question from passages in the order they were retrieved. The first sentence is always whole; further ones
-/// are added while the answer stays within `chars_max` characters.
+/// are added while the answer stays within its length.
 #[must_use]
-pub fn find(question: &str, sources: &[Source<'_>], chars_max: usize) -> Finding {
+pub fn find(question: &str, sources: &[Source<'_>], shape: Shape) -> Finding {
     let nothing = |reason: &str| Finding::Nothing { reason: reason.to_owned() };
     if sources.iter().all(|source| source.text.trim().is_empty()) {
         return nothing("No passage was found for this question.");
@@ -50,15 +45,16 @@ pub fn find(question: &str, sources: &[Source<'_>], chars_max: usize) -> Finding
     let Some(best) = best(&reading, &scores) else {
         return nothing("The passages found hold headings and questions, but no statement.");
     };
-    if !support(&reading, best).suffices() {
+    if !is_supported(&reading, best) {
         return Finding::Nothing { reason: reason(&reading) };
     }
     let mut answer = Vec::new();
     let mut chars = 0;
-    for at in chosen(&reading, &scores, best) {
+    for at in chosen(&reading, sources, &scores, best, shape) {
         let Some(cited) = reading.lines.get(at).and_then(|line| cite(line, sources)) else { continue };
-        chars += cited.words.chars().count();
-        if chars > chars_max && !answer.is_empty() {
+        // the space between two sentences counts as well
+        chars += cited.words.chars().count() + usize::from(!answer.is_empty());
+        if chars > shape.chars_max && !answer.is_empty() {
             break;
         }
         answer.push(cited);
@@ -70,36 +66,6 @@ pub fn find(question: &str, sources: &[Source<'_>], chars_max: usize) -> Finding
 fn best(reading: &Reading, scores: &[f32]) -> Option<usize> {
     let lines = reading.lines.iter().zip(scores).enumerate().filter(|(_, (line, _))| line.is_statement());
     lines.max_by(|(at, (_, one)), (other_at, (_, other))| one.total_cmp(other).then(other_at.cmp(at))).map(|(at, _)| at)
-}
-
-/// The best line, then those that add most of what it leaves open; a repetition adds nothing.
-fn chosen(reading: &Reading, scores: &[f32], best: usize) -> Vec<usize> {
-    let rarities = rarities(reading);
-    let whole = rarities.iter().sum::<f32>().max(f32::EPSILON);
-    let mut met = vec![0.0_f32; rarities.len()];
-    let mut chosen = Vec::new();
-    let mut next = Some(best);
-    while let Some(line) = next.and_then(|at| reading.lines.get(at)) {
-        chosen.extend(next);
-        if chosen.len() == SENTENCES_MAX {
-            break;
-        }
-        met = met.iter().zip(&line.met).map(|(one, other)| one.max(*other)).collect();
-        next = further(reading, scores, &chosen, |line| {
-            let gains = line.met.iter().zip(&met).zip(&rarities);
-            gains.map(|((more, met), rarity)| (more - met).max(0.0) * rarity).sum::<f32>() / whole
-        });
-    }
-    chosen
-}
-
-/// The line that adds most; the earlier one where two are equal.
-fn further(reading: &Reading, scores: &[f32], chosen: &[usize], gain: impl Fn(&Line) -> f32) -> Option<usize> {
-    let least = chosen.first().and_then(|best| scores.get(*best)).map_or(0.0, |score| score * FURTHER_SCORE_MIN);
-    let lines = reading.lines.iter().zip(scores).enumerate();
-    let open = lines.filter(|(at, (line, score))| line.is_statement() && **score >= least && !chosen.contains(at));
-    let gains = open.map(|(at, (line, _))| (at, gain(line))).filter(|(_, gain)| *gain >= FURTHER_SHARE_MIN);
-    gains.max_by(|(at, one), (other_at, other)| one.total_cmp(other).then(other_at.cmp(at))).map(|(at, _)| at)
 }
 
 fn text<'t>(line: &Line, sources: &[Source<'t>]) -> Option<&'t str> {

@@ -186,6 +186,51 @@ fn pieces(text: &str, block: Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
+/// The byte behind the first sentence of a text that surely ends in it: something else follows, and the references that
+/// belong to the sentence (`. [1]`) are within.
+#[must_use]
+pub fn first_end(text: &str) -> Option<usize> {
+    let mut skip_to = 0;
+    for (at, mark) in text.char_indices() {
+        if at < skip_to || !is_terminator(mark) {
+            continue;
+        }
+        let mut end = closed(text, at + mark.len_utf8());
+        skip_to = end;
+        let after = text.get(end..)?;
+        if !is_full_width_terminator(mark) && !after.starts_with(char::is_whitespace) {
+            continue;
+        }
+        while let Some(reference) = reference(text.get(end..)?) {
+            end += reference;
+        }
+        let rest = text.get(end..)?.trim_start();
+        let may_become_reference = rest.starts_with('[') && rest.len() < REFERENCE_BYTES_MAX && !rest.contains(']');
+        // what follows a dot decides, as far as its first word: `p. 7`, `A. B. Smith`
+        let following = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let is_known = is_full_width_terminator(mark) || following.contains(char::is_whitespace);
+        if rest.is_empty() || may_become_reference || !is_known {
+            return None;
+        }
+        if ends_here(text.get(..at)?, mark, after) {
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// What is longer between square brackets is no reference.
+const REFERENCE_BYTES_MAX: usize = 40;
+
+/// Bytes of a reference such as ` [1]` that a text begins with.
+fn reference(text: &str) -> Option<usize> {
+    let inside = text.trim_start().strip_prefix('[')?;
+    let (numbers, rest) = inside.split_once(']')?;
+    let is_number = |c: char| c.is_ascii_digit() || matches!(c, ',' | ' ');
+    let is_short = inside.len() - rest.len() < REFERENCE_BYTES_MAX - 1;
+    (is_short && !numbers.is_empty() && numbers.chars().all(is_number)).then(|| text.len() - rest.len())
+}
+
 /// True for marks that may end a sentence, in the larger scripts.
 fn is_terminator(mark: char) -> bool {
     matches!(mark, '.' | '!' | '?') || !mark.is_ascii() && (mark == '…' || is_full_width_terminator(mark))

@@ -1,20 +1,29 @@
 //! Decides whether the passages support an answer at all. Retrieval scores cannot tell (they measure nearness, not
-//! support), so this looks at the words: what of the question the best sentence meets, and whether its numbers and names
-//! occur where the answer stands. Pure.
+//! support), so this looks at the words. An English question is judged by a fitted scorer over many figures
+//! ([`super::doubts`]); one in another language by four of them that need no list of words: what of the question the
+//! best sentence meets, and whether its numbers and names occur where the answer stands. Pure.
+use super::doubts::doubt;
 use super::reading::{Reading, Term};
+use super::signals::signals;
+
+/// True where the passages say enough for an answer with the given line.
+#[must_use]
+pub fn is_supported(reading: &Reading, best: usize) -> bool {
+    if reading.asked.is_english { doubt(&signals(reading)) <= 0.0 } else { support(reading, best).suffices() }
+}
 
 /// How far the best sentence and the passages carry the question. Each share weighs a term by what meeting it proves and
 /// lies between 0 and 1; it is 1 where the question has no such term.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Support {
+struct Support {
     /// Share of the terms the sentence meets.
-    pub sentence: f32,
+    sentence: f32,
     /// Share of the terms the sentence and its neighbours meet.
-    pub nearby: f32,
+    nearby: f32,
     /// Share of the names the passage meets; a name met by the document's title alone counts half.
-    pub names: f32,
+    names: f32,
     /// Share of the numbers met in any passage.
-    pub numbers: f32,
+    numbers: f32,
 }
 
 /// More doubt than this and there is no answer. Set, with [`NEARBY_MIN`], where two of a hundred right answers of
@@ -28,21 +37,18 @@ const TITLE_SHARE: f32 = 0.5;
 impl Support {
     /// How doubtful an answer is, 0 to 4.9. The weights were fitted (logistic regression) on one half of the fitz-gov
     /// questions and rounded.
-    #[must_use]
-    pub fn doubt(&self) -> f32 {
+    fn doubt(&self) -> f32 {
         1.6 * (1.0 - self.sentence) + 0.5 * (1.0 - self.nearby) + 1.2 * (1.0 - self.names) + 1.6 * (1.0 - self.numbers)
     }
 
     /// True where there is enough to answer.
-    #[must_use]
-    pub fn suffices(&self) -> bool {
+    fn suffices(&self) -> bool {
         self.doubt() <= DOUBT_MAX && self.nearby >= NEARBY_MIN
     }
 }
 
 /// The support for answering with the given line.
-#[must_use]
-pub fn support(reading: &Reading, best: usize) -> Support {
+fn support(reading: &Reading, best: usize) -> Support {
     let terms = &reading.asked.terms;
     let Some(line) = reading.lines.get(best) else {
         return Support { sentence: 0.0, nearby: 0.0, names: 0.0, numbers: 0.0 };

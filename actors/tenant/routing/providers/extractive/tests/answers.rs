@@ -1,6 +1,6 @@
 //! Whole answers: what is cited, what is refused, and that no input breaks the rules.
 use crate::routing::providers::extractive::reading::Source;
-use crate::routing::providers::extractive::rules::{Cited, Finding, SENTENCES_MAX, find, plain};
+use crate::routing::providers::extractive::rules::{Cited, Finding, SENTENCES_MAX, Shape, find, plain};
 use proptest::prelude::*;
 
 const MILL: &str = "The old mill stands beside the river Arle. Anna Weber built it in 1821 with four stones. It burned down in \
@@ -9,12 +9,19 @@ const LEAVE: &str =
     "# Parental leave\nEmployees get 16 weeks at full pay.\n\n# Sick leave\nEmployees get 6 weeks at full pay.";
 const FEES: &str = "How much is the late fee?\nIt is 1.5 percent of the amount per month.\n\nHow do I pay?\nBy card or by bank transfer.";
 
+const SHAPE: Shape = Shape { chars_max: usize::MAX, origins_min: 0 };
+
 fn sources<'t>(texts: &[&'t str]) -> Vec<Source<'t>> {
-    texts.iter().zip([9.0, 6.0, 3.0, 1.0]).map(|(text, score)| Source { title: "", text, score }).collect()
+    texts
+        .iter()
+        .zip([9.0, 6.0, 3.0, 1.0])
+        .enumerate()
+        .map(|(origin, (text, score))| Source { title: "", text, score, origin })
+        .collect()
 }
 
 fn cited(question: &str, texts: &[&str]) -> Vec<Cited> {
-    match find(question, &sources(texts), usize::MAX) {
+    match find(question, &sources(texts), SHAPE) {
         Finding::Answer(cited) => cited,
         Finding::Nothing { reason } => panic!("{question}: {reason}"),
     }
@@ -26,7 +33,7 @@ fn first(question: &str, texts: &[&str]) -> String {
 }
 
 fn refused(question: &str, texts: &[&str]) -> String {
-    match find(question, &sources(texts), usize::MAX) {
+    match find(question, &sources(texts), SHAPE) {
         Finding::Nothing { reason } => reason,
         Finding::Answer(cited) => panic!("{question}: {cited:?}"),
     }
@@ -74,6 +81,37 @@ fn a_second_sentence_answers_what_the_first_leaves_open() {
 }
 
 #[test]
+fn whoever_asks_sees_both_where_two_passages_say_otherwise() {
+    let one = "The annual fee of the library is 20 euros. It opens at nine.";
+    let other = "Members know that the annual fee of the library is 35 euros. Dogs stay outside.";
+    let found = cited("How much is the annual fee of the library?", &[one, other]);
+    assert_eq!(found.iter().map(|cited| cited.marker).collect::<Vec<_>>(), [1, 2], "{found:?}");
+    let same = "Members know that the annual fee of the library is 20 euros. Dogs stay outside.";
+    assert_eq!(cited("How much is the annual fee of the library?", &[one, same]).len(), 1);
+}
+
+#[test]
+fn as_many_origins_are_cited_as_are_asked_for_and_there_are() {
+    let texts = [
+        "The annual fee of the library is 20 euros.",
+        "The annual fee of the library is 20 euros!",
+        "At the library the fee is 20 euros, to be paid every year.",
+        "Bread is sold on Monday.",
+    ];
+    let found = |origins_min| match find(
+        "How much is the annual fee of the library?",
+        &sources(&texts),
+        Shape { origins_min, ..SHAPE },
+    ) {
+        Finding::Answer(cited) => cited.iter().map(|cited| cited.marker).collect::<Vec<_>>(),
+        Finding::Nothing { reason } => panic!("{reason}"),
+    };
+    assert_eq!(found(0), [1]);
+    assert_eq!(found(2), [1, 3], "what repeats the first confirms nothing");
+    assert_eq!(found(4), [1, 3], "and what is about something else neither");
+}
+
+#[test]
 fn the_same_sentence_is_not_cited_twice() {
     let found = cited("Who built the mill?", &[MILL, MILL]);
     let mut words: Vec<&str> = found.iter().map(|cited| cited.words.split(" [").next().unwrap()).collect();
@@ -86,7 +124,9 @@ fn an_answer_keeps_within_its_length_but_is_never_half_a_sentence() {
     let rent = "The monthly rent is 900 euros. Parking is 40 euros.";
     let deposit = "The deposit is three months and is returned within 30 days.";
     let question = "What is the monthly rent and when is the deposit returned?";
-    let Finding::Answer(found) = find(question, &sources(&[rent, deposit]), 1) else { panic!("refused") };
+    let Finding::Answer(found) = find(question, &sources(&[rent, deposit]), Shape { chars_max: 1, ..SHAPE }) else {
+        panic!("refused")
+    };
     assert_eq!(found.len(), 1);
     assert!(found[0].words.contains(". ["));
 }
@@ -108,8 +148,8 @@ fn nothing_is_said_where_nothing_supports_it() {
 #[test]
 fn a_name_in_the_title_stands_for_the_passage() {
     let text = "Refunds are paid within 14 days of the return.";
-    let titled = [Source { title: "Northwind shop rules", text, score: 4.0 }];
-    let found = find("When are refunds paid at Northwind?", &titled, usize::MAX);
+    let titled = [Source { title: "Northwind shop rules", text, score: 4.0, origin: 0 }];
+    let found = find("When are refunds paid at Northwind?", &titled, SHAPE);
     assert!(matches!(found, Finding::Answer(cited) if cited[0].words.contains("14 days")));
 }
 
@@ -127,7 +167,7 @@ fn other_scripts_are_answered_too() {
 #[test]
 fn scores_that_are_no_numbers_do_no_harm() {
     for score in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0, 0.0] {
-        let found = find("Who built the mill?", &[Source { title: "", text: MILL, score }], usize::MAX);
+        let found = find("Who built the mill?", &[Source { title: "", text: MILL, score, origin: 0 }], SHAPE);
         assert!(matches!(found, Finding::Answer(cited) if cited[0].words.contains("Anna Weber")), "{score}");
     }
 }
@@ -145,8 +185,8 @@ fn a_document_cannot_forge_a_marker() {
 #[test]
 fn the_same_call_gets_the_same_answer() {
     let texts = [MILL, LEAVE, FEES];
-    let one = find("When did the mill burn down?", &sources(&texts), usize::MAX);
-    assert!((0..5).all(|_| find("When did the mill burn down?", &sources(&texts), usize::MAX) == one));
+    let one = find("When did the mill burn down?", &sources(&texts), SHAPE);
+    assert!((0..5).all(|_| find("When did the mill burn down?", &sources(&texts), SHAPE) == one));
 }
 
 proptest! {
@@ -156,8 +196,8 @@ proptest! {
         texts in proptest::collection::vec("(mill |Anna |é|🏛|[0-9\\[\\]]{1,3}|\\. |\n|\\PC){0,120}", 0..6),
     ) {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let list: Vec<Source<'_>> = texts.iter().map(|text| Source { title: "mill", text, score: 1.0 }).collect();
-        match find(&question, &list, usize::MAX) {
+        let list: Vec<Source<'_>> = texts.iter().enumerate().map(|(origin, text)| Source { title: "mill", text, score: 1.0, origin }).collect();
+        match find(&question, &list, SHAPE) {
             Finding::Nothing { reason } => prop_assert!(!reason.is_empty()),
             Finding::Answer(cited) => {
                 prop_assert!(!cited.is_empty() && cited.len() <= SENTENCES_MAX);

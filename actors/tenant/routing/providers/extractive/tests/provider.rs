@@ -1,6 +1,7 @@
 //! The provider through its trait: whole, streamed, hung up, refused.
 use crate::catalog::{EXTRACTIVE, ProviderEntry};
 use crate::question::{Frame, Passage};
+use crate::routing::demands::Demands;
 use crate::routing::providers::{ALL, GroundedCall, PassedCall, Provider, ProviderError, Said};
 use crate::turn::{DraftContent, FrameSink};
 use bailiwick_policy::sovereignty::{InTransit, Region};
@@ -40,6 +41,7 @@ fn call(question: &str, sink: FrameSink) -> GroundedCall {
         model: EXTRACTIVE.to_owned(),
         temperature: 0.0,
         max_tokens: 1_000,
+        demands: Demands::default(),
         sink,
     }
 }

@@ -1,0 +1,243 @@
+//! What answers are like on every door alike, whole, in events and over a session: what rules demand of them, and that a
+//! follow-up is understood. The provider is once the embedded one and once a model server that says what it likes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+mod support;
+
+use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::Path;
+use support::upstream::{Upstream, WORDS, house_prepared};
+use support::{Ended, House, copy_tenants, sign_policies};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+const TENANT: &str = "default";
+const QUESTION: &str = "How many days of paid leave does an employee have?";
+const LEAVE: &str = "Every employee has thirty days of paid leave in a year. Ask anna@example.org about it.";
+
+/// Adds one obligation to the tenant's rules, and signs them.
+fn demand(tenants: &Path, obligation: &str) {
+    let file = tenants.join(TENANT).join("policies/governance.yaml");
+    let rule = format!(
+        "  - id: demanded\n    effect: require\n    actions: [ask]\n    obligation: {obligation}\n\nmetadata:\n"
+    );
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("\nmetadata:\n", &rule, 1)).unwrap();
+    sign_policies(tenants, TENANT);
+}
+
+/// A house whose tenant is answered by the embedded provider.
+fn embedded(obligation: &str) -> (tempfile::TempDir, Ended) {
+    let folder = tempfile::tempdir().unwrap();
+    demand(&copy_tenants(folder.path()), obligation);
+    let house = House::start_on(folder.path(), None);
+    (folder, Ended(Some(house)))
+}
+
+/// What one door told: the answer it ends with, and everything it said on the way.
+struct Told {
+    answer: Value,
+    said: String,
+}
+
+async fn whole(house: &House, key: &str) -> Told {
+    let (status, answer) = house.call(Method::POST, "/v1/ask", key, Some(json!({"question": QUESTION}))).await;
+    assert_eq!(status, 200, "{answer}");
+    Told { said: answer.to_string(), answer }
+}
+
+async fn in_events(house: &House, key: &str) -> Told {
+    let body = json!({"question": QUESTION, "stream": true});
+    let said = house.raw(Method::POST, "/v1/ask", key, &[], Some(body)).await.text().await.unwrap();
+    let done = said.split("event: done\ndata: ").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let answer = serde_json::from_str(done.lines().next().unwrap()).unwrap();
+    Told { answer, said }
+}
+
+type Session = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+async fn open_session(house: &House, key: &str) -> Session {
+    let mut request = format!("{}/v1/session", house.url.replacen("http", "ws", 1)).into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    tokio_tungstenite::connect_async(request).await.unwrap().0
+}
+
+async fn over_a_session(house: &House, key: &str) -> Told {
+    asked_over(&mut open_session(house, key).await, QUESTION).await
+}
+
+async fn asked_over(session: &mut Session, question: &str) -> Told {
+    let ask = json!({"type": "ask", "id": "a", "question": question});
+    session.send(Message::text(ask.to_string())).await.unwrap();
+    let mut said = String::new();
+    loop {
+        let heard = tokio::time::timeout(std::time::Duration::from_secs(30), session.next()).await;
+        let Message::Text(text) = heard.unwrap().unwrap().unwrap() else { continue };
+        said.push_str(&text);
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        if frame["type"] == "done" {
+            return Told { answer: frame, said };
+        }
+        assert_ne!(frame["type"], "error", "{frame}");
+    }
+}
+
+async fn every_door(house: &House, key: &str) -> [Told; 3] {
+    [whole(house, key).await, in_events(house, key).await, over_a_session(house, key).await]
+}
+
+fn documents(answer: &Value) -> Vec<&str> {
+    let mut cited: Vec<&str> = answer["citations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|citation| citation["document_id"].as_str().unwrap())
+        .collect();
+    cited.sort_unstable();
+    cited.dedup();
+    cited
+}
+
+#[tokio::test]
+async fn an_answer_rests_on_as_many_sources_as_are_demanded_or_is_none() {
+    let (_folder, house) = embedded("{ min_sources: 2 }");
+    let key = house.key(TENANT, "operator").await;
+    house.teach(&key, "leave", "Leave", LEAVE).await;
+    house.teach(&key, "copy", "A copy", LEAVE).await;
+    for told in every_door(&house, &key).await {
+        assert_eq!(told.answer["abstained"], true, "a copy confirms nothing: {}", told.answer);
+        assert!(told.answer["reason"].to_string().contains("2 sources"), "{}", told.answer);
+        assert!(!told.said.contains("thirty days"), "{}", told.said);
+    }
+    let handbook = "The handbook grants thirty days of paid leave to each employee, whatever the contract says.";
+    house.teach(&key, "handbook", "Handbook", handbook).await;
+    for told in every_door(&house, &key).await {
+        assert_eq!(told.answer["abstained"], false, "{}", told.answer);
+        assert_eq!(documents(&told.answer).len(), 2, "{}", told.answer);
+        assert!(documents(&told.answer).contains(&"handbook"), "{}", told.answer);
+    }
+}
+
+#[tokio::test]
+async fn no_word_of_a_model_is_told_before_its_sources_suffice() {
+    let upstream = Upstream::start().await;
+    let (_folder, house) = house_prepared(upstream.port, 60_000, "", |tenants| demand(tenants, "{ min_sources: 2 }"));
+    let key = house.key(TENANT, "owner").await;
+    house.teach(&key, "leave", "Leave", LEAVE).await;
+    for told in every_door(&house, &key).await {
+        assert_eq!(told.answer["abstained"], true, "{}", told.answer);
+        assert!(!told.said.contains("thirty days"), "the model cites one source: {}", told.said);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_ends_within_its_length() {
+    let upstream = Upstream::start().await;
+    let most = WORDS.len();
+    let within = format!("{{ max_answer_characters: {most} }}");
+    let (_folder, house) = house_prepared(upstream.port, 60_000, "", |tenants| demand(tenants, &within));
+    let key = house.key(TENANT, "owner").await;
+    house.teach(&key, "leave", "Leave", LEAVE).await;
+    for told in every_door(&house, &key).await {
+        assert_eq!(told.answer["answer"], WORDS, "{}", told.answer);
+    }
+    let short = format!("{{ max_answer_characters: {} }}", most - 1);
+    let (_folder, house) = house_prepared(upstream.port, 60_000, "", |tenants| demand(tenants, &short));
+    let key = house.key(TENANT, "owner").await;
+    house.teach(&key, "leave", "Leave", LEAVE).await;
+    for told in every_door(&house, &key).await {
+        assert_eq!(told.answer["abstained"], true, "half a sentence is none: {}", told.answer);
+        assert!(told.answer["reason"].to_string().contains("length"), "{}", told.answer);
+        assert!(!told.said.contains("paid leave [1]"), "{}", told.said);
+    }
+}
+
+#[tokio::test]
+async fn personal_data_leaves_by_no_door() {
+    let (_folder, house) = embedded("{ redact: [email] }");
+    let key = house.key(TENANT, "operator").await;
+    let text = "Anna, anna@example.org, decides how many days of paid leave an employee has.";
+    house.teach(&key, "leave", "Leave", text).await;
+    for told in every_door(&house, &key).await {
+        assert_eq!(told.answer["abstained"], false, "{}", told.answer);
+        assert!(!told.said.contains("anna@example.org") && told.said.contains("<email>"), "{}", told.said);
+    }
+}
+
+const SUMMER: &str = "When is the library of Arle open in summer?";
+const WINTER: &str = "And in winter?";
+const MEANT: &str = "When is the library of Arle open in winter?";
+
+/// What the lineage of an answer says was asked.
+async fn recorded(house: &House, key: &str, answer: &Value) -> String {
+    let path = format!("/v1/lineage?query_id={}", answer["query_id"].as_str().unwrap());
+    let (status, lineage) = house.call(Method::GET, &path, key, None).await;
+    assert_eq!(status, 200, "{lineage}");
+    lineage.to_string()
+}
+
+async fn asked_in(house: &House, key: &str, conversation: &str, question: &str) -> Value {
+    let named = [("x-bailiwick-conversation", conversation)];
+    let response = house.raw(Method::POST, "/v1/ask", key, &named, Some(json!({"question": question}))).await;
+    assert_eq!(response.status(), 200);
+    response.json().await.unwrap()
+}
+
+/// A library whose hours depend on the season, and its reader.
+async fn library(max_history_turns: &str) -> (tempfile::TempDir, Ended, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let tenants = copy_tenants(folder.path());
+    let file = tenants.join(TENANT).join("policies/governance.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("settings:\n", &format!("settings:\n  {max_history_turns}\n"), 1)).unwrap();
+    sign_policies(&tenants, TENANT);
+    let house = House::start_on(folder.path(), None);
+    let key = house.key(TENANT, "owner").await;
+    let hours = "The library of Arle is open from nine to eight in summer. In winter the library of Arle is open from ten to four.";
+    house.teach(&key, "hours", "Opening hours", hours).await;
+    (folder, Ended(Some(house)), key)
+}
+
+#[tokio::test]
+async fn a_follow_up_is_understood_in_its_own_conversation_alone() {
+    let (_folder, house, key) = library("max_history_turns: 3").await;
+    let mut session = open_session(&house, &key).await;
+    assert!(asked_over(&mut session, SUMMER).await.said.contains("nine to eight"));
+    let winter = asked_over(&mut session, WINTER).await.answer;
+    assert!(winter["answer"].as_str().unwrap().starts_with("In winter"), "{winter}");
+    assert!(recorded(&house, &key, &winter).await.contains(MEANT), "the record says what was retrieved with");
+
+    asked_in(&house, &key, "mine", SUMMER).await;
+    let meant = asked_in(&house, &key, "mine", WINTER).await;
+    assert!(recorded(&house, &key, &meant).await.contains(MEANT), "{meant}");
+    let messages = [("user", SUMMER), ("assistant", "From nine to eight [1]."), ("user", WINTER)];
+    let messages: Vec<Value> = messages.iter().map(|(role, text)| json!({"role": role, "content": text})).collect();
+    let body = json!({"model": "bailiwick", "messages": messages});
+    let (status, completion) = house.call(Method::POST, "/v1/chat/completions", &key, Some(body)).await;
+    assert_eq!(status, 200, "{completion}");
+    assert!(completion["choices"][0]["message"]["content"].as_str().unwrap().starts_with("In winter"), "{completion}");
+
+    let somebody = house.key(TENANT, "owner").await;
+    for (key, conversation) in [(&key, "another"), (&somebody, "mine")] {
+        let alone = asked_in(&house, key, conversation, WINTER).await;
+        let lineage = recorded(&house, key, &alone).await;
+        assert!(lineage.contains(WINTER) && !lineage.contains(MEANT), "{lineage}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_policy_keeps_no_history_every_question_stands_alone() {
+    let (_folder, house, key) = library("max_history_turns: 0").await;
+    let mut session = open_session(&house, &key).await;
+    asked_over(&mut session, SUMMER).await;
+    let alone = asked_over(&mut session, WINTER).await.answer;
+    assert!(!recorded(&house, &key, &alone).await.contains(MEANT), "{alone}");
+}
