@@ -8,6 +8,7 @@ use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::dense::Judged;
 use bailiwick_policy::language::{Action, RecordedFact};
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +154,11 @@ pub enum Entry {
     OverrideAsked(Box<OverrideAsked>),
     /// Two people let releases through in spite of a freeze.
     FreezeOverridden(Box<FreezeOverridden>),
+    /// Golden questions were searched by their words, and by words and meaning.
+    DenseJudged(Box<Judged>),
+    /// How the passages of an answer were found, where the tenant wants them found by their meaning too; stands in the same
+    /// append, behind the answer's record.
+    PassagesFound(Box<PassagesFound>),
 }
 
 impl Entry {
@@ -169,9 +175,21 @@ impl Entry {
             Self::RequestJudged(judged) => Some(&judged.query_id),
             Self::PassagesCited(cited) => Some(&cited.query_id),
             Self::AnswerGrounded(grounded) => Some(&grounded.query_id),
+            Self::PassagesFound(found) => Some(&found.query_id),
             _ => None,
         }
     }
+}
+
+/// How the passages of an answer were found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PassagesFound {
+    /// Which question.
+    pub query_id: String,
+    /// By words and meaning; by their words alone otherwise.
+    pub hybrid: bool,
+    /// Why by their words alone.
+    pub reason: Option<String>,
 }
 
 /// The passages an answer cites, as they were when it was given.

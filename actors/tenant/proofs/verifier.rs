@@ -200,7 +200,8 @@ fn add(answer: &mut AnswerRecorded, entry: Entry) -> Result<(), Unverified> {
     match entry {
         Entry::AnswerContinued { text, .. } => answer.answer.push_str(&text),
         Entry::AnswerCited(further) => answer.cited.extend(further.cited),
-        Entry::ChargeAttributed(_) | Entry::EmbeddingCharged(_) | Entry::RequestJudged(_) => {}
+        Entry::ChargeAttributed(_) | Entry::EmbeddingCharged(_) | Entry::RequestJudged(_) | Entry::PassagesFound(_) => {
+        }
         _ => return Err(OF_ANOTHER),
     }
     Ok(())

@@ -195,6 +195,7 @@ impl Desk {
         let batch = Box::new(Batch { after, next: last.next().0, ready, removed: gone });
         // A closed queue belongs to a room that is going: its successor reads the journal.
         let _gone = self.queue.send(Work::Take(batch)).await;
+        self.corpus.dense.nudge();
         Some((said, reserved))
     }
 

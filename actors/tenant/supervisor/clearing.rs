@@ -129,6 +129,7 @@ impl Handler<Turn<Answered>> for Supervisor {
         if self.facts_kept.keeps(now) || turn.case.ruled.obligations().log {
             answer.push(Entry::RequestJudged(Box::new(exit::request_judged(&turn.case))));
         }
+        answer.extend(exit::passages_found(&turn.case).map(|found| Entry::PassagesFound(Box::new(found))));
         answer.push(Entry::AnswerGrounded(Box::new(grounded.behind(answer.len()))));
         answer.extend(turn.case.approval.as_ref().map(|claim| claim.entry(now)));
         let entries = with_kept(&mut turn.case, ending, answer);

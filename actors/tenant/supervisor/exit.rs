@@ -3,7 +3,8 @@
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
 use crate::budget::hold::Hold;
 use crate::entry::{
-    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, RequestJudged, RequestLogged,
+    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, PassagesFound, RequestJudged,
+    RequestLogged,
 };
 use crate::question::{Answer, Citation, Completion, Matter, ModelUsed, Passage, Reply, Usage};
 use crate::routing::{markers, output};
@@ -24,6 +25,8 @@ const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
 /// Bytes of cited chunks in the answer's own record, and in a further one. One chunk alone has at most 5 kB.
 const CITED_BYTES_MAX: usize = 3 << 10;
 const CITED_PART_BYTES_MAX: usize = 40 << 10;
+/// Characters of why passages were found by their words alone.
+const REASON_CHARS_MAX: usize = 300;
 const NO_CITATION: &str = "the model's answer cites none of the passages it was given";
 
 /// What the exit decided. The record is written either way: the provider was paid.
@@ -295,6 +298,17 @@ pub fn embedding_charged(case: &Case, record: &AnswerRecorded, hold: &Hold) -> O
         charged: used.money,
         prompt_tokens: used.tokens,
         cleared_unix_ms: record.cleared_unix_ms,
+    })
+}
+
+/// How the passages were found, where the tenant wants them found by their meaning too.
+#[must_use]
+pub fn passages_found(case: &Case) -> Option<PassagesFound> {
+    let found = case.found_by_meaning.as_ref()?;
+    Some(PassagesFound {
+        query_id: case.query_id.to_string(),
+        hybrid: found.is_ok(),
+        reason: found.as_ref().err().map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()),
     })
 }
 

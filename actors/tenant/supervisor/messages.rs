@@ -40,6 +40,23 @@ pub struct Admit {
     pub line: ReplyLine,
 }
 
+/// From the tenant's own retrieval: a call to a model that takes nobody's place and counts for nobody's rate, because it
+/// serves a question that has both, or the tenant's documents at a pace of their own. Everything else holds for it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdmitAside {
+    /// What is asked.
+    pub matter: Matter,
+    /// For whom.
+    pub principal: Principal,
+    /// How it is asked.
+    pub wishes: Wishes,
+    /// Milliseconds until nobody waits any more.
+    pub deadline_ms: u64,
+    /// Where the reply goes.
+    pub line: ReplyLine,
+}
+
 /// What an asker wants beside the answer.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Wishes {

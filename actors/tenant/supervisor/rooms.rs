@@ -76,6 +76,7 @@ impl Rooms {
             owes_erasure: opened.fold.erasures_open > 0,
             next: cache.clone().recipient(),
             search_exit: supervisor.clone().recipient(),
+            embedding: supervisor.clone().recipient(),
             obituary: obituary("retrieval"),
         });
         Self { retrieval, cache, budget, routing }
