@@ -182,13 +182,14 @@ impl Entry {
 }
 
 /// How the passages of an answer were found.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PassagesFound {
     /// Which question.
     pub query_id: String,
     /// By words and meaning; by their words alone otherwise.
     pub hybrid: bool,
     /// Why by their words alone.
+    #[serde(default)]
     pub reason: Option<String>,
 }
 

@@ -263,7 +263,7 @@ impl Served {
         if let Some(known) = known.as_ref().filter(|known| is_of(known)) {
             return Ok(Arc::clone(&known.rows));
         }
-        let rows = Arc::new(self.view.rows(matrix.len(), |place| matrix.row(place))?);
+        let rows = Arc::new(self.view.rows(matrix.count(), |place| matrix.row(place))?);
         *known = Some(KnownRows { arm: Arc::clone(arm), generation, rows: Arc::clone(&rows) });
         Ok(rows)
     }

@@ -1,7 +1,7 @@
 //! What a tenant's supervisor takes. Each message belongs to one right; the registry wraps its recipient in a handle.
 use crate::budget::breaker::BreakerState;
 use crate::budget::ledger::Books;
-use crate::entry::{AnswerRecorded, FeedbackGiven};
+use crate::entry::{AnswerRecorded, FeedbackGiven, PassagesFound};
 use crate::imports::messages::Origin;
 use crate::question::{CacheControl, Matter};
 use crate::retrieval::messages::CorpusFigures;
@@ -128,6 +128,9 @@ pub struct Lineage {
     pub lines: Vec<LineageLine>,
     /// Feedback given on it.
     pub feedback: Vec<FeedbackGiven>,
+    /// How its passages were found, where the tenant wants them found by their meaning too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<PassagesFound>,
 }
 
 /// A line of `lineage.jsonl` (specification 2.6), with the chain's position and hash beside the specified fields.

@@ -24,6 +24,8 @@ use tokio::sync::{OwnedMutexGuard, watch};
 const PORTION: usize = 256;
 /// How long a batch may take from its hold to its record.
 const BATCH_MS: u64 = 60_000;
+/// When it is looked again after something went wrong that has nothing to do with the model.
+const AGAIN: Duration = Duration::from_secs(60);
 /// The key its calls are made and booked under: a ceiling of `router.yaml` and a limit of `tenant.yaml` may name it.
 pub const KEY: &str = "dense-index";
 
@@ -90,8 +92,9 @@ impl Background {
                     Err(Stop::Full(reason)) => break self.stand(Some(reason)),
                     Err(Stop::Failed(rejection)) => {
                         let tenant = self.corpus.tenant();
-                        tracing::warn!(%tenant, %rejection, "embedding passages; trying again when something changes");
-                        break self.stand(Some(rejection.detail));
+                        tracing::warn!(%tenant, %rejection, "embedding passages; trying again in a minute");
+                        self.stand(Some(rejection.detail));
+                        let _sooner = tokio::time::timeout(AGAIN, self.corpus.dense.nudged()).await;
                     }
                 }
             }
@@ -226,7 +229,7 @@ impl Background {
     }
 
     fn tell(&self, arm: &Arm, backlog: &Backlog, course: &Course) {
-        let indexed = u64::try_from(arm.read().len()).unwrap_or(u64::MAX);
+        let indexed = u64::try_from(arm.read().count()).unwrap_or(u64::MAX);
         self.corpus.dense.stand(|standing| {
             standing.indexed = indexed;
             standing.pending = backlog.chunks();
@@ -265,7 +268,7 @@ impl Background {
             return Ok(arm);
         }
         let (arm, mut after) = (Arc::new(Arm::of(&settings.model)), None);
-        loop {
+        let full = loop {
             let filling = Arc::clone(&arm);
             let read = self.slice(truth, move |truth| {
                 let portion = truth.vectors(after, PORTION)?;
@@ -273,17 +276,22 @@ impl Background {
                 let mut matrix = filling.write();
                 // what has no room is found by its words alone
                 let unfit = portion.iter().find_map(|placed| matrix.put(placed.place, &placed.vector).err());
-                Ok((last, is_last || unfit.is_some()))
+                Ok((last, is_last, unfit))
             });
-            let (last, is_over) = read.await?;
+            let (last, is_last, unfit) = read.await?;
             after = last;
-            if is_over {
-                break;
+            if is_last || unfit.is_some() {
+                break unfit;
             }
-        }
+        };
         arm.write().retain(|place| backlog.holds(of_place(place).0));
         self.publish(&arm);
-        Ok(arm)
+        let indexed = u64::try_from(arm.read().count()).unwrap_or(u64::MAX);
+        self.corpus.dense.stand(|standing| standing.indexed = indexed);
+        match full {
+            Some(unfit) => Err(Stop::Full(unfit.to_string())),
+            None => Ok(arm),
+        }
     }
 
     /// Reads documents until there is a batch of chunks, or nothing is left.

@@ -88,7 +88,7 @@ impl Matrix {
 
     /// Rows it has.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.places.len()
     }
 
@@ -130,8 +130,8 @@ impl Matrix {
         if self.dimensions != 0 && numbers != 0 && numbers != self.dimensions {
             return Err(Unfit::Dimensions { got: numbers, expected: self.dimensions });
         }
-        let bytes = self.len().saturating_add(rows).saturating_mul(numbers);
-        if bytes > self.bytes_max { Err(Unfit::Full { rows: self.len() }) } else { Ok(()) }
+        let bytes = self.count().saturating_add(rows).saturating_mul(numbers);
+        if bytes > self.bytes_max { Err(Unfit::Full { rows: self.count() }) } else { Ok(()) }
     }
 
     /// Takes in the vector of a place, in the stead of the one it had. Vectors are of length 1.
@@ -150,7 +150,7 @@ impl Matrix {
             self.codes.push(code);
             apart += (number - f32::from(code) * step).powi(2);
         }
-        let Ok(row) = u32::try_from(self.places.len()) else { return Err(Unfit::Full { rows: self.len() }) };
+        let Ok(row) = u32::try_from(self.places.len()) else { return Err(Unfit::Full { rows: self.count() }) };
         self.dimensions = vector.len();
         self.steps.push(step);
         self.errors.push(apart.sqrt() + ROUNDING);
@@ -185,7 +185,9 @@ impl Matrix {
 
     /// The nearest admitted rows, nearest first, equal ones in the order of their places. `exactly` gives a row's vector as it
     /// was embedded; a row without one is not found.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Those of `exactly`.
     pub fn nearest<E>(
         &self,
         question: &[f32],
@@ -202,7 +204,7 @@ impl Matrix {
 
     /// The rows that could be among the nearest.
     fn scan(&self, question: &Question<'_>, admitted: &[bool], most: usize) -> Vec<u32> {
-        let mut seen: Vec<(f32, f32, u32)> = Vec::with_capacity(self.len());
+        let mut seen: Vec<(f32, f32, u32)> = Vec::with_capacity(self.count());
         let rows = self.codes.chunks_exact(self.dimensions.max(1)).zip(self.steps.iter().zip(&self.errors));
         for ((row, (codes, (step, error))), admitted) in (0_u32..).zip(rows).zip(admitted) {
             if !admitted {

@@ -36,7 +36,7 @@ fn search(
     admitted: impl Fn(u64) -> bool,
 ) -> Vec<(u64, f32)> {
     let of = |row: u32| matrix.place(row).unwrap();
-    let admitted: Vec<bool> = (0..matrix.len()).map(|row| admitted(of(row as u32))).collect();
+    let admitted: Vec<bool> = (0..matrix.count()).map(|row| admitted(of(row as u32))).collect();
     let exactly = |row| Ok::<_, Infallible>(vectors.get(&of(row)).cloned());
     let near = matrix.nearest(question, &admitted, most, exactly).unwrap();
     near.into_iter().map(|near| (of(near.row), near.similarity)).collect()
@@ -69,7 +69,7 @@ proptest! {
                 vectors.insert(place, vector);
             }
         }
-        prop_assert_eq!(matrix.len(), vectors.len());
+        prop_assert_eq!(matrix.count(), vectors.len());
         let question = random(&mut dice, dimensions);
         let may = |place: u64| place % 5 != 1;
         let (found, expected) = (search(&matrix, &vectors, &question, most, may), naive(&vectors, &question, may));
@@ -128,7 +128,7 @@ fn what_has_no_room_or_other_dimensions_is_refused() {
     matrix.put(4, &[1.0, 0.0]).unwrap(); // in its own stead
     matrix.remove(1);
     matrix.put(5, &[0.0, 1.0]).unwrap();
-    assert_eq!(matrix.len(), 4);
+    assert_eq!(matrix.count(), 4);
     (2..=5).for_each(|place| matrix.remove(place));
     matrix.put(6, &[1.0, 0.0, 0.0]).unwrap(); // an empty one takes any
 }

@@ -14,6 +14,6 @@ mod room_tests;
 
 pub use arm::{Arm, Dense, DenseView};
 pub use asking::Door;
-pub use indexing::{Indexing, run};
+pub use indexing::{Indexing, KEY, run};
 pub use matrix::{Matrix, Near};
 pub use searching::{Found, Meaning, Way};
