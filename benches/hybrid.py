@@ -7,7 +7,7 @@ The model is a stand-in that answers at once with 384 numbers drawn from the tex
 Questions are asked twice: first with their embedding, over a second connection of the loopback, then with its vector
 remembered. The search by words alone is measured beside both.
 """
-import hashlib, http.client, http.server, json, pathlib, random, sys, threading, time, urllib.parse
+import hashlib, http.client, http.server, json, os, pathlib, random, sys, threading, time, urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "outside"))
 import dense  # noqa: E402
@@ -59,10 +59,18 @@ def times(served, key, questions):
     return taken
 
 
-def show(name, taken):
-    taken = sorted(taken)
+def processor_s(served):
+    """Processor time of the server so far: what a search costs, whatever else the machine does."""
+    fields = pathlib.Path(f"/proc/{served.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def show(served, name, measured):
+    before = processor_s(served)
+    taken = sorted(measured())
+    each = (processor_s(served) - before) / len(taken) * 1e3
     at = lambda share: taken[min(len(taken) - 1, int(len(taken) * share))] * 1e3
-    print(f"{name:44s} p50 {at(0.5):6.2f} ms   p95 {at(0.95):6.2f} ms   p99 {at(0.99):6.2f} ms   of {len(taken)}", flush=True)
+    print(f"{name:44s} p50 {at(0.5):6.2f} ms   p95 {at(0.95):6.2f} ms   p99 {at(0.99):6.2f} ms   processor {each:5.2f} ms   of {len(taken)}", flush=True)
 
 
 def side_by_side(served, key, questions):
@@ -84,15 +92,16 @@ def main():
             batch = [{"id": f"d{number}", "title": "Measured", "text": words(dice, WORDS)} for number in range(begin, min(begin + PER_REQUEST, passages))]
             served.call("POST", "/v1/documents", {"documents": batch}, key=key)
         questions = [words(dice, 3 + number % 6) for number in range(QUESTIONS)]
+        again = lambda: sum((times(served, key, questions) for _ in range(ROUNDS)), [])
         times(served, key, questions)
-        show("by words", sum((times(served, key, questions) for _ in range(ROUNDS)), []))
+        show(served, "by words", again)
         began = time.perf_counter()
         dense.want(served, TENANT, 1, untested=True, chunks_per_minute=600_000)
         dense.wait(served, key, TENANT, passages)
         print(f"{passages} passages embedded in {time.perf_counter() - began:.0f} s", flush=True)
-        show("by words and meaning, question embedded", times(served, key, questions))
-        show("by words and meaning, vector remembered", sum((times(served, key, questions) for _ in range(ROUNDS)), []))
-        show("the same, two at a time", sum((side_by_side(served, key, questions) for _ in range(ROUNDS // 2)), []))
+        show(served, "by words and meaning, question embedded", lambda: times(served, key, questions))
+        show(served, "by words and meaning, vector remembered", again)
+        show(served, "the same, two at a time", lambda: sum((side_by_side(served, key, questions) for _ in range(ROUNDS // 2)), []))
         status = pathlib.Path(f"/proc/{served.process.pid}/status").read_text()
         print(next(line for line in status.splitlines() if line.startswith("VmRSS")))
 

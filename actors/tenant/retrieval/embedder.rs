@@ -1,10 +1,12 @@
 //! A model that embeds, for tests of the room: a number for each of a few matters, so that different words can mean the same.
 use crate::question::{Completion, Matter, Reply};
 use crate::supervisor::messages::AdmitAside;
+use crate::turn::ReplyLine;
 use actix::prelude::*;
 use bailiwick_kernel::outcome::{Code, Rejection};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Semaphore;
 
 /// Words of one line mean the same.
 const MATTERS: [&[&str]; 5] = [
@@ -24,6 +26,8 @@ pub(super) struct Heard {
     pub(super) refuses: Option<Rejection>,
     /// It answers with so many numbers more.
     pub(super) longer_by: usize,
+    /// It answers a call for every permit.
+    pub(super) gate: Option<Arc<Semaphore>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -65,19 +69,28 @@ impl Handler<AdmitAside> for Embedder {
             .map(|(index, text): (u64, _)| json!({"index": index, "embedding": vector(text, heard.longer_by)}))
             .collect();
         heard.calls.push((aside.principal.key_id.clone(), texts));
-        let refused = heard.refuses.clone();
+        let (refused, gate) = (heard.refuses.clone(), heard.gate.clone());
         drop(heard);
-        match refused {
-            Some(rejection) => aside.line.reject(rejection),
-            None => aside.line.answer(Reply::Completion(Box::new(Completion {
-                query_id: String::new(),
-                body: json!({"data": data}),
-                model: Default::default(),
-                usage: Default::default(),
-                policy_version: String::new(),
-                receipt: String::new(),
-            }))),
-        }
+        actix::spawn(async move {
+            if let Some(gate) = gate {
+                gate.acquire().await.unwrap().forget();
+            }
+            answer(aside.line, refused, &data);
+        });
+    }
+}
+
+fn answer(line: ReplyLine, refused: Option<Rejection>, data: &[Value]) {
+    match refused {
+        Some(rejection) => line.reject(rejection),
+        None => line.answer(Reply::Completion(Box::new(Completion {
+            query_id: String::new(),
+            body: json!({"data": data}),
+            model: Default::default(),
+            usage: Default::default(),
+            policy_version: String::new(),
+            receipt: String::new(),
+        }))),
     }
 }
 
