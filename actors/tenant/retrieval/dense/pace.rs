@@ -179,8 +179,10 @@ impl Course {
             Code::UpstreamFailed => rejection.retry_after_ms.is_none(),
             _ => false,
         };
-        if is_lasting && self.batch > 1 {
-            self.batch /= 2;
+        let is_alone = self.batch == 1;
+        // a smaller batch also passes where a larger one takes a slow model too long
+        self.batch = (self.batch / 2).max(1);
+        if is_lasting && !is_alone {
             return WAIT_MS;
         }
         if is_lasting && self.works {
@@ -257,8 +259,9 @@ mod tests {
         assert_eq!(waits[11], WAIT_MS_MAX);
         let later = Rejection::retry_after(Code::BudgetExceeded, "tomorrow", 86_400_000);
         assert_eq!(course.failed(&later, &mut backlog), WAIT_MS_MAX, "a budget may be raised before");
-        assert_eq!((course.skipped(), backlog.chunks()), (0, 3));
+        assert_eq!((course.skipped(), backlog.chunks(), course.batch()), (0, 3, 1));
         course.succeeded(1, 0);
+        assert_eq!(course.batch(), 2);
         assert_eq!(course.failed(&passing, &mut backlog), 1_000);
     }
 
