@@ -3,15 +3,20 @@
 
   tests/outside/install
   BAILIWICK_PROFILE=release target/outside/bin/python benches/quality.py FOLDER [collection …]
+  … benches/quality.py --minilm [--vectors CACHE] FOLDER [collection …]
+
+With --minilm the rankings by words, by meaning and by both are printed in the place of the answers, the meaning being that of
+the model in tests/outside/minilm.py; CACHE keeps vectors between runs.
 
 FOLDER holds `<collection>.tar.xz` archives or unpacked folders with corpus.jsonl {_id,title,text},
 queries.jsonl {_id,text[,answers][,answerable]} and qrels.tsv (query, document, grade; with a header).
 """
-import concurrent.futures, json, pathlib, sys, tarfile, tempfile
+import argparse, concurrent.futures, json, pathlib, sys, tarfile, tempfile
 
 import pytrec_eval
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "outside"))
+import dense  # noqa: E402
 from house import house  # noqa: E402
 
 BATCH_DOCUMENTS = 250
@@ -92,14 +97,38 @@ def answers(served, key, queries):
     return figures
 
 
+ARMS = {"lexical": {"weight": 0.0}, "dense": {"weight": 1.0}, "hybrid": {"weight": 0.5}, "hybrid by rank": {"weight": 0.5, "fusion": "rrf"}}
+
+
+def arms(served, key, ids, queries, qrels):
+    """The same index and the same vectors under settings that differ in nothing but the weight of the two rankings."""
+    for number, (name, settings) in enumerate(ARMS.items(), start=1):
+        dense.want(served, TENANT, number, untested=True, chunks_per_minute=600_000, **settings)
+        dense.wait(served, key, TENANT, len(ids))
+        yield name, retrieval(served, key, ids, queries, qrels)
+
+
+def row(name, figures):
+    print(f"{name:28s} | " + " | ".join(f"{label} {value:.4f}" for label, value in figures.items()), flush=True)
+
+
 def main():
-    folder, wanted = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    options = argparse.ArgumentParser()
+    options.add_argument("--minilm", action="store_true")
+    options.add_argument("--vectors")
+    options.add_argument("folder", type=pathlib.Path)
+    options.add_argument("collections", nargs="*")
+    given = options.parse_args()
+    config = ""
+    if given.minilm:
+        import embedding_server, minilm
+        server = embedding_server.serve(embedding_server.Cached(embedding_server.Texts(minilm.model_folder()), given.vectors))
+        config = dense.config(f"http://127.0.0.1:{server.server_port}/v1")
     with tempfile.TemporaryDirectory() as scratch:
-        collections = unpack(folder, pathlib.Path(scratch))
-        for name, path in collections.items():
-            if wanted and name not in wanted:
+        for name, path in unpack(given.folder, pathlib.Path(scratch)).items():
+            if given.collections and name not in given.collections:
                 continue
-            with house() as served:
+            with house(config) as served:
                 key = served.key(TENANT)
                 corpus, queries = lines(path / "corpus.jsonl"), lines(path / "queries.jsonl")
                 qrels = {}
@@ -107,9 +136,13 @@ def main():
                     query, document, grade = line.split("\t")
                     qrels.setdefault(query, {})[document] = int(grade)
                 ids = ingest(served, key, corpus)
+                if given.minilm:
+                    for arm, figures in arms(served, key, ids, queries, qrels):
+                        row(f"{name} {arm}", figures)
+                    continue
                 figures = retrieval(served, key, ids, queries, qrels)
                 figures |= answers(served, key, queries) if any("answers" in query or "answerable" in query for query in queries) else {}
-                print(f"{name:12s} | " + " | ".join(f"{label} {value:.4f}" for label, value in figures.items()), flush=True)
+                row(name, figures)
 
 
 if __name__ == "__main__":

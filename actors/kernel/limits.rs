@@ -234,6 +234,8 @@ pub const CACHE_BYTES_MAX: u64 = 1 << 30;
 pub const SEMANTIC_CACHE_BYTES_MAX: u64 = 64 << 20;
 /// Numbers of one embedding, at most; the largest models in use give 4,096.
 pub const EMBEDDING_DIMENSIONS_MAX: usize = 8_192;
+/// Bytes of the vectors of one tenant's passages in memory, a byte a number: 174,762 passages of 384 numbers.
+pub const DENSE_BYTES_MAX: usize = 64 << 20;
 /// Longest time a question may take to be looked up before a model is asked instead.
 pub const LOOKUP_MS_MAX: u64 = 5_000;
 /// Ceilings of one budget below the tenant.

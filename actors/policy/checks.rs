@@ -7,7 +7,7 @@ use crate::patterns;
 use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use crate::{budget, caches, features, regimes, retention};
+use crate::{budget, caches, dense, features, regimes, retention};
 use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
@@ -190,6 +190,7 @@ pub(crate) fn retrieval(source: &Source<RetrievalPolicy>, findings: &mut Finding
             format!("{} is out of range: write 1 to {TOP_K_MAX}", settings.top_k),
         );
     }
+    dense::check(source, findings);
     let refuse = |errors: Vec<crate::guard::GuardError>| {
         errors
             .iter()

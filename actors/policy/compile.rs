@@ -3,6 +3,7 @@ use crate::access::Right;
 pub use crate::checks::name_problem;
 use crate::commit::{Asked, Committed, Standing};
 use crate::conflicts::{Conflict, Conflicts, conflicts};
+use crate::dense::DenseSettings;
 use crate::evaluate::Engine;
 use crate::findings::{Findings, Source};
 use crate::guard::Guard;
@@ -63,6 +64,8 @@ pub struct PolicySnapshot {
     pub guard: Arc<Guard>,
     /// Passages taken into an answer by default.
     pub top_k: usize,
+    /// How passages are found by their meaning, where the tenant wants that.
+    pub dense: Option<DenseSettings>,
     /// Patterns no answer may contain.
     pub output_forbidden: RegexSet,
     /// What may be done, what may not, and what goes with it.
@@ -417,6 +420,7 @@ impl Files {
             tenant: self.tenant?.value,
             guard: Arc::new(compiled.guard),
             top_k: usize::try_from(retrieval.settings.top_k).ok()?,
+            dense: retrieval.settings.dense,
             output_forbidden: compiled.output_forbidden,
             engine: Arc::new(compiled.engine),
             conflicts: Arc::new(compiled.conflicts),

@@ -9,6 +9,7 @@ pub mod commit;
 pub mod compile;
 pub mod conflicts;
 mod contradictions;
+pub mod dense;
 pub mod diff;
 pub mod digest;
 pub mod drift;

@@ -1,6 +1,7 @@
 //! The files of `tenants/<tenant>/` (contract §4), field names exactly as in the specification. Unknown keys are
 //! refused everywhere.
 pub use crate::budget::{BreakerAction, BudgetBreaker, BudgetRules, CeilingRule, HoldRecords, Window};
+use crate::dense::DenseSettings;
 pub use crate::features::{Feature, FeaturesFile, Target};
 pub use crate::language::Rule;
 pub use crate::percent::Percent;
@@ -166,6 +167,9 @@ pub struct RetrievalSettings {
     /// Passages taken into an answer unless the caller asks for fewer.
     #[serde(default = "default_top_k")]
     pub top_k: u32,
+    /// Passages are found by their meaning as well; by their words alone where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dense: Option<DenseSettings>,
 }
 
 fn default_top_k() -> u32 {

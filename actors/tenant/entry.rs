@@ -9,6 +9,7 @@ use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
 use bailiwick_kernel::money::NanoUsd;
+use bailiwick_policy::dense::Judged;
 use bailiwick_policy::language::{Action, RecordedFact};
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +161,11 @@ pub enum Entry {
     PassagesRejected(Box<PassagesRejected>),
     /// Documents are trusted again.
     TrustRestored(Box<TrustRestored>),
+    /// Golden questions were searched by their words, and by words and meaning.
+    DenseJudged(Box<Judged>),
+    /// How the passages of an answer were found, where the tenant wants them found by their meaning too; stands in the same
+    /// append, behind the answer's record.
+    PassagesFound(Box<PassagesFound>),
 }
 
 impl Entry {
@@ -177,9 +183,22 @@ impl Entry {
             Self::PassagesCited(cited) => Some(&cited.query_id),
             Self::AnswerGrounded(grounded) => Some(&grounded.query_id),
             Self::AnswerMeasured(measured) => Some(&measured.query_id),
+            Self::PassagesFound(found) => Some(&found.query_id),
             _ => None,
         }
     }
+}
+
+/// How the passages of an answer were found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PassagesFound {
+    /// Which question.
+    pub query_id: String,
+    /// By words and meaning; by their words alone otherwise.
+    pub hybrid: bool,
+    /// Why by their words alone.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// The passages an answer cites, as they were when it was given.

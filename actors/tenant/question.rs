@@ -124,7 +124,7 @@ pub struct Passage {
     pub end: usize,
     /// Page of a paged document, from 1.
     pub page: Option<u32>,
-    /// BM25 score.
+    /// BM25 score; of a search by words and meaning, what both come to, 0 to 1.
     pub score: f32,
     /// Trust score (0 to 1) the guard gave the document.
     pub trust_score: f64,

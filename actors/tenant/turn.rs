@@ -61,6 +61,9 @@ pub struct Case {
     pub permit: Option<Permit>,
     /// Its duty to say how it ended, while a release is on its way to everybody.
     pub exposure: Option<Exposure>,
+    /// Whether its passages were found by words and meaning, or why by their words alone; nothing where the tenant wants
+    /// nothing else, or nothing was looked for.
+    pub found_by_meaning: Option<Result<(), String>>,
     /// Where refusals are recorded and counted, one-way.
     pub sideways: Sideways,
 }

@@ -59,6 +59,7 @@ pub(super) fn policy_view(policy: &PolicySnapshot) -> Value {
         "digest": policy.digest,
         "retrieval": {
             "top_k": policy.top_k,
+            "dense": policy.dense,
             "guard": {
                 "fingerprint": policy.guard.fingerprint,
                 "min_trust_score": policy.guard.min_trust_score,

@@ -248,7 +248,9 @@ impl Ledger {
             | Entry::ReleasesFrozen(_)
             | Entry::ReleasesThawed { .. }
             | Entry::OverrideAsked(_)
-            | Entry::FreezeOverridden(_) => {}
+            | Entry::FreezeOverridden(_)
+            | Entry::DenseJudged(_)
+            | Entry::PassagesFound(_) => {}
         }
     }
 

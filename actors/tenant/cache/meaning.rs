@@ -53,6 +53,12 @@ impl Vector {
         Some(f64::from(sums.iter().sum::<f32>() + rest))
     }
 
+    /// Its numbers.
+    #[must_use]
+    pub fn numbers(&self) -> &[f32] {
+        &self.0
+    }
+
     /// Bytes it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -203,7 +203,8 @@ fn add(answer: &mut AnswerRecorded, entry: Entry) -> Result<(), Unverified> {
         Entry::ChargeAttributed(_)
         | Entry::EmbeddingCharged(_)
         | Entry::RequestJudged(_)
-        | Entry::AnswerMeasured(_) => {}
+        | Entry::AnswerMeasured(_)
+        | Entry::PassagesFound(_) => {}
         _ => return Err(OF_ANOTHER),
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The room's shell: takes a message, reads the clock, starts the task that carries it out.
 use super::corpus::{Corpus, NotServed};
+use super::dense::{self, Door, Found, Indexing, Way};
 use super::erasing::Erasing;
 use super::indexer::{self, Orders, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
@@ -16,8 +17,9 @@ use super::upload::Uploads;
 use super::view::view;
 use crate::egress::Egress;
 use crate::feedback::SharedDistrust;
-use crate::question::{Matter, Passage};
+use crate::question::Matter;
 use crate::ruling;
+use crate::supervisor::messages::AdmitAside;
 use crate::turn::{Admitted, Grounded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
@@ -59,6 +61,8 @@ pub struct RetrievalParts {
     pub next: Recipient<Turn<Grounded>>,
     /// Where searches go with their hits: the supervisor's exit.
     pub search_exit: Recipient<Turn<Grounded>>,
+    /// Where texts are embedded: the supervisor.
+    pub embedding: Recipient<AdmitAside>,
     /// Tells the supervisor when this room ends.
     pub obituary: Obituary,
 }
@@ -74,6 +78,7 @@ pub struct RetrievalRoom {
     tasks: Arc<Semaphore>,
     uploads: Uploads,
     orders: Option<Orders>,
+    pub(super) embedding: Door,
     pub(super) erasing: Erasing,
     /// Requests for erasure are open, as far as is known.
     pub(super) owes_erasure: bool,
@@ -108,6 +113,7 @@ impl RetrievalRoom {
             tasks: Arc::new(Semaphore::new(MAILBOX_MAX)),
             uploads: Uploads::new(),
             orders: Some(Orders { queue: work, room }),
+            embedding: Door::new(parts.embedding),
             erasing: Erasing::default(),
             owes_erasure: parts.owes_erasure,
             distrust: parts.distrust,
@@ -143,7 +149,13 @@ impl Actor for RetrievalRoom {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         if let Some(orders) = self.orders.take() {
-            actix::spawn(indexer::run(Arc::clone(&self.desk.corpus), Arc::clone(&self.clock), orders));
+            let (corpus, clock) = (Arc::clone(&self.desk.corpus), Arc::clone(&self.clock));
+            let (door, room) = (self.embedding.clone(), orders.room.clone());
+            actix::spawn(dense::run(Indexing { corpus: Arc::clone(&corpus), door, clock: Arc::clone(&clock), room }));
+            if corpus.policy.load().dense.is_some() {
+                corpus.dense.nudge();
+            }
+            actix::spawn(indexer::run(corpus, clock, orders));
         }
         self.look_for_due(ctx);
     }
@@ -186,17 +198,21 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
         };
         let top_k = wanted.top_k;
         wanted.top_k = selection::wanted(top_k, turn.case.policy.guard.selection.as_ref());
-        let question = wanted.text.clone();
-        let (desk, next) = (self.desk.clone(), next.clone());
+        let (desk, next, door) = (self.desk.clone(), next.clone(), self.embedding.clone());
         let patience = turn.case.deadline_unix_ms.saturating_sub(self.clock.now_unix_ms());
         let patience = Duration::from_millis(patience);
         actix::spawn(async move {
             let _until_done = permit;
-            match find(&desk, &turn.case.policy, patience, wanted).await {
-                Ok(mut passages) => {
+            let mut turn = turn;
+            let (policy, asker) = (&turn.case.policy, &turn.case.principal);
+            let way = desk.corpus.way(&door, policy, &wanted.text, asker, patience).await;
+            let is_hybrid_wanted = !matches!(way, Way::Words);
+            let question = wanted.text.clone();
+            match find(&desk, policy, patience, wanted, way).await {
+                Ok(Found { mut passages, hybrid }) => {
                     distrust.lower(&mut passages);
-                    let rules = turn.case.policy.guard.selection.as_ref();
-                    let passages = selection::select(&question, passages, top_k, rules);
+                    let passages = selection::select(&question, passages, top_k, policy.guard.selection.as_ref());
+                    turn.case.found_by_meaning = is_hybrid_wanted.then_some(hybrid);
                     forward(&next, turn.ground(passages.into()));
                 }
                 Err(rejection) => turn.refuse(rejection),
@@ -216,11 +232,13 @@ pub(super) async fn find(
     policy: &PolicySnapshot,
     patience: Duration,
     wanted: Wanted,
-) -> Outcome<Vec<Passage>> {
+    way: Way,
+) -> Outcome<Found> {
     let guard = policy.guard.fingerprint.as_str();
     let served = match desk.corpus.served(guard) {
         Err(NotServed::Asleep) => {
             desk.ask_index(Work::Wake).await?;
+            desk.corpus.dense.nudge();
             desk.corpus.served(guard)
         }
         known => known,
@@ -230,15 +248,20 @@ pub(super) async fn find(
         Rejection::retry_after(Code::Conflict, detail, 250)
     })?;
     let slot = desk.corpus.lanes.searches.of(policy.tenant.plan).enter(patience).await?;
-    match in_slot(&desk.corpus.lanes.computing, slot, move || served.search(&wanted)).await {
-        Ok(Ok(passages)) => Ok(passages),
+    let search = move || match way {
+        Way::Words => Ok(Found { passages: served.search(&wanted)?, hybrid: Ok(()) }),
+        Way::WordsBecause(reason) => Ok(Found { passages: served.search(&wanted)?, hybrid: Err(reason) }),
+        Way::Both(meaning) => served.search_by(&wanted, &meaning),
+    };
+    match in_slot(&desk.corpus.lanes.computing, slot, search).await {
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => mend(desk, error.into()).await,
         Err(panicked) => mend(desk, panicked).await,
     }
 }
 
 /// The index is damaged: it is built anew, and the asker may try again.
-async fn mend(desk: &Desk, found: Rejection) -> Outcome<Vec<Passage>> {
+async fn mend<T>(desk: &Desk, found: Rejection) -> Outcome<T> {
     desk.ask_index(Work::Mend).await?;
     Err(Rejection::retry_after(Code::Lost, format!("{}; the index was rebuilt, try again", found.detail), 100))
 }
@@ -362,6 +385,7 @@ impl Handler<Rejudge> for RetrievalRoom {
             let _gate = Arc::clone(&desk.corpus.gate).lock_owned().await;
             desk.corpus.policy.store(policy);
             reply.answer(desk.ask_index(Work::Wake).await);
+            desk.corpus.dense.nudge();
         });
     }
 }
@@ -374,6 +398,7 @@ impl Handler<AdoptRules> for RetrievalRoom {
         // another guard comes into force by judging the corpus anew, and by nothing else
         if guard_in_force == policy.guard.fingerprint {
             self.desk.corpus.policy.store(policy);
+            self.desk.corpus.dense.nudge();
             self.look_for_due(ctx);
         }
     }
@@ -409,6 +434,7 @@ impl Handler<MeasureCorpus> for RetrievalRoom {
                     searchable: served.as_ref().map_or_else(|| corpus.last_searchable(), |served| served.documents()),
                     segments: served.as_ref().map_or(0, |served| served.segments()),
                     passive: served.is_none(),
+                    dense: corpus.dense_view(),
                 }
             });
             request.reply.answer(figures);

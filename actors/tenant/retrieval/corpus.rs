@@ -1,6 +1,8 @@
 //! What the tasks of one room share: the tenant's belongings, the policy in force, and the view that is served.
 use super::chunk::chunk;
-use super::index::{IndexError, Stamp, View};
+use super::dense::{Arm, Dense, Found, Matrix, Meaning, searching};
+use super::fusion::{Scored, fuse};
+use super::index::{IndexError, Rows, Spot, Stamp, View};
 use super::pools::{Lanes, PATIENCE, off_the_arbiter};
 use super::rules::{Held, Reached, Wanted, judge, may_be_found_at};
 use super::truth::{Truth, TruthError};
@@ -12,14 +14,26 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 use tokio::sync::{Mutex, OnceCell};
+
+/// Passages each of the two rankings names before they become one.
+const DEPTH: usize = 100;
 
 /// A committed state of the index, as searches use it.
 pub struct Served {
     view: View,
     stamp: Stamp,
+    /// Which rows of the vectors stand for its chunks, as far as that has been looked up.
+    rows: Lock<Option<KnownRows>>,
+}
+
+/// The rows of one state of one tenant's vectors.
+struct KnownRows {
+    arm: Arc<Arm>,
+    generation: u64,
+    rows: Arc<Rows>,
 }
 
 /// What is served now.
@@ -59,6 +73,8 @@ pub struct Corpus {
     given: AtomicU64,
     /// … and those before this one were shown by it once.
     reached: AtomicU64,
+    /// Its search by meaning.
+    pub dense: Dense,
 }
 
 impl Corpus {
@@ -76,6 +92,7 @@ impl Corpus {
             last_knock_unix_ms: AtomicU64::new(0),
             given: AtomicU64::new(0),
             reached: AtomicU64::new(0),
+            dense: Dense::default(),
         }
     }
 
@@ -162,12 +179,16 @@ impl Corpus {
         self.reached.fetch_max(stamp.next, Ordering::AcqRel);
         let before = self.shown.load_full().current.clone();
         let previous = before.filter(|before| before.stamp.guard != stamp.guard);
-        self.shown.store(Arc::new(Shown { current: Some(Arc::new(Served { view, stamp })), previous }));
+        self.shown.store(Arc::new(Shown {
+            current: Some(Arc::new(Served { view, stamp, rows: Lock::default() })),
+            previous,
+        }));
     }
 
     /// Serves nothing until woken.
     pub fn hide(&self) {
         self.shown.store(Arc::new(Shown::default()));
+        self.dense.drop_arm();
     }
 
     /// What is served now, where something is.
@@ -214,6 +235,51 @@ impl Served {
     /// [`IndexError`].
     pub fn search(&self, wanted: &Wanted) -> Result<Vec<Passage>, IndexError> {
         self.view.search(wanted)
+    }
+
+    /// Searches by words and meaning; by words alone where the vectors or their figures are of no use. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub fn search_by(&self, wanted: &Wanted, meaning: &Meaning) -> Result<Found, IndexError> {
+        let by_words = self.view.by_words(wanted, wanted.top_k.max(DEPTH))?;
+        let hybrid = match self.by_meaning(wanted, meaning) {
+            Ok(by_meaning) => fuse(&by_words, &by_meaning, meaning.rule).map_err(|error| error.to_string()),
+            Err(searching::Failed::Index(error)) => return Err(error),
+            Err(searching::Failed::Truth(error)) => Err(error.to_string()),
+        };
+        let (ranked, hybrid) = match hybrid {
+            Ok(ranked) => (ranked, Ok(())),
+            Err(reason) => (by_words, Err(reason)),
+        };
+        Ok(Found { passages: self.view.passages(&ranked, wanted.top_k)?, hybrid })
+    }
+
+    fn by_meaning(&self, wanted: &Wanted, meaning: &Meaning) -> Result<Vec<Scored<Spot>>, searching::Failed> {
+        let matrix = meaning.arm.read();
+        let rows = self.rows(&meaning.arm, &matrix)?;
+        let admitted = self.view.admitted(wanted, &rows)?;
+        let near = matrix.nearest(
+            &meaning.vector,
+            admitted.as_deref().unwrap_or_else(|| rows.found()),
+            wanted.top_k.max(DEPTH),
+            |row| searching::exactly(&matrix, &meaning.truth, row),
+        )?;
+        let scored = |near: super::dense::Near| Some(Scored { key: rows.spot(near.row)?, score: near.similarity });
+        Ok(near.into_iter().filter_map(scored).collect())
+    }
+
+    /// Which rows stand for its chunks: looked up once for every state of the vectors.
+    fn rows(&self, arm: &Arc<Arm>, matrix: &Matrix) -> Result<Arc<Rows>, IndexError> {
+        let mut known = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = matrix.generation();
+        let is_of = |known: &KnownRows| known.generation == generation && Arc::ptr_eq(&known.arm, arm);
+        if let Some(known) = known.as_ref().filter(|known| is_of(known)) {
+            return Ok(Arc::clone(&known.rows));
+        }
+        let rows = Arc::new(self.view.rows(matrix.count(), |place| matrix.row(place))?);
+        *known = Some(KnownRows { arm: Arc::clone(arm), generation, rows: Arc::clone(&rows) });
+        Ok(rows)
     }
 
     /// Documents that can be found.

@@ -1,6 +1,7 @@
 //! Golden questions searched for a rehearsal: under the policy in force, and as another one would have it, on the index as
 //! it is. What the other guard would keep out is taken out of what is found; what only it would let in is not there yet.
 use super::actor::{RetrievalRoom, find};
+use super::dense::Way;
 use super::messages::SearchGolden;
 use super::rules::{may_be_retrieved, wanted};
 use crate::question::{Matter, Passage, Search};
@@ -17,23 +18,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Questions that are searched; the first ones.
-const SEARCHED_MAX: usize = 200;
+pub(super) const SEARCHED_MAX: usize = 200;
 /// How long one search waits for its slot.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Somebody without a name who may ask.
-fn reader() -> Principal {
+pub(super) fn reader() -> Principal {
     Principal { key_id: String::new(), user_id: None, role: Some(Role::Operator), attributes: BTreeMap::new() }
 }
 
 /// What a policy lets the reader find; nothing where its rules cannot say.
-fn visible(policy: &PolicySnapshot, now_unix_ms: u64) -> Visible {
+pub(super) fn visible(policy: &PolicySnapshot, now_unix_ms: u64) -> Visible {
     ruling::visible(policy, &ruling::asker(policy, &reader(), now_unix_ms))
         .unwrap_or_else(|_refused| Visible::nothing())
 }
 
 /// The documents of passages, best first, as the golden question calls them.
-fn documents(golden: &Golden, passages: &[Passage]) -> Vec<String> {
+pub(super) fn documents(golden: &Golden, passages: &[Passage]) -> Vec<String> {
     let named = passages.iter().map(|passage| golden.name_of(&passage.document_id, &passage.source));
     ranking::documents(named).into_iter().map(str::to_owned).collect()
 }
@@ -59,9 +60,9 @@ impl Handler<SearchGolden> for RetrievalRoom {
                     let matter = Matter::Search(search);
                     let now = wanted(&matter, &before, sees.clone());
                     let (Some(now), Some(then)) = (now, wanted(&matter, &after, would_see.clone())) else { continue };
-                    let found = find(&desk, &before, PATIENCE, now).await?;
+                    let found = find(&desk, &before, PATIENCE, now, Way::Words).await?.passages;
                     // under the guard in force: the index knows no other one
-                    let mut other = find(&desk, &before, PATIENCE, then).await?;
+                    let mut other = find(&desk, &before, PATIENCE, then, Way::Words).await?.passages;
                     other.retain(|passage| may_be_retrieved(&after.guard, passage));
                     let (before, after) = (documents(&golden, &found), documents(&golden, &other));
                     let Golden { question, relevant, .. } = golden;

@@ -9,18 +9,16 @@ use super::sealed_directory::SealedDirectory;
 use crate::question::Passage;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::codec;
-use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tantivy::collector::{Count, TopDocs};
+use tantivy::collector::Count;
 use tantivy::directory::Directory;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
-use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
-use tantivy::schema::{Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
+use tantivy::query::TermQuery;
+use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{
     DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, TantivyDocument,
@@ -28,6 +26,10 @@ use tantivy::{
 };
 
 mod filter;
+mod hybrid;
+mod query;
+
+pub use hybrid::{Rows, Spot, of_place, place};
 
 const ANALYSER: &str = "words";
 const OPENING: &str = "opening the index";
@@ -128,6 +130,7 @@ struct Fields {
     first: Field,
     stored: Field,
     words: Field,
+    place: Field,
 }
 
 /// An open index.
@@ -262,20 +265,7 @@ impl View {
     /// # Errors
     /// [`IndexError`] where the index is damaged.
     pub fn search(&self, wanted: &Wanted) -> Result<Vec<Passage>, IndexError> {
-        let doing = "searching";
-        let Some(query) = self.query(wanted) else { return Ok(Vec::new()) };
-        let collector = TopDocs::with_limit(wanted.top_k.saturating_add(TIES_MAX)).order_by_score();
-        let hits = self.searcher.search(&*query, &collector).map_err(failed(doing))?;
-        let last_score = hits.get(wanted.top_k.saturating_sub(1)).map_or(f32::MIN, |(score, _at)| *score);
-        let mut found = Vec::with_capacity(wanted.top_k);
-        for (score, at) in hits.into_iter().take_while(|(score, _at)| *score >= last_score) {
-            found.push((score, self.chunk(at)?));
-        }
-        found.sort_by(|(one, a), (other, b)| {
-            other.total_cmp(one).then_with(|| a.document_id.cmp(&b.document_id)).then_with(|| a.number.cmp(&b.number))
-        });
-        found.truncate(wanted.top_k);
-        Ok(found.into_iter().map(|(score, chunk)| chunk.into_passage(score)).collect())
+        self.passages(&self.by_words(wanted, wanted.top_k.saturating_add(TIES_MAX))?, wanted.top_k)
     }
 
     fn chunk(&self, at: DocAddress) -> Result<Chunk<String>, IndexError> {
@@ -285,44 +275,6 @@ impl View {
         chunk.text =
             document.get_first(self.fields.words).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         Ok(chunk)
-    }
-
-    /// Any of the words, a repeated word counting as often as it stands there; the filters inside the query.
-    fn query(&self, wanted: &Wanted) -> Option<Box<dyn Query>> {
-        let mut analyser = self.analyser.clone();
-        let mut counts: BTreeMap<String, f32> = BTreeMap::new();
-        analyser.token_stream(&wanted.text).process(&mut |token| {
-            if let Some(count) = counts.get_mut(&token.text) {
-                *count += 1.0;
-            } else if counts.len() < QUERY_WORDS_MAX {
-                counts.insert(token.text.clone(), 1.0);
-            }
-        });
-        if counts.is_empty() || wanted.top_k == 0 {
-            return None;
-        }
-        let any: Vec<(Occur, Box<dyn Query>)> =
-            counts.into_iter().map(|(word, count)| (Occur::Should, self.word(&word, count))).collect();
-        let any: Box<dyn Query> = Box::new(BooleanQuery::new(any));
-        let filters = [(self.fields.domain, &wanted.domain), (self.fields.usecase, &wanted.usecase)];
-        let mut all: Vec<(Occur, Box<dyn Query>)> = filters
-            .into_iter()
-            .filter_map(|(field, only)| only.as_ref().map(|only| (Occur::Must, filter::exactly(field, only))))
-            .collect();
-        if wanted.visible != Visible::everything() {
-            all.push((Occur::Must, filter::visible(&self.fields, &wanted.visible)));
-        }
-        if all.is_empty() {
-            return Some(any);
-        }
-        all.push((Occur::Must, any));
-        Some(Box::new(BooleanQuery::new(all)))
-    }
-
-    fn word(&self, word: &str, count: f32) -> Box<dyn Query> {
-        let term =
-            Box::new(TermQuery::new(Term::from_field_text(self.fields.text, word), IndexRecordOption::WithFreqs));
-        if count > 1.0 { Box::new(BoostQuery::new(term, count)) } else { term }
     }
 }
 
@@ -358,6 +310,7 @@ impl Writer {
         }
         document.add_bytes(fields.stored, &codec::encode(chunk).map_err(failed("adding a chunk"))?);
         document.add_text(fields.words, chunk.text);
+        document.add_u64(fields.place, place(chunk.version, chunk.number));
         self.writer.add_document(document).map_err(failed("adding a chunk"))?;
         self.given.fetch_add(TEXTS_PER_CHUNK, Ordering::Relaxed);
         Ok(())
@@ -447,6 +400,7 @@ fn schema() -> (Schema, Fields) {
         // its name is that of its layout: an index of another one is rebuilt
         stored: schema.add_bytes_field("stored2", STORED),
         words: schema.add_text_field("words", STORED),
+        place: schema.add_u64_field(hybrid::PLACE, FAST),
     };
     (schema.build(), fields)
 }

@@ -196,6 +196,7 @@ impl Desk {
         self.corpus.note_given(batch.next);
         // A closed queue belongs to a room that is going: its successor reads the journal.
         let _gone = self.queue.send(Work::Take(batch)).await;
+        self.corpus.dense.nudge();
         Some((said, reserved))
     }
 

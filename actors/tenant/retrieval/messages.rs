@@ -1,10 +1,12 @@
 //! What the retrieval room takes and gives. Plain data.
+use super::dense::DenseView;
 use super::upload::UploadPermit;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::dense::Judged;
 use bailiwick_policy::golden::Golden;
 use bailiwick_policy::rehearsal::Searched;
 use serde::{Deserialize, Serialize};
@@ -198,6 +200,16 @@ pub struct SearchGolden {
     pub reply: ReplySlot<Vec<Searched>>,
 }
 
+/// From the supervisor: golden questions searched by their words, and by words and meaning, to be compared.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct JudgeDense {
+    /// The questions.
+    pub golden: Vec<Golden>,
+    /// Where the answer goes, once it is durable; nothing where the tenant does not want a search by meaning.
+    pub reply: ReplySlot<Option<Judged>>,
+}
+
 /// Judges every document anew under another policy; answers when the index serves under it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -227,7 +239,7 @@ pub struct MeasureCorpus {
 }
 
 /// Figures of the room.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CorpusFigures {
     /// Documents kept.
     pub documents: u64,
@@ -239,4 +251,7 @@ pub struct CorpusFigures {
     pub segments: u64,
     /// True where reader and writer are closed.
     pub passive: bool,
+    /// The search by meaning, where the tenant wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dense: Option<DenseView>,
 }

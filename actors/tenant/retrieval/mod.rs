@@ -10,8 +10,10 @@ pub mod chunk;
 mod compaction;
 mod corpus;
 mod deciding;
+pub mod dense;
 mod engine;
 mod erasing;
+pub mod fusion;
 mod golden;
 mod index;
 mod indexer;
@@ -32,6 +34,8 @@ mod upload;
 mod view;
 mod words;
 
+#[cfg(test)]
+mod embedder;
 #[cfg(test)]
 mod pool_tests;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A retrieval room on a real vault, for tests: files on disk, journal, index; nothing but the neighbours is replaced.
 use super::actor::{RetrievalParts, RetrievalRoom};
+use super::embedder::Embedder;
 use super::indexer::Work;
 use super::ingest::Desk;
 use super::messages::*;
@@ -72,6 +73,7 @@ pub(super) struct House {
     pub(super) folder: tempfile::TempDir,
     pub(super) vault: Option<Vault>,
     pub(super) clock: Arc<ManualClock>,
+    pub(super) embedder: Embedder,
 }
 
 pub(super) struct Tenant {
@@ -91,7 +93,7 @@ impl House {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let vault = Some(Vault::open(folder.path()).unwrap());
-        Self { folder, vault, clock: ManualClock::at(100 * DAY_MS) }
+        Self { folder, vault, clock: ManualClock::at(100 * DAY_MS), embedder: Embedder::default() }
     }
 
     /// Everything closed and opened again, as after a restart of the process.
@@ -139,6 +141,7 @@ impl House {
             distrust: Arc::default(),
             next: neighbour.clone().recipient(),
             search_exit: neighbour.clone().recipient(),
+            embedding: self.embedder.clone().start().recipient(),
             obituary: Obituary::new("retrieval", 1, neighbour.recipient()),
         });
         let desk = room.desk.clone();
@@ -182,6 +185,10 @@ impl Tenant {
     }
 
     pub(super) async fn search_under(&mut self, policy: &Arc<PolicySnapshot>, search: Search) -> Outcome<Vec<Passage>> {
+        Ok(self.turn_under(policy, search).await?.stage.passages.to_vec())
+    }
+
+    pub(super) async fn turn_under(&mut self, policy: &Arc<PolicySnapshot>, search: Search) -> Outcome<Turn<Grounded>> {
         let (line, awaiting) = ReplyLine::whole();
         let matter = Matter::Search(search);
         let ruled = Ruled::on(policy, &matter, &principal(), 1).unwrap();
@@ -201,11 +208,12 @@ impl Tenant {
             approval: None,
             permit: None,
             exposure: None,
+            found_by_meaning: None,
             sideways: Sideways::unheard(),
         };
         self.room.send(Turn::admit(case, line, Arc::default())).await.unwrap();
         tokio::select! {
-            turn = self.found.recv() => Ok(turn.unwrap().stage.passages.to_vec()),
+            turn = self.found.recv() => Ok(turn.unwrap()),
             refused = awaiting.reply() => Err(refused.unwrap_err()),
         }
     }

@@ -1,4 +1,5 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
+use super::dense::vectors::{DenseMark, JUDGED};
 use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
 use crate::entry::{DocumentAccepted, Entry};
 use crate::erasures::records::ErasureAsked;
@@ -10,6 +11,7 @@ use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_policy::dense::Judged;
 use bailiwick_policy::retention::Erasable;
 use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
@@ -63,11 +65,15 @@ impl From<TruthError> for Rejection {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Kept {
+pub(super) enum Kept {
     Document(Box<Held>),
     Mark(Mark),
     Erasure(Box<Standing>),
     Open,
+    Dense(Box<DenseMark>),
+    /// Numbers of four bytes, least significant first.
+    Vector(Vec<u8>),
+    Judged(Box<Judged>),
 }
 
 /// The sums of what is kept, and what is reserved for what may be.
@@ -81,7 +87,7 @@ struct Books {
 #[derive(Debug)]
 pub struct Truth {
     journal: Journal,
-    shelf: Shelf,
+    pub(super) shelf: Shelf,
     books: Mutex<Books>,
 }
 
@@ -170,6 +176,7 @@ impl Truth {
                     let Some(standing) = self.erasure(&ended.id)? else { return Ok(()) };
                     return self.put_erasures(&[Standing { ended: Some(ended), ..standing }], Vec::new());
                 }
+                Entry::DenseJudged(judged) => return Ok(self.shelf.put(JUDGED, &Kept::Judged(judged))?),
                 _ => return Ok(()),
             };
             changed = position.next().0;
@@ -290,6 +297,15 @@ impl Truth {
         Ok(())
     }
 
+    /// Takes over what an append says that is about no document.
+    pub(super) fn note(&self, mut puts: Vec<(Vec<u8>, Kept)>, last: Position) -> Result<(), TruthError> {
+        let mark = Mark { applied: last.next().0, ..self.mark() };
+        puts.push((MARK.to_vec(), Kept::Mark(mark)));
+        self.shelf.apply(&puts, &[])?;
+        self.lock().mark = mark;
+        Ok(())
+    }
+
     fn put_erasures(&self, standings: &[Standing], more: Vec<(Vec<u8>, Kept)>) -> Result<(), TruthError> {
         let (mut puts, mut ended) = (more, Vec::new());
         for standing in standings {
@@ -388,6 +404,7 @@ impl Truth {
         mark.changed = changed;
         let mut bodies = Vec::new();
         let mut freed: Vec<Footprint> = Vec::new();
+        let mut removals: Vec<Vec<u8>> = removed.iter().map(|id| key(id)).collect();
         let mut latest: BTreeMap<String, Held> = BTreeMap::new();
         for held in held {
             if let Some(earlier) = latest.insert(held.accepted.id.clone(), held) {
@@ -399,6 +416,7 @@ impl Truth {
                 mark.documents = mark.documents.saturating_sub(1);
                 mark.bytes = mark.bytes.saturating_sub(former.accepted.bytes);
                 freed.push(Footprint::from(&former.accepted));
+                removals.extend(self.keys_of_vectors(&former)?);
                 bodies.push(body_name(id, &former.accepted.text_sha256));
             }
         }
@@ -412,7 +430,6 @@ impl Truth {
         let mut puts: Vec<_> =
             latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
         puts.push((MARK.to_vec(), Kept::Mark(mark)));
-        let removals: Vec<_> = removed.iter().map(|id| key(id)).collect();
         self.shelf.apply(&puts, &removals)?;
         let mut books = self.lock();
         books.mark = mark;

@@ -51,6 +51,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         })),
         guard: Arc::new(Guard::compile(&read(json!({"allowlist": ["upload.local"], "min_trust_score": 0.0}))).unwrap()),
         top_k: 3,
+        dense: None,
         output_forbidden: RegexSet::new(output_forbidden).unwrap(),
         engine: Arc::new(Engine::compile(vec![permit_all()]).unwrap()),
         conflicts: Arc::default(),
@@ -189,6 +190,7 @@ pub(super) fn funded_with(
         approval: None,
         permit: None,
         exposure: None,
+        found_by_meaning: None,
         sideways: Sideways::unheard(),
     };
     let hold = Hold::new(1, amount, candidates, PROMPT_TOKENS, home);

@@ -130,6 +130,7 @@ impl Handler<Turn<Answered>> for Supervisor {
             answer.push(Entry::RequestJudged(Box::new(exit::request_judged(&turn.case))));
         }
         answer.extend(clearance.measured.map(|measured| Entry::AnswerMeasured(Box::new(measured))));
+        answer.extend(exit::passages_found(&turn.case).map(|found| Entry::PassagesFound(Box::new(found))));
         answer.push(Entry::AnswerGrounded(Box::new(grounded.behind(answer.len()))));
         answer.extend(turn.case.approval.as_ref().map(|claim| claim.entry(now)));
         let entries = with_kept(&mut turn.case, ending, answer);

@@ -1,7 +1,7 @@
 //! A turn sets out: let in, ruled on, given its policy, and sent to its first room.
 use super::actor::Supervisor;
 use super::admission::is_serveable;
-use super::messages::Admit;
+use super::messages::{Admit, AdmitAside};
 use super::places::Permit;
 use super::repeats::keyed::Keyed;
 use crate::approvals::Met;
@@ -60,6 +60,17 @@ impl Supervisor {
         };
     }
 
+    /// Sends a call of the tenant's own retrieval on its way.
+    pub(super) fn start_aside(&self, aside: AdmitAside, home: &Addr<Self>) {
+        let AdmitAside { matter, principal, wishes, deadline_ms, line } = aside;
+        if let Err(rejection) = self.phase.admits() {
+            return line.reject(rejection);
+        }
+        let permit = self.admission.beside();
+        let admit = Admit { matter, principal, wishes, deadline_ms: Some(deadline_ms), line };
+        self.set_out(admit, permit, None, home);
+    }
+
     /// Sends an admitted turn on its way, where the policy permits it. The phase may have changed since it was admitted,
     /// but not the rooms' being there.
     pub(super) fn set_out(&self, admit: Admit, permit: Permit, idempotency_key: Option<Keyed>, home: &Addr<Self>) {
@@ -99,6 +110,7 @@ impl Supervisor {
             approval: None,
             permit: Some(permit),
             exposure,
+            found_by_meaning: None,
             sideways: self.sideways.clone(),
         };
         let mut turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
@@ -120,5 +132,13 @@ impl Supervisor {
         } else if let Err((turn, undelivered)) = offer(&rooms.retrieval.clone().recipient(), turn) {
             turn.refuse(undelivered.into());
         }
+    }
+}
+
+impl Handler<AdmitAside> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, aside: AdmitAside, ctx: &mut Self::Context) {
+        self.start_aside(aside, &ctx.address());
     }
 }

@@ -9,12 +9,14 @@ use crate::evaluation::messages::{Evaluate, EvaluationView, Evaluations, ReadEva
 use crate::evaluation::rules::{Frame, Outcome as Asked, evaluate};
 use crate::evaluation::{Progress, UnderWay};
 use crate::question::{Answer, CacheControl, Matter, Passage, Question, Reply, Search};
+use crate::retrieval::messages::JudgeDense;
 use crate::turn::ReplyLine;
 use actix::prelude::*;
 use bailiwick_kernel::clock::{SharedClock, rfc3339};
+use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::limits::TOP_K_MAX;
-use bailiwick_kernel::mail::offer;
+use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::golden::Golden;
@@ -86,6 +88,19 @@ impl Asking {
     }
 }
 
+/// Has the search by meaning compared with the search by words before anything is asked: what is asked is served by the
+/// better of the two.
+async fn judge_dense(retrieval: &Recipient<JudgeDense>, golden: Vec<Golden>, tenant: TenantKey) {
+    let (reply, judged) = ReplySlot::pair();
+    let judged = match offer(retrieval, JudgeDense { golden, reply }) {
+        Ok(()) => judged.outcome().await,
+        Err((_, undelivered)) => Err(undelivered.into()),
+    };
+    if let Err(rejection) = judged {
+        tracing::warn!(%tenant, %rejection, "the search by meaning could not be judged; it stays as it was");
+    }
+}
+
 async fn keep(journal: Journal, kept: Entry) {
     if let Err(error) = journal.append(&[kept]).await {
         tracing::error!(tenant = %journal.tenant(), %error, "an evaluation could not be recorded");
@@ -96,7 +111,9 @@ impl Handler<Evaluate> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Evaluate { golden, by, reply }: Evaluate, ctx: &mut Self::Context) {
-        let Some(opened) = &self.opened else { return reply.answer(Err(Rejection::lost())) };
+        let (Some(opened), Some(rooms)) = (&self.opened, &self.rooms) else {
+            return reply.answer(Err(Rejection::lost()));
+        };
         if golden.is_empty() {
             let detail = "evaluating: eval/golden.jsonl holds no question; write some, a JSON object a line with question, \
                           answer, relevant and unanswerable";
@@ -111,8 +128,12 @@ impl Handler<Evaluate> for Supervisor {
         let (policy, journal) = (self.policy.settled(), opened.belongings.journal.clone());
         let clock = self.parts.clock.clone();
         let (began_unix_ms, key_id) = (clock.now_unix_ms(), by.key_id.clone());
+        let retrieval = rooms.retrieval.clone().recipient();
         let asking = Asking { door: ctx.address().recipient(), by, clock };
         actix::spawn(async move {
+            if policy.dense.is_some() {
+                judge_dense(&retrieval, golden.clone(), journal.tenant()).await;
+            }
             let Some(asked) = asking.all(golden, policy.top_k, &under_way).await else { return };
             let frame = Frame {
                 policy_version: policy.version.clone(),

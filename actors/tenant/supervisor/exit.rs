@@ -3,7 +3,8 @@
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
 use crate::budget::hold::Hold;
 use crate::entry::{
-    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, RequestJudged, RequestLogged,
+    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, PassagesFound, RequestJudged,
+    RequestLogged,
 };
 use crate::evaluation::answers::{Grounding, grounding};
 use crate::evaluation::records::AnswerMeasured;
@@ -28,6 +29,8 @@ const ANSWER_PART_BYTES_MAX: usize = 10 << 10;
 const CITED_BYTES_MAX: usize = 3 << 10;
 const CITED_PART_BYTES_MAX: usize = 40 << 10;
 const NOTHING_WITHIN: &str = "no sentence of the answer is within the length the policy allows";
+/// Characters of why passages were found by their words alone.
+const REASON_CHARS_MAX: usize = 300;
 
 /// What the exit decided. The record is written either way: the provider was paid.
 #[derive(Clone, PartialEq, Debug)]
@@ -335,6 +338,17 @@ pub fn embedding_charged(case: &Case, record: &AnswerRecorded, hold: &Hold) -> O
         charged: used.money,
         prompt_tokens: used.tokens,
         cleared_unix_ms: record.cleared_unix_ms,
+    })
+}
+
+/// How the passages were found, where the tenant wants them found by their meaning too.
+#[must_use]
+pub fn passages_found(case: &Case) -> Option<PassagesFound> {
+    let found = case.found_by_meaning.as_ref()?;
+    Some(PassagesFound {
+        query_id: case.query_id.to_string(),
+        hybrid: found.is_ok(),
+        reason: found.as_ref().err().map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()),
     })
 }
 

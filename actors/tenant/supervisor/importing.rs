@@ -117,7 +117,7 @@ impl Derived {
             }
             (None, Some(first)) => {
                 let (seq, hash) = (first.seq, first.hash.clone());
-                Some(Lineage { record: None, seq, hash, lines: imported, feedback: Vec::new() })
+                Some(Lineage { record: None, seq, hash, lines: imported, feedback: Vec::new(), found: None })
             }
             (None, None) => None,
         })

@@ -1,7 +1,7 @@
 //! What a tenant's supervisor takes. Each message belongs to one right; the registry wraps its recipient in a handle.
 use crate::budget::breaker::BreakerState;
 use crate::budget::ledger::Books;
-use crate::entry::{AnswerRecorded, FeedbackGiven};
+use crate::entry::{AnswerRecorded, FeedbackGiven, PassagesFound};
 use crate::imports::messages::Origin;
 use crate::question::{CacheControl, Matter};
 use crate::retrieval::messages::CorpusFigures;
@@ -36,6 +36,23 @@ pub struct Admit {
     pub wishes: Wishes,
     /// Milliseconds until the asker stops waiting; the house's default where absent.
     pub deadline_ms: Option<u64>,
+    /// Where the reply goes.
+    pub line: ReplyLine,
+}
+
+/// From the tenant's own retrieval: a call to a model that takes nobody's place and counts for nobody's rate, because it
+/// serves a question that has both, or the tenant's documents at a pace of their own. Everything else holds for it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdmitAside {
+    /// What is asked.
+    pub matter: Matter,
+    /// For whom.
+    pub principal: Principal,
+    /// How it is asked.
+    pub wishes: Wishes,
+    /// Milliseconds until nobody waits any more.
+    pub deadline_ms: u64,
     /// Where the reply goes.
     pub line: ReplyLine,
 }
@@ -115,6 +132,9 @@ pub struct Lineage {
     pub lines: Vec<LineageLine>,
     /// Feedback given on it.
     pub feedback: Vec<FeedbackGiven>,
+    /// How its passages were found, where the tenant wants them found by their meaning too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<PassagesFound>,
 }
 
 /// A line of `lineage.jsonl` (specification 2.6), with the chain's position and hash beside the specified fields.

@@ -61,11 +61,19 @@ impl Meter {
     /// Embeds at once: a token a word.
     fn understand(&self, body: &serde_json::Value) -> ProviderFuture<Said> {
         self.embedded.fetch_add(1, Ordering::SeqCst);
-        let text = body["input"].as_str().unwrap();
-        let embedding = if text.contains(FALLS_OVER) { Vec::new() } else { bag_of_words(text) };
+        let texts: Vec<&str> = match &body["input"] {
+            serde_json::Value::Array(texts) => texts.iter().map(|text| text.as_str().unwrap()).collect(),
+            text => vec![text.as_str().unwrap()],
+        };
+        let embedding = |text: &str| if text.contains(FALLS_OVER) { Vec::new() } else { bag_of_words(text) };
+        let data: Vec<_> = (0_u64..)
+            .zip(&texts)
+            .map(|(index, text)| serde_json::json!({"index": index, "embedding": embedding(text)}))
+            .collect();
+        let text = texts.join(" ");
         let words = u64::try_from(text.split_whitespace().count()).unwrap();
         let said = Said {
-            content: DraftContent::Completion(serde_json::json!({"data": [{"index": 0, "embedding": embedding}]})),
+            content: DraftContent::Completion(serde_json::json!({"data": data})),
             prompt_tokens: Some(words),
             completion_tokens: Some(0),
             relayed_chars: 0,

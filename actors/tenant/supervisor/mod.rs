@@ -16,6 +16,8 @@ mod auditing_tests;
 mod border_tests;
 mod certifying;
 mod clearing;
+#[cfg(test)]
+mod dense_tests;
 mod departure;
 #[cfg(test)]
 mod derived_tests;

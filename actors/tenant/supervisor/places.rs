@@ -24,6 +24,8 @@ struct Ceilings {
 #[derive(Default)]
 struct Taken {
     all: u32,
+    /// In flight beside them: what is waited for and takes no place.
+    beside: u32,
     /// Members with turns in flight, at levels that were limited when those turns came in.
     members: BTreeMap<Level, HashMap<Box<str>, u32>>,
 }
@@ -45,7 +47,17 @@ pub struct Places {
 #[derive(Debug)]
 pub struct Permit {
     counts: Arc<Counts>,
+    takes: Takes,
     members: Vec<(Level, Box<str>)>,
+}
+
+/// What a turn in flight takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Takes {
+    /// One of the tenant's places.
+    Place,
+    /// None.
+    Nothing,
 }
 
 impl Ceilings {
@@ -60,6 +72,10 @@ impl Ceilings {
 }
 
 impl Taken {
+    fn is_empty(&self) -> bool {
+        self.all == 0 && self.beside == 0
+    }
+
     fn at(&self, level: Level, member: &str) -> u32 {
         self.members.get(&level).and_then(|members| members.get(member)).copied().unwrap_or(0)
     }
@@ -135,7 +151,16 @@ impl Places {
             *count = count.saturating_add(1);
         }
         drop(taken);
-        Ok(Permit { counts: Arc::clone(&self.counts), members })
+        Ok(Permit { counts: Arc::clone(&self.counts), takes: Takes::Place, members })
+    }
+
+    /// A permit that takes no place, and is waited for like one that does.
+    #[must_use]
+    pub fn beside(&self) -> Permit {
+        let mut taken = self.counts.lock();
+        taken.beside = taken.beside.saturating_add(1);
+        drop(taken);
+        Permit { counts: Arc::clone(&self.counts), takes: Takes::Nothing, members: Vec::new() }
     }
 
     /// Turns in flight.
@@ -151,7 +176,7 @@ impl Places {
             loop {
                 // made before the count is read, so that the last permit cannot leave unheard
                 let emptied = counts.emptied.notified();
-                if counts.lock().all == 0 {
+                if counts.lock().is_empty() {
                     return;
                 }
                 emptied.await;
@@ -163,11 +188,14 @@ impl Places {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = self.counts.lock();
-        taken.all = taken.all.saturating_sub(1);
+        match self.takes {
+            Takes::Place => taken.all = taken.all.saturating_sub(1),
+            Takes::Nothing => taken.beside = taken.beside.saturating_sub(1),
+        }
         for (level, member) in &self.members {
             taken.leave(*level, member);
         }
-        let is_empty = taken.all == 0;
+        let is_empty = taken.is_empty();
         drop(taken);
         if is_empty {
             self.counts.emptied.notify_waiters();

@@ -77,6 +77,7 @@ impl Rooms {
             distrust: Arc::clone(&opened.distrust),
             next: cache.clone().recipient(),
             search_exit: supervisor.clone().recipient(),
+            embedding: supervisor.clone().recipient(),
             obituary: obituary("retrieval"),
         });
         Self { retrieval, cache, budget, routing }

@@ -83,6 +83,7 @@ fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
         approval: None,
         permit: None,
         exposure: None,
+        found_by_meaning: None,
         sideways: Sideways::unheard(),
     }
 }

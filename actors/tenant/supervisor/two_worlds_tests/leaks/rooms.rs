@@ -274,6 +274,7 @@ fn one_shelf(world: &World) {
                 distrust: Arc::default(),
                 next: rooms.cache.clone().recipient(),
                 search_exit: home.clone().recipient(),
+                embedding: home.clone().recipient(),
                 obituary: unnoticed(&home),
             });
             std::mem::forget(std::mem::replace(&mut rooms.retrieval, retrieval));

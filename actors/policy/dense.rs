@@ -1,0 +1,144 @@
+//! What a tenant's `policies/retrieval.yaml` says about finding passages by their meaning, and when that is in force. Pure.
+use crate::findings::{Findings, Source};
+use crate::schema::RetrievalPolicy;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Chunks embedded in a minute unless the tenant says otherwise.
+const CHUNKS_PER_MINUTE: u32 = 6_000;
+/// The most a tenant may say.
+const CHUNKS_PER_MINUTE_MAX: u32 = 600_000;
+
+/// How the two rankings of a question become one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fusion {
+    /// The scores of each, stretched to 0…1 and added by weight.
+    #[default]
+    MinMax,
+    /// Their reciprocal ranks, added by weight (RRF, k = 60).
+    Rrf,
+}
+
+/// `settings.dense` of `policies/retrieval.yaml`: passages are found by their meaning, beside their words. Absent: by their
+/// words alone, and nothing is embedded.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DenseSettings {
+    /// The model that embeds passages and questions; `allowed_models` of governance.yaml must allow it, and `config.toml`
+    /// name a provider that has a price for it.
+    pub model: String,
+    /// How the two rankings become one.
+    #[serde(default)]
+    pub fusion: Fusion,
+    /// Weight of the ranking by meaning, 0 to 1.
+    #[serde(default = "half")]
+    pub weight: f64,
+    /// Passages embedded in a minute, at most.
+    #[serde(default = "pace")]
+    pub chunks_per_minute: u32,
+    /// True: it is used before golden questions have been asked with and without it. Once they have, what came of that
+    /// decides.
+    #[serde(default)]
+    pub untested: bool,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn pace() -> u32 {
+    CHUNKS_PER_MINUTE
+}
+
+/// What golden questions came to with and without the ranking by meaning: mean nDCG@10, in millionths.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Judged {
+    /// The settings it was judged under, as [`DenseSettings::name`] gives them.
+    pub settings: String,
+    /// Golden questions asked.
+    pub questions: u32,
+    /// By words alone.
+    pub lexical_ppm: u32,
+    /// By words and meaning.
+    pub hybrid_ppm: u32,
+    /// When.
+    pub at_unix_ms: u64,
+}
+
+impl DenseSettings {
+    /// What a judgement is about: other settings are judged anew.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let Self { model, fusion, weight, .. } = self;
+        let fusion = match fusion {
+            Fusion::MinMax => "min_max",
+            Fusion::Rrf => "rrf",
+        };
+        format!("{model}/{fusion}/{weight}")
+    }
+
+    /// Whether passages are found by their meaning as well.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn in_force(&self, judged: Option<&Judged>) -> Result<(), String> {
+        let judged = judged.filter(|judged| judged.settings == self.name());
+        match judged {
+            Some(Judged { questions, lexical_ppm, hybrid_ppm, .. }) if hybrid_ppm < lexical_ppm => Err(format!(
+                "on {questions} golden questions words alone rank better (nDCG@10 {} against {})",
+                millionths(*lexical_ppm),
+                millionths(*hybrid_ppm)
+            )),
+            Some(_) => Ok(()),
+            None if self.untested => Ok(()),
+            None => {
+                Err("golden questions have not been asked with and without it: run an evaluation, or write untested: \
+                         true in policies/retrieval.yaml"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+fn millionths(ppm: u32) -> String {
+    format!("{:.4}", f64::from(ppm) / 1e6)
+}
+
+pub(crate) fn check(source: &Source<RetrievalPolicy>, findings: &mut Findings) {
+    let Some(DenseSettings { model, weight, chunks_per_minute, .. }) = &source.value.settings.dense else { return };
+    findings.written(source, "settings.dense.model", model);
+    findings.share(source, "settings.dense.weight", *weight);
+    if !(1..=CHUNKS_PER_MINUTE_MAX).contains(chunks_per_minute) {
+        let problem = format!("{chunks_per_minute} is out of range: write 1 to {CHUNKS_PER_MINUTE_MAX}");
+        findings.refuse(source, "settings.dense.chunks_per_minute", problem);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(untested: bool) -> DenseSettings {
+        DenseSettings { model: "m".into(), fusion: Fusion::MinMax, weight: 0.5, chunks_per_minute: 60, untested }
+    }
+
+    fn judged(lexical_ppm: u32, hybrid_ppm: u32) -> Judged {
+        Judged { settings: settings(false).name(), questions: 9, lexical_ppm, hybrid_ppm, at_unix_ms: 0 }
+    }
+
+    #[test]
+    fn it_is_in_force_where_it_does_not_lose_or_the_tenant_says_so() {
+        let in_force = |untested: bool, judged: Option<Judged>| settings(untested).in_force(judged.as_ref());
+        assert!(in_force(false, None).unwrap_err().contains("run an evaluation"));
+        assert_eq!(in_force(true, None), Ok(()));
+        for untested in [false, true] {
+            assert_eq!(in_force(untested, Some(judged(700_000, 700_000))), Ok(()));
+            assert_eq!(in_force(untested, Some(judged(700_000, 700_001))), Ok(()));
+            let refused = in_force(untested, Some(judged(700_000, 699_999))).unwrap_err();
+            assert!(refused.contains("0.7000") && refused.contains("9 golden questions"), "{refused}");
+        }
+        let of_others = Judged { settings: "n/min_max/0.5".into(), ..judged(0, 1) };
+        assert!(in_force(false, Some(of_others)).is_err(), "a judgement of other settings says nothing");
+    }
+}

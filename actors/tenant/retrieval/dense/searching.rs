@@ -1,0 +1,184 @@
+//! One search by words and meaning, and what decides whether it is one.
+use super::super::corpus::Corpus;
+use super::super::fusion::Rule;
+use super::super::index::IndexError;
+use super::super::truth::{Truth, TruthError};
+use super::arm::{Arm, DenseView};
+use super::asking::Door;
+use super::matrix::Matrix;
+use crate::question::Passage;
+use bailiwick_kernel::limits::LOOKUP_MS_MAX;
+use bailiwick_policy::access::Principal;
+use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::dense::{DenseSettings, Judged};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Embedding a question may use this part of a request's remaining time: what is then found must still be answered from.
+const PART_OF_TIME: u32 = 4;
+
+/// What a question means, and everything it takes to search by that.
+pub struct Meaning {
+    /// The passages' vectors.
+    pub arm: Arc<Arm>,
+    /// Those as they were embedded.
+    pub truth: Arc<Truth>,
+    /// The question's.
+    pub vector: Arc<[f32]>,
+    /// How the two rankings become one.
+    pub rule: Rule,
+}
+
+/// How passages are looked for.
+pub enum Way {
+    /// By their words: the tenant wants nothing else.
+    Words,
+    /// By words and meaning.
+    Both(Meaning),
+    /// By their words, for this reason.
+    WordsBecause(String),
+}
+
+/// What was found, and how.
+pub struct Found {
+    /// The passages, best first.
+    pub passages: Vec<Passage>,
+    /// By words and meaning; where not, and it should have been, why.
+    pub hybrid: Result<(), String>,
+}
+
+/// Why a search by meaning came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The index; a rebuild cures it.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The vectors.
+    #[error(transparent)]
+    Truth(#[from] TruthError),
+}
+
+/// The rule of a tenant's settings.
+#[must_use]
+pub fn rule(settings: &DenseSettings) -> Rule {
+    Rule { fusion: settings.fusion, weight: settings.weight }
+}
+
+impl Corpus {
+    /// Whether passages are found by their meaning too under a tenant's settings.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn dense_in_force(&self, settings: &DenseSettings) -> Result<Arc<Arm>, String> {
+        settings.in_force(self.dense.judged.load().as_deref())?;
+        self.arm_of(settings)
+    }
+
+    /// The vectors, whether or not they are used.
+    fn arm_of(&self, settings: &DenseSettings) -> Result<Arc<Arm>, String> {
+        let arm = self.dense.arm.load_full().filter(|arm| arm.model == settings.model);
+        arm.ok_or_else(|| "the passages' vectors are being read".to_owned())
+    }
+
+    /// How the search by meaning stands, where the tenant wants it.
+    #[must_use]
+    pub fn dense_view(&self) -> Option<DenseView> {
+        let policy = self.policy.load();
+        let settings = policy.dense.as_ref()?;
+        let (standing, in_force) = (self.dense.standing(), self.dense_in_force(settings));
+        Some(DenseView {
+            model: settings.model.clone(),
+            in_force: in_force.is_ok(),
+            indexed: standing.indexed,
+            pending: standing.pending,
+            skipped: standing.skipped,
+            reason: in_force.err().or(standing.trouble),
+            judged: self.dense.judged.load_full().map(|judged| Judged::clone(&judged)),
+        })
+    }
+
+    /// How a question's passages are looked for: by words and meaning where that is in force and the question can be
+    /// embedded in time, with the asker's own money and leave.
+    pub async fn way(
+        self: &Arc<Self>,
+        door: &Door,
+        policy: &PolicySnapshot,
+        question: &str,
+        asker: &Principal,
+        patience: Duration,
+    ) -> Way {
+        let Some(settings) = &policy.dense else { return Way::Words };
+        match self.dense_in_force(settings) {
+            Ok(arm) => self.meaning(door, (settings, arm), question, asker, patience).await,
+            Err(reason) => Way::WordsBecause(reason),
+        }
+    }
+
+    /// The way by words and meaning, whether or not it is in force: for whoever compares the two.
+    pub(super) async fn way_in_any_case(
+        self: &Arc<Self>,
+        door: &Door,
+        settings: &DenseSettings,
+        question: &str,
+        asker: &Principal,
+    ) -> Way {
+        match self.arm_of(settings) {
+            Ok(arm) => {
+                let patience = Duration::from_millis(LOOKUP_MS_MAX) * PART_OF_TIME;
+                self.meaning(door, (settings, arm), question, asker, patience).await
+            }
+            Err(reason) => Way::WordsBecause(reason),
+        }
+    }
+
+    async fn meaning(
+        self: &Arc<Self>,
+        door: &Door,
+        (settings, arm): (&DenseSettings, Arc<Arm>),
+        question: &str,
+        asker: &Principal,
+        patience: Duration,
+    ) -> Way {
+        let rule = rule(settings);
+        let truth = match self.truth().await {
+            Ok(truth) => truth,
+            Err(rejection) => return Way::WordsBecause(rejection.detail),
+        };
+        let vector = match self.dense.known(&settings.model, question) {
+            Some(vector) => vector,
+            None => match self.embedded(door, settings, question, asker, patience).await {
+                Ok(vector) => vector,
+                Err(reason) => return Way::WordsBecause(reason),
+            },
+        };
+        Way::Both(Meaning { arm, truth, vector, rule })
+    }
+
+    async fn embedded(
+        &self,
+        door: &Door,
+        settings: &DenseSettings,
+        question: &str,
+        asker: &Principal,
+        patience: Duration,
+    ) -> Result<Arc<[f32]>, String> {
+        let within = (patience / PART_OF_TIME).min(Duration::from_millis(LOOKUP_MS_MAX));
+        let deadline_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let texts = [question];
+        let embedding = door.embed(&settings.model, &texts, asker.clone(), deadline_ms);
+        let embedded = tokio::time::timeout(within, embedding).await;
+        let embedded = embedded.map_err(|_elapsed| "the question was embedded too slowly".to_owned())?;
+        let embedded = embedded.map_err(|rejection| format!("the question was not embedded: {}", rejection.detail))?;
+        let vector: Arc<[f32]> = embedded.into_iter().next().unwrap_or_default().into();
+        self.dense.remember(&settings.model, question, Arc::clone(&vector));
+        Ok(vector)
+    }
+}
+
+/// The vector of a row as it was embedded.
+pub(in super::super) fn exactly(matrix: &Matrix, truth: &Truth, row: u32) -> Result<Option<Vec<f32>>, TruthError> {
+    match matrix.place(row) {
+        Some(place) => truth.vector(place),
+        None => Ok(None),
+    }
+}
