@@ -10,6 +10,7 @@ pub mod entry;
 pub mod erasures;
 pub mod evaluation;
 pub mod imports;
+pub mod journey;
 pub mod limits;
 mod line;
 pub mod proofs;

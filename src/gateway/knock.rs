@@ -71,7 +71,7 @@ pub(super) fn wishes(request: &HttpRequest) -> Result<Wishes, Failure> {
         idempotency_key: idempotency_key(request)?,
         cache_control: cache_control.unwrap_or_default(),
         conversation: conversation(request)?,
-        arrived_unix_ms: None,
+        ..Wishes::default()
     })
 }
 

@@ -108,7 +108,8 @@ impl BudgetRoom {
         self.tokens_taken.insert(number, taken);
         let hold = Hold::new(number, amount, fit.candidates, call.prompt_tokens, ctx.address().recipient())
             .with_embedding(fit.embedding);
-        let turn = turn.fund(hold);
+        let mut turn = turn.fund(hold);
+        turn.note_budget_used(self.balance.used_ppm(self.clock.now_unix_ms()));
         match cover {
             Cover::Covered => self.hand_on(turn),
             Cover::Ahead(block) => {

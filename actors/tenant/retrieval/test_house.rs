@@ -202,7 +202,7 @@ impl Tenant {
             exposure: None,
             sideways: Sideways::unheard(),
         };
-        self.room.send(Turn::admit(case, line, Arc::default())).await.unwrap();
+        self.room.send(Turn::admit(case, line, Arc::default(), std::time::Duration::ZERO)).await.unwrap();
         tokio::select! {
             turn = self.found.recv() => Ok(turn.unwrap().stage.passages.to_vec()),
             refused = awaiting.reply() => Err(refused.unwrap_err()),

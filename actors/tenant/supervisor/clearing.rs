@@ -112,13 +112,16 @@ impl Handler<Turn<Answered>> for Supervisor {
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let latency_ms = now.saturating_sub(turn.case.arrived_unix_ms);
-        let event = Event::Answered {
+        let mut event = Event::Answered {
             kind: kind_of(&turn.case.matter),
             latency_ms,
             charged: charge.amount,
             abstained: clearance.record.abstained,
             fallback: clearance.record.model.fallback,
             tokens,
+            times: turn.times(),
+            is_good: clearance.verdict.is_ok(),
+            budget_used_ppm: turn.budget_used_ppm(),
         };
         let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
         let embedding = exit::embedding_charged(&turn.case, &clearance.record, &turn.stage.hold);
@@ -162,6 +165,9 @@ impl Handler<Turn<Answered>> for Supervisor {
                 claim.used();
             }
             latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(latency_ms);
+            if let Event::Answered { times, .. } = &mut event {
+                *times = turn.times(); // with the append, which is the exit's own time
+            }
             sideways.tell(event);
             if let Some(budget) = late {
                 bailiwick_kernel::mail::post_certain(
@@ -192,6 +198,7 @@ impl Handler<Turn<Grounded>> for Supervisor {
         if !matches!(turn.case.matter, crate::question::Matter::Search(_)) {
             return turn.refuse(Rejection::new(Code::Internal, "a turn came to the exit without an answer"));
         }
+        let turn = turn.found();
         let latency_ms = self.parts.clock.now_unix_ms().saturating_sub(turn.case.arrived_unix_ms);
         self.sideways.tell(Event::Answered {
             kind: "search",
@@ -200,6 +207,9 @@ impl Handler<Turn<Grounded>> for Supervisor {
             abstained: false,
             fallback: false,
             tokens: (0, 0),
+            times: turn.times(),
+            is_good: true,
+            budget_used_ppm: None,
         });
         self.sideways.ended(Ended::Searched);
         let recorded = self.recorded(exit::entries_of_search(&turn.case, self.parts.clock.now_unix_ms()));

@@ -5,8 +5,10 @@ pub mod extractive;
 mod line;
 mod openai;
 mod speaker;
+mod traced;
 
 use crate::catalog::ProviderEntry;
+use crate::journey::walk::Calling;
 use crate::question::Passage;
 use crate::turn::{DraftContent, FrameSink};
 use bailiwick_policy::sovereignty::InTransit;
@@ -82,6 +84,8 @@ pub struct GroundedCall {
     pub max_tokens: u32,
     /// Where words go while they are still coming.
     pub sink: FrameSink,
+    /// Its place in a trace, handed on to the provider; nothing where it is not traced.
+    pub calling: Option<Arc<Calling>>,
 }
 
 /// A passed-through call.
@@ -91,6 +95,8 @@ pub struct PassedCall {
     pub body: serde_json::Value,
     /// Where chunks go while they are still coming.
     pub sink: FrameSink,
+    /// Its place in a trace, handed on to the provider; nothing where it is not traced.
+    pub calling: Option<Arc<Calling>>,
 }
 
 /// What a provider said and used.

@@ -22,11 +22,12 @@ pub(super) fn grounded_call(sink: FrameSink) -> GroundedCall {
         temperature: 0.0,
         max_tokens: 50,
         sink,
+        calling: None,
     }
 }
 
 pub(super) fn passed_call(body: Value, sink: FrameSink) -> PassedCall {
-    PassedCall { body, sink }
+    PassedCall { body, sink, calling: None }
 }
 
 pub(super) fn chat_body() -> Value {

@@ -1,0 +1,236 @@
+//! Figures as Prometheus reads them. Each tenant's are kept apart, in a registry of their own: what one tenant is shown cannot
+//! have another one's in it. Bounded: a new tenant takes the place of one that was silent for an hour, or is counted as `other`.
+use super::catalogue::{self, Kind, Metric, Scope};
+use super::rules::{Amount, Figure};
+use bailiwick_kernel::ids::TenantKey;
+use metrics::{Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The label of tenants that have none of their own.
+pub const OTHER: &str = "other";
+/// A tenant of which nothing was heard for so long gives its place up.
+const SILENT: Duration = Duration::from_secs(3_600);
+/// How often a place is looked for where there was none.
+const LOOK: Duration = Duration::from_secs(10);
+
+const METADATA: Metadata<'static> = Metadata::new("bailiwick", Level::INFO, None);
+
+/// What is said instead of figures where a tenant's are counted among others'.
+const COUNTED_AMONG_OTHERS: &str =
+    "# This node counts more tenants than it keeps apart; this tenant's figures are among others'.\n";
+
+struct Kept {
+    recorder: PrometheusRecorder,
+    heard: Instant,
+}
+
+struct Apart {
+    tenants: HashMap<TenantKey, Kept>,
+    other: Option<PrometheusRecorder>,
+    looked: Option<Instant>,
+}
+
+/// The figures of the node and of its tenants.
+pub struct Exposition {
+    node: PrometheusHandle,
+    tenants_max: usize,
+    apart: Mutex<Apart>,
+}
+
+impl std::fmt::Debug for Exposition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Exposition")
+    }
+}
+
+/// A recorder that knows which metrics are histograms.
+fn builder() -> PrometheusBuilder {
+    let buckets = |builder: PrometheusBuilder, name: &str, values: &[f64]| {
+        // refused only where there are no buckets, and builders are not given back then
+        match builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), values) {
+            Ok(builder) => builder,
+            Err(_none) => PrometheusBuilder::new(),
+        }
+    };
+    let builder = buckets(PrometheusBuilder::new(), catalogue::ANSWER, &catalogue::ANSWER_BUCKETS);
+    let builder = buckets(builder, catalogue::OVERHEAD, &catalogue::OVERHEAD_BUCKETS);
+    buckets(builder, catalogue::OVERHEAD_WHOLE, &catalogue::OVERHEAD_BUCKETS)
+}
+
+/// The recorder of what is counted for the node as a whole; to be installed for the process.
+#[must_use]
+pub fn node_recorder() -> PrometheusRecorder {
+    let recorder = builder().build_recorder();
+    prepare(&recorder, Scope::Node);
+    recorder
+}
+
+/// Says what metrics mean, and has those begin at nothing whose labels are known.
+fn prepare(recorder: &PrometheusRecorder, scope: Scope) {
+    for metric in catalogue::of(scope) {
+        let (name, help) = (metric.name.into(), metric.help.into());
+        match metric.kind {
+            Kind::Counter => recorder.describe_counter(name, None, help),
+            Kind::Gauge => recorder.describe_gauge(name, None, help),
+            Kind::Histogram => recorder.describe_histogram(name, None, help),
+        }
+        match metric.label {
+            None => begin(recorder, metric, Vec::new()),
+            Some(label) => {
+                for value in metric.values {
+                    begin(recorder, metric, vec![Label::from_static_parts(label, value)]);
+                }
+            }
+        }
+    }
+}
+
+fn begin(recorder: &PrometheusRecorder, metric: &Metric, labels: Vec<Label>) {
+    let key = Key::from_parts(metric.name, labels);
+    match metric.kind {
+        Kind::Counter => recorder.register_counter(&key, &METADATA).increment(0),
+        // a histogram shows itself with its first observation, a gauge when it is set
+        Kind::Histogram | Kind::Gauge => {}
+    }
+}
+
+fn of_tenant(label: String) -> PrometheusRecorder {
+    let recorder = builder().add_global_label("tenant", label).build_recorder();
+    prepare(&recorder, Scope::Tenant);
+    recorder
+}
+
+fn count(recorder: &PrometheusRecorder, figure: &Figure) {
+    let labels = figure.label.map(|(key, value)| Label::from_static_parts(key, value));
+    let key = Key::from_parts(figure.metric, labels.into_iter().collect::<Vec<_>>());
+    match figure.amount {
+        Amount::Count(by) => recorder.register_counter(&key, &METADATA).increment(by),
+        Amount::Observe(value) => recorder.register_histogram(&key, &METADATA).record(value),
+        Amount::Stands(value) => recorder.register_gauge(&key, &METADATA).set(value),
+    }
+}
+
+impl Apart {
+    /// The recorder of a tenant: its own, or that of all that have none.
+    fn recorder(&mut self, tenant: TenantKey, tenants_max: usize, now: Instant) -> &PrometheusRecorder {
+        if !self.tenants.contains_key(&tenant) && self.has_room(tenants_max, now) {
+            let recorder = of_tenant(tenant.to_string());
+            self.tenants.insert(tenant, Kept { recorder, heard: now });
+        }
+        match self.tenants.get_mut(&tenant) {
+            Some(kept) => {
+                kept.heard = now;
+                &kept.recorder
+            }
+            None => self.other.get_or_insert_with(|| of_tenant(OTHER.to_owned())),
+        }
+    }
+
+    fn has_room(&mut self, tenants_max: usize, now: Instant) -> bool {
+        if self.tenants.len() < tenants_max {
+            return true;
+        }
+        if self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < LOOK) {
+            return false;
+        }
+        self.looked = Some(now);
+        let silent = |(_, kept): &(&TenantKey, &Kept)| now.saturating_duration_since(kept.heard) >= SILENT;
+        let oldest = self.tenants.iter().filter(silent).min_by_key(|(_, kept)| kept.heard).map(|(tenant, _)| *tenant);
+        oldest.is_some_and(|oldest| self.tenants.remove(&oldest).is_some())
+    }
+}
+
+impl Exposition {
+    /// Nothing is counted yet. `node` renders what is counted for the node.
+    #[must_use]
+    pub fn new(node: PrometheusHandle, tenants_max: usize) -> Self {
+        let apart = Apart { tenants: HashMap::new(), other: None, looked: None };
+        Self { node, tenants_max, apart: Mutex::new(apart) }
+    }
+
+    /// Of a node whose own figures go nowhere, for rooms tried alone.
+    #[must_use]
+    pub fn uninstalled() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self::new(node_recorder().handle(), 16))
+    }
+
+    fn apart(&self) -> MutexGuard<'_, Apart> {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts figures of a tenant.
+    pub fn count(&self, tenant: TenantKey, figures: &[Figure], now: Instant) {
+        let mut apart = self.apart();
+        let recorder = apart.recorder(tenant, self.tenants_max, now);
+        figures.iter().for_each(|figure| count(recorder, figure));
+    }
+
+    /// All figures.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let (handles, known) = {
+            let apart = self.apart();
+            let kept = apart.tenants.values().map(|kept| &kept.recorder).chain(&apart.other);
+            (kept.map(PrometheusRecorder::handle).collect::<Vec<_>>(), apart.tenants.len())
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a number of tenants")]
+        metrics::gauge!("bailiwick_metrics_tenants").set(known as f64);
+        metrics::gauge!("bailiwick_up").set(1.0);
+        merged(std::iter::once(self.node.render()).chain(handles.iter().map(PrometheusHandle::render)))
+    }
+
+    /// The figures of one tenant.
+    #[must_use]
+    pub fn render_of(&self, tenant: TenantKey) -> String {
+        let handle = self.apart().tenants.get(&tenant).map(|kept| kept.recorder.handle());
+        handle.map_or_else(|| COUNTED_AMONG_OTHERS.to_owned(), |handle| merged(std::iter::once(handle.render())))
+    }
+
+    /// Takes in what was observed: observations nobody asks for must not pile up.
+    pub fn tidy(&self) {
+        let handles: Vec<_> = {
+            let apart = self.apart();
+            let kept = apart.tenants.values().map(|kept| &kept.recorder).chain(&apart.other);
+            kept.map(PrometheusRecorder::handle).collect()
+        };
+        self.node.run_upkeep();
+        handles.iter().for_each(PrometheusHandle::run_upkeep);
+    }
+}
+
+/// One exposition of several: all series of a metric stand together, behind what is said of it once.
+pub(super) fn merged(texts: impl Iterator<Item = String>) -> String {
+    let mut families: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
+    let mut length = 0_usize;
+    for text in texts {
+        length = length.saturating_add(text.len());
+        let mut family = String::new();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            if let Some(rest) = line.strip_prefix("# ") {
+                let name = rest.split(' ').nth(1).unwrap_or_default();
+                if name != family {
+                    name.clone_into(&mut family);
+                }
+                let (said, series) = families.entry(family.clone()).or_default();
+                if series.is_empty() && !said.contains(line) {
+                    let _written = writeln!(said, "{line}");
+                }
+            } else if let Some((_said, series)) = families.get_mut(&family) {
+                series.push(line.to_owned());
+            }
+        }
+    }
+    let mut whole = String::with_capacity(length);
+    for (said, series) in families.into_values() {
+        whole.push_str(&said);
+        for line in series {
+            whole.push_str(&line);
+            whole.push('\n');
+        }
+    }
+    whole
+}
