@@ -278,6 +278,16 @@ impl<Stage> Turn<Stage> {
         self.place.journey.note_cache(state.as_str());
     }
 
+    /// The span that lines of the log about the turn stand in: where it is traced, with its trace. Elsewhere it costs a look,
+    /// unless details are logged.
+    pub(crate) fn log_span(&self) -> tracing::Span {
+        let (tenant, query_id) = (self.case.sideways.tenant(), &self.case.query_id);
+        match self.place.journey.trace_id() {
+            Some(trace_id) => tracing::error_span!("turn", %tenant, %query_id, %trace_id),
+            None => tracing::debug_span!("turn", %tenant, %query_id),
+        }
+    }
+
     /// Where its time went so far.
     #[must_use]
     pub fn times(&self) -> Times {

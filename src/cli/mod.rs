@@ -15,6 +15,7 @@ mod ingest;
 mod key;
 mod kms;
 mod migrate;
+mod observability;
 mod parse_child;
 mod policy;
 mod report;
@@ -78,6 +79,9 @@ enum Verb {
     /// Show service levels, override a release freeze, convert objectives to OpenSLO and back.
     #[command(subcommand)]
     Slo(slo::Slo),
+    /// Write a Grafana dashboard and alert rules for Prometheus.
+    #[command(subcommand)]
+    Observability(observability::Observability),
     /// Verify a receipt, an export, lineage, published heads, a report or a certificate of erasure, offline.
     Verify(verify::Verify),
     /// Print the JSON Schema of a file.
@@ -134,6 +138,7 @@ pub fn run() -> ExitCode {
         Verb::Verify(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::Kms(verb) => verb.run(),
+        Verb::Observability(verb) => verb.run(),
         Verb::Serve(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Demo(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Tenant(verb) => actix_web::rt::System::new().block_on(verb.run()),

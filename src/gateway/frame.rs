@@ -68,13 +68,12 @@ pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servi
     let exchange = request.conn_data::<Rc<Connection>>().map(Connection::begin);
     let facts = Facts::new(request.headers(), traced::begin(&request));
     let dialect = Dialect::of_path(request.path());
-    let span = tracing::debug_span!(
-        "request",
-        method = %request.method(),
-        path = request.path(),
-        request_id = &*facts.request_id,
-        trace_id = facts.trace.as_ref().map(|trace| tracing::field::display(trace.context.trace)),
-    );
+    let (method, path, request_id) = (request.method(), request.path(), &*facts.request_id);
+    let span = match facts.trace.as_ref().map(|trace| trace.context.trace) {
+        // whoever traces wants to find the lines of a trace as well
+        Some(trace_id) => tracing::error_span!("request", %method, path, request_id, %trace_id),
+        None => tracing::debug_span!("request", %method, path, request_id),
+    };
     let request_id = Rc::clone(&facts.request_id);
     let (trace, started) = (facts.trace.clone(), facts.started);
     request.extensions_mut().insert(facts);

@@ -51,16 +51,23 @@ pub struct Metric {
     pub label: Option<&'static str>,
     /// Values of the label from which a series begins at nothing: a counter that begins with its first event hides that event.
     pub values: &'static [&'static str],
+    /// A second label, with its value in the series that begin at nothing.
+    pub beside: Option<(&'static str, &'static str)>,
 }
 
 const fn metric(name: &'static str, kind: Kind, scope: Scope, help: &'static str) -> Metric {
-    Metric { name, kind, scope, help, label: None, values: &[] }
+    Metric { name, kind, scope, help, label: None, values: &[], beside: None }
 }
 
 impl Metric {
     const fn by(mut self, label: &'static str, values: &'static [&'static str]) -> Self {
         self.label = Some(label);
         self.values = values;
+        self
+    }
+
+    const fn beside(mut self, label: &'static str, value: &'static str) -> Self {
+        self.beside = Some((label, value));
         self
     }
 }
@@ -79,6 +86,22 @@ const CODES: &[&str] = &[
     "lost",
     "conflict",
     "internal",
+];
+/// Why a bearer token is refused.
+const TOKENS: &[&str] = &[
+    "malformed",
+    "too_long",
+    "unknown_issuer",
+    "algorithm",
+    "no_keys",
+    "unknown_key",
+    "signature",
+    "expired",
+    "not_yet_valid",
+    "audience",
+    "tenant",
+    "role",
+    "user",
 ];
 const ALARMS: &[&str] = &[PAIRS[0].name, PAIRS[1].name, PAIRS[2].name];
 
@@ -122,21 +145,23 @@ pub const METRICS: &[Metric] = &[
         Tenant,
         "Times the tenant's rooms were rebuilt, by the room that died.",
     )
-    .by("room", &[]),
+    .by("room", &["retrieval", "cache", "budget", "routing"]),
     metric("bailiwick_quarantines_total", Counter, Tenant, "Times the tenant was quarantined."),
     metric("bailiwick_rollouts_ended_total", Counter, Tenant, "Rollouts that ended.")
         .by("how", &["complete", "sent_back"]),
     metric("bailiwick_up", Gauge, Node, "The node answers."),
     metric("bailiwick_fairness_gap_ratio", Gauge, Node, "Widest gap of weighted service beside its bound; at most 1.")
         .by("pool", &[]),
-    metric("bailiwick_tokens_refused_total", Counter, Node, "Bearer tokens refused, by reason.").by("reason", &[]),
+    metric("bailiwick_tokens_refused_total", Counter, Node, "Bearer tokens refused, by reason.").by("reason", TOKENS),
     metric("bailiwick_knocks_refused_total", Counter, Node, "Requests refused at the registry's door, by code.")
         .by("code", &["unauthenticated", "forbidden", "not_found"]),
     metric("bailiwick_heads_published_total", Counter, Node, "Signed heads published."),
     metric("bailiwick_heads_unpublished_total", Counter, Node, "Signed heads that could not be published.")
-        .by("result", &[]),
+        .by("result", &["failed", "alarm"]),
     metric("bailiwick_tenant_keys_made_total", Counter, Node, "Keys of tenants made anew."),
-    metric("bailiwick_alerts_total", Counter, Node, "Alerts sent or not, by target and outcome.").by("target", &[]),
+    metric("bailiwick_alerts_total", Counter, Node, "Alerts sent or not, by target and outcome.")
+        .by("target", &["none"])
+        .beside("outcome", "dropped"),
     metric(EXPORTED, Counter, Node, "Spans a collector has taken."),
     metric(DROPPED, Counter, Node, "Spans that were not sent, by reason.")
         .by("reason", &["queue_full", "withheld", "not_delivered", "shutdown"]),

@@ -82,7 +82,8 @@ fn prepare(recorder: &PrometheusRecorder, scope: Scope) {
             None => begin(recorder, metric, Vec::new()),
             Some(label) => {
                 for value in metric.values {
-                    begin(recorder, metric, vec![Label::from_static_parts(label, value)]);
+                    let labels = std::iter::once((label, *value)).chain(metric.beside);
+                    begin(recorder, metric, labels.map(|(key, value)| Label::from_static_parts(key, value)).collect());
                 }
             }
         }
@@ -93,7 +94,8 @@ fn begin(recorder: &PrometheusRecorder, metric: &Metric, labels: Vec<Label>) {
     let key = Key::from_parts(metric.name, labels);
     match metric.kind {
         Kind::Counter => recorder.register_counter(&key, &METADATA).increment(0),
-        // a histogram shows itself with its first observation, a gauge when it is set
+        // a switch is off until it is on; any other gauge shows itself when it is set, a histogram with its first observation
+        Kind::Gauge if metric.label.is_some() => recorder.register_gauge(&key, &METADATA).set(0.0),
         Kind::Histogram | Kind::Gauge => {}
     }
 }

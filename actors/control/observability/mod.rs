@@ -5,7 +5,9 @@
 //! Invariants: every label has a bounded set of values, tenants included; what one tenant is shown is its own; a supervisor that
 //! stays silent is shown as silent.
 pub mod actor;
+pub mod alerts;
 pub mod catalogue;
+pub mod dashboard;
 pub mod exposition;
 pub mod messages;
 pub mod rules;

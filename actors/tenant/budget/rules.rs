@@ -236,12 +236,6 @@ impl Balance {
         (state, used)
     }
 
-    /// Millionths of the fullest window of the tenant that are spent.
-    #[must_use]
-    pub fn used_ppm(&mut self, now_unix_ms: u64) -> u64 {
-        used_ppm(&self.counters.of_tenant(now_unix_ms))
-    }
-
     /// How often the circuit breaker went over since the rooms were built.
     #[must_use]
     pub fn breaker_switches(&self) -> u64 {

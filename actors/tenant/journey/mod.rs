@@ -7,7 +7,7 @@ pub mod walk;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::Code;
-use bailiwick_kernel::trace::SpanId;
+use bailiwick_kernel::trace::{SpanId, TraceId};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use walk::{Call, Calling, Ending, Requested, Walk};
@@ -163,6 +163,11 @@ impl Journey {
     /// So much was charged.
     pub(crate) fn note_settled(&self, settled: NanoUsd) {
         self.note(|noted| noted.settled = Some(settled));
+    }
+
+    /// The trace it belongs to, where it is traced.
+    pub(crate) fn trace_id(&self) -> Option<TraceId> {
+        self.traced.as_ref().map(|traced| traced.request.context.trace)
     }
 
     /// A call of a provider begins; nothing where the turn is not traced.

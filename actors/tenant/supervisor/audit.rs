@@ -12,6 +12,7 @@ use crate::retrieval::messages::MeasureCorpus;
 use crate::spend::view::{SpendView, view};
 use actix::prelude::*;
 use bailiwick_kernel::ids::QueryId;
+use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::language::Action;
@@ -26,8 +27,14 @@ pub(super) fn unknown_query() -> Rejection {
     Rejection::new(Code::NotFound, "there is no answer of that query_id; take it from the answer's query_id field")
 }
 
-pub(super) fn unreadable(reason: &str) -> Rejection {
-    tracing::error!(%reason, "reading the journal failed");
+/// What an asker is told where derived state could not be read; the reason was logged where it was read.
+pub(super) fn unreadable(_reason: &str) -> Rejection {
+    Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
+}
+
+/// The same where the journal itself failed.
+pub(super) fn failed(journal: &Journal, reason: &dyn std::fmt::Display) -> Rejection {
+    tracing::error!(tenant = %journal.tenant(), %reason, "reading or writing the journal failed");
     Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
 }
 
@@ -96,7 +103,7 @@ impl Handler<GiveFeedback> for Supervisor {
                 journal
                     .append(&[Entry::FeedbackGiven(feedback.clone())])
                     .await
-                    .map_err(|error| unreadable(&error.to_string()))?;
+                    .map_err(|error| failed(&journal, &error))?;
                 Ok(feedback)
             }
             .await;

@@ -24,6 +24,7 @@ use bailiwick_policy::schema::CACHE_PROVIDER;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How long a full queue of appends is left alone …
 const FULL_PAUSE: Duration = Duration::from_millis(10);
@@ -150,7 +151,8 @@ impl Handler<Turn<Answered>> for Supervisor {
         let (query_id, unsure) = (turn.case.query_id.to_string(), turn.stage.hold.unsure());
         let overrun = charge.amount.saturating_sub(charge.held);
         let used = Sum { money: charge.amount, tokens: tokens.0.saturating_add(tokens.1) };
-        actix::spawn(async move {
+        let span = turn.log_span();
+        let ending = async move {
             let appended = match append.await {
                 Ok(appended) => appended,
                 Err(error) => {
@@ -186,7 +188,8 @@ impl Handler<Turn<Answered>> for Supervisor {
                 }
                 Err(rejection) => turn.settle_and_refuse(used, rejection),
             }
-        });
+        };
+        actix::spawn(ending.instrument(span));
     }
 }
 

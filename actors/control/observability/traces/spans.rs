@@ -180,15 +180,9 @@ fn of_stage(stage: &str, walk: &Walk) -> Option<KeyValue> {
 }
 
 fn of_call(call: &Call) -> Vec<KeyValue> {
-    // the embedded answerer is nobody's product, and has a name of its own
-    let provider = if matches!(call.kind.as_str(), "openai" | "anthropic") {
-        call.kind.clone()
-    } else {
-        format!("bailiwick.{}", call.kind)
-    };
     let mut attributes = vec![
         KeyValue::new("gen_ai.operation.name", operation(call.operation)),
-        KeyValue::new("gen_ai.provider.name", provider),
+        KeyValue::new("gen_ai.provider.name", call.kind.clone()),
         KeyValue::new("gen_ai.request.model", call.model.clone()),
         KeyValue::new("bailiwick.provider", call.provider.clone()),
         KeyValue::new("bailiwick.provider.region", call.region.clone()),
