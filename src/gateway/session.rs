@@ -78,9 +78,9 @@ struct Caller {
 
 impl Caller {
     /// Begins the trace of one question: under the question's own, else under the session's.
-    fn trace(&self, own: Option<CallersTrace>) -> Option<EndOfSpan> {
+    fn trace(&self, own: Option<Box<CallersTrace>>) -> Option<EndOfSpan> {
         let tracer = self.edge.tracer.as_ref()?;
-        let requested = own.as_ref().unwrap_or(&self.trace).begin(Some(tracer))?;
+        let requested = own.as_deref().unwrap_or(&self.trace).begin(Some(tracer))?;
         let began = Instant::now();
         let served = Served { method: "GET", route: "/v1/session", status: None, began, until: began };
         Some(EndOfSpan { tracer: Arc::clone(tracer), requested, served })
@@ -201,7 +201,7 @@ impl Conversation {
     async fn take(&mut self, text: &str) -> Result<(), Closed> {
         match read(text) {
             Ok(ClientFrame::Ask { id, question, wishes, trace }) => {
-                match self.ask(&id, question, wishes, trace).await {
+                match self.ask(&id, question, *wishes, trace).await {
                     Ok(()) => Ok(()),
                     Err(failure) => say(&mut self.session, self.caller.error(Some(&id), &failure)).await,
                 }
@@ -216,7 +216,7 @@ impl Conversation {
         id: &str,
         question: Question,
         mut wishes: Wishes,
-        trace: Option<CallersTrace>,
+        trace: Option<Box<CallersTrace>>,
     ) -> Result<(), Failure> {
         self.running.retain(|_, ask| !ask.is_finished());
         if self.caller.edge.is_draining() {

@@ -19,9 +19,9 @@ pub(super) enum ClientFrame {
         /// The question.
         question: Question,
         /// As the headers of the same names on `/v1/ask`.
-        wishes: Wishes,
+        wishes: Box<Wishes>,
         /// The caller's trace of this question, where it differs from the session's.
-        trace: Option<CallersTrace>,
+        trace: Option<Box<CallersTrace>>,
     },
     /// Ends the question of this id.
     Cancel {
@@ -73,7 +73,7 @@ fn asked(id: String, mut frame: Map<String, Value>) -> Result<ClientFrame, Failu
         None | Some(Value::Null) => None,
         Some(Value::String(parent)) => {
             let state = frame.remove("tracestate").and_then(|state| state.as_str().map(str::to_owned));
-            Some(CallersTrace { parent: Some(parent), state })
+            Some(Box::new(CallersTrace { parent: Some(parent), state }))
         }
         Some(_) => return Err(Failure::invalid("reading traceparent: send a text, as the header of that name has it")),
     };
@@ -81,7 +81,7 @@ fn asked(id: String, mut frame: Map<String, Value>) -> Result<ClientFrame, Failu
     Ok(ClientFrame::Ask {
         id,
         question: asked.question()?,
-        wishes: Wishes { idempotency_key, cache_control, ..Wishes::default() },
+        wishes: Box::new(Wishes { idempotency_key, cache_control, ..Wishes::default() }),
         trace,
     })
 }

@@ -14,7 +14,7 @@ fn frames_of_the_client_are_read() {
     .unwrap();
     let ClientFrame::Ask { id, question, wishes, trace: None } = asked else { panic!("asks") };
     assert_eq!(
-        (id.as_str(), question.text.as_str(), question.top_k, wishes),
+        (id.as_str(), question.text.as_str(), question.top_k, *wishes),
         (
             "1",
             "what?",
