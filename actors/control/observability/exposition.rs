@@ -3,7 +3,8 @@
 use super::catalogue::{self, Kind, Metric, Scope};
 use super::rules::{Amount, Figure};
 use bailiwick_kernel::ids::TenantKey;
-use metrics::{Key, Label, Level, Metadata, Recorder};
+use hashbrown::HashMap as FastMap;
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -23,14 +24,28 @@ const METADATA: Metadata<'static> = Metadata::new("bailiwick", Level::INFO, None
 const COUNTED_AMONG_OTHERS: &str =
     "# This node counts more tenants than it keeps apart; this tenant's figures are among others'.\n";
 
-struct Kept {
+/// One series, found again without its name being put together anew.
+enum Series {
+    Counter(Counter),
+    Gauge(Gauge),
+    Histogram(Histogram),
+}
+
+/// The figures of one tenant, or of all that have no place of their own.
+struct Told {
     recorder: PrometheusRecorder,
+    /// By metric and value of its label.
+    series: FastMap<(&'static str, &'static str), Series>,
+}
+
+struct Kept {
+    told: Told,
     heard: Instant,
 }
 
 struct Apart {
     tenants: HashMap<TenantKey, Kept>,
-    other: Option<PrometheusRecorder>,
+    other: Option<Told>,
     looked: Option<Instant>,
 }
 
@@ -100,35 +115,56 @@ fn begin(recorder: &PrometheusRecorder, metric: &Metric, labels: Vec<Label>) {
     }
 }
 
-fn of_tenant(label: String) -> PrometheusRecorder {
-    let recorder = builder().add_global_label("tenant", label).build_recorder();
-    prepare(&recorder, Scope::Tenant);
-    recorder
+impl Told {
+    fn new(label: String) -> Self {
+        let recorder = builder().add_global_label("tenant", label).build_recorder();
+        prepare(&recorder, Scope::Tenant);
+        Self { recorder, series: FastMap::new() }
+    }
+
+    fn count(&mut self, figure: &Figure) {
+        let value = figure.label.map_or("", |(_label, value)| value);
+        let series = self.series.entry((figure.metric, value)).or_insert_with(|| Series::begun(&self.recorder, figure));
+        match (series, figure.amount) {
+            (Series::Counter(counter), Amount::Count(by)) => counter.increment(by),
+            (Series::Histogram(histogram), Amount::Observe(value)) => histogram.record(value),
+            (Series::Gauge(gauge), Amount::Stands(value)) => gauge.set(value),
+            // a metric is counted in one way: the catalogue says in which
+            (Series::Counter(_) | Series::Histogram(_) | Series::Gauge(_), _) => {}
+        }
+    }
 }
 
-fn count(recorder: &PrometheusRecorder, figure: &Figure) {
-    let labels = figure.label.map(|(key, value)| Label::from_static_parts(key, value));
-    let key = Key::from_parts(figure.metric, labels.into_iter().collect::<Vec<_>>());
-    match figure.amount {
-        Amount::Count(by) => recorder.register_counter(&key, &METADATA).increment(by),
-        Amount::Observe(value) => recorder.register_histogram(&key, &METADATA).record(value),
-        Amount::Stands(value) => recorder.register_gauge(&key, &METADATA).set(value),
+impl Series {
+    fn begun(recorder: &PrometheusRecorder, figure: &Figure) -> Self {
+        let labels = figure.label.map(|(key, value)| Label::from_static_parts(key, value));
+        let key = Key::from_parts(figure.metric, labels.into_iter().collect::<Vec<_>>());
+        match figure.amount {
+            Amount::Count(_) => Self::Counter(recorder.register_counter(&key, &METADATA)),
+            Amount::Observe(_) => Self::Histogram(recorder.register_histogram(&key, &METADATA)),
+            Amount::Stands(_) => Self::Gauge(recorder.register_gauge(&key, &METADATA)),
+        }
     }
 }
 
 impl Apart {
-    /// The recorder of a tenant: its own, or that of all that have none.
-    fn recorder(&mut self, tenant: TenantKey, tenants_max: usize, now: Instant) -> &PrometheusRecorder {
+    /// What renders the figures of each.
+    fn handles(&self) -> Vec<PrometheusHandle> {
+        let told = self.tenants.values().map(|kept| &kept.told).chain(&self.other);
+        told.map(|told| told.recorder.handle()).collect()
+    }
+
+    /// Where a tenant's figures are counted: in its own place, or in that of all that have none.
+    fn told(&mut self, tenant: TenantKey, tenants_max: usize, now: Instant) -> &mut Told {
         if !self.tenants.contains_key(&tenant) && self.has_room(tenants_max, now) {
-            let recorder = of_tenant(tenant.to_string());
-            self.tenants.insert(tenant, Kept { recorder, heard: now });
+            self.tenants.insert(tenant, Kept { told: Told::new(tenant.to_string()), heard: now });
         }
         match self.tenants.get_mut(&tenant) {
             Some(kept) => {
                 kept.heard = now;
-                &kept.recorder
+                &mut kept.told
             }
-            None => self.other.get_or_insert_with(|| of_tenant(OTHER.to_owned())),
+            None => self.other.get_or_insert_with(|| Told::new(OTHER.to_owned())),
         }
     }
 
@@ -167,8 +203,8 @@ impl Exposition {
     /// Counts figures of a tenant.
     pub fn count(&self, tenant: TenantKey, figures: &[Figure], now: Instant) {
         let mut apart = self.apart();
-        let recorder = apart.recorder(tenant, self.tenants_max, now);
-        figures.iter().for_each(|figure| count(recorder, figure));
+        let told = apart.told(tenant, self.tenants_max, now);
+        figures.iter().for_each(|figure| told.count(figure));
     }
 
     /// All figures.
@@ -176,8 +212,7 @@ impl Exposition {
     pub fn render(&self) -> String {
         let (handles, known) = {
             let apart = self.apart();
-            let kept = apart.tenants.values().map(|kept| &kept.recorder).chain(&apart.other);
-            (kept.map(PrometheusRecorder::handle).collect::<Vec<_>>(), apart.tenants.len())
+            (apart.handles(), apart.tenants.len())
         };
         #[expect(clippy::cast_precision_loss, reason = "a number of tenants")]
         metrics::gauge!("bailiwick_metrics_tenants").set(known as f64);
@@ -188,17 +223,13 @@ impl Exposition {
     /// The figures of one tenant.
     #[must_use]
     pub fn render_of(&self, tenant: TenantKey) -> String {
-        let handle = self.apart().tenants.get(&tenant).map(|kept| kept.recorder.handle());
+        let handle = self.apart().tenants.get(&tenant).map(|kept| kept.told.recorder.handle());
         handle.map_or_else(|| COUNTED_AMONG_OTHERS.to_owned(), |handle| merged(std::iter::once(handle.render())))
     }
 
     /// Takes in what was observed: observations nobody asks for must not pile up.
     pub fn tidy(&self) {
-        let handles: Vec<_> = {
-            let apart = self.apart();
-            let kept = apart.tenants.values().map(|kept| &kept.recorder).chain(&apart.other);
-            kept.map(PrometheusRecorder::handle).collect()
-        };
+        let handles = self.apart().handles();
         self.node.run_upkeep();
         handles.iter().for_each(PrometheusHandle::run_upkeep);
     }
