@@ -6,6 +6,8 @@ use anyhow::{Context, anyhow};
 use bailiwick_control::house::{Furnish, House, Residence};
 use bailiwick_control::kms::{KeyService, Setting};
 use bailiwick_control::model_catalog::ModelCatalog;
+use bailiwick_control::observability::exposition::{self, Exposition};
+use bailiwick_control::observability::traces;
 use bailiwick_control::plane::{self, Closing, Parts};
 use bailiwick_control::registry::housing::Housing;
 use bailiwick_kernel::clock::{SharedClock, SystemClock};
@@ -19,7 +21,7 @@ use bailiwick_tenant::routing::clients::Clients;
 use bailiwick_tenant::routing::tokens;
 use bailiwick_tenant::supervisor::messages::Happened;
 use bailiwick_tenant::supervisor::{self, SupervisorParts};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +41,8 @@ pub struct Running {
     pub draining: Arc<AtomicBool>,
     /// Ends the tenants in order.
     pub closing: Closing,
+    /// Sends the traces that still wait; nothing where none are sent.
+    pub traces: Option<traces::Ending>,
     /// Synced last of all.
     pub vault: Vault,
     /// The data plane's threads.
@@ -52,8 +56,9 @@ pub struct Running {
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("creating the data folder {}", config.data.display()))?;
-    let metrics = install_metrics()?;
+    let exposition = Arc::new(Exposition::new(install_metrics()?, config.observability.tenants_max));
     let clock: SharedClock = Arc::new(SystemClock);
+    let (tracer, traces) = config.traces()?.map(|setting| traces::start(setting, &clock)).transpose()?.unzip();
     let keys = KeyService::start(Setting {
         data: &config.data,
         root: &config.root_key()?,
@@ -87,6 +92,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         ledger,
         published: config.published().map_err(|problem| anyhow!("publishing signed heads: {problem}"))?,
         clock: Arc::clone(&clock),
+        exposition: Arc::clone(&exposition),
         housing: Box::new(housing),
     };
     let control = plane::start(parts).await?;
@@ -94,12 +100,13 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         tracing::debug!(?first, "the tenants' folders have been read");
     }
     let draining = Arc::new(AtomicBool::new(false));
+    let shown = Arc::clone(&exposition);
     let figures = move || {
         publish_fairness(pools.fair().chain(clients.fair()));
-        metrics.render()
+        shown.render()
     };
-    let edge = Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(figures));
-    Ok(Running { edge, draining, closing: control.closing, vault, arbiters })
+    let edge = Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(figures), exposition);
+    Ok(Running { edge: edge.tracing(tracer), draining, closing: control.closing, traces, vault, arbiters })
 }
 
 /// What all tenants share: things without a tenant's data in them.
@@ -168,7 +175,7 @@ fn publish_fairness<'a>(pools: impl Iterator<Item = &'a FairPool>) {
 }
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new().build_recorder();
+    let recorder = exposition::node_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)
         .map_err(|_taken| anyhow!("installing the metrics recorder: this process has one already"))?;

@@ -14,6 +14,7 @@ mod guardrails;
 mod issuers;
 mod kms;
 mod limits;
+mod otel;
 mod prices;
 mod provider;
 mod tls;
@@ -23,6 +24,7 @@ pub use checkpoints::Checkpoints;
 pub use issuers::TrustedIssuer;
 pub use kms::Kms;
 pub use limits::Limits;
+pub use otel::Otel;
 pub use prices::{ModelPrice, ModelPrices};
 pub use provider::{Provider, ProviderKind};
 pub use tls::{ClientCertificates, Tls};
@@ -79,9 +81,12 @@ pub struct Config {
     /// The console.
     #[serde(default)]
     pub console: Console,
-    /// Logs.
+    /// Logs and metrics.
     #[serde(default)]
     pub observability: Observability,
+    /// Where traces are sent; nowhere where absent.
+    #[serde(default)]
+    pub otel: Option<Otel>,
 }
 
 /// The console.
@@ -93,7 +98,7 @@ pub struct Console {
     pub enabled: bool,
 }
 
-/// Logs.
+/// Logs and metrics.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Observability {
@@ -103,6 +108,9 @@ pub struct Observability {
     /// What is logged, such as `info` or `bailiwick=debug,info`.
     #[serde(default = "default_filter")]
     pub filter: String,
+    /// Tenants whose metrics are kept apart; those beyond are counted together, as `other`.
+    #[serde(default = "default_tenants_max")]
+    pub tenants_max: usize,
 }
 
 /// Form of a log line.
@@ -132,6 +140,10 @@ fn default_filter() -> String {
     String::from("info")
 }
 
+fn default_tenants_max() -> usize {
+    1_000
+}
+
 fn yes() -> bool {
     true
 }
@@ -144,7 +156,7 @@ impl Default for Console {
 
 impl Default for Observability {
     fn default() -> Self {
-        Self { log: LogFormat::default(), filter: default_filter() }
+        Self { log: LogFormat::default(), filter: default_filter(), tenants_max: default_tenants_max() }
     }
 }
 
@@ -166,6 +178,7 @@ impl Default for Config {
             kms: Kms::default(),
             console: Console::default(),
             observability: Observability::default(),
+            otel: None,
         }
     }
 }
@@ -209,6 +222,9 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// What the collector of traces asks for is not where the file says it is.
+    #[error("reading the headers of [otel]: {0}")]
+    Otel(String),
     /// A secret is not where the file says it is.
     #[error("reading the key of provider {provider}: {problem}")]
     Secret {
@@ -243,6 +259,8 @@ impl Config {
         let tls = config.tls.as_ref().map_or(Ok(()), Tls::check);
         tls.map_err(|problem| at(file, text, text.find("[tls]").unwrap_or(0), problem))?;
         config.kms.check().map_err(|problem| at(file, text, text.find("[kms]").unwrap_or(0), problem))?;
+        let otel = config.otel.as_ref().map_or(Ok(()), Otel::check);
+        otel.map_err(|problem| at(file, text, text.find("[otel]").unwrap_or(0), problem))?;
         let mut names: Vec<&str> = Vec::new();
         for provider in &config.providers {
             let name = provider.name.as_ref().as_str();

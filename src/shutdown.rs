@@ -22,11 +22,14 @@ pub async fn requested() -> std::io::Result<()> {
 /// # Errors
 /// Where the store's last words could not be made durable.
 pub async fn end(running: Running, server: ServerHandle) -> anyhow::Result<()> {
-    let Running { edge, draining, closing, vault, arbiters } = running;
+    let Running { edge, draining, closing, traces, vault, arbiters } = running;
     draining.store(true, Ordering::SeqCst);
     server.stop(true).await;
     drop(edge);
     closing.close_all().await;
+    if let Some(traces) = traces {
+        traces.flush().await; // after the last turn, before what they ran on
+    }
     for arbiter in arbiters {
         arbiter.stop();
     }

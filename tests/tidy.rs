@@ -171,6 +171,7 @@ fn one_file_names_each_engine() {
         ("candle_core::", &["actors/tenant/embedding/encoder.rs", "actors/tenant/embedding/kernels.rs"][..]),
         ("tokenizers::", &["actors/tenant/embedding/vocabulary.rs"][..]),
         ("krilla::", &["actors/control/compliance/pdf/press.rs"][..]),
+        ("opentelemetry", &["actors/control/observability/traces"][..]),
         ("TenantKey::mint", &["actors/control/registry/directory.rs", "actors/kernel/ids.rs"][..]),
         (".do_send(", &["actors/kernel/mail.rs"][..]),
     ];
@@ -224,6 +225,56 @@ fn tenant_names_stay_at_the_edge_and_in_the_registry() {
         }
     }
     complain("rooms receive things, not names", &findings);
+}
+
+#[test]
+fn lines_of_a_tenants_room_say_whose_they_are() {
+    let mut findings = Vec::new();
+    for (name, text) in rust_files() {
+        let code = code_of(text.split("#[cfg(test)]").next().unwrap());
+        if !name.starts_with("actors/tenant/") || name.contains("tests") {
+            continue;
+        }
+        for level in ["error!(", "warn!(", "info!(", "debug!(", "trace!("] {
+            for (at, _) in code.match_indices(&format!("tracing::{level}")) {
+                let line = code[at..].split(");").next().unwrap();
+                if !line.contains("tenant") {
+                    findings.push(format!("{name}: {line}"));
+                }
+            }
+        }
+    }
+    complain("a line of the log says whose room it comes from", &findings);
+}
+
+#[test]
+fn what_is_counted_is_in_the_catalogue_of_metrics() {
+    let catalogue = "actors/control/observability/catalogue.rs";
+    let files = rust_files();
+    let literals = |text: &str| -> Vec<String> {
+        let words = text.split('"').filter(|word| word.starts_with("bailiwick_"));
+        let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        words.filter(is_name).map(str::to_owned).collect()
+    };
+    let declares = |name: &str| name == catalogue || name.ends_with("observability/traces/mod.rs");
+    let known: Vec<String> =
+        files.iter().filter(|(name, _)| declares(name)).flat_map(|(_, text)| literals(text)).collect();
+    assert!(known.len() > 20, "{known:?}");
+    let mut findings = Vec::new();
+    for (name, text) in &files {
+        let is_code = ["actors/control/", "actors/tenant/", "src/"].iter().any(|place| name.starts_with(place));
+        if !is_code || declares(name) || name.contains("tests") {
+            continue;
+        }
+        for counted in ["metrics::counter!(", "metrics::gauge!(", "metrics::histogram!("] {
+            for (at, _) in text.match_indices(counted) {
+                let call = text[at..].split(')').next().unwrap();
+                let unknown = literals(call).into_iter().filter(|literal| !known.contains(literal));
+                findings.extend(unknown.map(|literal| format!("{name}: {literal}")));
+            }
+        }
+    }
+    complain("a metric is counted under a name of the catalogue", &findings);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::gitops::signer::PlatformSigner;
 use crate::identity::checkpoint::Checkpoint;
 use crate::identity::issuer::Issuer;
 use crate::kms::KeyService;
+use crate::observability::exposition::Exposition;
 use crate::policy_service::history::History;
 use crate::publishing::messages::Target;
 use crate::registry::actor::{Belongings, Registry, Rooms};
@@ -67,6 +68,8 @@ pub struct Parts {
     pub published: Vec<Target>,
     /// Time.
     pub clock: SharedClock,
+    /// Where figures are counted.
+    pub exposition: Arc<Exposition>,
     /// Makes what opens tenants.
     pub housing: MakeHousing,
 }
@@ -146,6 +149,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
         ledger,
         published,
         clock,
+        exposition,
         housing,
     } = parts;
     let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
@@ -161,7 +165,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let cipher = keys.cipher_for(control_key(), || vault.traces(control_key())).map_err(OpeningError::from)?;
     let backups = Backups::open(&data, vault.clone(), keys.clone(), folders.clone(), ledger, Arc::clone(&clock))?;
     let slo = slo::start(alerts).map_err(StartError::Alerts)?;
-    let opened = Opened { directory, journal, reopen, checkpoint, backups, keys: keys.clone(), tls, slo };
+    let opened = Opened { directory, journal, reopen, checkpoint, backups, keys: keys.clone(), tls, slo, exposition };
     let (door, registry) = join(opened, Arc::clone(&clock), folders.clone(), signer, node.clone(), housing);
     let watched = key_watch::messages::Registry {
         rules: registry.clone().recipient(),
@@ -194,6 +198,8 @@ pub(crate) struct Opened {
     pub(crate) tls: Option<&'static str>,
     /// Tells who is to know of service levels.
     pub(crate) slo: Addr<Slo>,
+    /// Where figures are counted.
+    pub(crate) exposition: Arc<Exposition>,
 }
 
 /// Starts every room but the one that reads folders, and joins them.
@@ -208,8 +214,12 @@ pub(crate) fn join(
     let vestibule = registry::vestibule();
     let registry = vestibule.address();
     let cost = cost::start(Arc::clone(&clock));
-    let observability =
-        observability::start(registry.clone().recipient(), registry.clone().recipient(), registry.clone().recipient());
+    let observability = observability::start(
+        registry.clone().recipient(),
+        registry.clone().recipient(),
+        registry.clone().recipient(),
+        Arc::clone(&opened.exposition),
+    );
     let watchdog =
         policy_watchdog::start(Arc::clone(&clock), registry.clone().recipient(), registry.clone().recipient());
     let compliance = compliance::start(Tools {

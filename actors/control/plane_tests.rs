@@ -34,6 +34,7 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
     let ledger = ledger(data, &keys);
     let house_ledger = Arc::clone(&ledger);
     let parts = Parts {
+        exposition: crate::observability::exposition::Exposition::uninstalled(),
         alerts: Vec::new(),
         tenants: data.join("folders"),
         guardrails: Guardrails::none(),

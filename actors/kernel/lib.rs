@@ -19,4 +19,5 @@ pub mod money;
 pub mod obituary;
 pub mod outcome;
 pub mod shelf;
+pub mod trace;
 pub mod transparency;

@@ -63,6 +63,8 @@ pub enum Flow {
     Backup,
     /// The signed head of a journal is given to somebody who keeps it.
     Publish,
+    /// Where turns spent their time is told to who watches the node.
+    Trace,
 }
 
 impl Flow {
@@ -74,6 +76,7 @@ impl Flow {
             Self::Export => "exporting data",
             Self::Backup => "backing data up",
             Self::Publish => "publishing a signed head",
+            Self::Trace => "sending traces",
         }
     }
 }

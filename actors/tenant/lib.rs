@@ -13,6 +13,7 @@ pub mod erasures;
 pub mod evaluation;
 pub mod feedback;
 pub mod imports;
+pub mod journey;
 pub mod limits;
 mod line;
 pub mod proofs;

@@ -6,6 +6,7 @@ use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// What is told beside a reply.
@@ -75,6 +76,7 @@ pub struct ReplyLine {
     frames: Option<mpsc::Sender<Frame>>,
     last: oneshot::Sender<Outcome<Reply>>,
     notes: Arc<Notes>,
+    opened: Instant,
 }
 
 /// A reply that was cleared once and is durable: it may be given again.
@@ -153,7 +155,7 @@ impl ReplyLine {
     fn pair(sender: Option<mpsc::Sender<Frame>>, frames: mpsc::Receiver<Frame>) -> (Self, Awaiting) {
         let (last, awaiting) = oneshot::channel();
         let notes = Arc::<Notes>::default();
-        let line = Self { frames: sender, last, notes: Arc::clone(&notes) };
+        let line = Self { frames: sender, last, notes: Arc::clone(&notes), opened: Instant::now() };
         (line, Awaiting { frames, last: awaiting, notes })
     }
 
@@ -161,6 +163,16 @@ impl ReplyLine {
     #[must_use]
     pub fn is_streaming(&self) -> bool {
         self.frames.is_some()
+    }
+
+    /// When somebody began to wait at its other end.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Microseconds spent waiting for providers so far.
+    pub(crate) fn upstream_us(&self) -> u64 {
+        self.notes.upstream_us.load(Ordering::Relaxed)
     }
 
     pub(crate) fn sink(&self) -> FrameSink {

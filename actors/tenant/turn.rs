@@ -9,6 +9,8 @@ use crate::budget::hold::Hold;
 use crate::cache::lookup::Lookup;
 use crate::cache::messages::CacheState;
 use crate::cache::rules::Key;
+use crate::journey::walk::{Call, Calling, Ending as Over, Requested};
+use crate::journey::{Journey, Times, Who};
 use crate::limits::scope::Scope;
 use crate::limits::sheet::Figure;
 pub use crate::line::{Awaiting, FrameSink, Given, HungUp, ReplyLine};
@@ -19,7 +21,7 @@ use crate::routing::demands::Demands;
 use crate::ruling::Ruled;
 use crate::supervisor::places::Permit;
 use crate::supervisor::repeats::keyed::Keyed;
-use crate::supervisor::sideways::Sideways;
+use crate::supervisor::sideways::{Sideways, kind_of};
 use actix::Message;
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
@@ -27,6 +29,7 @@ use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What stays the same from admission to reply.
 #[derive(Debug)]
@@ -138,22 +141,27 @@ impl Whereabouts {
     }
 }
 
-/// Where one turn stands; leaving is its `Drop`.
+/// Where one turn stands, and how long it stood where it came from; leaving is its `Drop`.
 #[derive(Debug)]
 struct Place {
     counts: Arc<Whereabouts>,
     at: usize,
+    journey: Journey,
 }
 
 impl Place {
-    fn at(counts: Arc<Whereabouts>, at: usize) -> Self {
-        let place = Self { counts, at };
+    fn first(counts: Arc<Whereabouts>, journey: Journey) -> Self {
+        let place = Self { counts, at: 0, journey };
         place.count(|counter| counter.fetch_add(1, Ordering::Relaxed));
         place
     }
 
-    fn moved_to(self, at: usize) -> Self {
-        Self::at(Arc::clone(&self.counts), at)
+    fn moved_to(mut self, at: usize) -> Self {
+        self.count(|counter| counter.fetch_sub(1, Ordering::Relaxed));
+        self.at = at;
+        self.count(|counter| counter.fetch_add(1, Ordering::Relaxed));
+        self.journey.moved_to(at);
+        self
     }
 
     fn count(&self, change: impl Fn(&AtomicU64) -> u64) {
@@ -262,6 +270,7 @@ impl<Stage> Turn<Stage> {
         self.case.sideways.refused(&self.case, &rejection);
         self.case.end_exposure(Ending::Refused(rejection.code));
         self.case.tell_waiting(|| Err(rejection.clone()));
+        self.place.journey.end(Over::Refused(rejection.code));
         self.line.reject(rejection);
     }
 
@@ -280,6 +289,43 @@ impl<Stage> Turn<Stage> {
     /// Notes what the answer cache knew.
     pub(crate) fn note_cache(&self, state: CacheState) {
         self.line.note_cache(state);
+        self.place.journey.note_cache(state.as_str());
+    }
+
+    /// The span that lines of the log about the turn stand in: where it is traced, with its trace. Elsewhere it costs a look,
+    /// unless details are logged.
+    pub(crate) fn log_span(&self) -> tracing::Span {
+        let (tenant, query_id) = (self.case.sideways.tenant(), &self.case.query_id);
+        match self.place.journey.trace_id() {
+            Some(trace_id) => tracing::error_span!("turn", %tenant, %query_id, %trace_id),
+            None => tracing::debug_span!("turn", %tenant, %query_id),
+        }
+    }
+
+    /// Where its time went so far.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        self.place.journey.times(self.line.upstream_us())
+    }
+
+    /// Notes how full the tenant's budget is, in millionths of its fullest window.
+    pub(crate) fn note_budget_used(&mut self, ppm: u64) {
+        self.place.journey.budget_used_ppm = Some(ppm);
+    }
+
+    /// How full the tenant's budget was when money was held.
+    pub(crate) fn budget_used_ppm(&self) -> Option<u64> {
+        self.place.journey.budget_used_ppm
+    }
+
+    /// A call of a provider begins. Gives the place in the trace it hands on; nothing where the turn is not traced.
+    pub(crate) fn calling(&self) -> Option<Arc<Calling>> {
+        self.place.journey.calling()
+    }
+
+    /// A call of a provider is over.
+    pub(crate) fn called(&self, call: Call) {
+        self.place.journey.called(call);
     }
 
     /// Notes time spent waiting for a provider, in microseconds; several calls of one turn add up.
@@ -301,14 +347,28 @@ impl<Stage> Turn<Stage> {
 
 impl Turn<Admitted> {
     /// Starts a turn. Called by the supervisor's admission only.
-    pub(crate) fn admit(case: Case, line: ReplyLine, whereabouts: Arc<Whereabouts>) -> Self {
-        Self { case: Box::new(case), stage: Admitted(()), line, place: Place::at(whereabouts, 0) }
+    ///
+    /// `at_the_gateway` is how long the house had it before its tenant was asked.
+    pub(crate) fn admit(case: Case, line: ReplyLine, whereabouts: Arc<Whereabouts>, at_the_gateway: Duration) -> Self {
+        let journey = Journey::begin(line.opened(), at_the_gateway);
+        Self { case: Box::new(case), stage: Admitted(()), line, place: Place::first(whereabouts, journey) }
+    }
+
+    /// Has the turn note what its spans will say.
+    pub(crate) fn trace(&mut self, request: Arc<Requested>) {
+        let who = Who {
+            tenant: self.case.sideways.tenant(),
+            kind: kind_of(&self.case.matter),
+            policy_version: self.case.policy.version.clone(),
+        };
+        self.place.journey.trace(request, self.line.opened(), who);
     }
 
     /// Adds the passages.
     #[must_use]
     pub fn ground(self, passages: Arc<[Passage]>) -> Turn<Grounded> {
         let Self { case, line, place, .. } = self;
+        place.journey.note_passages(passages.len());
         Turn { case, stage: Grounded { passages }, line, place: place.moved_to(1) }
     }
 }
@@ -318,6 +378,7 @@ impl Turn<Grounded> {
     #[must_use]
     pub fn fund(self, hold: Hold) -> Turn<Funded> {
         let Self { case, stage: Grounded { passages }, line, place } = self;
+        place.journey.note_held(hold.amount());
         Turn { case, stage: Funded { passages, hold }, line, place: place.moved_to(3) }
     }
 
@@ -333,6 +394,12 @@ impl Turn<Grounded> {
         Turn { case, stage: Answered { passages, hold: Hold::of_nothing(), draft }, line, place: place.moved_to(4) }
     }
 
+    /// A search goes from its passages to the exit.
+    pub(crate) fn found(self) -> Self {
+        let Self { case, stage, line, place } = self;
+        Self { case, stage, line, place: place.moved_to(4) }
+    }
+
     /// A search ends with its passages: it needs no money and no model.
     pub(crate) fn clear_hits(self) -> Turn<Cleared> {
         let Self { case, stage: Grounded { passages }, line, place } = self;
@@ -342,7 +409,7 @@ impl Turn<Grounded> {
         } else {
             passages.iter().map(|passage| passage.redacted(redactions)).collect()
         };
-        Turn { case, stage: Cleared { reply: Reply::Hits(told) }, line, place: place.moved_to(4) }
+        Turn { case, stage: Cleared { reply: Reply::Hits(told) }, line, place }
     }
 }
 
@@ -378,13 +445,16 @@ impl Turn<Answered> {
     pub(crate) fn settle_and_clear(self, used: Sum, reply: Reply) -> Turn<Cleared> {
         let Self { case, stage: Answered { hold, .. }, line, place } = self;
         hold.settle(used);
+        place.journey.note_settled(used.money);
         Turn { case, stage: Cleared { reply }, line, place }
     }
 
     /// Settles the hold and ends the turn with a refusal: the provider was paid, the asker gets nothing.
     pub(crate) fn settle_and_refuse(self, used: Sum, rejection: Rejection) {
-        let Self { mut case, stage: Answered { hold, .. }, line, .. } = self;
+        let Self { mut case, stage: Answered { hold, .. }, line, mut place } = self;
         hold.settle(used);
+        place.journey.note_settled(used.money);
+        place.journey.end(Over::Refused(rejection.code));
         case.sideways.refused(&case, &rejection);
         case.end_exposure(Ending::Refused(rejection.code));
         case.tell_waiting(|| Err(rejection.clone()));
@@ -395,8 +465,10 @@ impl Turn<Answered> {
 impl Turn<Cleared> {
     /// Answers. The one way an answer leaves the house.
     pub fn reply(self) {
-        let Turn { mut case, stage: Cleared { reply }, line, .. } = self;
-        case.end_exposure(Ending::Replied { abstained: matches!(&reply, Reply::Answer(answer) if answer.abstained) });
+        let Turn { mut case, stage: Cleared { reply }, line, mut place } = self;
+        let abstained = matches!(&reply, Reply::Answer(answer) if answer.abstained);
+        case.end_exposure(Ending::Replied { abstained });
+        place.journey.end(if abstained { Over::Abstained } else { Over::Answered });
         case.tell_waiting(|| Ok(Given::of_record(reply.clone())));
         line.answer(reply);
     }

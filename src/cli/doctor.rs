@@ -95,6 +95,9 @@ impl Doctor {
         if let Err(error) = config.alert_targets() {
             findings.push(finding("alerts", State::Bad, error.to_string()));
         }
+        if let Err(error) = config.traces() {
+            findings.push(finding("otel", State::Bad, error.to_string()));
+        }
         findings.push(region(&config.region));
         findings.extend(issuers(&config));
         let root = self.tenants.as_deref().unwrap_or(&config.tenants);

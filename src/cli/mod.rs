@@ -16,6 +16,7 @@ mod key;
 mod kms;
 mod migrate;
 mod model;
+mod observability;
 mod parse_child;
 mod policy;
 mod report;
@@ -82,6 +83,9 @@ enum Verb {
     /// Show service levels, override a release freeze, convert objectives to OpenSLO and back.
     #[command(subcommand)]
     Slo(slo::Slo),
+    /// Write a Grafana dashboard and alert rules for Prometheus.
+    #[command(subcommand)]
+    Observability(observability::Observability),
     /// Verify a receipt, an export, lineage, published heads, a report or a certificate of erasure, offline.
     Verify(verify::Verify),
     /// Print the JSON Schema of a file.
@@ -139,6 +143,7 @@ pub fn run() -> ExitCode {
         Verb::Doctor(verb) => verb.run(),
         Verb::Kms(verb) => verb.run(),
         Verb::Model(verb) => verb.run(),
+        Verb::Observability(verb) => verb.run(),
         Verb::Serve(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Demo(verb) => actix_web::rt::System::new().block_on(verb.run()),
         Verb::Tenant(verb) => actix_web::rt::System::new().block_on(verb.run()),

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_control::registry::handles::FleetHandle;
 use bailiwick_control::registry::messages::{NewTenant, TenantChanges, TenantFilters, TenantView};
 use bailiwick_kernel::limits::{JSON_BYTES_MAX, TITLE_CHARS_MAX};
+use bailiwick_kernel::outcome::Code;
 use bailiwick_tenant::supervisor::messages::RoomView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,24 @@ const METRICS_OF_ANYBODY: &str = "# HELP bailiwick_up The node answers; its figu
 pub(super) async fn metrics(request: HttpRequest) -> Result<HttpResponse, Failure> {
     let is_operator = fleet(&request).await.is_ok();
     let edge = knock::edge(&request)?;
-    let figures = if is_operator { (edge.metrics)() } else { METRICS_OF_ANYBODY.to_owned() };
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(figures))
+    let render = std::sync::Arc::clone(&edge.metrics);
+    // a thousand tenants' figures take a while to write down
+    let figures = if is_operator { written(move || render()).await? } else { METRICS_OF_ANYBODY.to_owned() };
+    Ok(exposed(figures))
+}
+
+/// `GET /admin/v1/tenants/{id}/metrics` in Prometheus' text format: the tenant's own figures and nothing else.
+pub(super) async fn tenant_metrics(request: HttpRequest, tenant: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let edge = knock::edge(&request)?;
+    let handle = edge.door.audit(knock::claim_on(&request, &tenant)).await?;
+    let exposition = std::sync::Arc::clone(&edge.exposition);
+    Ok(exposed(written(move || handle.metrics(&exposition)).await?))
+}
+
+async fn written(write: impl FnOnce() -> String + Send + 'static) -> Result<String, Failure> {
+    web::block(write).await.map_err(|_ended| Failure::new(Code::Internal, "writing the figures down was cut short"))
+}
+
+fn exposed(figures: String) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(figures)
 }

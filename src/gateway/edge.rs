@@ -1,4 +1,6 @@
 //! What every request finds: the door, the clock and the stated limits of this node.
+use bailiwick_control::observability::exposition::Exposition;
+use bailiwick_control::observability::traces::Tracer;
 use bailiwick_control::registry::door::Door;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::limits::{CONNECTIONS_MAX, UPLOADS_IN_FLIGHT_MAX};
@@ -85,6 +87,10 @@ pub struct Edge {
     pub draining: Arc<AtomicBool>,
     /// Renders `/metrics`.
     pub metrics: RenderMetrics,
+    /// The figures of each tenant.
+    pub exposition: Arc<Exposition>,
+    /// Where requests and turns that are over are told; nowhere where nothing is sent.
+    pub tracer: Option<Arc<Tracer>>,
     pub(super) uploads: Arc<Semaphore>,
 }
 
@@ -97,9 +103,16 @@ impl Edge {
         settings: Settings,
         draining: Arc<AtomicBool>,
         metrics: RenderMetrics,
+        exposition: Arc<Exposition>,
     ) -> Self {
         let uploads = Arc::new(Semaphore::new(UPLOADS_IN_FLIGHT_MAX));
-        Self { door, clock, settings: Arc::new(settings), draining, metrics, uploads }
+        Self { door, clock, settings: Arc::new(settings), draining, metrics, exposition, tracer: None, uploads }
+    }
+
+    /// Traces are sent from here.
+    #[must_use]
+    pub fn tracing(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// True once shutdown has begun.

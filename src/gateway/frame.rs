@@ -2,22 +2,22 @@
 use super::connection::Connection;
 use super::edge::Edge;
 use super::errors::{Dialect, Failure};
-use super::rates;
+use super::{rates, traced};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
+use bailiwick_tenant::journey::walk::Requested;
 use bailiwick_tenant::supervisor::messages::Wishes;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID_CHARS_MAX: usize = 128;
-const TRACEPARENT_CHARS: usize = 55;
 
 /// What the frame knows of a request.
 #[derive(Clone, Debug)]
@@ -28,16 +28,18 @@ pub(super) struct Facts {
     pub(super) started: Instant,
     /// How long its client took to send the body.
     body: Rc<Cell<Duration>>,
+    /// Its place in a trace, where it is traced.
+    pub(super) trace: Option<Arc<Requested>>,
 }
 
 impl Facts {
     /// The facts of a request; fresh ones where no frame is mounted.
     pub(super) fn of(request: &HttpRequest) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self::new(request.headers()))
+        request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self::new(request.headers(), None))
     }
 
-    fn new(headers: &HeaderMap) -> Self {
-        Self { request_id: request_id(headers), started: Instant::now(), body: Rc::default() }
+    fn new(headers: &HeaderMap, trace: Option<Arc<Requested>>) -> Self {
+        Self { request_id: request_id(headers), started: Instant::now(), body: Rc::default(), trace }
     }
 
     /// The body took so long to come.
@@ -49,7 +51,12 @@ impl Facts {
     pub(super) fn stamp_arrival(&self, wishes: Wishes, edge: &Edge) -> Wishes {
         let waited = self.started.elapsed().saturating_sub(self.body.get());
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        Wishes { arrived_unix_ms: Some(edge.clock.now_unix_ms().saturating_sub(waited_ms)), ..wishes }
+        Wishes {
+            arrived_unix_ms: Some(edge.clock.now_unix_ms().saturating_sub(waited_ms)),
+            at_the_gateway: waited,
+            trace: self.trace.clone(),
+            ..wishes
+        }
     }
 }
 
@@ -59,16 +66,16 @@ impl Facts {
 /// Whatever an inner middleware failed with.
 pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let exchange = request.conn_data::<Rc<Connection>>().map(Connection::begin);
-    let facts = Facts::new(request.headers());
+    let facts = Facts::new(request.headers(), traced::begin(&request));
     let dialect = Dialect::of_path(request.path());
-    let span = tracing::debug_span!(
-        "request",
-        method = %request.method(),
-        path = request.path(),
-        request_id = &*facts.request_id,
-        traceparent = traceparent(request.headers()).unwrap_or_default(),
-    );
+    let (method, path, request_id) = (request.method(), request.path(), &*facts.request_id);
+    let span = match facts.trace.as_ref().map(|trace| trace.context.trace) {
+        // whoever traces wants to find the lines of a trace as well
+        Some(trace_id) => tracing::error_span!("request", %method, path, request_id, %trace_id),
+        None => tracing::debug_span!("request", %method, path, request_id),
+    };
     let request_id = Rc::clone(&facts.request_id);
+    let (trace, started) = (facts.trace.clone(), facts.started);
     request.extensions_mut().insert(facts);
     let mut response = next.call(request).instrument(span).await?;
     if let Some(error) = response.response().error() {
@@ -82,6 +89,9 @@ pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servi
     rates::tell(&request, response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if let Some(trace) = trace {
+        response = traced::end(trace, started, response);
     }
     Ok(match exchange {
         Some(exchange) => response.map_body(|_head, body| exchange.with(body)),
@@ -98,12 +108,4 @@ fn request_id(headers: &HeaderMap) -> Rc<str> {
 pub(super) fn is_sane_id(id: &str) -> bool {
     (1..=REQUEST_ID_CHARS_MAX).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
-}
-
-/// The W3C trace context of the caller, where it has the stated form.
-pub(super) fn traceparent(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get(TRACEPARENT)?.to_str().ok()?;
-    let well_formed =
-        text.len() == TRACEPARENT_CHARS && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    well_formed.then_some(text)
 }

@@ -46,6 +46,7 @@ mod session;
 mod session_frames;
 mod stream;
 pub mod tls;
+mod traced;
 mod upload;
 
 pub use edge::{Edge, Settings};

@@ -329,6 +329,13 @@ pub const ROUTES: &[Route] = &[
         r.to(feedback::restore)
     })
     .gives::<FeedbackView>(200),
+    route(
+        "GET",
+        "/admin/v1/tenants/{id}/metrics",
+        Some(Audit),
+        "Prometheus' text format: the tenant's own figures",
+        |r| r.to(admin::tenant_metrics),
+    ),
     route("GET", "/admin/v1/tenants/{id}/evals", Some(Audit), "How golden questions went", |r| r.to(evaluations::list))
         .gives::<Evaluations>(200),
     route("POST", "/admin/v1/tenants/{id}/evals", Some(Govern), "Ask the golden questions", |r| r.to(evaluations::run))

@@ -7,8 +7,10 @@ use super::errors::Failure;
 use super::frame::Facts;
 use super::knock;
 use super::session_frames::{ClientFrame, ServerFrame, error_text, read};
+use super::traced::{CallersTrace, EndOfSpan};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, ProtocolError, Session};
+use bailiwick_control::observability::traces::Served;
 use bailiwick_control::registry::handles::AskHandle;
 use bailiwick_control::registry::messages::Claim;
 use bailiwick_kernel::limits::{SESSION_ASKS_MAX, SESSION_FRAME_BYTES_MAX};
@@ -19,6 +21,7 @@ use bailiwick_tenant::turn::{Awaiting, ReplyLine};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -48,6 +51,7 @@ pub(super) async fn open(request: HttpRequest, payload: web::Payload) -> Result<
         claim,
         handle: RefCell::new(Some(Rc::new(handle))),
         request_id: Facts::of(&request).request_id,
+        trace: CallersTrace::of(request.headers()),
     });
     let conversation = Conversation {
         name: named.unwrap_or_else(|| caller.request_id.to_string()),
@@ -68,9 +72,20 @@ struct Caller {
     claim: Claim,
     handle: RefCell<Option<Rc<AskHandle>>>,
     request_id: Rc<str>,
+    /// The trace the session was opened under.
+    trace: CallersTrace,
 }
 
 impl Caller {
+    /// Begins the trace of one question: under the question's own, else under the session's.
+    fn trace(&self, own: Option<Box<CallersTrace>>) -> Option<EndOfSpan> {
+        let tracer = self.edge.tracer.as_ref()?;
+        let requested = own.as_deref().unwrap_or(&self.trace).begin(Some(tracer))?;
+        let began = Instant::now();
+        let served = Served { method: "GET", route: "/v1/session", status: None, began, until: began };
+        Some(EndOfSpan { tracer: Arc::clone(tracer), requested, served })
+    }
+
     /// The handle, knocked for anew where its lease is over or it was given back.
     async fn handle(&self) -> Outcome<Rc<AskHandle>> {
         let now_unix_ms = self.edge.clock.now_unix_ms();
@@ -185,16 +200,24 @@ impl Conversation {
 
     async fn take(&mut self, text: &str) -> Result<(), Closed> {
         match read(text) {
-            Ok(ClientFrame::Ask { id, question, wishes }) => match self.ask(&id, question, wishes).await {
-                Ok(()) => Ok(()),
-                Err(failure) => say(&mut self.session, self.caller.error(Some(&id), &failure)).await,
-            },
+            Ok(ClientFrame::Ask { id, question, wishes, trace }) => {
+                match self.ask(&id, question, *wishes, trace).await {
+                    Ok(()) => Ok(()),
+                    Err(failure) => say(&mut self.session, self.caller.error(Some(&id), &failure)).await,
+                }
+            }
             Ok(ClientFrame::Cancel { id }) => self.cancel(&id).await,
             Err((id, failure)) => say(&mut self.session, self.caller.error(id.as_deref(), &failure)).await,
         }
     }
 
-    async fn ask(&mut self, id: &str, question: Question, mut wishes: Wishes) -> Result<(), Failure> {
+    async fn ask(
+        &mut self,
+        id: &str,
+        question: Question,
+        mut wishes: Wishes,
+        trace: Option<Box<CallersTrace>>,
+    ) -> Result<(), Failure> {
         self.running.retain(|_, ask| !ask.is_finished());
         if self.caller.edge.is_draining() {
             return Err(Rejection::retry_after(
@@ -218,10 +241,17 @@ impl Conversation {
         wishes.arrived_unix_ms = Some(self.caller.edge.clock.now_unix_ms());
         let handle = self.caller.handle().await?;
         wishes.conversation = Some(self.name.clone());
+        let traced = self.caller.trace(trace);
+        wishes.trace = traced.as_ref().map(|traced| Arc::clone(&traced.requested));
         let (line, awaiting) = ReplyLine::streaming();
         handle.ask(Matter::Ask(question), wishes, Some(self.caller.edge.settings.ask_deadline_ms), line);
-        let relay =
-            Relay { caller: Rc::clone(&self.caller), session: self.session.clone(), id: id.to_owned(), spoke: false };
+        let relay = Relay {
+            caller: Rc::clone(&self.caller),
+            session: self.session.clone(),
+            id: id.to_owned(),
+            spoke: false,
+            traced,
+        };
         let task = self.asks.spawn_local(relay.run(awaiting));
         self.running.insert(id.to_owned(), task);
         Ok(())
@@ -241,11 +271,14 @@ struct Relay {
     session: Session,
     id: String,
     spoke: bool,
+    /// Ends the question's span with the relay.
+    traced: Option<EndOfSpan>,
 }
 
 impl Relay {
     async fn run(mut self, mut awaiting: Awaiting) -> Result<(), Closed> {
-        let accepted = ServerFrame::Accepted { id: &self.id }.text();
+        let traceresponse = self.traced.as_ref().map(|traced| traced.requested.context.traceparent());
+        let accepted = ServerFrame::Accepted { id: &self.id, traceresponse }.text();
         say(&mut self.session, accepted).await?;
         let patience = self.caller.edge.settings.patience();
         loop {

@@ -2,6 +2,7 @@
 use super::ask::AskBody;
 use super::body;
 use super::errors::Failure;
+use super::traced::CallersTrace;
 use bailiwick_kernel::limits::NAME_CHARS_MAX;
 use bailiwick_tenant::question::{Answer, CacheControl, Citation, Question};
 use bailiwick_tenant::supervisor::messages::Wishes;
@@ -18,7 +19,9 @@ pub(super) enum ClientFrame {
         /// The question.
         question: Question,
         /// As the headers of the same names on `/v1/ask`.
-        wishes: Wishes,
+        wishes: Box<Wishes>,
+        /// The caller's trace of this question, where it differs from the session's.
+        trace: Option<Box<CallersTrace>>,
     },
     /// Ends the question of this id.
     Cancel {
@@ -66,11 +69,20 @@ fn asked(id: String, mut frame: Map<String, Value>) -> Result<ClientFrame, Failu
         Some(Value::String(directives)) => CacheControl::parse(&directives),
         Some(_) => return Err(Failure::invalid("reading cache_control: send a text such as `no-cache`")),
     };
+    let trace = match frame.remove("traceparent") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(parent)) => {
+            let state = frame.remove("tracestate").and_then(|state| state.as_str().map(str::to_owned));
+            Some(Box::new(CallersTrace { parent: Some(parent), state }))
+        }
+        Some(_) => return Err(Failure::invalid("reading traceparent: send a text, as the header of that name has it")),
+    };
     let asked: AskBody = body::from_value(Value::Object(frame))?;
     Ok(ClientFrame::Ask {
         id,
         question: asked.question()?,
-        wishes: Wishes { idempotency_key, cache_control, ..Wishes::default() },
+        wishes: Box::new(Wishes { idempotency_key, cache_control, ..Wishes::default() }),
+        trace,
     })
 }
 
@@ -82,6 +94,9 @@ pub(super) enum ServerFrame<'a> {
     Accepted {
         /// Which question.
         id: &'a str,
+        /// Under which trace it is answered, where it is traced; as the header of that name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        traceresponse: Option<String>,
     },
     /// What may be cited.
     Citations {

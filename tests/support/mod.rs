@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub mod certificates;
+pub mod collector;
 pub mod foreign;
 pub mod issuer;
 pub mod scene;

@@ -1,17 +1,17 @@
 //! The shell of observability.
+use super::exposition::Exposition;
 use super::messages::{ReadTree, Supervised};
-use super::rules::{Amount, Faults, Figure, figures};
+use super::rules::{Faults, figures};
 use crate::registry::messages::{Quarantined, RolloutOver};
 use crate::slo::messages::{ServiceChange, ServiceChanged};
 use actix::prelude::*;
-use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{INSPECT_MS, INSPECTIONS_AT_ONCE};
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_policy::rollout::Step;
 use bailiwick_tenant::supervisor::messages::{Event, Happened, Inspect, RoomView};
 use futures_util::stream::{self, StreamExt};
-use metrics::Label;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// The room.
@@ -20,7 +20,11 @@ pub struct Observability {
     rollouts: Recipient<RolloutOver>,
     services: Recipient<ServiceChanged>,
     faults: Faults,
+    exposition: Arc<Exposition>,
 }
+
+/// How often observations are taken in where nobody reads the figures.
+const TIDY: Duration = Duration::from_secs(5);
 
 impl Observability {
     /// A room that has seen nothing yet.
@@ -29,21 +33,20 @@ impl Observability {
         registry: Recipient<Quarantined>,
         rollouts: Recipient<RolloutOver>,
         services: Recipient<ServiceChanged>,
+        exposition: Arc<Exposition>,
     ) -> Self {
-        Self { registry, rollouts, services, faults: Faults::default() }
+        Self { registry, rollouts, services, faults: Faults::default(), exposition }
     }
 }
 
 impl Actor for Observability {
     type Context = Context<Self>;
-}
 
-fn emit(tenant: TenantKey, figure: &Figure) {
-    let mut labels = vec![Label::new("tenant", tenant.to_string())];
-    labels.extend(figure.label.map(|(key, value)| Label::from_static_parts(key, value)));
-    match figure.amount {
-        Amount::Count(by) => metrics::counter!(figure.metric, labels).increment(by),
-        Amount::Observe(value) => metrics::histogram!(figure.metric, labels).record(value),
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(TIDY, |room, _| {
+            let exposition = Arc::clone(&room.exposition);
+            let _tidied = tokio::task::spawn_blocking(move || exposition.tidy());
+        });
     }
 }
 
@@ -51,9 +54,7 @@ impl Handler<Happened> for Observability {
     type Result = ();
 
     fn handle(&mut self, happened: Happened, ctx: &mut Self::Context) {
-        for figure in figures(&happened.event) {
-            emit(happened.tenant, &figure);
-        }
+        self.exposition.count(happened.tenant, &figures(&happened.event), Instant::now());
         self.faults.note(&happened);
         if let Event::RolloutEnded { release, end } = &happened.event {
             let over = RolloutOver {

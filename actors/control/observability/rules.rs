@@ -1,5 +1,6 @@
 //! Events to figures: which metric, which labels, how much. Labels are the tenant's key in short form and values of
 //! enumerations; never a name, an id of a document or anything a caller wrote.
+use super::catalogue;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_policy::rollout::Step;
 use bailiwick_tenant::supervisor::messages::{Event, Happened, RoomView};
@@ -12,6 +13,8 @@ pub enum Amount {
     Count(u64),
     /// One observation of a histogram.
     Observe(f64),
+    /// How a gauge stands.
+    Stands(f64),
 }
 
 /// One figure.
@@ -25,6 +28,21 @@ pub struct Figure {
     pub amount: Amount,
 }
 
+/// A share told in millionths.
+fn share(metric: &'static str, ppm: u64) -> Figure {
+    let ratio = u32::try_from(ppm).map_or(f64::INFINITY, f64::from) / 1_000_000.0;
+    Figure { metric, label: None, amount: Amount::Stands(ratio) }
+}
+
+fn switch(metric: &'static str, label: Option<(&'static str, &'static str)>, is_on: bool) -> Figure {
+    Figure { metric, label, amount: Amount::Stands(f64::from(u8::from(is_on))) }
+}
+
+/// The events that count for the service level.
+fn events(is_good: bool) -> [Figure; 2] {
+    [count("bailiwick_slo_events_total", None, 1), count("bailiwick_slo_bad_events_total", None, u64::from(!is_good))]
+}
+
 fn count(metric: &'static str, label: Option<(&'static str, &'static str)>, by: u64) -> Figure {
     Figure { metric, label, amount: Amount::Count(by) }
 }
@@ -33,22 +51,41 @@ fn count(metric: &'static str, label: Option<(&'static str, &'static str)>, by: 
 #[must_use]
 pub fn figures(event: &Event) -> Vec<Figure> {
     match event {
-        Event::Answered { kind, latency_ms, charged, abstained, fallback, tokens } => {
+        Event::Answered { kind, latency_ms, charged, abstained, fallback, tokens, times, is_good, budget_used_ppm } => {
             let seconds = std::time::Duration::from_millis(*latency_ms).as_secs_f64();
             let label = Some(("kind", *kind));
             let mut figures = vec![
                 count("bailiwick_answers_total", label, 1),
-                Figure { metric: "bailiwick_answer_seconds", label, amount: Amount::Observe(seconds) },
+                Figure { metric: catalogue::ANSWER, label, amount: Amount::Observe(seconds) },
+                Figure {
+                    metric: catalogue::OVERHEAD_WHOLE,
+                    label: None,
+                    amount: Amount::Observe(times.overhead().as_secs_f64()),
+                },
                 count("bailiwick_charged_nano_usd_total", None, charged.0),
                 count("bailiwick_tokens_total", Some(("direction", "prompt")), tokens.0),
                 count("bailiwick_tokens_total", Some(("direction", "completion")), tokens.1),
             ];
+            let observed = |own: std::time::Duration| Amount::Observe(own.as_secs_f64());
+            figures.extend(times.own().map(|(stage, own)| Figure {
+                metric: catalogue::OVERHEAD,
+                label: Some(("stage", stage)),
+                amount: observed(own),
+            }));
+            // where nobody was given it, the refusal says whether it counts against the service level
+            figures.extend(is_good.then(|| events(true)).into_iter().flatten());
+            figures.extend(budget_used_ppm.map(|ppm| share("bailiwick_budget_used_ratio", ppm)));
             figures.extend(abstained.then(|| count("bailiwick_abstentions_total", label, 1)));
             figures.extend(fallback.then(|| count("bailiwick_fallbacks_total", label, 1)));
             figures
         }
         Event::Repeated { kind } => vec![count("bailiwick_repeats_total", Some(("kind", kind)), 1)],
-        Event::Refused { code } => vec![count("bailiwick_refusals_total", Some(("code", code.as_str())), 1)],
+        Event::Refused { code, is_failure } => {
+            let refused = count("bailiwick_refusals_total", Some(("code", code.as_str())), 1);
+            let bad = is_failure.then(|| events(false)).into_iter().flatten();
+            std::iter::once(refused).chain(bad).collect()
+        }
+        Event::ObjectiveStands { allowed_ppm } => vec![share("bailiwick_slo_allowed_ratio", *allowed_ppm)],
         Event::LevelChanged { breached } => {
             let to = if *breached { "breached" } else { "kept" };
             vec![count("bailiwick_service_level_changes_total", Some(("to", to)), 1)]
@@ -56,13 +93,14 @@ pub fn figures(event: &Event) -> Vec<Figure> {
         Event::Alarmed(alarmed) => {
             let metric =
                 if alarmed.change.is_raised { "bailiwick_alarms_raised_total" } else { "bailiwick_alarms_ended_total" };
-            vec![count(metric, Some(("alarm", alarmed.pair().name)), 1)]
+            let label = Some(("alarm", alarmed.pair().name));
+            vec![count(metric, label, 1), switch("bailiwick_alarm_raised", label, alarmed.change.is_raised)]
         }
-        Event::ReleasesStand(frozen) => frozen
-            .filter(|frozen| frozen.overridden_until_unix_ms.is_none())
-            .map(|_| count("bailiwick_release_freezes_total", None, 1))
-            .into_iter()
-            .collect(),
+        Event::ReleasesStand(frozen) => {
+            let begun = frozen.filter(|frozen| frozen.overridden_until_unix_ms.is_none());
+            let stands = switch("bailiwick_releases_frozen", None, frozen.is_some());
+            std::iter::once(stands).chain(begun.map(|_| count("bailiwick_release_freezes_total", None, 1))).collect()
+        }
         Event::Rebuilt { room, .. } => vec![count("bailiwick_restarts_total", Some(("room", room)), 1)],
         Event::RolloutEnded { end, .. } => {
             let how = if *end == Step::Complete { "complete" } else { "sent_back" };
@@ -93,6 +131,7 @@ impl Faults {
             | Event::Repeated { .. }
             | Event::Refused { .. }
             | Event::LevelChanged { .. }
+            | Event::ObjectiveStands { .. }
             | Event::Alarmed(_)
             | Event::ReleasesStand(_)
             | Event::RolloutEnded { .. } => {}

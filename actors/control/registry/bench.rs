@@ -381,7 +381,17 @@ impl Bench {
         .unwrap();
         let (texts, slo) = (journal.clone(), crate::slo::start(Vec::new()).unwrap());
         let (door, registry) = join(
-            Opened { directory, journal, reopen, checkpoint, backups, keys, tls: Some(""), slo },
+            Opened {
+                directory,
+                journal,
+                reopen,
+                checkpoint,
+                backups,
+                keys,
+                tls: Some(""),
+                slo,
+                exposition: crate::observability::exposition::Exposition::uninstalled(),
+            },
             shared,
             folders.clone(),
             signer(),

@@ -10,6 +10,7 @@ use super::messages::{
 use super::upload::Upload;
 use crate::cost::messages::{CostReport, FleetCosts};
 use crate::cost::rules::of_tenant;
+use crate::observability::exposition::Exposition;
 use actix::{Message, Recipient};
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::{ReplySlot, offer};
@@ -215,6 +216,12 @@ impl AuditHandle {
     /// The tenant's refusal.
     pub async fn policy(&self) -> Outcome<Arc<PolicySnapshot>> {
         Ok(call(&self.policy, |reply| ReadPolicy { reply }).await?.settled())
+    }
+
+    /// The tenant's own metrics, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self, exposition: &Exposition) -> String {
+        exposition.render_of(self.tenant)
     }
 }
 

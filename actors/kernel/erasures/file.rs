@@ -195,6 +195,12 @@ impl TenantErasures {
         Self { ledger, tenant }
     }
 
+    /// Whose lines.
+    #[must_use]
+    pub fn tenant(&self) -> TenantKey {
+        self.tenant
+    }
+
     /// What an identifier stands as.
     #[must_use]
     pub fn mark(&self, of: Of, name: &str) -> Mark {

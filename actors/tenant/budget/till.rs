@@ -1,6 +1,7 @@
 //! How one call comes to its hold: weighed, made to wait where others hold what it needs, covered by a durable block or a
 //! durable record of its own, handed on.
 use super::actor::BudgetRoom;
+use super::breaker::used_ppm;
 use super::counters::CounterKey;
 use super::hold::Hold;
 use super::rules::{Call, Cover, Ended, Fit, Made, TRY_AGAIN_MS, Weighed};
@@ -108,7 +109,8 @@ impl BudgetRoom {
         self.tokens_taken.insert(number, taken);
         let hold = Hold::new(number, amount, fit.candidates, call.prompt_tokens, ctx.address().recipient())
             .with_embedding(fit.embedding);
-        let turn = turn.fund(hold);
+        let mut turn = turn.fund(hold);
+        turn.note_budget_used(used_ppm(&self.balance.of_tenant(self.clock.now_unix_ms())));
         match cover {
             Cover::Covered => self.hand_on(turn),
             Cover::Ahead(block) => {

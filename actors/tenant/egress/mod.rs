@@ -77,9 +77,21 @@ impl Egress {
     /// # Errors
     /// `sovereignty_violation`; nothing is under way then.
     pub fn publish(self: &Arc<Self>, region: &str) -> Outcome<Transfer> {
+        self.begin(Flow::Publish, region)
+    }
+
+    /// Begins the transfer of spans, by the rules in force. It is under way until what this gives is dropped.
+    ///
+    /// # Errors
+    /// `sovereignty_violation`; nothing is under way then.
+    pub fn trace(self: &Arc<Self>, region: &str) -> Outcome<Transfer> {
+        self.begin(Flow::Trace, region)
+    }
+
+    fn begin(self: &Arc<Self>, flow: Flow, region: &str) -> Outcome<Transfer> {
         // counted before it is decided, like every transfer
         let counted = Counted::one(Arc::clone(self), region);
-        let cleared = clear(&self.in_force.borrow(), Flow::Publish, region)?;
+        let cleared = clear(&self.in_force.borrow(), flow, region)?;
         Ok(Transfer { cleared, rules: self.in_force.subscribe(), _counted: counted })
     }
 

@@ -35,11 +35,11 @@ pub(super) fn requests_about(held: &Held, open: &OpenRequests, erasures: &Tenant
 
 /// Writes to the erasure ledger on a thread that may block; nothing is done before it is durable.
 pub(super) async fn noted(erasures: &TenantErasures, events: Vec<Event>, now_unix_ms: u64) -> Outcome<()> {
-    let erasures = erasures.clone();
+    let (erasures, tenant) = (erasures.clone(), erasures.tenant());
     let noting = tokio::task::spawn_blocking(move || erasures.note(events, now_unix_ms));
     let noted = noting.await.map_err(|_panicked| Rejection::lost())?;
     noted.map_err(|error: LedgerError| {
-        tracing::error!(tenant = "none", %error, "the erasure ledger");
+        tracing::error!(%tenant, %error, "the erasure ledger");
         let detail = "erasing: the erasure ledger could not be written, and nothing is erased; the operator finds the reason in the log";
         Rejection::new(Code::Internal, detail)
     })

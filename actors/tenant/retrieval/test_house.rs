@@ -211,7 +211,7 @@ impl Tenant {
             found_by_meaning: None,
             sideways: Sideways::unheard(),
         };
-        self.room.send(Turn::admit(case, line, Arc::default())).await.unwrap();
+        self.room.send(Turn::admit(case, line, Arc::default(), std::time::Duration::ZERO)).await.unwrap();
         tokio::select! {
             turn = self.found.recv() => Ok(turn.unwrap()),
             refused = awaiting.reply() => Err(refused.unwrap_err()),

@@ -14,6 +14,7 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// What the turns under way share.
 pub(super) struct Desk {
@@ -70,9 +71,11 @@ impl Handler<Turn<Funded>> for RoutingRoom {
                 format!("calling a model: {most} requests of this tenant are under way; try again when one has ended");
             return turn.refuse(Rejection::retry_after(Code::Overloaded, detail, 250));
         };
-        actix::spawn(async move {
+        let span = turn.log_span();
+        let flying = async move {
             flight::fly(&place.0, turn).await;
-        });
+        };
+        actix::spawn(flying.instrument(span));
     }
 }
 

@@ -194,7 +194,7 @@ pub(super) fn funded_with(
         sideways: Sideways::unheard(),
     };
     let hold = Hold::new(1, amount, candidates, PROMPT_TOKENS, home);
-    let turn = Turn::admit(case, line, Arc::default()).ground(passages()).fund(hold);
+    let turn = Turn::admit(case, line, Arc::default(), std::time::Duration::ZERO).ground(passages()).fund(hold);
     Funding { turn, asker, returned }
 }
 

@@ -7,10 +7,12 @@ use super::pace::TooFast;
 use super::providers::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
 use super::relay::{End, Relay, Tally};
 use super::rules::{self, Choice, Course, News, Step};
+use super::spans;
 use super::standing::{Called, ModelKey};
 use super::tokens;
 use crate::budget::candidates::worst_case;
 use crate::budget::hold::Candidate;
+use crate::journey::walk::Calling;
 use crate::question::{Chat, Matter, ModelUsed};
 use crate::ruling::ModelCall;
 use crate::turn::{Draft, DraftContent, FrameSink, Funded, Turn};
@@ -21,11 +23,12 @@ use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_policy::schema::Route;
 use serde_json::{Value, json};
 use std::cell::OnceCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How an attempt ended.
-enum Landing {
+pub(super) enum Landing {
     /// Words came, or money was used without an answer: settled by the exit.
     Billed(Box<Draft>),
     /// Nothing was shown and nothing billed for certain: somebody else may try.
@@ -236,17 +239,18 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
     let Some(provider) = client.reach(&transfer) else { return Landing::Failed(elsewhere()) };
     // the wait for a place has used up some of it
     let limit_ms = timeout_ms.min(remaining_ms(desk, turn));
-    let (called, withdrawn) = (Instant::now(), OnceCell::new());
+    let (called, withdrawn, calling) = (Instant::now(), OnceCell::new(), turn.calling());
     let until_withdrawn = async {
         // never set twice: this ends with the first one
         let _set = withdrawn.set(transfer.withdrawn().await);
     };
     let (outcome, tally) = if turn.is_streaming() && !matches!(turn.case.matter, Matter::Embed(_)) {
-        streamed(turn, candidate, provider, limit_ms, until_withdrawn).await
+        streamed(turn, candidate, (provider, calling.clone()), limit_ms, until_withdrawn).await
     } else {
+        let calling = calling.clone();
         let call = match &turn.case.matter {
-            Matter::Embed(body) => provider.embed_in(embed_call(body, &candidate.route), place),
-            _ => call(turn, candidate, provider, FrameSink::whole()),
+            Matter::Embed(body) => provider.embed_in(embed_call(body, &candidate.route, calling), place),
+            _ => call(turn, candidate, (provider, calling), FrameSink::whole()),
         };
         (Some(while_allowed(until_withdrawn, within(limit_ms, candidate, call)).await), Tally::default())
     };
@@ -256,6 +260,9 @@ async fn attempt(desk: &Desk, turn: &Turn<Funded>, choice: usize, timeout_ms: u6
     let latency = called.elapsed();
     let landing = recalled(land(turn, candidate, client, outcome, tally).await, withdrawn.into_inner());
     note_standing(desk, candidate, &landing, latency);
+    if let Some(calling) = calling {
+        turn.called(spans::attempt(&calling, client, candidate, &turn.case.matter, &landing));
+    }
     landing
 }
 
@@ -305,7 +312,7 @@ async fn within(limit_ms: u64, candidate: &Candidate, call: ProviderFuture<Said>
 async fn streamed(
     turn: &Turn<Funded>,
     candidate: &Candidate,
-    provider: &dyn Provider,
+    provider: (&dyn Provider, Option<Arc<Calling>>),
     limit_ms: u64,
     withdrawn: impl Future<Output = ()>,
 ) -> (Option<Result<Said, ProviderError>>, Tally) {
@@ -334,7 +341,12 @@ async fn streamed(
     }
 }
 
-fn call(turn: &Turn<Funded>, candidate: &Candidate, provider: &dyn Provider, sink: FrameSink) -> ProviderFuture<Said> {
+fn call(
+    turn: &Turn<Funded>,
+    candidate: &Candidate,
+    (provider, calling): (&dyn Provider, Option<Arc<Calling>>),
+    sink: FrameSink,
+) -> ProviderFuture<Said> {
     let route = &candidate.route;
     match &turn.case.matter {
         Matter::Ask(question) => provider.answer(GroundedCall {
@@ -345,15 +357,16 @@ fn call(turn: &Turn<Funded>, candidate: &Candidate, provider: &dyn Provider, sin
             max_tokens: route.max_tokens,
             demands: turn.case.demands(),
             sink,
+            calling,
         }),
-        Matter::Chat(chat) => provider.chat(PassedCall { body: chat_body(chat, route), sink }),
-        Matter::Embed(body) => provider.embed(embed_call(body, route)),
+        Matter::Chat(chat) => provider.chat(PassedCall { body: chat_body(chat, route), sink, calling }),
+        Matter::Embed(body) => provider.embed(embed_call(body, route, calling)),
         Matter::Search(_) => Box::pin(std::future::ready(Err(ProviderError::Lasting("a search asks no model".into())))),
     }
 }
 
-fn embed_call(body: &Value, route: &Route) -> PassedCall {
-    PassedCall { body: with_model(body, route), sink: FrameSink::whole() }
+fn embed_call(body: &Value, route: &Route, calling: Option<Arc<Calling>>) -> PassedCall {
+    PassedCall { body: with_model(body, route), sink: FrameSink::whole(), calling }
 }
 
 fn with_model(body: &Value, route: &Route) -> Value {

@@ -4,6 +4,7 @@ use super::actor::Desk;
 use super::clients::Client;
 use super::flight::while_allowed;
 use super::providers::{PassedCall, ProviderError, Said};
+use super::spans;
 use super::tokens;
 use crate::budget::hold::Embedding;
 use crate::cache::lookup::{Answers, Purpose};
@@ -135,8 +136,8 @@ async fn call(
         .map_err(|barred| ProviderError::Lasting(barred.detail))?;
     let reached = client.reach(&transfer).ok_or_else(not_called)?;
     let body = json!({"model": embedding.route.model, "input": question, "encoding_format": "float"});
-    let called = Instant::now();
-    let calling = reached.embed(PassedCall { body, sink: FrameSink::whole() });
+    let (called, traced) = (Instant::now(), turn.calling());
+    let calling = reached.embed(PassedCall { body, sink: FrameSink::whole(), calling: traced.clone() });
     let late =
         |_elapsed| ProviderError::Unsure { detail: format!("provider {provider} embedded too slowly"), passing: true };
     let until_withdrawn = async { drop(transfer.withdrawn().await) };
@@ -144,6 +145,9 @@ async fn call(
     let outcome = tokio::time::timeout(left(), calling).await.map_err(late).flatten();
     drop(transfer);
     turn.note_upstream_us(u64::try_from(called.elapsed().as_micros()).unwrap_or(u64::MAX));
+    if let Some(traced) = traced {
+        turn.called(spans::embedding(&traced, client, embedding, &outcome));
+    }
     let is_alive = match &outcome {
         Ok(_) | Err(ProviderError::Lasting(_) | ProviderError::Cut { .. }) => true,
         Err(ProviderError::Unsure { passing, .. }) => !passing,

@@ -17,7 +17,8 @@ pub mod prompt;
 pub mod providers;
 mod relay;
 pub mod rules;
-pub mod standing;
+pub mod spans;
+mod standing;
 pub mod tokens;
 
 #[cfg(test)]

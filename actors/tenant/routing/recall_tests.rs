@@ -222,7 +222,7 @@ async fn an_older_tls_than_asked_for_is_not_even_offered() {
             let (_, open) = ALL.iter().find(|(known, _)| *known == kind).unwrap();
             let provider = open(&entry("upstream", kind, &url), asked).unwrap();
             let body = serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hello"}]});
-            let calling = actix_rt::spawn(provider.chat(PassedCall { body, sink: FrameSink::whole() }));
+            let calling = actix_rt::spawn(provider.chat(PassedCall { body, sink: FrameSink::whole(), calling: None }));
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut head = [0; 5];
             socket.read_exact(&mut head).await.unwrap();

@@ -329,6 +329,7 @@ impl Supervisor {
         self.admission.adopt(&policy, now_ns);
         self.watch.adopt(&policy.slo);
         self.sideways.tell_noted(self.service.adopt(&policy.slo, self.parts.clock.now_unix_ms()));
+        self.tell_objective(&policy.slo);
         let (version, digest) = (policy.version.clone(), policy.digest.clone());
         let at_unix_ms = self.parts.clock.now_unix_ms();
         let adopted = Entry::PolicyAdopted { version: version.clone(), digest, at_unix_ms };

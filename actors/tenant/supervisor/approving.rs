@@ -1,6 +1,6 @@
 //! Requests that need somebody else's word: put before the tenant's people, shown to them, decided by them.
 use super::actor::Supervisor;
-use super::audit::unreadable;
+use super::audit::failed;
 use crate::approvals::messages::{ApprovalState, ApprovalView, DecideApproval, ReadApprovals};
 use crate::approvals::records::ApprovalAsked;
 use crate::approvals::rules::{Need, Open, Word};
@@ -22,6 +22,7 @@ impl Supervisor {
 
 /// Open requests with all that is asked, read from where they stand in the journal.
 async fn shown(journal: Journal, open: Vec<Open>) -> Outcome<Vec<ApprovalView>> {
+    let read_in = journal.clone();
     let read = tokio::task::spawn_blocking(move || {
         let mut views = Vec::with_capacity(open.len());
         for open in open {
@@ -31,8 +32,8 @@ async fn shown(journal: Journal, open: Vec<Open>) -> Outcome<Vec<ApprovalView>> 
         }
         Ok::<_, JournalError>(views)
     });
-    let read = read.await.map_err(|_panicked| unreadable("reading requests that wait panicked"))?;
-    read.map_err(|error| unreadable(&error.to_string()))
+    let read = read.await.map_err(|_panicked| failed(&read_in, &"reading requests that wait panicked"))?;
+    read.map_err(|error| failed(&read_in, &error))
 }
 
 fn view(open: Open, asked: ApprovalAsked) -> ApprovalView {

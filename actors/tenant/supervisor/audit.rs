@@ -10,6 +10,7 @@ use crate::budget::messages::ReadBudget;
 use crate::retrieval::messages::MeasureCorpus;
 use crate::spend::view::{SpendView, view};
 use actix::prelude::*;
+use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::language::Action;
@@ -24,8 +25,14 @@ pub(super) fn unknown_query() -> Rejection {
     Rejection::new(Code::NotFound, "there is no answer of that query_id; take it from the answer's query_id field")
 }
 
-pub(super) fn unreadable(reason: &str) -> Rejection {
-    tracing::error!(%reason, "reading the journal failed");
+/// What an asker is told where derived state could not be read; the reason was logged where it was read.
+pub(super) fn unreadable(_reason: &str) -> Rejection {
+    Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
+}
+
+/// The same where the journal itself failed.
+pub(super) fn failed(journal: &Journal, reason: &dyn std::fmt::Display) -> Rejection {
+    tracing::error!(tenant = %journal.tenant(), %reason, "reading or writing the journal failed");
     Rejection::new(Code::Internal, "the journal could not be read; the operator finds the reason in the log")
 }
 

@@ -24,6 +24,7 @@ use bailiwick_policy::schema::CACHE_PROVIDER;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How long a full queue of appends is left alone …
 const FULL_PAUSE: Duration = Duration::from_millis(10);
@@ -112,13 +113,16 @@ impl Handler<Turn<Answered>> for Supervisor {
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
         let latency_ms = now.saturating_sub(turn.case.arrived_unix_ms);
-        let event = Event::Answered {
+        let mut event = Event::Answered {
             kind: kind_of(&turn.case.matter),
             latency_ms,
             charged: charge.amount,
             abstained: clearance.record.abstained,
             fallback: clearance.record.model.fallback,
             tokens,
+            times: turn.times(),
+            is_good: clearance.verdict.is_ok(),
+            budget_used_ppm: turn.budget_used_ppm(),
         };
         let ending = Ending { verdict: &clearance.verdict, charged: charge.amount, cut_short, now_unix_ms: now };
         let embedding = exit::embedding_charged(&turn.case, &clearance.record, &turn.stage.hold);
@@ -149,7 +153,8 @@ impl Handler<Turn<Answered>> for Supervisor {
         let (query_id, unsure) = (turn.case.query_id.to_string(), turn.stage.hold.unsure());
         let overrun = charge.amount.saturating_sub(charge.held);
         let used = Sum { money: charge.amount, tokens: tokens.0.saturating_add(tokens.1) };
-        actix::spawn(async move {
+        let span = turn.log_span();
+        let ending = async move {
             let appended = match append.await {
                 Ok(appended) => appended,
                 Err(error) => {
@@ -164,6 +169,9 @@ impl Handler<Turn<Answered>> for Supervisor {
                 claim.used();
             }
             latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(latency_ms);
+            if let Event::Answered { times, .. } = &mut event {
+                *times = turn.times(); // with the append, which is the exit's own time
+            }
             sideways.tell(event);
             if let Some(budget) = late {
                 bailiwick_kernel::mail::post_certain(
@@ -182,7 +190,8 @@ impl Handler<Turn<Answered>> for Supervisor {
                 }
                 Err(rejection) => turn.settle_and_refuse(used, rejection),
             }
-        });
+        };
+        actix::spawn(ending.instrument(span));
     }
 }
 
@@ -194,6 +203,7 @@ impl Handler<Turn<Grounded>> for Supervisor {
         if !matches!(turn.case.matter, crate::question::Matter::Search(_)) {
             return turn.refuse(Rejection::new(Code::Internal, "a turn came to the exit without an answer"));
         }
+        let turn = turn.found();
         let latency_ms = self.parts.clock.now_unix_ms().saturating_sub(turn.case.arrived_unix_ms);
         self.sideways.tell(Event::Answered {
             kind: "search",
@@ -202,6 +212,9 @@ impl Handler<Turn<Grounded>> for Supervisor {
             abstained: false,
             fallback: false,
             tokens: (0, 0),
+            times: turn.times(),
+            is_good: true,
+            budget_used_ppm: None,
         });
         self.sideways.ended(Ended::Searched);
         let recorded = self.recorded(exit::entries_of_search(&turn.case, self.parts.clock.now_unix_ms()));

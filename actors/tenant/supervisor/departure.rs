@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 impl Supervisor {
     pub(super) fn start_turn(&mut self, mut admit: Admit, ctx: &mut Context<Self>) {
+        if let Some(trace) = &admit.wishes.trace {
+            trace.belongs_to(self.sideways.tenant(), &self.egress);
+        }
         let now_ns = self.now_ns();
         let serveable = self.phase.admits().and_then(|()| is_serveable(&admit.matter));
         let admitted =
@@ -113,7 +116,10 @@ impl Supervisor {
             found_by_meaning: None,
             sideways: self.sideways.clone(),
         };
-        let mut turn = Turn::admit(case, line, Arc::clone(&self.whereabouts));
+        let mut turn = Turn::admit(case, line, Arc::clone(&self.whereabouts), wishes.at_the_gateway);
+        if let Some(trace) = wishes.trace {
+            turn.trace(trace);
+        }
         if let Err(rejection) = ruled {
             return turn.refuse(rejection);
         }

@@ -1,6 +1,6 @@
 //! Lineage that another system wrote: brought in one portion at a time, and told beside what this journal proves.
 use super::actor::Supervisor;
-use super::audit::unreadable;
+use super::audit::{failed, unreadable};
 use super::lineage::{Derived, DerivedError, position_of};
 use super::lineage_forms::imported_of;
 use super::messages::{Lineage, LineageOfRecord};
@@ -144,7 +144,7 @@ impl Handler<ImportLineage> for Supervisor {
                 let decided = decided.await.map_err(|reason| unreadable(&reason))??;
                 if !decided.entries.is_empty() {
                     let appended = journal.append(&decided.entries).await;
-                    appended.map_err(|error| unreadable(&error.to_string()))?;
+                    appended.map_err(|error| failed(&journal, &error))?;
                 }
                 Ok(decided.view)
             }

@@ -19,7 +19,7 @@ use crate::erasures::rules::request_of;
 use crate::feedback::rules::{Distrust, Distrusted};
 use crate::question::{ModelUsed, Reply};
 use crate::spend::rows::{Spend, SpendDay};
-use bailiwick_kernel::ids::{Position, QueryId};
+use bailiwick_kernel::ids::{Position, QueryId, TenantKey};
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
 use bailiwick_kernel::outcome::Outcome;
@@ -132,6 +132,11 @@ pub(super) struct Derived {
 }
 
 impl Derived {
+    /// Whose state it is.
+    pub(super) fn tenant(&self) -> TenantKey {
+        self.journal.tenant()
+    }
+
     /// Opens the saved state and replays what is missing.
     pub(super) fn open(belongings: &Belongings) -> Result<Self, DerivedError> {
         let shelf = belongings.shelf("derived")?;

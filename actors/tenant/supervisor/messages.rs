@@ -3,6 +3,8 @@ use crate::budget::breaker::BreakerState;
 use crate::budget::ledger::Books;
 use crate::entry::{AnswerRecorded, FeedbackGiven, PassagesFound};
 use crate::imports::messages::Origin;
+use crate::journey::Times;
+use crate::journey::walk::Requested;
 use crate::question::{CacheControl, Matter};
 use crate::retrieval::messages::CorpusFigures;
 use crate::rollout::SharedRollout;
@@ -23,6 +25,7 @@ use bailiwick_policy::rollout::{Event as RolloutEvent, Step};
 use bailiwick_policy::schema::Window;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Right `Ask`: a question, search, chat completion or embedding.
 #[derive(Debug, Message)]
@@ -70,6 +73,10 @@ pub struct Wishes {
     pub earlier: Vec<String>,
     /// When it came to the house, where that is known: what it waited for since counts as its latency.
     pub arrived_unix_ms: Option<u64>,
+    /// How long the house had it before the tenant was asked, its own client's slowness left out.
+    pub at_the_gateway: Duration,
+    /// Its place in a trace, where it is traced.
+    pub trace: Option<Arc<Requested>>,
 }
 
 /// Right `Feedback`: a judgement of an answer.
@@ -461,6 +468,12 @@ pub enum Event {
         fallback: bool,
         /// Tokens of prompt and answer.
         tokens: (u64, u64),
+        /// Where the time went.
+        times: Times,
+        /// It counts for the service level: the asker was given it.
+        is_good: bool,
+        /// Millionths of the fullest window of the tenant's budget that are spent, where money was held.
+        budget_used_ppm: Option<u64>,
     },
     /// A call was told what the first one under its `Idempotency-Key` was told; nothing was charged.
     Repeated {
@@ -471,6 +484,13 @@ pub enum Event {
     Refused {
         /// The stable code.
         code: bailiwick_kernel::outcome::Code,
+        /// It counts against the service level.
+        is_failure: bool,
+    },
+    /// What the tenant's objective allows; told whenever the rooms are built and a policy is adopted.
+    ObjectiveStands {
+        /// Share of failures, in millionths.
+        allowed_ppm: u64,
     },
     /// The tenant's service level is breached, or kept again: experimental flags are off, or as their file says.
     LevelChanged {

@@ -30,9 +30,14 @@ pub(super) async fn on_derived<T: Send + 'static>(
     job: impl FnOnce(&mut Derived) -> Result<T, DerivedError> + Send + 'static,
 ) -> Result<T, String> {
     let mut derived = derived.lock_owned().await;
+    let tenant = derived.tenant();
     // a panic inside a job leaves a fold that is at worst behind, and the journal makes it current
     let done = tokio::task::spawn_blocking(move || job(&mut derived).map_err(|error| error.to_string()));
-    done.await.map_err(|_panicked| "reading derived state panicked".to_owned())?
+    let done = done.await.map_err(|_panicked| "reading derived state panicked".to_owned()).flatten();
+    if let Err(reason) = &done {
+        tracing::error!(%tenant, %reason, "reading the journal failed");
+    }
+    done
 }
 
 /// Opens, for the first time or, with the derived state of the incarnation before, anew: folds the journal, books the escrow a crash left open, records the policy where it is another one.

@@ -14,8 +14,7 @@ use std::sync::Arc;
 /// Records looked through for requests; about a third of them hold one.
 const RECORDS_MAX: u64 = 30_000;
 
-fn unreadable(reason: &str) -> Rejection {
-    tracing::error!(%reason, "reading what was asked before failed");
+fn unreadable(_reason: &str) -> Rejection {
     Rejection::new(
         Code::Internal,
         "rehearsing a policy: the journal could not be read; the operator finds the reason in the log",

@@ -3,11 +3,13 @@
 use super::actor::Supervisor;
 use super::messages::Event;
 use crate::entry::Entry;
+use crate::slo::budget::allowed_ppm;
 use crate::slo::messages::{KeepService, OverrideFreeze, ReadService};
 use crate::slo::rules::ServiceRecord;
 use actix::prelude::*;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
+use bailiwick_policy::schema::Objectives;
 use std::sync::Arc;
 
 /// Appends, or says what could not be.
@@ -35,7 +37,13 @@ impl Supervisor {
         self.service.follow(record, now_unix_ms);
         self.sideways.tell_certainly(Event::ReleasesStand(self.service.frozen()));
         self.sideways.tell_noted(self.service.pass(now_unix_ms));
+        self.tell_objective(&self.policy.slo);
         self.look_later(ctx);
+    }
+
+    /// Tells the control plane what the objective allows.
+    pub(super) fn tell_objective(&self, objectives: &Objectives) {
+        self.sideways.tell(Event::ObjectiveStands { allowed_ppm: allowed_ppm(objectives.availability) });
     }
 
     fn look_later(&mut self, ctx: &mut Context<Self>) {

@@ -110,8 +110,9 @@ impl Sideways {
 
     /// A turn was turned away at the door: before it was admitted, so that nothing of it is recorded.
     pub(crate) fn turned_away(&self, code: Code) {
-        self.tell(Event::Refused { code });
-        if is_failure(code) {
+        let is_failure = is_failure(code);
+        self.tell(Event::Refused { code, is_failure });
+        if is_failure {
             self.ended(Ended::Failed);
         }
     }

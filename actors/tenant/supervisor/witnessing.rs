@@ -1,6 +1,6 @@
 //! Heads that leave this tenant to be kept elsewhere, and heads of other tenants that are kept here.
 use super::actor::Supervisor;
-use super::audit::unreadable;
+use super::audit::{failed, unreadable};
 use super::lineage::{Derived, DerivedError};
 use super::opening::on_derived;
 use super::proving::Shower;
@@ -106,7 +106,7 @@ impl Handler<WitnessHead> for Supervisor {
                     Err(at) => Ok(at.0),
                     Ok(witnessed) => {
                         let appended = journal.append(&[Entry::HeadWitnessed(Box::new(witnessed))]).await;
-                        appended.map(|appended| appended.first.0).map_err(|error| unreadable(&error.to_string()))
+                        appended.map(|appended| appended.first.0).map_err(|error| failed(&journal, &error))
                     }
                 }
             }

@@ -1,7 +1,7 @@
 use crate::gateway::ask::AskBody;
 use crate::gateway::feedback::FeedbackBody;
-use crate::gateway::frame::traceparent;
 use crate::gateway::search::SearchBody;
+use crate::gateway::traced::CallersTrace;
 use crate::gateway::{body, knock, reply};
 use actix_web::http::header::HeaderMap;
 use actix_web::test::TestRequest;
@@ -145,17 +145,17 @@ fn idempotency_keys_are_visible_ascii() {
 }
 
 #[test]
-fn traces_are_taken_where_they_are_well_formed() {
-    let parent = |value: &str| {
-        let mut headers = HeaderMap::new();
-        headers.insert("traceparent".parse().unwrap(), value.parse().unwrap());
-        traceparent(&headers).map(str::to_owned)
-    };
-    let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    assert_eq!(parent(good).as_deref(), Some(good));
-    for bad in ["", "00-xyz", &good.replace('0', "z")] {
-        assert_eq!(parent(bad), None, "{bad}");
-    }
+fn a_callers_trace_is_read_from_one_traceparent_and_any_number_of_tracestates() {
+    let mut headers = HeaderMap::new();
+    assert_eq!(CallersTrace::of(&headers), CallersTrace::default());
+    let mut say = |name: &str, value: &str| headers.append(name.parse().unwrap(), value.parse().unwrap());
+    say("traceparent", "one");
+    say("tracestate", "a=1");
+    say("tracestate", "b=2");
+    let read = CallersTrace::of(&headers);
+    assert_eq!((read.parent.as_deref(), read.state.as_deref()), (Some("one"), Some("a=1,b=2")));
+    headers.append("traceparent".parse().unwrap(), "two".parse().unwrap());
+    assert_eq!(CallersTrace::of(&headers).parent, None, "nobody knows which one is meant");
 }
 
 #[test]

@@ -12,9 +12,9 @@ fn frames_of_the_client_are_read() {
         r#"{"type":"ask","id":"1","question":" what? ","top_k":2,"idempotency_key":"k","cache_control":"no-cache"}"#,
     )
     .unwrap();
-    let ClientFrame::Ask { id, question, wishes } = asked else { panic!("asks") };
+    let ClientFrame::Ask { id, question, wishes, trace: None } = asked else { panic!("asks") };
     assert_eq!(
-        (id.as_str(), question.text.as_str(), question.top_k, wishes),
+        (id.as_str(), question.text.as_str(), question.top_k, *wishes),
         (
             "1",
             "what?",
@@ -55,7 +55,10 @@ fn value(frame: &ServerFrame<'_>) -> Value {
 
 #[test]
 fn frames_of_ours_have_the_contracts_names() {
-    assert_eq!(value(&ServerFrame::Accepted { id: "1" }), json!({ "type": "accepted", "id": "1" }));
+    assert_eq!(
+        value(&ServerFrame::Accepted { id: "1", traceresponse: None }),
+        json!({ "type": "accepted", "id": "1" })
+    );
     assert_eq!(value(&ServerFrame::Delta { id: "1", text: "hi" }), json!({ "type": "delta", "id": "1", "text": "hi" }));
     assert_eq!(
         value(&ServerFrame::Cancelled { id: "1", cancelled: true }),

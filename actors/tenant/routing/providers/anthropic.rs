@@ -2,8 +2,9 @@
 use super::anthropic_shape::{self as shape, Heard, Tokens};
 use super::line::Line;
 use super::speaker::{Speaker, chars_in, grounded};
-use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
+use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said, traced};
 use crate::catalog::ProviderEntry;
+use crate::journey::walk::Calling;
 use crate::question::Frame;
 use crate::routing::prompt;
 use crate::turn::{DraftContent, HungUp};
@@ -60,7 +61,7 @@ impl Provider for Anthropic {
             if call.sink.is_streaming() {
                 parts.grounded_in_words(&body, call).await
             } else {
-                parts.grounded_whole(&body).await
+                parts.grounded_whole(&body, call.calling.as_deref()).await
             }
         })
     }
@@ -73,7 +74,7 @@ impl Provider for Anthropic {
             if call.sink.is_streaming() {
                 parts.chat_in_chunks(&body, call).await
             } else {
-                parts.chat_whole(&body).await
+                parts.chat_whole(&body, call.calling.as_deref()).await
             }
         })
     }
@@ -118,26 +119,27 @@ impl Listener {
 }
 
 impl Parts {
-    async fn send(&self, body: &Value) -> Result<reqwest::Response, ProviderError> {
+    async fn send(&self, body: &Value, calling: Option<&Calling>) -> Result<reqwest::Response, ProviderError> {
         let bytes = serde_json::to_vec(body).map_err(|_error| self.line.lasting("cannot be sent this request"))?;
         let request = self.line.http.post(self.url.clone()).headers(self.headers.clone()).body(bytes).build();
-        self.line.exchange(request.map_err(|error| self.line.broken(&error))?).await
+        self.line.exchange(request.map_err(|error| self.line.broken(&error))?, calling).await
     }
 
-    async fn whole(&self, body: &Value) -> Result<(Value, String), ProviderError> {
-        let response = self.send(body).await?;
+    async fn whole(&self, body: &Value, calling: Option<&Calling>) -> Result<(Value, String), ProviderError> {
+        let response = self.send(body, calling).await?;
         let bytes = self.line.read(response).await?;
         let answer: Value =
             serde_json::from_slice(&bytes).map_err(|_error| self.line.spoiled("answered what is not JSON"))?;
         if let Some(error) = self.line.error_in(&answer) {
             return Err(error);
         }
+        traced::hear_anthropic(calling, &answer);
         let text = shape::words(&answer).ok_or_else(|| self.line.spoiled("answered a message without content"))?;
         Ok((answer, text))
     }
 
-    async fn grounded_whole(&self, body: &Value) -> Result<Said, ProviderError> {
-        let (answer, text) = self.whole(body).await?;
+    async fn grounded_whole(&self, body: &Value, calling: Option<&Calling>) -> Result<Said, ProviderError> {
+        let (answer, text) = self.whole(body, calling).await?;
         if text.trim().is_empty() {
             return Err(self.line.spoiled("answered without words"));
         }
@@ -146,8 +148,8 @@ impl Parts {
         Ok(said(tokens, grounded(text), relayed_chars, false))
     }
 
-    async fn chat_whole(&self, body: &Value) -> Result<Said, ProviderError> {
-        let (answer, text) = self.whole(body).await?;
+    async fn chat_whole(&self, body: &Value, calling: Option<&Calling>) -> Result<Said, ProviderError> {
+        let (answer, text) = self.whole(body, calling).await?;
         let tokens = Tokens::default().with(answer.get("usage"));
         let completion = shape::completion(&answer, &text, now_unix_s());
         Ok(said(tokens, DraftContent::Completion(completion), chars_in(&text), false))
@@ -155,7 +157,7 @@ impl Parts {
 
     async fn grounded_in_words(&self, body: &Value, call: GroundedCall) -> Result<Said, ProviderError> {
         let mut listener = Listener::Words(Speaker::new(call.sink));
-        let (stream, gone) = self.listen(body, &mut listener).await?;
+        let (stream, gone) = self.listen(body, &mut listener, call.calling.as_deref()).await?;
         let relayed_chars = listener.chars();
         let Listener::Words(speaker) = listener else {
             return Err(self.line.spoiled("answered without words"));
@@ -171,14 +173,20 @@ impl Parts {
     }
 
     async fn chat_in_chunks(&self, body: &Value, call: PassedCall) -> Result<Said, ProviderError> {
+        let calling = call.calling.clone();
         let mut listener = Listener::Chunks { call, chars: 0 };
-        let (stream, gone) = self.listen(body, &mut listener).await?;
+        let (stream, gone) = self.listen(body, &mut listener, calling.as_deref()).await?;
         Ok(said(stream.tokens, DraftContent::Completion(stream.last_chunk()), listener.chars(), gone))
     }
 
     /// Relays a stream to its end; `true` where the asker was gone before it.
-    async fn listen(&self, body: &Value, listener: &mut Listener) -> Result<(shape::Stream, bool), ProviderError> {
-        let response = self.send(body).await?;
+    async fn listen(
+        &self,
+        body: &Value,
+        listener: &mut Listener,
+        calling: Option<&Calling>,
+    ) -> Result<(shape::Stream, bool), ProviderError> {
+        let response = self.send(body, calling).await?;
         let mut events = std::pin::pin!(self.line.read_stream(response).await?.eventsource());
         let mut stream = shape::Stream::new(now_unix_s());
         while let Some(event) = events.next().await {
@@ -188,6 +196,7 @@ impl Parts {
             if let Some(error) = self.line.error_in(&event) {
                 return Err(error.after(listener.chars()));
             }
+            traced::hear_anthropic(calling, &event);
             let heard = stream.hear(&event);
             if listener.take(heard, &stream).await.is_err() {
                 return Ok((stream, true));

@@ -1,6 +1,7 @@
 //! The line to one provider: one pooled HTTP client, bounded answers, and one mapping of everything that can go wrong.
-use super::ProviderError;
+use super::{ProviderError, traced};
 use crate::catalog::ProviderEntry;
+use crate::journey::walk::Calling;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
 use bailiwick_kernel::limits::{
@@ -60,7 +61,12 @@ impl Line {
     }
 
     /// Sends a request; gives its answer where the status is a success.
-    pub(super) async fn exchange(&self, request: Request) -> Result<Response, ProviderError> {
+    pub(super) async fn exchange(
+        &self,
+        mut request: Request,
+        calling: Option<&Calling>,
+    ) -> Result<Response, ProviderError> {
+        traced::mark(request.headers_mut(), calling);
         let response = self.http.execute(request).await.map_err(|error| self.broken(&error))?;
         if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
     }
@@ -268,11 +274,13 @@ pub(super) struct Transport {
     pub(super) line: Arc<Line>,
     /// For a stream: how far it may run ahead. A whole answer is read and checked here.
     pub(super) ahead: Option<Arc<Ahead>>,
+    /// The place of its call in a trace, where there is one.
+    pub(super) calling: Option<Arc<Calling>>,
 }
 
 impl Transport {
     async fn send(self, factory: HttpRequestFactory) -> Result<Response, OpenAIError> {
-        let response = self.line.exchange(factory.build().await?).await?;
+        let response = self.line.exchange(factory.build().await?, self.calling.as_deref()).await?;
         let status = response.status();
         let body = match self.ahead {
             None => {
@@ -331,7 +339,7 @@ mod tests {
     async fn a_stream_longer_than_an_answer_may_be_is_cut() {
         let upstream = Upstream::playing(vec![Wire::Close(http_events(&["x".repeat(17 << 20)]))]).await;
         let line = Line::open(&entry("upstream", "openai", &upstream.url), InTransit::Tls13).unwrap();
-        let response = line.exchange(line.http.post(&upstream.url).build().unwrap()).await.unwrap();
+        let response = line.exchange(line.http.post(&upstream.url).build().unwrap(), None).await.unwrap();
         let mut chunks = Box::pin(line.read_stream(response).await.unwrap());
         let (mut bytes, mut cut) = (0, false);
         while let Some(chunk) = chunks.next().await {

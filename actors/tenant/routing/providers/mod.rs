@@ -6,8 +6,10 @@ mod line;
 mod local;
 mod openai;
 mod speaker;
+mod traced;
 
 use crate::catalog::ProviderEntry;
+use crate::journey::walk::Calling;
 use crate::question::Passage;
 use crate::routing::demands::Demands;
 use crate::turn::{DraftContent, FrameSink};
@@ -91,6 +93,8 @@ pub struct GroundedCall {
     pub demands: Demands,
     /// Where words go while they are still coming.
     pub sink: FrameSink,
+    /// Its place in a trace, handed on to the provider; nothing where it is not traced.
+    pub calling: Option<Arc<Calling>>,
 }
 
 /// A passed-through call.
@@ -100,6 +104,8 @@ pub struct PassedCall {
     pub body: serde_json::Value,
     /// Where chunks go while they are still coming.
     pub sink: FrameSink,
+    /// Its place in a trace, handed on to the provider; nothing where it is not traced.
+    pub calling: Option<Arc<Calling>>,
 }
 
 /// What a provider said and used.

@@ -2,8 +2,9 @@
 //! pass through as they are; unknown fields are kept both ways.
 use super::line::{Ahead, Line, Transport};
 use super::speaker::{Speaker, chars_in, grounded};
-use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
+use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said, traced};
 use crate::catalog::ProviderEntry;
+use crate::journey::walk::Calling;
 use crate::question::Frame;
 use crate::routing::{output, prompt};
 use crate::turn::DraftContent;
@@ -15,12 +16,13 @@ use futures_util::Stream;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Opens a provider of kind `openai`.
 pub(super) fn open(entry: &ProviderEntry, in_transit: InTransit) -> Result<Arc<dyn Provider>, ProviderError> {
     let line = Arc::new(Line::open(entry, in_transit)?);
-    let transport = Transport { line: Arc::clone(&line), ahead: None };
+    let transport = Transport { line: Arc::clone(&line), ahead: None, calling: None };
     let client = Client::build(line.http.clone(), Endpoint::of(entry)?).with_http_service(transport);
     Ok(Arc::new(OpenAi { line, client }))
 }
@@ -107,13 +109,13 @@ impl Provider for OpenAi {
     fn chat(&self, call: PassedCall) -> ProviderFuture<Said> {
         let this = self.clone();
         Box::pin(async move {
-            if call.sink.is_streaming() { this.chat_in_chunks(call).await } else { this.chat_whole(call.body).await }
+            if call.sink.is_streaming() { this.chat_in_chunks(call).await } else { this.chat_whole(call).await }
         })
     }
 
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said> {
         let this = self.clone();
-        Box::pin(async move { this.embeddings(call.body).await })
+        Box::pin(async move { this.embeddings(call).await })
     }
 }
 
@@ -130,7 +132,7 @@ impl OpenAi {
         if call.sink.is_streaming() {
             return self.grounded_in_words(body, call).await;
         }
-        let answer = self.complete(body).await?;
+        let answer = self.complete(body, call.calling).await?;
         let text =
             answer.pointer("/choices/0/message/content").and_then(Value::as_str).filter(|text| !text.trim().is_empty());
         let text = text.ok_or_else(|| self.line.spoiled("answered without words"))?.to_owned();
@@ -139,11 +141,13 @@ impl OpenAi {
 
     async fn grounded_in_words(self, body: Value, call: GroundedCall) -> Result<Said, ProviderError> {
         let ahead = Arc::new(Ahead::default());
-        let mut chunks = self.open_stream(body, &ahead).await?;
+        let calling = call.calling;
+        let mut chunks = self.open_stream(body, &ahead, calling.clone()).await?;
         let (mut heard, mut speaker) = (Heard::default(), Speaker::new(call.sink));
         while let Some(chunk) = ahead.next(&mut chunks).await {
             let chunk = self.checked(chunk).map_err(|error| error.after(speaker.chars()))?;
             heard.note(&chunk);
+            traced::hear_openai(calling.as_deref(), &chunk);
             if let Some(words) =
                 chunk.pointer("/choices/0/delta/content").and_then(Value::as_str).filter(|words| !words.is_empty())
                 && speaker.say(words).await.is_err()
@@ -161,13 +165,14 @@ impl OpenAi {
         Ok(Said { cut_short, ..heard.said(content, relayed_chars) })
     }
 
-    async fn chat_whole(self, mut body: Value) -> Result<Said, ProviderError> {
+    async fn chat_whole(self, call: PassedCall) -> Result<Said, ProviderError> {
+        let PassedCall { mut body, calling, .. } = call;
         if let Some(fields) = body.as_object_mut() {
             fields.shift_remove("stream");
             fields.shift_remove("stream_options");
         }
         name_token_limit(&mut body);
-        let answer = self.complete(body).await?;
+        let answer = self.complete(body, calling).await?;
         if answer.get("choices").and_then(Value::as_array).is_none_or(Vec::is_empty) {
             return Err(self.line.spoiled("answered a completion without choices"));
         }
@@ -176,14 +181,15 @@ impl OpenAi {
     }
 
     async fn chat_in_chunks(self, call: PassedCall) -> Result<Said, ProviderError> {
-        let PassedCall { mut body, sink } = call;
+        let PassedCall { mut body, sink, calling } = call;
         name_token_limit(&mut body);
         let ahead = Arc::new(Ahead::default());
-        let mut chunks = self.open_stream(body, &ahead).await?;
+        let mut chunks = self.open_stream(body, &ahead, calling.clone()).await?;
         let (mut heard, mut relayed_chars) = (Heard::default(), 0_u64);
         while let Some(chunk) = ahead.next(&mut chunks).await {
             let chunk = self.checked(chunk).map_err(|error| error.after(relayed_chars))?;
             heard.note(&chunk);
+            traced::hear_openai(calling.as_deref(), &chunk);
             let usage_only = chunk.get("usage").is_some_and(Value::is_object)
                 && chunk.get("choices").and_then(Value::as_array).is_none_or(Vec::is_empty);
             if usage_only {
@@ -198,11 +204,14 @@ impl OpenAi {
         Ok(heard.said(heard.last_chunk(), relayed_chars))
     }
 
-    async fn embeddings(self, mut body: Value) -> Result<Said, ProviderError> {
+    async fn embeddings(self, call: PassedCall) -> Result<Said, ProviderError> {
+        let PassedCall { mut body, calling, .. } = call;
         if let Some(fields) = body.as_object_mut() {
             fields.shift_remove("max_tokens");
         }
-        let answer: Value = self.client.embeddings().create_byot(&body).await.map_err(|error| self.failure(error))?;
+        let client = self.client(None, calling.clone());
+        let answer: Value = client.embeddings().create_byot(&body).await.map_err(|error| self.failure(error))?;
+        traced::hear_openai(calling.as_deref(), &answer);
         if let Some(error) = self.line.error_in(&answer) {
             return Err(error);
         }
@@ -213,8 +222,19 @@ impl OpenAi {
         Ok(Said { completion_tokens: Some(0), ..said })
     }
 
-    async fn complete(&self, body: Value) -> Result<Value, ProviderError> {
-        let answer: Value = self.client.chat().create_byot(&body).await.map_err(|error| self.failure(error))?;
+    /// The client a call goes through: the one that is there, or one that knows of the call.
+    fn client(&self, ahead: Option<Arc<Ahead>>, calling: Option<Arc<Calling>>) -> Cow<'_, Client<Endpoint>> {
+        if ahead.is_none() && calling.is_none() {
+            return Cow::Borrowed(&self.client);
+        }
+        let transport = Transport { line: Arc::clone(&self.line), ahead, calling };
+        Cow::Owned(self.client.clone().with_http_service(transport))
+    }
+
+    async fn complete(&self, body: Value, calling: Option<Arc<Calling>>) -> Result<Value, ProviderError> {
+        let client = self.client(None, calling.clone());
+        let answer: Value = client.chat().create_byot(&body).await.map_err(|error| self.failure(error))?;
+        traced::hear_openai(calling.as_deref(), &answer);
         match self.line.error_in(&answer) {
             Some(error) => Err(error),
             None => Ok(answer),
@@ -225,6 +245,7 @@ impl OpenAi {
         &self,
         mut body: Value,
         ahead: &Arc<Ahead>,
+        calling: Option<Arc<Calling>>,
     ) -> Result<impl Stream<Item = Result<Value, OpenAIError>> + Unpin + use<>, ProviderError> {
         if let Some(fields) = body.as_object_mut() {
             fields.insert("stream".into(), Value::Bool(true));
@@ -237,8 +258,7 @@ impl OpenAi {
                 options.insert("include_usage".into(), Value::Bool(true));
             }
         }
-        let transport = Transport { line: Arc::clone(&self.line), ahead: Some(Arc::clone(ahead)) };
-        let client = self.client.clone().with_http_service(transport);
+        let client = self.client(Some(Arc::clone(ahead)), calling);
         let stream = client.chat().create_stream_byot::<_, Value>(&body).await;
         stream.map_err(|error| self.failure(error))
     }

@@ -24,11 +24,12 @@ pub(super) fn grounded_call(sink: FrameSink) -> GroundedCall {
         max_tokens: 50,
         demands: Demands::default(),
         sink,
+        calling: None,
     }
 }
 
 pub(super) fn passed_call(body: Value, sink: FrameSink) -> PassedCall {
-    PassedCall { body, sink }
+    PassedCall { body, sink, calling: None }
 }
 
 pub(super) fn chat_body() -> Value {

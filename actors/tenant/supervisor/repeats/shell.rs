@@ -106,7 +106,7 @@ impl Supervisor {
                 line.repeat(given);
             }
             Err(rejection) => {
-                self.sideways.tell(Event::Refused { code: rejection.code });
+                self.sideways.tell(Event::Refused { code: rejection.code, is_failure: false });
                 line.reject(rejection);
             }
         }

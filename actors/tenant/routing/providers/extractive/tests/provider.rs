@@ -43,6 +43,7 @@ fn call(question: &str, sink: FrameSink) -> GroundedCall {
         max_tokens: 1_000,
         demands: Demands::default(),
         sink,
+        calling: None,
     }
 }
 
@@ -124,7 +125,7 @@ async fn nothing_found_is_an_abstention_with_a_reason() {
 
 #[tokio::test]
 async fn what_it_cannot_do_it_says_for_good() {
-    let passed = || PassedCall { body: serde_json::json!({"model": "x"}), sink: FrameSink::whole() };
+    let passed = || PassedCall { body: serde_json::json!({"model": "x"}), sink: FrameSink::whole(), calling: None };
     let Err(ProviderError::Lasting(chat)) = provider(1).chat(passed()).await else { panic!("chatted") };
     assert!(chat.contains("use the model `bailiwick`"), "{chat}");
     let Err(ProviderError::Lasting(embed)) = provider(1).embed(passed()).await else { panic!("embedded") };
