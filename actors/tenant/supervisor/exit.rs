@@ -89,10 +89,9 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
             (ground(case.demands(), case.ruled.obligations().redact, passages, &text, &spans), None)
         }
         DraftContent::Abstained { reason } => (abstain(reason), None),
-        DraftContent::Completion(body) => (
-            Words::none(),
-            Some(output::redacted(body, "message", case.ruled.obligations().redact)),
-        ),
+        DraftContent::Completion(body) => {
+            (Words::none(), Some(output::redacted(body, "message", case.ruled.obligations().redact)))
+        }
     };
     let worth = words.worth;
     let mut record = record(case, &words, &model, usage, charge, cut_short, now_unix_ms);
