@@ -171,6 +171,11 @@ mod tests {
         (Service::start(Arc::new(model)).unwrap(), begun, go_on)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "two tenants of a test")]
+    fn key(id: u128) -> TenantKey {
+        TenantKey::mint(uuid::Uuid::from_u128(id))
+    }
+
     fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
         range.map(|number| number.to_string()).collect()
     }
@@ -193,7 +198,7 @@ mod tests {
         let (service, begun, go_on) = watched();
         let limits = Limits { slots: NonZeroUsize::MIN, queue_max: 10, lanes_max: 10, slice_cost: 2_000_000 };
         let pool = FairPool::new("embedding", limits);
-        let [crowd, other] = [1, 2].map(|id| pool.lane(TenantKey::mint(uuid::Uuid::from_u128(id)), NonZeroU32::MIN));
+        let [crowd, other] = [1, 2].map(|id| pool.lane(key(id), NonZeroU32::MIN));
         let patience = Duration::from_secs(60);
         let place = crowd.enter(patience).await.unwrap();
         let long = service.embed(numbers(0..6), Some(place), |direction| direction[0]);

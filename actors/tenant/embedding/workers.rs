@@ -85,8 +85,8 @@ mod tests {
     #[tokio::test]
     async fn work_is_done_and_a_panic_loses_only_itself() {
         let workers = Workers::start(1, "embedding", None).unwrap();
-        assert_eq!(workers.run(|| rayon::current_num_threads()).await, Ok(1));
-        assert_eq!(workers.run(|| panic!("on purpose")).await.map(|()| ()), Err(Lost));
+        assert_eq!(workers.run(rayon::current_num_threads).await, Ok(1));
+        assert_eq!(workers.run::<()>(|| panic!("on purpose")).await, Err(Lost));
         assert_eq!(workers.run(|| 2).await, Ok(2));
     }
 }
