@@ -53,8 +53,8 @@ const TOLD_AGAIN: &[(&str, &str)] = &[
     (
         "X-Bailiwick-Conversation",
         "1 to 256 visible ASCII characters. While a new release of the tenant's policy, models or flags is on its way to \
-         everybody, one conversation is served by one release. Without it every request is a conversation of its own; a \
-         WebSocket session is one.",
+         everybody, one conversation is served by one release. A follow-up is understood by what the same asker asked in \
+         it. Without it every request is a conversation of its own; a WebSocket session is one.",
     ),
     (
         "Idempotency-Key",
