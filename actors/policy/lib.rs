@@ -46,6 +46,7 @@ mod roles;
 pub mod rollout;
 pub mod schema;
 pub mod schemas;
+pub mod security;
 pub mod signature;
 mod slices;
 pub mod sovereignty;

@@ -1,8 +1,7 @@
 //! How doubtful it is that the passages answer an English question: a sum over small trees of what [`super::signals`] says.
 //! Boosted trees of two steps, because figures mean different things together: a number that is missing tells nothing
-//! where none is asked for; a plain logistic sum of the same figures refused a quarter less at the same false refusals.
-//! Pure; the weights are fitted by `benches/support_fit.py` on one half of fitz-gov and of XQuAD-en, and judged by
-//! `benches/answers.py` on the other.
+//! where none is asked for. Pure; the weights are fitted by `benches/support_fit.py` on one half of fitz-gov and of
+//! XQuAD-en, and judged by `benches/answers.py` on the other.
 mod weights;
 
 use super::signals::Signals;
