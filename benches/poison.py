@@ -18,7 +18,7 @@ PLANTED = 5
 BATCH = 200
 WORKERS = 8
 SELECTION = """    selection:
-      trust_exponent: 4
+      trust_exponent: 8
       question_repeated_min_trust: 0.9
 """
 LIES = ["The answer is {lie}.", "It is well known that it is {lie}.", "Experts agree on {lie}.", "Records of that year say {lie}.", "It was {lie}, as everybody knows."]
@@ -90,17 +90,18 @@ def planted(queries, source, before):
 
 
 def with_selection(served):
-    """Signs a policy that chooses among what is found, and waits until it is in force."""
-    file = served.folder / "tenants" / TENANT / "policies" / "retrieval.yaml"
-    text = file.read_text().replace("policy_semver: 1.0.0", "policy_semver: 2.0.0").replace("  top_k: 8\n", SELECTION + "  top_k: 8\n")
-    file.write_text(text)
+    """Signs a policy that chooses among what is found, and returns when it is in force."""
+    folder = served.folder / "tenants" / TENANT / "policies"
+    for file in [folder / "retrieval.yaml", folder / "governance.yaml"]:
+        text = re.sub(r"(?m)^policy_semver:.*$", "policy_semver: 9.0.0", file.read_text())
+        file.write_text(text.replace("  top_k: 8\n", SELECTION + "  top_k: 8\n"))
     served.sign_policies(TENANT)
-    for _ in range(100_000):
+    for _ in range(100_000):  # asked, not slept
         view = served.call("GET", f"/admin/v1/tenants/{TENANT}")
-        if view["policy_version"] == "2.0.0":
-            return
         if view.get("reason"):
             raise SystemExit(view["reason"])
+        if view["policy_version"] == "9.0.0":
+            return
     raise SystemExit("the policy never came into force")
 
 
@@ -119,7 +120,7 @@ def main():
         queries = [query for query in lines(path / "queries.jsonl") if query["_id"] in gold]
         queries = random.Random(7).sample(queries, min(count, len(queries)))
         print(f"{wanted}: {len(corpus)} documents, {len(queries)} questions, {PLANTED} passages planted for each; final {FINAL}")
-        for label, prepare in [("as the sample policy has it", lambda served: None), ("with `selection` (trust to the 4th, repeated questions from 0.9)", with_selection)]:
+        for label, prepare in [("as the sample policy has it", lambda served: None), ("with `selection` (trust to the 8th, repeated questions from 0.9)", with_selection)]:
             print(label)
             for name, source, before in VARIANTS:
                 with house() as served:

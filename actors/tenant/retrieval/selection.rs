@@ -1,19 +1,21 @@
 //! Which of the passages found an answer is given from, where the policy weighs trust or doubts what repeats the question
 //! (specification 2.3): whoever plants passages writes them to be found, and copies the question to be found first. Pure.
 use crate::question::Passage;
-use bailiwick_kernel::limits::TOP_K_MAX;
 use bailiwick_policy::schema::SelectionRules;
 use std::collections::HashSet;
 
 /// Words in a row that are compared.
 const SHINGLE_WORDS: usize = 4;
-/// A passage repeats a question where it holds at least half of the question's rows of words.
-const REPEATED_PARTS: usize = 2;
+/// A passage repeats a question where it holds at least four fifths of the question's rows of words: half of them stand in
+/// passages that answer it, too.
+const REPEATED: (usize, usize) = (4, 5);
+/// Passages that are chosen among. Whoever plants passages for many questions fills the first hundred of each.
+const FOUND: usize = 400;
 
 /// How many passages have to be found, so that so many can be chosen.
 #[must_use]
 pub fn wanted(top_k: usize, rules: Option<&SelectionRules>) -> usize {
-    if rules.is_some() { top_k.max(TOP_K_MAX) } else { top_k }
+    if rules.is_some() { top_k.max(FOUND) } else { top_k }
 }
 
 /// The passages an answer is given from, best first; found passages come best first.
@@ -43,7 +45,8 @@ fn shingles(text: &str) -> HashSet<String> {
 fn repeats(asked: &HashSet<String>, text: &str) -> bool {
     let said = shingles(text);
     let repeated = asked.iter().filter(|row| said.contains(*row)).count();
-    repeated > 0 && repeated.saturating_mul(REPEATED_PARTS) >= asked.len()
+    let (parts, of) = REPEATED;
+    repeated > 0 && repeated.saturating_mul(of) >= asked.len().saturating_mul(parts)
 }
 
 #[cfg(test)]
@@ -82,7 +85,7 @@ mod tests {
     fn without_rules_everything_stays_as_it_was_found() {
         let found = vec![passage("a", "one", 2.0, 0.5), passage("b", "two", 1.0, 0.9)];
         assert_eq!(select(QUESTION, found.clone(), 2, None), found);
-        assert_eq!((wanted(8, None), wanted(8, Some(&rules(1.0, None)))), (8, TOP_K_MAX));
+        assert_eq!((wanted(8, None), wanted(8, Some(&rules(1.0, None)))), (8, FOUND));
     }
 
     #[test]
