@@ -117,6 +117,15 @@ async fn a_rejected_passage_costs_trust_until_it_is_given_back() {
     assert_eq!(scene.found().await, [("right".to_owned(), 0.7), ("wrong".to_owned(), 0.7)]);
     let path = format!("/admin/v1/tenants/{TENANT}/feedback/wrong");
     assert_eq!(scene.house.call(Method::DELETE, &path, &scene.owner, None).await.0, 200, "twice is once");
+
+    // a new version starts anew
+    for key in &keys {
+        assert_eq!(scene.judge(key, down.clone()).await, 201);
+    }
+    assert_eq!(scene.found().await.len(), 1);
+    scene.house.teach(&scene.owner, "wrong", "Herons", "Herons eat newts, and herons eat snails.").await;
+    assert_eq!(scene.found().await, [("right".to_owned(), 0.7), ("wrong".to_owned(), 0.7)]);
+    assert_eq!(scene.view().await["distrusted"], json!([]));
     let _ended = Ended(Some(scene.house));
 }
 

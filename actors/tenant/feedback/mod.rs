@@ -28,6 +28,13 @@ impl SharedDistrust {
         self.0.load_full()
     }
 
+    /// Documents begin anew: they were replaced, and the journal says so.
+    pub fn forget<'a>(&self, ids: impl Iterator<Item = &'a str> + Clone) {
+        if self.0.load().documents().next().is_some() {
+            self.0.rcu(|distrust| distrust.without(ids.clone()));
+        }
+    }
+
     /// What is lost from now on.
     pub fn set(&self, distrust: Distrust) {
         self.0.store(Arc::new(distrust));

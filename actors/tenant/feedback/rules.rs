@@ -60,6 +60,14 @@ impl Distrust {
         self.documents.values()
     }
 
+    /// The same, without these.
+    #[must_use]
+    pub fn without<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Self {
+        let mut without = self.clone();
+        ids.for_each(|id| drop(without.documents.remove(id)));
+        without
+    }
+
     /// Folds one record in. A document that is replaced or removed starts anew.
     pub fn apply(&mut self, entry: &Entry) {
         match entry {

@@ -5,8 +5,8 @@ use super::erasing::Erasing;
 use super::indexer::{self, Orders, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
-    AdmitUpload, AdoptRules, CorpusFigures, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus, Passivate,
-    Rejudge, RemoveDocument, ShowDocument,
+    AdmitUpload, AdoptRules, CorpusFigures, DocumentState, DocumentView, IngestDocuments, ListDocuments, MeasureCorpus,
+    Passivate, Rejudge, RemoveDocument, ShowDocument,
 };
 use super::parse::Sandbox;
 use super::pools::{Lanes, in_slot};
@@ -285,12 +285,15 @@ impl Handler<IngestDocuments> for RetrievalRoom {
             Ok(here) => here,
             Err(rejection) => return reply.answer(Err(rejection)),
         };
-        let (desk, uploads) = (self.desk.clone(), self.uploads.clone());
+        let (desk, uploads, distrust) = (self.desk.clone(), self.uploads.clone(), Arc::clone(&self.distrust));
         let (policy, now_unix_ms) = (desk.corpus.policy.load_full(), self.clock.now_unix_ms());
         let asker = ruling::asker(&policy, &principal, now_unix_ms);
         let occasion = Occasion { policy, now_unix_ms, by: principal.key_id, asker, here };
         Self::change(ctx, async move {
             let (outcome, afterwards) = desk.ingest(documents, occasion).await;
+            let taken = outcome.iter().flatten();
+            let replaced = taken.filter(|one| !matches!(one.state, DocumentState::Unchanged | DocumentState::Failed));
+            distrust.forget(replaced.map(|one| one.id.as_str()));
             // before the answer: whoever sends the next one after it finds a place
             drop(permit);
             reply.answer(outcome);

@@ -14,6 +14,7 @@ use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::language::Action;
+use std::sync::Arc;
 
 /// Golden questions that are proposed at once.
 const CANDIDATES_SHOWN: usize = 100;
@@ -26,8 +27,13 @@ fn asker(principal: &Principal) -> &str {
 async fn keep(opened: &Opened, entries: Vec<Entry>) -> Outcome<()> {
     let appended = opened.belongings.journal.append(&entries).await;
     appended.map_err(|error| unreadable(&error.to_string()))?;
-    let folded = on_derived(opened.derived.clone(), |derived| Ok(derived.catch_up()?.distrust.clone())).await;
-    opened.distrust.set(folded.map_err(|reason| unreadable(&reason))?);
+    let distrust = Arc::clone(&opened.distrust);
+    // told while the fold is held: of two judgements at once the later one counts
+    let told = on_derived(opened.derived.clone(), move |derived| {
+        distrust.set(derived.catch_up()?.distrust.clone());
+        Ok(())
+    });
+    told.await.map_err(|reason| unreadable(&reason))?;
     Ok(())
 }
 
