@@ -23,6 +23,7 @@ def drawn(text):
 
 class StandIn(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for a delayed acknowledgement
 
     def do_POST(self):
         texts = json.loads(self.rfile.read(int(self.headers["content-length"])))["input"]

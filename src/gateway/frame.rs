@@ -64,7 +64,11 @@ impl Facts {
 ///
 /// # Errors
 /// Whatever an inner middleware failed with.
-pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+pub async fn frame(
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    keep_nothing_but_the_head(&mut request);
     let exchange = request.conn_data::<Rc<Connection>>().map(Connection::begin);
     let facts = Facts::new(request.headers(), traced::begin(&request));
     let dialect = Dialect::of_path(request.path());
@@ -97,6 +101,15 @@ pub async fn frame(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servi
         Some(exchange) => response.map_body(|_head, body| exchange.with(body)),
         None => response,
     })
+}
+
+/// The framework keeps the heads of answered requests to use them again, and the values of a head are slices of all that its
+/// connection read, bodies included: a copy of them holds nothing else in memory.
+fn keep_nothing_but_the_head(request: &mut ServiceRequest) {
+    request.headers_mut().retain(|_name, value| {
+        let copied = HeaderValue::from_bytes(value.as_bytes());
+        copied.map(|copy| *value = copy).is_ok()
+    });
 }
 
 /// The caller's own id where it is sane, else a fresh one.
