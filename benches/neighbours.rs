@@ -1,5 +1,7 @@
 //! A quiet tenant beside a noisy one of the same plan, through the real doors: the victim searches at an even pace,
-//! alone, beside its neighbour, and alone again, all in one run; its latencies count from when each search was due.
+//! alone, beside its neighbour, and alone again, all in one run; its latencies count from when each search was due. What two
+//! processors cannot do is told apart by a second node on the same machine: the noisy one is its tenant there, and shares
+//! nothing with the quiet one but the machine.
 //!
 //! `cargo bench --bench neighbours` ; `BAILIWICK_PHASE_SECONDS=30` for longer phases.
 #![allow(
@@ -284,31 +286,43 @@ struct Scene<'a> {
     house: &'a House,
     victim: &'a str,
     aggressor: &'a str,
+    /// Another node, and the aggressor's key there.
+    elsewhere: (&'a House, &'a str),
     capacity: f64,
     seconds: u64,
 }
 
 impl Scene<'_> {
     fn orders(&self, work: Work) -> Orders {
-        Orders { url: self.house.url.clone(), key: self.aggressor.to_owned(), seconds: self.seconds + 2, work }
+        self.orders_at((self.house, self.aggressor), work)
     }
 
-    /// Alone, with, alone.
+    fn orders_at(&self, (house, key): (&House, &str), work: Work) -> Orders {
+        Orders { url: house.url.clone(), key: key.to_owned(), seconds: self.seconds + 2, work }
+    }
+
+    /// The victim while a child carries out its orders.
+    async fn beside(&self, orders: &Orders, rate: f64) -> (Felt, Report) {
+        let noisy = start_child(orders);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let felt = victim(self.house, self.victim, rate, self.seconds).await;
+        (felt, report(noisy).await)
+    }
+
+    /// Alone, with, alone; and with the noise on another node of this machine.
     async fn play(&self, load: f64, floods: bool) {
         let rate = self.capacity * load;
         let noise = if floods { Work::Flood(rate * 100.0) } else { Work::Uploads };
         let before = victim(self.house, self.victim, rate, self.seconds).await;
         let by_itself = report(start_child(&self.orders(noise))).await;
-        let noisy = start_child(&self.orders(noise));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let with = victim(self.house, self.victim, rate, self.seconds).await;
-        let beside = report(noisy).await;
+        let (with, beside) = self.beside(&self.orders(noise), rate).await;
+        let (apart, _) = self.beside(&self.orders_at(self.elsewhere, noise), rate).await;
         let after = victim(self.house, self.victim, rate, self.seconds).await;
         let alone_p99 = (before.percentile(99) + after.percentile(99)) as f64 / 2.0;
         let alone_p50 = (before.percentile(50) + after.percentile(50)) as f64 / 2.0;
         let name = if floods { "100 times the rate" } else { "largest uploads only" };
         println!("victim at {:.0} % of capacity ({rate:.0}/s) beside {name}", load * 100.0);
-        for (when, felt) in [("alone", &before), ("with", &with), ("alone", &after)] {
+        for (when, felt) in [("alone", &before), ("with", &with), ("apart", &apart), ("alone", &after)] {
             println!(
                 "  {when:<6} p50 {:>7} us   p99 {:>7} us   refused {} of {}",
                 felt.percentile(50),
@@ -317,11 +331,13 @@ impl Scene<'_> {
                 felt.micros.len()
             );
         }
-        println!(
-            "  with / alone  p50 {:.2}   p99 {:.2}",
-            with.percentile(50) as f64 / alone_p50,
-            with.percentile(99) as f64 / alone_p99
-        );
+        for (when, felt) in [("with", &with), ("apart", &apart)] {
+            println!(
+                "  {when:<5} / alone  p50 {:.2}   p99 {:.2}",
+                felt.percentile(50) as f64 / alone_p50,
+                felt.percentile(99) as f64 / alone_p99
+            );
+        }
         for (when, told) in [("by itself", by_itself), ("beside the victim", beside)] {
             println!(
                 "  aggressor {when:<18} {:>8.0}{} {} refused",
@@ -338,13 +354,21 @@ impl Scene<'_> {
 
 async fn measure() {
     let seconds = std::env::var("BAILIWICK_PHASE_SECONDS").map_or(10, |text| text.parse().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let house = house(folder.path());
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [house, other] = [house(folders[0].path()), house(folders[1].path())];
     let (victim, aggressor) = (house.key(VICTIM, "owner").await, house.key(AGGRESSOR, "owner").await);
-    for key in [&victim, &aggressor] {
-        fill(&house, key).await;
+    let elsewhere = other.key(AGGRESSOR, "owner").await;
+    for (house, key) in [(&house, &victim), (&house, &aggressor), (&other, &elsewhere)] {
+        fill(house, key).await;
     }
-    let mut scene = Scene { house: &house, victim: &victim, aggressor: &aggressor, capacity: 0.0, seconds };
+    let mut scene = Scene {
+        house: &house,
+        victim: &victim,
+        aggressor: &aggressor,
+        elsewhere: (&other, &elsewhere),
+        capacity: 0.0,
+        seconds,
+    };
     let told = report(start_child(&scene.orders(Work::Capacity))).await;
     assert_eq!(told.refused, 0);
     scene.capacity = told.per_second;
@@ -359,6 +383,7 @@ async fn measure() {
         println!("{line}");
     }
     house.terminate();
+    other.terminate();
 }
 
 fn main() {

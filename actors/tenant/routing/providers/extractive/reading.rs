@@ -89,6 +89,8 @@ pub struct Line {
     pub years: Vec<u16>,
     /// Words.
     pub words: usize,
+    /// Words after the first that open with a capital and meet no question term.
+    pub strangers: u32,
     /// Opens with a word that points back.
     pub points_back: bool,
 }
@@ -213,6 +215,7 @@ impl Line {
             texture: Texture::default(),
             years: Vec::new(),
             words: 0,
+            strangers: 0,
             points_back: false,
         }
     }
@@ -223,6 +226,9 @@ impl Line {
         self.shapes.join(if opens { word.shapes.opening() } else { word.shapes });
         self.texture.join(word.texture);
         self.years.extend(word.year);
+        if !opens && word.term.is_none() {
+            self.strangers += word.texture.capitals;
+        }
         if let Some((term, likeness)) = word.term {
             self.places.push(Place { term, likeness, word: self.words });
             if let Some(slot) = self.met.get_mut(term) {

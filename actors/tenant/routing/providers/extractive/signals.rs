@@ -2,6 +2,8 @@
 //! elsewhere. Pure. Shares weigh a question word by what meeting it proves; they are 1 where the question has no such
 //! word. *Relevant* are the passages that meet nearly as much of the question as the one that meets most: a figure must
 //! not change because retrieval brought a stranger along.
+mod rarity;
+
 use super::cues::Wanted;
 use super::reading::{Line, Reading, Term};
 
@@ -138,6 +140,38 @@ signals! {
     year_missing,
     /// The same, where they name another.
     year_other,
+    /// Share of the question met in the passage that meets most, each word weighed by how rare it is in English.
+    rare_passage,
+    /// The same, in the passage after it.
+    rare_passage_next,
+    /// The same, met anywhere.
+    rare_anywhere,
+    /// The same, met in the sentence that meets most.
+    rare_sentence,
+    /// The same, in the sentence after it.
+    rare_sentence_next,
+    /// Rarity of the rarest word met nowhere.
+    missing_rarest,
+    /// Rarity of the rarest word that the passage that meets most lacks.
+    missing_rarest_passage,
+    /// Rarity of all words met nowhere.
+    missing_rare,
+    /// Rarity of all words that the passage that meets most lacks.
+    missing_rare_passage,
+    /// Share of the question, by rarity, that one passage alone meets.
+    rare_once,
+    /// The same, where that is the passage that meets most.
+    rare_once_passage,
+    /// Score of the best passage as BM25 counts, with rarities in the place of a corpus, for each rarity of the question.
+    scored,
+    /// Score of the passage after it, as a share of it.
+    scored_next,
+    /// Rarity of all words of the question.
+    rarity,
+    /// The same, on average.
+    rarity_mean,
+    /// Words that open with a capital within a sentence and are none of the question's, of all words.
+    strangers,
 }
 
 /// The figures of a question that was read.
@@ -150,6 +184,7 @@ pub fn signals(reading: &Reading) -> Signals {
     seen.asked(&mut signals);
     seen.offers(&mut signals);
     seen.texture(&mut signals);
+    seen.rarities(&mut signals);
     signals
 }
 

@@ -9,7 +9,12 @@ use super::signals::signals;
 /// True where the passages say enough for an answer with the given line.
 #[must_use]
 pub fn is_supported(reading: &Reading, best: usize) -> bool {
-    if reading.asked.is_english { doubt(&signals(reading)) <= 0.0 } else { support(reading, best).suffices() }
+    if !reading.asked.is_english {
+        return support(reading, best).suffices();
+    }
+    let signals = signals(reading);
+    // the scorer was fitted on passages a search had found: it never saw any that share no word with their question
+    signals.anywhere > 0.0 && doubt(&signals) <= 0.0
 }
 
 /// How far the best sentence and the passages carry the question. Each share weighs a term by what meeting it proves and
