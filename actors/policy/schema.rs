@@ -205,6 +205,10 @@ pub struct GovernanceSettings {
     /// Earlier questions of a conversation a follow-up is understood by; 0 switches that off, 3 where absent.
     #[serde(default = "three")]
     pub max_history_turns: u32,
+    /// Characters of those questions and of what was answered that a model is told as earlier turns, the oldest left out
+    /// first; 0 tells it none, 4,000 where absent. The embedded provider is told none.
+    #[serde(default = "four_thousand")]
+    pub max_history_characters: u32,
     /// Models that may be named on `/v1/chat/completions`; empty means the models of `router.yaml` only.
     #[serde(default)]
     pub allowed_models: Vec<String>,
@@ -226,6 +230,10 @@ fn one() -> u32 {
 
 fn three() -> u32 {
     3
+}
+
+fn four_thousand() -> u32 {
+    4_000
 }
 
 fn yes() -> bool {
