@@ -4,7 +4,7 @@ use crate::erasures::records::{ErasureAsked, ErasureEnded};
 use crate::evaluation::records::{AnswerMeasured, Evaluation};
 use crate::feedback::records::{PassagesRejected, TrustRestored};
 use crate::imports::records::LineageImport;
-use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
+use crate::proofs::records::{AnswerGrounded, ConversationTold, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
@@ -166,6 +166,8 @@ pub enum Entry {
     /// How the passages of an answer were found, where the tenant wants them found by their meaning too; stands in the same
     /// append, behind the answer's record.
     PassagesFound(Box<PassagesFound>),
+    /// What a model was told of the conversation before a question; stands in the same append, behind the answer's record.
+    ConversationTold(Box<ConversationTold>),
 }
 
 impl Entry {

@@ -23,10 +23,20 @@ impl Matter {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Ask(question) => question.text.len(),
+            Self::Ask(question) => {
+                let told = question.earlier.iter().map(|one| one.question.len().saturating_add(one.answer.len()));
+                told.fold(question.text.len(), usize::saturating_add)
+            }
             Self::Search(search) => search.query.len(),
             Self::Chat(chat) => bytes_of(&chat.body),
             Self::Embed(body) => bytes_of(body),
+        }
+    }
+
+    /// Leaves nothing of it but what somebody reads who is asked about it: the question without its conversation.
+    pub fn stand_alone(&mut self) {
+        if let Self::Ask(question) = self {
+            question.earlier = Arc::default();
         }
     }
 }
@@ -79,6 +89,30 @@ pub struct Question {
     pub usecase: Option<String>,
     /// Passages taken into the answer; the policy's number where absent.
     pub top_k: Option<usize>,
+    /// What a model is told of its conversation, oldest first: as much as the policy lets be told, and nothing that was given
+    /// from a document its asker may not find now.
+    pub earlier: Arc<[Exchange]>,
+}
+
+/// A question asked before in the same conversation, and what was answered.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Exchange {
+    /// The question, whole.
+    pub question: String,
+    /// The answer as it was told; empty where there is none.
+    pub answer: String,
+    /// Names that call; empty where the answer came with the question.
+    pub query_id: String,
+    /// The documents a model read for it, each in the version it read; none where the answer came with the question.
+    pub rests_on: Vec<(String, u64)>,
+}
+
+impl Exchange {
+    /// Characters of question and answer.
+    #[must_use]
+    pub fn characters(&self) -> usize {
+        self.question.chars().count().saturating_add(self.answer.chars().count())
+    }
 }
 
 /// A search.

@@ -220,7 +220,7 @@ fn answers(matter: &Matter) -> u32 {
 /// The tokens of a call's prompt.
 fn prompt_tokens(matter: &Matter, passages: &[Passage], demands: Demands) -> u64 {
     match matter {
-        Matter::Ask(question) => tokens::count_grounded(&question.text, passages, demands),
+        Matter::Ask(question) => tokens::count_grounded(question, passages, demands),
         Matter::Search(search) => tokens::count(&search.query),
         Matter::Chat(chat) => tokens::count_chat(&chat.body),
         Matter::Embed(body) => tokens::count_chat(body),

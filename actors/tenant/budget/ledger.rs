@@ -250,7 +250,8 @@ impl Ledger {
             | Entry::OverrideAsked(_)
             | Entry::FreezeOverridden(_)
             | Entry::DenseJudged(_)
-            | Entry::PassagesFound(_) => {}
+            | Entry::PassagesFound(_)
+            | Entry::ConversationTold(_) => {}
         }
     }
 

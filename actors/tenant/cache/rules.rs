@@ -100,11 +100,13 @@ pub fn semantic(policy: &PolicySnapshot) -> Option<&SemanticCacheRules> {
 /// in it, and so are the router's models and the one that embeds.
 #[must_use]
 pub fn partition(question: &Question, policy: &PolicySnapshot, ruled: &Ruled) -> Partition {
-    let Question { text: _, domain, usecase, top_k } = question;
+    let Question { text: _, domain, usecase, top_k, earlier } = question;
     let mut canon = Canon::new("semantic");
     canon.text(&policy.digest);
     canon.text(&ruled.view(policy));
     canon.scoped("", domain.as_deref(), usecase.as_deref(), *top_k);
+    // whatever two questions mean, what was said before decides what is answered
+    canon.told(earlier);
     Partition(canon.finish())
 }
 

@@ -204,6 +204,11 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
         actix::spawn(async move {
             let _until_done = permit;
             let mut turn = turn;
+            if let Matter::Ask(asked) = &mut turn.case.matter {
+                let guard = turn.case.policy.guard.fingerprint.clone();
+                asked.earlier =
+                    desk.corpus.tellable(std::mem::take(&mut asked.earlier), wanted.visible.clone(), guard).await;
+            }
             let (policy, asker) = (&turn.case.policy, &turn.case.principal);
             let way = desk.corpus.way(&door, policy, &wanted.text, asker, patience).await;
             let is_hybrid_wanted = !matches!(way, Way::Words);

@@ -24,6 +24,7 @@ mod pools;
 mod portions;
 mod prepare;
 mod reapplying;
+mod recalled;
 mod requests;
 mod reserve;
 mod rules;

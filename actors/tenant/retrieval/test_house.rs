@@ -209,6 +209,7 @@ impl Tenant {
             permit: None,
             exposure: None,
             found_by_meaning: None,
+            remembered_at: None,
             sideways: Sideways::unheard(),
         };
         self.room.send(Turn::admit(case, line, Arc::default(), std::time::Duration::ZERO)).await.unwrap();

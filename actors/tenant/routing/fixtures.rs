@@ -191,6 +191,7 @@ pub(super) fn funded_with(
         permit: None,
         exposure: None,
         found_by_meaning: None,
+        remembered_at: None,
         sideways: Sideways::unheard(),
     };
     let hold = Hold::new(1, amount, candidates, PROMPT_TOKENS, home);

@@ -351,6 +351,7 @@ fn call(
     match &turn.case.matter {
         Matter::Ask(question) => provider.answer(GroundedCall {
             question: question.text.clone(),
+            earlier: Arc::clone(&question.earlier),
             passages: turn.stage.passages.clone(),
             model: route.model.clone(),
             temperature: route.temperature,

@@ -10,8 +10,9 @@ mod traced;
 
 use crate::catalog::ProviderEntry;
 use crate::journey::walk::Calling;
-use crate::question::Passage;
+use crate::question::{Exchange, Passage};
 use crate::routing::demands::Demands;
+use crate::routing::prompt::{self, Prompt};
 use crate::turn::{DraftContent, FrameSink};
 use bailiwick_kernel::fair::Slot;
 use bailiwick_policy::sovereignty::InTransit;
@@ -81,6 +82,8 @@ impl ProviderError {
 pub struct GroundedCall {
     /// The question.
     pub question: String,
+    /// What was asked and answered before in its conversation, oldest first.
+    pub earlier: Arc<[Exchange]>,
     /// What the answer may rest on, best first; marker `[n]` names the n-th, from 1.
     pub passages: Arc<[Passage]>,
     /// Model as the provider calls it.
@@ -106,6 +109,13 @@ pub struct PassedCall {
     pub sink: FrameSink,
     /// Its place in a trace, handed on to the provider; nothing where it is not traced.
     pub calling: Option<Arc<Calling>>,
+}
+
+impl GroundedCall {
+    /// What a model is asked, with passages as data inside a boundary drawn for this call.
+    fn prompt(&self) -> Prompt {
+        prompt::grounded(&self.question, &self.earlier, &self.passages, self.demands, rand::random())
+    }
 }
 
 /// What a provider said and used.

@@ -37,6 +37,7 @@ fn call(question: &str, sink: FrameSink) -> GroundedCall {
     let deposit = "The deposit is three months and is returned within 30 days.";
     GroundedCall {
         question: question.to_owned(),
+        earlier: Arc::default(),
         passages: Arc::from([passage(1, rent), passage(2, deposit)]),
         model: EXTRACTIVE.to_owned(),
         temperature: 0.0,
