@@ -12,6 +12,7 @@ use crate::language::Rule;
 use crate::language::checks::{Enacted, Origin, problems};
 use crate::obligations::Obligation;
 use crate::parse::{FileError, FileTexts, advice};
+use crate::rerank::RerankSettings;
 use crate::retention::Rules;
 use crate::schema::*;
 use crate::signature::{Revoked, SAMPLE_PUBLIC_KEY, Signers};
@@ -68,6 +69,8 @@ pub struct PolicySnapshot {
     pub top_k: usize,
     /// How passages are found by their meaning, where the tenant wants that.
     pub dense: Option<DenseSettings>,
+    /// How the passages found first are looked at once more, where the tenant wants that.
+    pub rerank: Option<RerankSettings>,
     /// Patterns no answer may contain.
     pub output_forbidden: RegexSet,
     /// What may be done, what may not, and what goes with it.
@@ -447,6 +450,7 @@ impl Files {
             guard: Arc::new(compiled.guard),
             top_k: usize::try_from(retrieval.settings.top_k).ok()?,
             dense: retrieval.settings.dense,
+            rerank: retrieval.settings.rerank,
             output_forbidden: compiled.output_forbidden,
             engine: Arc::new(compiled.engine),
             conflicts: Arc::new(compiled.conflicts),

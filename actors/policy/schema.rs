@@ -7,6 +7,7 @@ pub use crate::language::Rule;
 pub use crate::percent::Percent;
 pub use crate::quotas::{LevelLimit, Quotas};
 pub use crate::rehearsal::SandboxSettings;
+use crate::rerank::RerankSettings;
 pub use crate::retention::{LegalHold, Selects};
 pub use crate::rollout::{FailureKind, RolloutSettings};
 pub use crate::security::{SecurityRules, SelectionRules};
@@ -171,6 +172,9 @@ pub struct RetrievalSettings {
     /// Passages are found by their meaning as well; by their words alone where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<DenseSettings>,
+    /// The passages found first are looked at once more; not where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<RerankSettings>,
 }
 
 fn default_top_k() -> u32 {

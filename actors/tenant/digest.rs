@@ -1,5 +1,5 @@
 //! What makes two calls the same: a digest over everything of a matter that decides its answer. Pure.
-use crate::question::{Exchange, Matter, Question, Search};
+use crate::question::{Exchange, Matter, Question, Ranking, Search};
 use crate::supervisor::sideways::kind_of;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::Value;
@@ -29,6 +29,10 @@ impl MatterDigest {
             }
             Matter::Chat(chat) => canon.body(&chat.body),
             Matter::Embed(body) => canon.body(body),
+            Matter::Rank(ranking) => {
+                let Ranking { model, query, documents } = &**ranking;
+                [model, query].into_iter().chain(documents).for_each(|text| canon.text(text));
+            }
         }
         Self(canon.finish())
     }

@@ -16,6 +16,8 @@ pub enum Matter {
     Chat(Box<Chat>),
     /// Embeddings passed through to a model, in OpenAI's body.
     Embed(Box<serde_json::Value>),
+    /// Texts ranked by how well they answer a question, by a model made for that. Only the tenant's own retrieval asks for it.
+    Rank(Box<Ranking>),
 }
 
 impl Matter {
@@ -30,6 +32,9 @@ impl Matter {
             Self::Search(search) => search.query.len(),
             Self::Chat(chat) => bytes_of(&chat.body),
             Self::Embed(body) => bytes_of(body),
+            Self::Rank(ranking) => {
+                ranking.documents.iter().map(String::len).fold(ranking.query.len(), usize::saturating_add)
+            }
         }
     }
 
@@ -137,6 +142,17 @@ pub struct Chat {
     pub body: serde_json::Value,
     /// Most tokens the answer may have, from the body or the route.
     pub max_tokens: Option<u32>,
+}
+
+/// Texts to be ranked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ranking {
+    /// The model that ranks.
+    pub model: String,
+    /// The question they are to answer.
+    pub query: String,
+    /// The texts.
+    pub documents: Vec<String>,
 }
 
 /// A piece of a document as retrieved. Offsets are characters of the extracted text.
@@ -265,6 +281,9 @@ pub struct Answer {
     pub policy_version: String,
     /// Position and chain hash of the answer's journal record: `bwr1.<position>.<hash>`.
     pub receipt: String,
+    /// What came of it otherwise than the tenant wants it, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What a cleared turn answers.
@@ -274,7 +293,7 @@ pub enum Reply {
     Answer(Box<Answer>),
     /// To [`Matter::Search`].
     Hits(Arc<[Passage]>),
-    /// To [`Matter::Chat`] and [`Matter::Embed`].
+    /// To [`Matter::Chat`], [`Matter::Embed`] and [`Matter::Rank`].
     Completion(Box<Completion>),
 }
 

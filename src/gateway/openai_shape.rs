@@ -228,6 +228,7 @@ fn own_fields(answer: &Answer) -> Value {
         "cost_usd": answer.usage.cost,
         "policy_version": answer.policy_version,
         "receipt": answer.receipt,
+        "notes": answer.notes,
     })
 }
 

@@ -108,6 +108,7 @@ async fn serve(mut socket: TcpStream, request: Value, mood: Arc<Mutex<Mood>>, go
             let good = whole(200, "application/json", &completion().to_string());
             good[..good.len() / 2].to_owned()
         }
+        _ if request.get("documents").is_some() => whole(200, "application/json", &ranking(&request).to_string()),
         _ if request["model"] == EMBEDDER => {
             whole(200, "application/json", &bag_of_words(&request["input"]).to_string())
         }
@@ -163,6 +164,15 @@ fn completion() -> Value {
 fn embeddings() -> Value {
     json!({"object": "list", "model": "fake-model", "usage": {"prompt_tokens": 100, "total_tokens": 100},
         "data": [{"object": "embedding", "index": 0, "embedding": [0.1, -1.0e-7, 0.333_333_333_333_333_3]}]})
+}
+
+/// What a model would say that ranks by the word *precisely* and nothing else, the last text first.
+fn ranking(request: &Value) -> Value {
+    let documents = request["documents"].as_array().unwrap().iter().enumerate().rev();
+    let score = |text: &Value| text.as_str().unwrap().matches("precisely").count();
+    let results: Vec<Value> =
+        documents.map(|(index, text)| json!({"index": index, "relevance_score": score(text)})).collect();
+    json!({"model": request["model"], "results": results, "usage": {"total_tokens": 100}})
 }
 
 /// What a model of meaning would say that knew no synonyms; a token a word.

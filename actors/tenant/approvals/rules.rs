@@ -98,6 +98,7 @@ fn subject(matter: &Matter) -> String {
         Matter::Search(Search { query, domain, usecase, top_k }) => scoped(query, domain, usecase, *top_k),
         Matter::Chat(chat) => chat.body.to_string(),
         Matter::Embed(body) => body.to_string(),
+        Matter::Rank(ranking) => ranking.query.clone(),
     }
 }
 

@@ -251,7 +251,8 @@ impl Ledger {
             | Entry::FreezeOverridden(_)
             | Entry::DenseJudged(_)
             | Entry::PassagesFound(_)
-            | Entry::ConversationTold(_) => {}
+            | Entry::ConversationTold(_)
+            | Entry::PassagesRanked(_) => {}
         }
     }
 

@@ -60,6 +60,7 @@ fn answer(text: &str, citations: Vec<Citation>) -> Answer {
         usage: Usage { cost: NanoUsd(7), ..Usage::default() },
         policy_version: "1.0.0".to_owned(),
         receipt: String::new(),
+        notes: Vec::new(),
     }
 }
 

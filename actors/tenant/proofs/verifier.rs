@@ -205,7 +205,8 @@ fn add(answer: &mut AnswerRecorded, entry: Entry) -> Result<(), Unverified> {
         | Entry::RequestJudged(_)
         | Entry::AnswerMeasured(_)
         | Entry::PassagesFound(_)
-        | Entry::ConversationTold(_) => {}
+        | Entry::ConversationTold(_)
+        | Entry::PassagesRanked(_) => {}
         _ => return Err(OF_ANOTHER),
     }
     Ok(())

@@ -26,6 +26,7 @@ mod prepare;
 mod reapplying;
 mod recalled;
 mod requests;
+mod reranking;
 mod reserve;
 mod rules;
 pub mod sealed_directory;

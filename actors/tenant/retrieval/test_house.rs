@@ -209,6 +209,7 @@ impl Tenant {
             permit: None,
             exposure: None,
             found_by_meaning: None,
+            ranked_again: None,
             remembered_at: None,
             sideways: Sideways::unheard(),
         };

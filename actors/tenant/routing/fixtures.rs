@@ -52,6 +52,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         guard: Arc::new(Guard::compile(&read(json!({"allowlist": ["upload.local"], "min_trust_score": 0.0}))).unwrap()),
         top_k: 3,
         dense: None,
+        rerank: None,
         output_forbidden: RegexSet::new(output_forbidden).unwrap(),
         engine: Arc::new(Engine::compile(vec![permit_all()]).unwrap()),
         conflicts: Arc::default(),
@@ -191,6 +192,7 @@ pub(super) fn funded_with(
         permit: None,
         exposure: None,
         found_by_meaning: None,
+        ranked_again: None,
         remembered_at: None,
         sideways: Sideways::unheard(),
     };

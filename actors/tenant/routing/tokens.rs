@@ -1,6 +1,6 @@
 //! Tokens counted before money is held, with the vocabulary `o200k_base`. Other vocabularies differ by some percent;
 //! what a provider reports is what is charged.
-use crate::question::{Passage, Question};
+use crate::question::{Passage, Question, Ranking};
 use crate::routing::demands::Demands;
 use crate::routing::prompt;
 use bailiwick_kernel::limits::TOKEN_COUNTS_MAX;
@@ -59,6 +59,13 @@ pub fn count_grounded(question: &Question, passages: &[Passage], demands: Demand
     let of_message = |text: &str| count(text).saturating_add(MESSAGE_TOKENS);
     let turns = prompt.turns().map(|(_role, text)| of_message(text));
     turns.fold(of_message(&prompt.system).saturating_add(lines), u64::saturating_add)
+}
+
+/// Tokens of texts that are ranked: a model reads the question once with each of them.
+#[must_use]
+pub fn count_ranking(ranking: &Ranking) -> u64 {
+    let of_question = count(&ranking.query).saturating_add(MESSAGE_TOKENS);
+    ranking.documents.iter().fold(0, |sum, text| sum.saturating_add(count(text)).saturating_add(of_question))
 }
 
 /// As [`count`], off the reactor. Where that fails, the bytes of the text, which no count exceeds.

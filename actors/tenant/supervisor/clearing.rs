@@ -136,6 +136,7 @@ impl Handler<Turn<Answered>> for Supervisor {
         }
         answer.extend(clearance.measured.map(|measured| Entry::AnswerMeasured(Box::new(measured))));
         answer.extend(exit::passages_found(&turn.case).map(|found| Entry::PassagesFound(Box::new(found))));
+        answer.extend(exit::passages_ranked(&turn.case).map(|ranked| Entry::PassagesRanked(Box::new(ranked))));
         answer.extend(conversation_told(&turn.case).map(|told| Entry::ConversationTold(Box::new(told))));
         answer.push(Entry::AnswerGrounded(Box::new(grounded.behind(answer.len()))));
         answer.extend(turn.case.approval.as_ref().map(|claim| claim.entry(now)));

@@ -79,7 +79,7 @@ impl Supervisor {
         let Admit { matter, principal, wishes, deadline_ms, line } = admit;
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
-        let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_));
+        let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_) | Matter::Rank(_));
         let case = Case {
             query_id: query_ids::fresh(self.parts.draw.as_ref(), now),
             matter,
@@ -97,6 +97,7 @@ impl Supervisor {
             permit: Some(permit),
             exposure,
             found_by_meaning: None,
+            ranked_again: None,
             remembered_at: wishes.remembered_at,
             sideways: self.sideways.clone(),
         };

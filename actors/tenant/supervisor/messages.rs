@@ -2,7 +2,7 @@
 use crate::budget::breaker::BreakerState;
 use crate::budget::ledger::Books;
 use crate::conversations::RememberedAt;
-use crate::entry::{AnswerRecorded, FeedbackGiven, PassagesFound};
+use crate::entry::{AnswerRecorded, FeedbackGiven, PassagesFound, PassagesRanked};
 use crate::imports::messages::Origin;
 use crate::journey::walk::Requested;
 use crate::question::{CacheControl, Exchange, Matter};
@@ -149,6 +149,9 @@ pub struct Lineage {
     /// How its passages were found, where the tenant wants them found by their meaning too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<PassagesFound>,
+    /// Whether its passages were looked at once more, where the tenant wants that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranked: Option<PassagesRanked>,
 }
 
 /// A line of `lineage.jsonl` (specification 2.6), with the chain's position and hash beside the specified fields.

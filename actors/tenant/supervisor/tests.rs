@@ -84,6 +84,7 @@ fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
         permit: None,
         exposure: None,
         found_by_meaning: None,
+        ranked_again: None,
         remembered_at: None,
         sideways: Sideways::unheard(),
     }

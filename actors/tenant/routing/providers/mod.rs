@@ -5,12 +5,13 @@ pub mod extractive;
 mod line;
 mod local;
 mod openai;
+mod rerank;
 mod speaker;
 mod traced;
 
 use crate::catalog::ProviderEntry;
 use crate::journey::walk::Calling;
-use crate::question::{Exchange, Passage};
+use crate::question::{Exchange, Passage, Ranking};
 use crate::routing::demands::Demands;
 use crate::routing::prompt::{self, Prompt};
 use crate::turn::{DraftContent, FrameSink};
@@ -32,6 +33,7 @@ pub const ALL: &[(&str, Constructor)] = &[
     (crate::catalog::EXTRACTIVE, extractive::build),
     (crate::catalog::LOCAL_EMBEDDINGS, local::open),
     ("openai", openai::open),
+    ("rerank", rerank::open),
 ];
 
 /// Why a provider did not answer. The texts are fit for the asker: no key, nothing of another tenant, bounded.
@@ -118,6 +120,15 @@ impl GroundedCall {
     }
 }
 
+/// Texts to be ranked.
+#[derive(Clone, Debug)]
+pub struct RankCall {
+    /// Which, for which question, by which model.
+    pub ranking: Ranking,
+    /// Its place in a trace, handed on to the provider; nothing where it is not traced.
+    pub calling: Option<Arc<Calling>>,
+}
+
 /// What a provider said and used.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Said {
@@ -143,6 +154,13 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Passes an embedding through.
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said>;
+
+    /// Says how well texts answer a question, in the shape Cohere and Jina gave it; most providers have no model for that.
+    fn rank(&self, call: RankCall) -> ProviderFuture<Said> {
+        let problem = "ranks nothing; name a model of a provider of kind rerank";
+        let error = ProviderError::Lasting(format!("the provider of {} {problem}", call.ranking.model));
+        Box::pin(std::future::ready(Err(error)))
+    }
 
     /// As [`Provider::embed`], and keeps a place at the provider until it ends. A provider that computes on this machine lets
     /// others in between its slices.

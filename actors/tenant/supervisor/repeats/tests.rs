@@ -170,6 +170,7 @@ fn answer(words: &str) -> Reply {
         usage: Usage { prompt_tokens: 1, completion_tokens: 2, cost: NanoUsd(7) },
         policy_version: "1".into(),
         receipt: String::new(),
+        notes: Vec::new(),
     }))
 }
 
