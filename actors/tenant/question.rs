@@ -184,6 +184,9 @@ pub struct Passage {
     pub usecase: String,
     /// The document's version: the journal position this version was accepted at, `seq` of its upload.
     pub version: u64,
+    /// SHA-256 of the document's text, in hexadecimal: documents of one text are one source. Told to nobody.
+    #[serde(skip)]
+    pub document_sha256: String,
 }
 
 /// One citation of an answer. `start..end` are characters of the document's text.

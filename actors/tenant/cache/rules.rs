@@ -138,6 +138,8 @@ fn rest_on(canon: &mut Canon, passage: &Passage) {
         usecase,
         // the same words, wherever their document stands in the journal
         version: _,
+        // which documents are copies is asked of the passages of the turn
+        document_sha256: _,
     } = passage;
     for words in [document_id, chunk_id, title, source, text, domain, usecase] {
         canon.text(words);

@@ -18,6 +18,7 @@ mod golden;
 mod index;
 mod indexer;
 mod ingest;
+mod language;
 pub mod messages;
 pub mod parse;
 mod pools;
@@ -54,6 +55,7 @@ mod test_house;
 mod tests;
 
 pub use index::{Chunk, FirstOfDocument, SearchIndex, Stamp, View};
+pub use language::Language;
 pub use rules::Wanted;
 
 pub use actor::{RetrievalParts, RetrievalRoom};

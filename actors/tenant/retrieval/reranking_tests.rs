@@ -17,6 +17,7 @@ fn passage(number: usize, trust_score: f64) -> Passage {
         domain: String::new(),
         usecase: String::new(),
         version: 1,
+        document_sha256: String::new(),
     }
 }
 

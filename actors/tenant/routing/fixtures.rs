@@ -94,6 +94,7 @@ pub(super) fn passages() -> Arc<[Passage]> {
         domain: "general".into(),
         usecase: "general".into(),
         version: 0,
+        document_sha256: String::new(),
     };
     Arc::new([passage(1, "Salt dissolves in water."), passage(2, "Oil does not.")])
 }

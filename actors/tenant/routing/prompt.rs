@@ -148,6 +148,7 @@ mod tests {
             domain: "general".into(),
             usecase: "general".into(),
             version: 0,
+            document_sha256: String::new(),
         }
     }
 

@@ -105,6 +105,7 @@ fn passage(number: usize, text: &str) -> Passage {
         domain: "general".into(),
         usecase: "general".into(),
         version: 0,
+        document_sha256: String::new(),
     }
 }
 

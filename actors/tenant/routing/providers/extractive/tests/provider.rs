@@ -29,6 +29,7 @@ fn passage(number: usize, text: &str) -> Passage {
         domain: String::from("general"),
         usecase: String::from("general"),
         version: 0,
+        document_sha256: String::new(),
     }
 }
 
