@@ -7,7 +7,7 @@ use crate::patterns;
 use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use crate::{budget, caches, dense, features, regimes, retention};
+use crate::{budget, caches, dense, features, regimes, rerank, retention};
 use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
@@ -191,6 +191,7 @@ pub(crate) fn retrieval(source: &Source<RetrievalPolicy>, findings: &mut Finding
         );
     }
     dense::check(source, findings);
+    rerank::check(source, findings);
     let refuse = |errors: Vec<crate::guard::GuardError>| {
         errors
             .iter()

@@ -41,6 +41,7 @@ mod regimes;
 pub mod regions;
 pub mod rehearsal;
 pub mod release;
+pub mod rerank;
 pub mod retention;
 mod roles;
 pub mod rollout;

@@ -7,6 +7,7 @@ pub use crate::language::Rule;
 pub use crate::percent::Percent;
 pub use crate::quotas::{LevelLimit, Quotas};
 pub use crate::rehearsal::SandboxSettings;
+use crate::rerank::RerankSettings;
 pub use crate::retention::{LegalHold, Selects};
 pub use crate::rollout::{FailureKind, RolloutSettings};
 pub use crate::security::{SecurityRules, SelectionRules};
@@ -171,6 +172,9 @@ pub struct RetrievalSettings {
     /// Passages are found by their meaning as well; by their words alone where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<DenseSettings>,
+    /// The passages found first are looked at once more; not where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<RerankSettings>,
 }
 
 fn default_top_k() -> u32 {
@@ -205,6 +209,10 @@ pub struct GovernanceSettings {
     /// Earlier questions of a conversation a follow-up is understood by; 0 switches that off, 3 where absent.
     #[serde(default = "three")]
     pub max_history_turns: u32,
+    /// Characters of those questions and of what was answered that a model is told as earlier turns, the oldest left out
+    /// first; 0 tells it none, 4,000 where absent. The embedded provider is told none.
+    #[serde(default = "four_thousand")]
+    pub max_history_characters: u32,
     /// Models that may be named on `/v1/chat/completions`; empty means the models of `router.yaml` only.
     #[serde(default)]
     pub allowed_models: Vec<String>,
@@ -226,6 +234,10 @@ fn one() -> u32 {
 
 fn three() -> u32 {
     3
+}
+
+fn four_thousand() -> u32 {
+    4_000
 }
 
 fn yes() -> bool {

@@ -4,7 +4,7 @@ use crate::erasures::records::{ErasureAsked, ErasureEnded};
 use crate::evaluation::records::{AnswerMeasured, Evaluation};
 use crate::feedback::records::{PassagesRejected, TrustRestored};
 use crate::imports::records::LineageImport;
-use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
+use crate::proofs::records::{AnswerGrounded, ConversationTold, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::Standing;
 use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
@@ -166,6 +166,11 @@ pub enum Entry {
     /// How the passages of an answer were found, where the tenant wants them found by their meaning too; stands in the same
     /// append, behind the answer's record.
     PassagesFound(Box<PassagesFound>),
+    /// What a model was told of the conversation before a question; stands in the same append, behind the answer's record.
+    ConversationTold(Box<ConversationTold>),
+    /// Whether the passages of an answer were looked at once more, where the tenant wants that; stands in the same append, behind
+    /// the answer's record.
+    PassagesRanked(Box<PassagesRanked>),
 }
 
 impl Entry {
@@ -197,6 +202,18 @@ pub struct PassagesFound {
     /// By words and meaning; by their words alone otherwise.
     pub hybrid: bool,
     /// Why by their words alone.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Whether the passages of an answer were looked at once more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PassagesRanked {
+    /// Which question.
+    pub query_id: String,
+    /// The model that ranks.
+    pub model: String,
+    /// Why it did not; nothing where it did.
     #[serde(default)]
     pub reason: Option<String>,
 }

@@ -54,7 +54,9 @@ const TOLD_AGAIN: &[(&str, &str)] = &[
         "X-Bailiwick-Conversation",
         "1 to 256 visible ASCII characters. While a new release of the tenant's policy, models or flags is on its way to \
          everybody, one conversation is served by one release. A follow-up is understood by what the same asker asked in \
-         it. Without it every request is a conversation of its own; a WebSocket session is one.",
+         it, and a model is told what it was answered, as far as the policy lets it. `conversation_id` of a question's body \
+         says the same, and `user` for which of its users a key speaks. Without it every request is a conversation of its \
+         own; a WebSocket session is one.",
     ),
     (
         "Idempotency-Key",

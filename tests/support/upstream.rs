@@ -36,6 +36,7 @@ pub struct Upstream {
     mood: Arc<Mutex<Mood>>,
     go_on: Arc<Notify>,
     served: Arc<AtomicU64>,
+    asked: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Upstream {
@@ -45,13 +46,23 @@ impl Upstream {
         let mood = Arc::new(Mutex::new(Mood::Good));
         let go_on = Arc::new(Notify::new());
         let served = Arc::new(AtomicU64::new(0));
-        let shared = (Arc::clone(&mood), Arc::clone(&go_on), Arc::clone(&served));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let upstream = Self { port, mood, go_on, served, asked };
+        let (mood, go_on) = (Arc::clone(&upstream.mood), Arc::clone(&upstream.go_on));
+        let (served, asked) = (Arc::clone(&upstream.served), Arc::clone(&upstream.asked));
         tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&shared.0), Arc::clone(&shared.1), Arc::clone(&shared.2)));
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let (mood, go_on) = (Arc::clone(&mood), Arc::clone(&go_on));
+                let (served, asked) = (Arc::clone(&served), Arc::clone(&asked));
+                tokio::spawn(async move {
+                    let Some(request) = read(&mut socket).await else { return };
+                    served.fetch_add(1, Ordering::SeqCst);
+                    asked.lock().unwrap().push(request.clone());
+                    serve(socket, request, mood, go_on).await;
+                });
             }
         });
-        Self { port, mood, go_on, served }
+        upstream
     }
 
     pub fn be(&self, mood: Mood) {
@@ -63,6 +74,11 @@ impl Upstream {
         self.served.load(Ordering::SeqCst)
     }
 
+    /// The bodies of those requests.
+    pub fn asked(&self) -> Vec<Value> {
+        self.asked.lock().unwrap().clone()
+    }
+
     /// Ends one pause.
     pub fn go_on(&self) {
         self.go_on.notify_one();
@@ -70,9 +86,7 @@ impl Upstream {
 }
 
 /// Answers one request a connection.
-async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>, served: Arc<AtomicU64>) {
-    let Some(request) = read(&mut socket).await else { return };
-    served.fetch_add(1, Ordering::SeqCst);
+async fn serve(mut socket: TcpStream, request: Value, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>) {
     let streamed = request["stream"] == true;
     let mood = *mood.lock().unwrap();
     if mood == Mood::Waits {
@@ -94,6 +108,7 @@ async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>
             let good = whole(200, "application/json", &completion().to_string());
             good[..good.len() / 2].to_owned()
         }
+        _ if request.get("documents").is_some() => whole(200, "application/json", &ranking(&request).to_string()),
         _ if request["model"] == EMBEDDER => {
             whole(200, "application/json", &bag_of_words(&request["input"]).to_string())
         }
@@ -149,6 +164,15 @@ fn completion() -> Value {
 fn embeddings() -> Value {
     json!({"object": "list", "model": "fake-model", "usage": {"prompt_tokens": 100, "total_tokens": 100},
         "data": [{"object": "embedding", "index": 0, "embedding": [0.1, -1.0e-7, 0.333_333_333_333_333_3]}]})
+}
+
+/// What a model would say that ranks by the word *precisely* and nothing else, the last text first.
+fn ranking(request: &Value) -> Value {
+    let documents = request["documents"].as_array().unwrap().iter().enumerate().rev();
+    let score = |text: &Value| text.as_str().unwrap().matches("precisely").count();
+    let results: Vec<Value> =
+        documents.map(|(index, text)| json!({"index": index, "relevance_score": score(text)})).collect();
+    json!({"model": request["model"], "results": results, "usage": {"total_tokens": 100}})
 }
 
 /// What a model of meaning would say that knew no synonyms; a token a word.

@@ -72,7 +72,7 @@ impl Metric {
     }
 }
 
-const KINDS: &[&str] = &["ask", "search", "chat", "embed"];
+const KINDS: &[&str] = &["ask", "search", "chat", "embed", "rank"];
 /// The codes a turn of a tenant may be refused with.
 const CODES: &[&str] = &[
     "budget_exceeded",
@@ -125,7 +125,7 @@ pub const METRICS: &[Metric] = &[
     metric("bailiwick_abstentions_total", Counter, Tenant, "Answers that say nothing supports one.").by("kind", KINDS),
     metric("bailiwick_fallbacks_total", Counter, Tenant, "Answers the fallback gave.").by("kind", KINDS),
     metric("bailiwick_repeats_total", Counter, Tenant, "Calls told again under their Idempotency-Key.")
-        .by("kind", &["ask", "chat", "embed"]),
+        .by("kind", &["ask", "chat", "embed", "rank"]),
     metric("bailiwick_refusals_total", Counter, Tenant, "Turns refused or failed, by code.").by("code", CODES),
     metric("bailiwick_slo_events_total", Counter, Tenant, "Turns that count for the service level."),
     metric("bailiwick_slo_bad_events_total", Counter, Tenant, "Turns that count against it."),

@@ -250,7 +250,9 @@ impl Ledger {
             | Entry::OverrideAsked(_)
             | Entry::FreezeOverridden(_)
             | Entry::DenseJudged(_)
-            | Entry::PassagesFound(_) => {}
+            | Entry::PassagesFound(_)
+            | Entry::ConversationTold(_)
+            | Entry::PassagesRanked(_) => {}
         }
     }
 

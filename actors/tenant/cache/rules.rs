@@ -100,11 +100,13 @@ pub fn semantic(policy: &PolicySnapshot) -> Option<&SemanticCacheRules> {
 /// in it, and so are the router's models and the one that embeds.
 #[must_use]
 pub fn partition(question: &Question, policy: &PolicySnapshot, ruled: &Ruled) -> Partition {
-    let Question { text: _, domain, usecase, top_k } = question;
+    let Question { text: _, domain, usecase, top_k, earlier } = question;
     let mut canon = Canon::new("semantic");
     canon.text(&policy.digest);
     canon.text(&ruled.view(policy));
     canon.scoped("", domain.as_deref(), usecase.as_deref(), *top_k);
+    // whatever two questions mean, what was said before decides what is answered
+    canon.told(earlier);
     Partition(canon.finish())
 }
 
@@ -136,6 +138,8 @@ fn rest_on(canon: &mut Canon, passage: &Passage) {
         usecase,
         // the same words, wherever their document stands in the journal
         version: _,
+        // which documents are copies is asked of the passages of the turn
+        document_sha256: _,
     } = passage;
     for words in [document_id, chunk_id, title, source, text, domain, usecase] {
         canon.text(words);

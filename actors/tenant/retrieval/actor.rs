@@ -11,6 +11,7 @@ use super::messages::{
 use super::parse::Sandbox;
 use super::pools::{Lanes, in_slot};
 use super::prepare::Occasion;
+use super::reranking::{Routed, second_look};
 use super::rules::{LIST_MAX, Wanted, may_be_found, wanted};
 use super::selection;
 use super::upload::Uploads;
@@ -197,13 +198,19 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             return forward(next, turn.ground(Arc::from([])));
         };
         let top_k = wanted.top_k;
-        wanted.top_k = selection::wanted(top_k, turn.case.policy.guard.selection.as_ref());
+        let looked_at = turn.case.policy.rerank.as_ref().map_or(top_k, |rerank| rerank.top_n().max(top_k));
+        wanted.top_k = selection::wanted(looked_at, turn.case.policy.guard.selection.as_ref());
         let (desk, next, door) = (self.desk.clone(), next.clone(), self.embedding.clone());
         let patience = turn.case.deadline_unix_ms.saturating_sub(self.clock.now_unix_ms());
         let patience = Duration::from_millis(patience);
         actix::spawn(async move {
             let _until_done = permit;
             let mut turn = turn;
+            if let Matter::Ask(asked) = &mut turn.case.matter {
+                let guard = turn.case.policy.guard.fingerprint.clone();
+                asked.earlier =
+                    desk.corpus.tellable(std::mem::take(&mut asked.earlier), wanted.visible.clone(), guard).await;
+            }
             let (policy, asker) = (&turn.case.policy, &turn.case.principal);
             let way = desk.corpus.way(&door, policy, &wanted.text, asker, patience).await;
             let is_hybrid_wanted = !matches!(way, Way::Words);
@@ -211,7 +218,17 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             match find(&desk, policy, patience, wanted, way).await {
                 Ok(Found { mut passages, hybrid }) => {
                     distrust.lower(&mut passages);
-                    let passages = selection::select(&question, passages, top_k, policy.guard.selection.as_ref());
+                    let rules = policy.guard.selection.as_ref();
+                    let mut passages = selection::select(&question, passages, looked_at, rules);
+                    if let Some(rerank) = &policy.rerank {
+                        let routed = Routed { door: &door, model: &rerank.model, asker, patience };
+                        let trust_exponent = rules.map_or(0.0, |rules| rules.trust_exponent);
+                        match second_look(&routed, rerank, &question, passages, trust_exponent).await {
+                            Ok((ranked, looked)) => (passages, turn.case.ranked_again) = (ranked, Some(looked)),
+                            Err(rejection) => return turn.refuse(rejection),
+                        }
+                    }
+                    passages.truncate(top_k);
                     turn.case.found_by_meaning = is_hybrid_wanted.then_some(hybrid);
                     forward(&next, turn.ground(passages.into()));
                 }

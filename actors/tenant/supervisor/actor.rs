@@ -98,7 +98,7 @@ pub struct Supervisor {
     pub(super) reached: SharedReached,
     pub(super) last_fault: Option<String>,
     /// What was asked before, by conversation; gone with this incarnation.
-    pub(super) conversations: Conversations,
+    pub(super) conversations: Arc<Mutex<Conversations>>,
 }
 
 /// Starts a tenant on the current arbiter and gives its doors. Its first knock may come at once: it waits behind
@@ -153,7 +153,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         service,
         looking: false,
         last_fault: None,
-        conversations: Conversations::default(),
+        conversations: Arc::default(),
         parts,
     }
     .start()

@@ -53,6 +53,7 @@ pub mod places;
 #[cfg(test)]
 mod places_tests;
 mod proving;
+mod recalling;
 #[cfg(test)]
 mod redaction_tests;
 mod rehearsing;
