@@ -1,15 +1,17 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::erasures::records::{ErasureAsked, ErasureEnded};
+use crate::evaluation::judge::AnswerJudged;
 use crate::evaluation::records::{AnswerMeasured, Evaluation};
+use crate::evaluation::schedule::EvaluationBegun;
 use crate::feedback::records::{PassagesRejected, TrustRestored};
 use crate::imports::records::LineageImport;
 use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
-use crate::rollout::rules::Standing;
+use crate::rollout::rules::{QualityStanding, Standing};
 use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
 use bailiwick_kernel::money::NanoUsd;
-use bailiwick_policy::dense::Judged;
+use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::language::{Action, RecordedFact};
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +168,14 @@ pub enum Entry {
     /// How the passages of an answer were found, where the tenant wants them found by their meaning too; stands in the same
     /// append, behind the answer's record.
     PassagesFound(Box<PassagesFound>),
+    /// What accepted answers and golden questions came to for the weight of the search by meaning, or that it was taken back.
+    WeightLearnt(Box<Learnt>),
+    /// The golden questions of a due time are asked.
+    EvaluationBegun(EvaluationBegun),
+    /// A model judged an answer of the sample.
+    AnswerJudged(Box<AnswerJudged>),
+    /// What the answers of both releases of a rollout came to, whenever answers have been weighed.
+    QualityWeighed(Box<QualityStanding>),
 }
 
 impl Entry {

@@ -32,6 +32,7 @@ mod selection;
 mod truth;
 mod upload;
 mod view;
+mod weights;
 mod words;
 
 #[cfg(test)]
