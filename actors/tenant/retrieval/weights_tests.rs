@@ -67,7 +67,7 @@ fn what_loses_against_words_alone_is_not_taken_over() {
         let found_by_words_alone = vec![Scored { key: 1, score: 1.0 }, Scored { key: 2, score: 0.0 }];
         let lexical = [(0, 1.0), (1, 0.99), (2, 0.0)].map(|(key, score)| Scored { key, score }).to_vec();
         let question = format!("question {number}");
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             Labelled { question, lexical, dense: found_by_words_alone, ..wrong }
         } else {
             Labelled { question, ..wrong }

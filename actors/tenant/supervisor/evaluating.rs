@@ -114,7 +114,7 @@ async fn learn_weight(
 ) {
     let accepted = on_derived(opened.derived.clone(), move |derived| candidates(derived, &name)).await;
     let known = |Candidate { question, answer, relevant }: Candidate| {
-        (!relevant.is_empty()).then(|| Golden { question, answer: Some(answer), relevant, unanswerable: false })
+        (!relevant.is_empty()).then_some(Golden { question, answer: Some(answer), relevant, unanswerable: false })
     };
     let accepted = accepted.unwrap_or_default().into_iter().filter_map(known).collect();
     let (reply, learnt) = ReplySlot::pair();

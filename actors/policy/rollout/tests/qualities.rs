@@ -65,8 +65,8 @@ fn a_loss_of_quality_sends_a_version_back_that_fails_no_more_often() {
 fn what_is_better_or_says_nothing_goes_on() {
     let mut quality = Quality::begin(Stage::Tenth);
     for number in 0..10_000_u32 {
-        let arm = if number % 10 == 0 { Arm::Canary } else { Arm::Control };
-        quality.record(arm, arm == Arm::Control && number % 3 == 0, Stage::Tenth);
+        let arm = if number.is_multiple_of(10) { Arm::Canary } else { Arm::Control };
+        quality.record(arm, arm == Arm::Control && number.is_multiple_of(3), Stage::Tenth);
     }
     assert!(!quality.is_poorer(&Rules::default()));
     assert_eq!(quality.total(Arm::Canary), Tally { requests: 1_000, failures: 0 });

@@ -5,6 +5,7 @@ use crate::question::Passage;
 use crate::retrieval::fusion::Scored;
 use crate::retrieval::rules::Wanted;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use tantivy::collector::{Collector, SegmentCollector, TopDocs};
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 
@@ -141,8 +142,8 @@ impl View {
     pub fn standing_at(&self, spots: impl Iterator<Item = Spot>) -> Result<BTreeMap<Spot, Passage>, IndexError> {
         let mut passages = BTreeMap::new();
         for Spot(at) in spots {
-            if !passages.contains_key(&Spot(at)) {
-                passages.insert(Spot(at), self.chunk(at)?.into_passage(0.0));
+            if let Entry::Vacant(place) = passages.entry(Spot(at)) {
+                place.insert(self.chunk(at)?.into_passage(0.0));
             }
         }
         Ok(passages)
