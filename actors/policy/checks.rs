@@ -16,6 +16,8 @@ const AT_REST: [&str; 2] = ["AES-256", "AES-256-GCM"];
 const IN_TRANSIT: [&str; 2] = ["TLS-1.3", "TLS-1.2"];
 /// Largest sampling temperature any provider takes.
 const TEMPERATURE_MAX: f64 = 2.0;
+/// Golden questions are asked once a year at least, where a policy wants them asked by themselves.
+const EVALUATION_HOURS_MAX: u32 = 8_784;
 
 /// What is wrong with a text as a tenant's name; `None` where it is one. The name is a folder's name as well.
 #[must_use]
@@ -205,6 +207,15 @@ pub(crate) fn evaluation(source: &Source<EvaluationPolicy>, findings: &mut Findi
     findings.share(source, "settings.sample_rate", settings.sample_rate);
     findings.share(source, "settings.min_ndcg_at_10", settings.min_ndcg_at_10);
     findings.share(source, "settings.min_groundedness", settings.min_groundedness);
+    if let Some(judge) = &settings.judge {
+        findings.written(source, "settings.judge.model", &judge.model);
+    }
+    if let Some(every_hours) = settings.every_hours
+        && !(1..=EVALUATION_HOURS_MAX).contains(&every_hours)
+    {
+        let problem = format!("{every_hours} is out of range: write 1 to {EVALUATION_HOURS_MAX}, or leave it out");
+        findings.refuse(source, "settings.every_hours", problem);
+    }
 }
 
 pub(crate) fn governance(source: &Source<GovernancePolicy>, findings: &mut Findings) -> Option<RegexSet> {

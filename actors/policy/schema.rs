@@ -185,12 +185,27 @@ fn default_top_k() -> u32 {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationSettings {
-    /// Share of answered questions that is sampled for evaluation (0 to 1).
+    /// Share of answered questions that the judge reads, where there is one (0 to 1).
     pub sample_rate: f64,
     /// Lowest acceptable nDCG@10 on the golden set.
     pub min_ndcg_at_10: f64,
     /// Lowest acceptable share of answers whose every sentence is supported.
     pub min_groundedness: f64,
+    /// Hours from one asking of the golden questions to the next; absent: they are asked when somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_hours: Option<u32>,
+    /// Who judges the sampled answers; absent: nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeSettings>,
+}
+
+/// `settings.judge` of `policies/evaluation.yaml`: a model reads the share `sample_rate` of the answers with the question and
+/// what they cite, and says whether they are good.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeSettings {
+    /// The model; governance.yaml or router.yaml must allow it, and `config.toml` name a provider that has a price for it.
+    pub model: String,
 }
 
 /// Settings of `policies/governance.yaml`.

@@ -1,15 +1,17 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::erasures::records::{ErasureAsked, ErasureEnded};
+use crate::evaluation::judge::AnswerJudged;
 use crate::evaluation::records::{AnswerMeasured, Evaluation};
+use crate::evaluation::schedule::EvaluationBegun;
 use crate::feedback::records::{PassagesRejected, TrustRestored};
 use crate::imports::records::LineageImport;
 use crate::proofs::records::{AnswerGrounded, ConversationTold, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
-use crate::rollout::rules::Standing;
+use crate::rollout::rules::{QualityStanding, Standing};
 use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
 use bailiwick_kernel::money::NanoUsd;
-use bailiwick_policy::dense::Judged;
+use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::language::{Action, RecordedFact};
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +173,14 @@ pub enum Entry {
     /// Whether the passages of an answer were looked at once more, where the tenant wants that; stands in the same append, behind
     /// the answer's record.
     PassagesRanked(Box<PassagesRanked>),
+    /// What accepted answers and golden questions came to for the weight of the search by meaning, or that it was taken back.
+    WeightLearnt(Box<Learnt>),
+    /// The golden questions of a due time are asked.
+    EvaluationBegun(EvaluationBegun),
+    /// A model judged an answer of the sample.
+    AnswerJudged(Box<AnswerJudged>),
+    /// What the answers of both releases of a rollout came to, whenever answers have been weighed.
+    QualityWeighed(Box<QualityStanding>),
 }
 
 impl Entry {

@@ -1,7 +1,8 @@
 //! The room's shell: takes a message, reads the clock, starts the task that carries it out.
-use super::corpus::{Corpus, NotServed};
+use super::corpus::{Corpus, NotServed, Served};
 use super::dense::{self, Door, Found, Indexing, Way};
 use super::erasing::Erasing;
+use super::index::IndexError;
 use super::indexer::{self, Orders, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
@@ -251,6 +252,21 @@ pub(super) async fn find(
     wanted: Wanted,
     way: Way,
 ) -> Outcome<Found> {
+    let search = move |served: &Served| match way {
+        Way::Words => Ok(Found { passages: served.search(&wanted)?, hybrid: Ok(()) }),
+        Way::WordsBecause(reason) => Ok(Found { passages: served.search(&wanted)?, hybrid: Err(reason) }),
+        Way::Both(meaning) => served.search_by(&wanted, &meaning),
+    };
+    in_index(desk, policy, patience, search).await
+}
+
+/// Looks something up in the index that is served under a policy's guard; wakes it where it sleeps.
+pub(super) async fn in_index<T: Send + 'static>(
+    desk: &Desk,
+    policy: &PolicySnapshot,
+    patience: Duration,
+    search: impl FnOnce(&Served) -> Result<T, IndexError> + Send + 'static,
+) -> Outcome<T> {
     let guard = policy.guard.fingerprint.as_str();
     let served = match desk.corpus.served(guard) {
         Err(NotServed::Asleep) => {
@@ -265,12 +281,7 @@ pub(super) async fn find(
         Rejection::retry_after(Code::Conflict, detail, 250)
     })?;
     let slot = desk.corpus.lanes.searches.of(policy.tenant.plan).enter(patience).await?;
-    let search = move || match way {
-        Way::Words => Ok(Found { passages: served.search(&wanted)?, hybrid: Ok(()) }),
-        Way::WordsBecause(reason) => Ok(Found { passages: served.search(&wanted)?, hybrid: Err(reason) }),
-        Way::Both(meaning) => served.search_by(&wanted, &meaning),
-    };
-    match in_slot(&desk.corpus.lanes.computing, slot, search).await {
+    match in_slot(&desk.corpus.lanes.computing, slot, move || search(&served)).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => mend(desk, error.into()).await,
         Err(panicked) => mend(desk, panicked).await,

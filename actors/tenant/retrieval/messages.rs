@@ -6,7 +6,7 @@ use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::dense::Judged;
+use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::golden::Golden;
 use bailiwick_policy::rehearsal::Searched;
 use serde::{Deserialize, Serialize};
@@ -208,6 +208,41 @@ pub struct JudgeDense {
     pub golden: Vec<Golden>,
     /// Where the answer goes, once it is durable; nothing where the tenant does not want a search by meaning.
     pub reply: ReplySlot<Option<Judged>>,
+}
+
+/// From the supervisor: the weight of the search by meaning, learnt anew where the policy wants that and nobody took it back.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LearnWeight {
+    /// Golden questions.
+    pub golden: Vec<Golden>,
+    /// Questions with the documents of answers somebody accepted.
+    pub accepted: Vec<Golden>,
+    /// By whose key.
+    pub by: String,
+    /// Where the answer goes, once it is durable; nothing where nothing is to be learnt.
+    pub reply: ReplySlot<Option<Learnt>>,
+}
+
+/// What somebody wants of the learnt weight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WeightOrder {
+    /// The policy's weight, and nothing is learnt from now on.
+    TakeBack,
+    /// It may be learnt again, from the next evaluation on; until then the policy's.
+    Allow,
+}
+
+/// Right `Govern`: what is to become of the learnt weight.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SteerWeight {
+    /// What is wanted.
+    pub order: WeightOrder,
+    /// By whose key.
+    pub by: String,
+    /// Where the answer goes, once it is durable; `conflict` where the policy wants no search by meaning.
+    pub reply: ReplySlot<Learnt>,
 }
 
 /// Judges every document anew under another policy; answers when the index serves under it.

@@ -35,6 +35,7 @@ mod selection;
 mod truth;
 mod upload;
 mod view;
+mod weights;
 mod words;
 
 #[cfg(test)]

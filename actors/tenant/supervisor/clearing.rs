@@ -5,6 +5,7 @@ use super::grounds::{Knew, conversation_told, grounds};
 use super::messages::Event;
 use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
+use super::verdicts::sampled;
 use crate::budget::accounts::Sum;
 use crate::budget::hold::Hold;
 use crate::budget::is_full;
@@ -113,6 +114,11 @@ impl Handler<Turn<Answered>> for Supervisor {
         draft.prompt_tokens = draft.prompt_tokens.saturating_add(embedded(&turn.stage.hold).tokens);
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
+        let groundedness = clearance.measured.as_ref().and_then(|measured| measured.grounding.groundedness());
+        if let Some((exposure, groundedness)) = turn.case.exposure.as_ref().zip(groundedness) {
+            exposure.measure(groundedness < 1.0);
+        }
+        let (verdicts, sampled) = (self.verdicts.clone(), sampled(&turn.case, &clearance));
         let latency_ms = now.saturating_sub(turn.case.arrived_unix_ms);
         let mut event = Event::Answered {
             kind: kind_of(&turn.case.matter),
@@ -170,6 +176,9 @@ impl Handler<Turn<Answered>> for Supervisor {
             answered_to.fetch_max(appended.last.next().0, Ordering::Relaxed);
             if let Some(claim) = turn.case.approval.take() {
                 claim.used();
+            }
+            if let Some(sampled) = sampled {
+                verdicts.ask_for(sampled);
             }
             latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(latency_ms);
             if let Event::Answered { times, .. } = &mut event {

@@ -114,7 +114,7 @@ async fn view(opened: &Opened, name: String) -> Outcome<FeedbackView> {
 }
 
 /// The newest judgement of an answer counts; what quotes an erased document is no candidate.
-fn candidates(derived: &mut Derived, name: &str) -> Result<Vec<Candidate>, DerivedError> {
+pub(super) fn candidates(derived: &mut Derived, name: &str) -> Result<Vec<Candidate>, DerivedError> {
     let positions = derived.catch_up()?.judgements.clone();
     let (mut seen, mut candidates) = (std::collections::HashSet::new(), Vec::new());
     for position in positions.into_iter().rev() {
