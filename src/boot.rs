@@ -14,6 +14,7 @@ use bailiwick_kernel::clock::{SharedClock, SystemClock};
 use bailiwick_kernel::erasures::{self, Ledger};
 use bailiwick_kernel::fair::FairPool;
 use bailiwick_kernel::shelf::Vault;
+use bailiwick_tenant::bucket::Buckets;
 use bailiwick_tenant::query_ids::SystemDraw;
 use bailiwick_tenant::retrieval::Pools;
 use bailiwick_tenant::retrieval::parse::Sandbox;
@@ -112,6 +113,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 /// What all tenants share: things without a tenant's data in them.
 struct Shared {
     clients: Arc<Clients>,
+    buckets: Buckets,
     catalog: ModelCatalog,
     clock: SharedClock,
     sandbox: Sandbox,
@@ -134,13 +136,15 @@ impl Shared {
                 .spawn(tokens::warm)
                 .context("starting a thread")?;
         }
-        Ok(Self { clients, catalog, clock, sandbox, pools: Pools::default(), settings: config.settings() })
+        let (pools, settings) = (Pools::default(), config.settings());
+        Ok(Self { clients, buckets: config.corpus_buckets()?, catalog, clock, sandbox, pools, settings })
     }
 
     fn furnish(self, happened: Recipient<Happened>) -> Furnish {
         Arc::new(move |residence: Residence| {
             let Residence { name, generation, belongings, signer, erasures, policy, kept } = residence;
             supervisor::start(SupervisorParts {
+                buckets: self.buckets.of(&name),
                 name,
                 generation,
                 belongings,

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 mod alerts;
+mod buckets;
 mod checkpoints;
 mod guardrails;
 mod issuers;
@@ -20,6 +21,7 @@ mod provider;
 mod tls;
 
 pub use alerts::{AlertKind, AlertTarget, Smtp, SmtpSecurity};
+pub use buckets::BucketEntry;
 pub use checkpoints::Checkpoints;
 pub use issuers::TrustedIssuer;
 pub use kms::Kms;
@@ -75,6 +77,9 @@ pub struct Config {
     /// Who is told when a tenant's service level is being lost; nobody where absent.
     #[serde(default)]
     pub alerts: Vec<AlertTarget>,
+    /// Buckets tenants' documents may lie in; none where absent.
+    #[serde(default)]
+    pub buckets: Vec<BucketEntry>,
     /// The root key.
     #[serde(default)]
     pub kms: Kms,
@@ -175,6 +180,7 @@ impl Default for Config {
             checkpoints: Vec::new(),
             tls: None,
             alerts: Vec::new(),
+            buckets: Vec::new(),
             kms: Kms::default(),
             console: Console::default(),
             observability: Observability::default(),
@@ -211,6 +217,14 @@ pub enum ConfigError {
     Alert {
         /// Which.
         target: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A secret of a bucket is not where the file says it is, or the bucket cannot be asked.
+    #[error("opening the bucket {bucket} of [[buckets]]: {problem}")]
+    Bucket {
+        /// Which.
+        bucket: String,
         /// What is wrong and what to do.
         problem: String,
     },
@@ -283,6 +297,13 @@ impl Config {
                 at(file, text, text.find("[[alerts]]").unwrap_or(0), format!("alert target {}: {problem}", alert.name))
             })?;
             told.push(&alert.name);
+        }
+        let mut buckets: Vec<&str> = Vec::new();
+        for entry in &config.buckets {
+            entry.check(&buckets).map_err(|problem| {
+                at(file, text, text.find("[[buckets]]").unwrap_or(0), format!("bucket {}: {problem}", entry.bucket))
+            })?;
+            buckets.push(&entry.bucket);
         }
         let mut known: Vec<&str> = Vec::new();
         for trusted in &config.issuers {

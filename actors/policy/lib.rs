@@ -50,4 +50,5 @@ pub mod security;
 pub mod signature;
 mod slices;
 pub mod sovereignty;
+pub mod stores;
 pub mod visibility;

@@ -7,6 +7,7 @@ pub(crate) use super::meter::*;
 use super::parts::SupervisorParts;
 use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
+use crate::bucket::Buckets;
 use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::egress::clear_to_keep;
 use crate::entry::Entry;
@@ -115,6 +116,8 @@ pub(crate) struct Stage {
     ear: Addr<Ear>,
     /// Where the stage stands.
     node: Region,
+    /// The buckets tenants may name.
+    pub(crate) buckets: Buckets,
 }
 
 /// One tenant as the registry holds it.
@@ -192,6 +195,7 @@ impl Stage {
             heard,
             ear,
             node,
+            buckets: Buckets::default(),
         }
     }
 
@@ -209,6 +213,7 @@ impl Stage {
             policy: Arc::clone(policy),
             kept,
             clients: Arc::clone(&self.clients),
+            buckets: self.buckets.of(&policy.tenant.name),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),
             draw: Arc::new(SystemDraw),
@@ -427,7 +432,7 @@ impl Handler<Provoke> for Supervisor {
     type Result = bool;
 
     fn handle(&mut self, Provoke(room): Provoke, _: &mut Self::Context) -> bool {
-        let Some(Rooms { retrieval, cache, budget, routing }) = &self.rooms else { return false };
+        let Some(Rooms { retrieval, cache, budget, routing, bucket: _ }) = &self.rooms else { return false };
         match room {
             "retrieval" => post_certain(retrieval, PanicRoom),
             "cache" => post_certain(cache, PanicRoom),
