@@ -18,6 +18,7 @@ mod limits;
 mod otel;
 mod prices;
 mod provider;
+mod shared_cache;
 mod tls;
 
 pub use alerts::{AlertKind, AlertTarget, Smtp, SmtpSecurity};
@@ -29,6 +30,7 @@ pub use limits::Limits;
 pub use otel::Otel;
 pub use prices::{ModelPrice, ModelPrices};
 pub use provider::{Provider, ProviderKind};
+pub use shared_cache::SharedCacheEntry;
 pub use tls::{ClientCertificates, Tls};
 
 /// The file's name where none is given.
@@ -77,6 +79,9 @@ pub struct Config {
     /// Who is told when a tenant's service level is being lost; nobody where absent.
     #[serde(default)]
     pub alerts: Vec<AlertTarget>,
+    /// A cache outside in which nodes share tenants' answers; none where absent.
+    #[serde(default)]
+    pub shared_cache: Option<SharedCacheEntry>,
     /// Buckets tenants' documents may lie in; none where absent.
     #[serde(default)]
     pub buckets: Vec<BucketEntry>,
@@ -180,6 +185,7 @@ impl Default for Config {
             checkpoints: Vec::new(),
             tls: None,
             alerts: Vec::new(),
+            shared_cache: None,
             buckets: Vec::new(),
             kms: Kms::default(),
             console: Console::default(),
@@ -228,6 +234,9 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// The secret of the shared cache is not where the file says it is.
+    #[error("opening the cache of [shared_cache]: {0}")]
+    SharedCache(String),
     /// A model of this node cannot be used.
     #[error("opening provider {provider}: {problem}")]
     Model {
@@ -298,6 +307,8 @@ impl Config {
             })?;
             told.push(&alert.name);
         }
+        let shared = config.shared_cache.as_ref().map_or(Ok(()), SharedCacheEntry::check);
+        shared.map_err(|problem| at(file, text, text.find("[shared_cache]").unwrap_or(0), problem))?;
         let mut buckets: Vec<&str> = Vec::new();
         for entry in &config.buckets {
             entry.check(&buckets).map_err(|problem| {

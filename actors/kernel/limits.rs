@@ -232,6 +232,8 @@ pub const CACHE_BYTES_MIN: u64 = 64 << 10;
 pub const CACHE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of one tenant's semantic answer cache, at most: every question is compared with all of them.
 pub const SEMANTIC_CACHE_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of one answer remembered outside the node, sealed.
+pub const SHARED_ANSWER_BYTES_MAX: usize = 256 << 10;
 /// Objects of one tenant's bucket; a listing of more is refused as a whole.
 pub const BUCKET_OBJECTS_MAX: usize = 100_000;
 /// Bytes of objects taken in by one request, the last of them not counted.

@@ -1,12 +1,17 @@
 //! What a tenant says about stores outside the node (specification 2.3): where its documents lie, where its answers are
 //! remembered. Who holds the credentials and where such a store is, the operator says; here are names alone.
+use crate::compile::TENANT;
 use crate::findings::{Findings, Source};
+use crate::parse::FileError;
+use crate::places::Places;
 use crate::schema::TenantFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of the part of a bucket's name space a tenant may name.
 const PREFIX_BYTES_MAX: usize = 512;
+/// Lengths of the name in a cache's prefix.
+const CACHE_NAME_CHARS: std::ops::RangeInclusive<usize> = 1..=64;
 /// Lengths of a bucket's name (S3's own rules).
 const BUCKET_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
 
@@ -18,6 +23,10 @@ pub struct RetrievalStorage {
     /// it is gone. The bucket stands in `config.toml` for this tenant, with its region and its credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corpus_bucket: Option<String>,
+    /// Under which names its answers are remembered in the node's shared cache: `redis:NAME:`, this tenant's alone. The cache stands
+    /// in `config.toml`; which answers, and how long, is said by `cache.exact` of `router.yaml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_prefix: Option<String>,
 }
 
 /// A place in a bucket.
@@ -81,14 +90,42 @@ pub fn bucket_problem(bucket: &str) -> Option<String> {
     })
 }
 
+/// What is wrong with a text as the beginning of a tenant's names in a shared cache; `None` where it is one.
+fn prefix_problem(prefix: &str) -> Option<String> {
+    let name = prefix.strip_prefix("redis:").and_then(|rest| rest.strip_suffix(':'));
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = name.is_some_and(|name| CACHE_NAME_CHARS.contains(&name.len()) && name.bytes().all(is_letter));
+    (!fits).then(|| {
+        format!(
+            "{prefix:?} is no prefix: write redis:NAME: with 1 to 64 lower-case letters, digits and hyphens as its name"
+        )
+    })
+}
+
 pub(crate) fn check(source: &Source<TenantFile>, findings: &mut Findings) {
-    let Some(RetrievalStorage { corpus_bucket }) = &source.value.storage else { return };
+    let Some(RetrievalStorage { corpus_bucket, cache_prefix }) = &source.value.storage else { return };
+    if let Some(problem) = cache_prefix.as_deref().and_then(prefix_problem) {
+        findings.refuse(source, "storage.cache_prefix", problem);
+    }
     if let Some(Err(problem)) = corpus_bucket.as_deref().map(BucketPlace::parse) {
         findings.refuse(source, "storage.corpus_bucket", problem);
     }
 }
 
+/// What is wrong with a tenant whose prefix another one has, with the place in its file.
+#[must_use]
+pub fn prefix_taken(text: &str) -> FileError {
+    let problem = "another tenant of this node has this prefix: write one of its own, such as redis:<tenant>:";
+    Places::of(text).error(TENANT, "storage.cache_prefix", problem)
+}
+
 impl TenantFile {
+    /// Under which names its answers are remembered outside the node, where it says so.
+    #[must_use]
+    pub fn cache_prefix(&self) -> Option<&str> {
+        self.storage.as_ref()?.cache_prefix.as_deref()
+    }
+
     /// Where its documents lie outside the node, where it says so.
     #[must_use]
     pub fn corpus_bucket(&self) -> Option<BucketPlace> {
@@ -136,6 +173,18 @@ mod tests {
             assert!(BucketPlace::parse(text).is_err(), "{text}");
         }
         assert!(BucketPlace::parse(&format!("s3://acme/{}", "x".repeat(PREFIX_BYTES_MAX + 1))).is_err());
+    }
+
+    #[test]
+    fn a_prefix_is_one_name_between_colons() {
+        for sound in ["redis:tenant-acme:", "redis:1:"] {
+            assert_eq!(prefix_problem(sound), None, "{sound}");
+        }
+        for text in
+            ["", "redis:", "redis::", "tenant-acme:", "redis:tenant-acme", "redis:a:b:", "redis:Acme:", "redis:a*:"]
+        {
+            assert!(prefix_problem(text).is_some(), "{text}");
+        }
     }
 
     #[test]

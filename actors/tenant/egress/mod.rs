@@ -88,6 +88,15 @@ impl Egress {
         self.begin(Flow::Trace, region)
     }
 
+    /// Begins asking a cache outside, or giving it something, by the rules in force. It is under way until what this gives is
+    /// dropped.
+    ///
+    /// # Errors
+    /// `sovereignty_violation`; nothing is under way then.
+    pub fn share(self: &Arc<Self>, region: &str) -> Outcome<Transfer> {
+        self.begin(Flow::Cache, region)
+    }
+
     /// Begins reading documents from a bucket, by the rules in force. It is under way until what this gives is dropped.
     ///
     /// # Errors

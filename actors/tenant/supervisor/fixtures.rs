@@ -8,6 +8,7 @@ use super::parts::SupervisorParts;
 use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
 use crate::bucket::Buckets;
+use crate::cache::SharedService;
 use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::egress::clear_to_keep;
 use crate::entry::Entry;
@@ -118,6 +119,8 @@ pub(crate) struct Stage {
     node: Region,
     /// The buckets tenants may name.
     pub(crate) buckets: Buckets,
+    /// The cache outside, where there is one.
+    pub(crate) shared_cache: Option<Arc<SharedService>>,
 }
 
 /// One tenant as the registry holds it.
@@ -196,6 +199,7 @@ impl Stage {
             ear,
             node,
             buckets: Buckets::default(),
+            shared_cache: None,
         }
     }
 
@@ -213,6 +217,7 @@ impl Stage {
             policy: Arc::clone(policy),
             kept,
             clients: Arc::clone(&self.clients),
+            shared_cache: self.shared_cache.clone(),
             buckets: self.buckets.of(&policy.tenant.name),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),

@@ -72,6 +72,8 @@ impl Rooms {
         let cache = CacheRoom::start(CacheParts {
             policy: Arc::clone(policy),
             egress: Arc::clone(egress),
+            cipher: opened.belongings.cipher.clone(),
+            shared: parts.shared_cache.clone(),
             clock: Arc::clone(&parts.clock),
             next: budget.clone().recipient(),
             exit: supervisor.clone().recipient(),
