@@ -15,9 +15,13 @@ use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::{Principal, Role};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::stores::BucketPlace;
+use futures_util::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// Objects of one portion read at the same time.
+const READ_AT_ONCE: usize = 8;
 
 /// The doors documents come and go by: those of everybody else.
 #[derive(Clone, Debug)]
@@ -185,10 +189,14 @@ impl Follower {
         self.refused = known.refused;
         let (mut undone, mut kept, mut is_full) = (None, 0_u64, false);
         for portion in std::mem::take(&mut plan.fetch) {
-            let mut documents = Vec::with_capacity(portion.len());
-            let mut read = Vec::with_capacity(portion.len());
-            for object in portion {
-                match objects.fetch(&object).await {
+            let (mut documents, mut read) = (Vec::with_capacity(portion.len()), Vec::with_capacity(portion.len()));
+            let reading = stream::iter(portion).map(|object| async move {
+                let content = objects.fetch(&object).await;
+                (object, content)
+            });
+            let contents: Vec<_> = reading.buffered(READ_AT_ONCE).collect().await;
+            for (object, content) in contents {
+                match content {
                     Ok(content) => {
                         documents.push(document(place, &bucket.address, &object, content));
                         read.push(object);
