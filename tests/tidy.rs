@@ -172,6 +172,8 @@ fn one_file_names_each_engine() {
             ][..],
         ),
         ("moka::", &["actors/tenant/cache/store.rs"][..]),
+        ("redis::", &["actors/tenant/cache/redis.rs", "actors/tenant/cache/mod.rs"][..]),
+        ("object_store::", &["actors/tenant/bucket/s3.rs"][..]),
         ("candle_core::", &["actors/tenant/embedding/encoder.rs", "actors/tenant/embedding/kernels.rs"][..]),
         ("tokenizers::", &["actors/tenant/embedding/vocabulary.rs"][..]),
         ("krilla::", &["actors/control/compliance/pdf/press.rs"][..]),

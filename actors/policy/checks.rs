@@ -7,7 +7,7 @@ use crate::patterns;
 use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use crate::{budget, caches, dense, features, regimes, rerank, retention};
+use crate::{budget, caches, dense, features, regimes, rerank, retention, stores};
 use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
@@ -49,6 +49,7 @@ pub(crate) fn tenant(source: &Source<TenantFile>, folder_name: &str, findings: &
         findings.refuse(source, "config.region", problem);
     }
     quotas(source, findings);
+    stores::check(source, findings);
     regimes::known(source, "metadata.compliance", &file.metadata.compliance, findings);
     if !file.metadata.contact_email.contains('@') {
         findings.refuse(source, "metadata.contact_email", "this is no mail address: write one with an @");

@@ -51,4 +51,5 @@ pub mod security;
 pub mod signature;
 mod slices;
 pub mod sovereignty;
+pub mod stores;
 pub mod visibility;

@@ -11,6 +11,7 @@ use crate::rerank::RerankSettings;
 pub use crate::retention::{LegalHold, Selects};
 pub use crate::rollout::{FailureKind, RolloutSettings};
 pub use crate::security::{SecurityRules, SelectionRules};
+pub use crate::stores::RetrievalStorage;
 use bailiwick_kernel::money::NanoUsd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,9 @@ pub struct TenantFile {
     pub config: TenantConfig,
     /// Quotas.
     pub quotas: Quotas,
+    /// Stores outside the node; none where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<RetrievalStorage>,
     /// Who the tenant is.
     pub metadata: TenantMetadata,
     /// RFC 3339 time of creation.

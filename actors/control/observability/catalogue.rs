@@ -152,6 +152,13 @@ pub const METRICS: &[Metric] = &[
     metric("bailiwick_up", Gauge, Node, "The node answers."),
     metric("bailiwick_fairness_gap_ratio", Gauge, Node, "Widest gap of weighted service beside its bound; at most 1.")
         .by("pool", &[]),
+    metric(
+        "bailiwick_shared_cache_total",
+        Counter,
+        Node,
+        "Looks into the shared cache and answers put there, by outcome.",
+    )
+    .by("outcome", &["hit", "miss", "failed", "refused", "stored"]),
     metric("bailiwick_tokens_refused_total", Counter, Node, "Bearer tokens refused, by reason.").by("reason", TOKENS),
     metric("bailiwick_knocks_refused_total", Counter, Node, "Requests refused at the registry's door, by code.")
         .by("code", &["unauthenticated", "forbidden", "not_found"]),

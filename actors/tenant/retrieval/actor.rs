@@ -131,6 +131,11 @@ impl RetrievalRoom {
     /// Notes a knock and, where a permit is left, lets it in.
     pub(super) fn let_in(&self) -> Outcome<OwnedSemaphorePermit> {
         self.note_knock();
+        self.let_in_unnoted()
+    }
+
+    /// Lets in, where a permit is left, who does not want the index: it may go on sleeping.
+    pub(super) fn let_in_unnoted(&self) -> Outcome<OwnedSemaphorePermit> {
         Arc::clone(&self.tasks).try_acquire_owned().map_err(|_none_left| Undelivered::Full.into())
     }
 
@@ -466,6 +471,7 @@ impl Handler<MeasureCorpus> for RetrievalRoom {
                     segments: served.as_ref().map_or(0, |served| served.segments()),
                     passive: served.is_none(),
                     dense: corpus.dense_view(),
+                    bucket: None,
                 }
             });
             request.reply.answer(figures);

@@ -1,6 +1,7 @@
 //! What the retrieval room takes and gives. Plain data.
 use super::dense::DenseView;
 use super::upload::UploadPermit;
+use crate::bucket::BucketView;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::Code;
@@ -161,6 +162,36 @@ pub struct ListDocuments {
     pub reply: ReplySlot<Vec<DocumentView>>,
 }
 
+/// From the tenant's bucket: the documents taken in under a key of the house's own, in id order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ListTakenIn {
+    /// Under which key.
+    pub by: &'static str,
+    /// Start after this id.
+    pub after: Option<String>,
+    /// Where the answer goes.
+    pub reply: ReplySlot<TakenInPortion>,
+}
+
+/// Documents taken in under a key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TakenInPortion {
+    /// What is known of them.
+    pub documents: Vec<TakenIn>,
+    /// Where to go on; nothing at the end.
+    pub next: Option<String>,
+}
+
+/// A document as whoever took it in wants to know it again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TakenIn {
+    /// Its id.
+    pub id: String,
+    /// Its metadata as JSON.
+    pub metadata_json: String,
+}
+
 /// Shows one document with its text.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -289,4 +320,7 @@ pub struct CorpusFigures {
     /// The search by meaning, where the tenant wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<DenseView>,
+    /// The bucket documents are taken in from, where the tenant names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketView>,
 }

@@ -32,6 +32,7 @@ mod reserve;
 mod rules;
 pub mod sealed_directory;
 mod selection;
+mod taken;
 mod truth;
 mod upload;
 mod view;

@@ -332,6 +332,7 @@ impl Supervisor {
         let settled = policy.settled();
         post_certain(&rooms.cache, AdoptCache(Arc::clone(&settled)));
         post_certain(&rooms.budget, AdoptBudget(Arc::clone(&settled)));
+        rooms.bucket.policy.send_replace(Arc::clone(&settled));
         post_certain(&rooms.retrieval, AdoptRules(settled));
         let now_ns = self.now_ns();
         self.admission.adopt(&policy, now_ns);
