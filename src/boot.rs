@@ -14,6 +14,8 @@ use bailiwick_kernel::clock::{SharedClock, SystemClock};
 use bailiwick_kernel::erasures::{self, Ledger};
 use bailiwick_kernel::fair::FairPool;
 use bailiwick_kernel::shelf::Vault;
+use bailiwick_tenant::bucket::Buckets;
+use bailiwick_tenant::cache::SharedService;
 use bailiwick_tenant::query_ids::SystemDraw;
 use bailiwick_tenant::retrieval::Pools;
 use bailiwick_tenant::retrieval::parse::Sandbox;
@@ -72,6 +74,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let handles = arbiters.iter().map(Arbiter::handle).collect();
     let shared = Shared::open(config, Arc::clone(&clock))?;
     let (pools, clients) = (shared.pools.clone(), Arc::clone(&shared.clients));
+    let shared_cache = shared.shared_cache.clone();
     let (house_vault, house_keys, house_ledger) = (vault.clone(), keys.clone(), Arc::clone(&ledger));
     let node = config.region.clone();
     let housing = move |happened: Recipient<Happened>| -> Arc<dyn Housing> {
@@ -103,6 +106,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let shown = Arc::clone(&exposition);
     let figures = move || {
         publish_fairness(pools.fair().chain(clients.fair()));
+        publish_shared_cache(shared_cache.as_deref());
         shown.render()
     };
     let edge = Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(figures), exposition);
@@ -112,6 +116,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 /// What all tenants share: things without a tenant's data in them.
 struct Shared {
     clients: Arc<Clients>,
+    shared_cache: Option<Arc<SharedService>>,
+    buckets: Buckets,
     catalog: ModelCatalog,
     clock: SharedClock,
     sandbox: Sandbox,
@@ -134,13 +140,17 @@ impl Shared {
                 .spawn(tokens::warm)
                 .context("starting a thread")?;
         }
-        Ok(Self { clients, catalog, clock, sandbox, pools: Pools::default(), settings: config.settings() })
+        let (pools, settings) = (Pools::default(), config.settings());
+        let (shared_cache, buckets) = (config.shared_answers()?, config.corpus_buckets()?);
+        Ok(Self { clients, shared_cache, buckets, catalog, clock, sandbox, pools, settings })
     }
 
     fn furnish(self, happened: Recipient<Happened>) -> Furnish {
         Arc::new(move |residence: Residence| {
             let Residence { name, generation, belongings, signer, erasures, policy, kept } = residence;
             supervisor::start(SupervisorParts {
+                shared_cache: self.shared_cache.clone(),
+                buckets: self.buckets.of(&name),
                 name,
                 generation,
                 belongings,
@@ -171,6 +181,13 @@ fn publish_fairness<'a>(pools: impl Iterator<Item = &'a FairPool>) {
     for (kind, ppm) in widest {
         let ratio = u32::try_from(ppm).map_or(f64::INFINITY, f64::from) / 1_000_000.0;
         metrics::gauge!("bailiwick_fairness_gap_ratio", "pool" => kind.to_owned()).set(ratio);
+    }
+}
+
+/// What became of looks into the shared cache, and of answers on their way there.
+fn publish_shared_cache(service: Option<&SharedService>) {
+    for (outcome, count) in service.map(|service| service.tally.counts()).into_iter().flatten() {
+        metrics::counter!("bailiwick_shared_cache_total", "outcome" => outcome).absolute(count);
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 mod alerts;
+mod buckets;
 mod checkpoints;
 mod guardrails;
 mod issuers;
@@ -17,9 +18,11 @@ mod limits;
 mod otel;
 mod prices;
 mod provider;
+mod shared_cache;
 mod tls;
 
 pub use alerts::{AlertKind, AlertTarget, Smtp, SmtpSecurity};
+pub use buckets::BucketEntry;
 pub use checkpoints::Checkpoints;
 pub use issuers::TrustedIssuer;
 pub use kms::Kms;
@@ -27,6 +30,7 @@ pub use limits::Limits;
 pub use otel::Otel;
 pub use prices::{ModelPrice, ModelPrices};
 pub use provider::{Provider, ProviderKind};
+pub use shared_cache::SharedCacheEntry;
 pub use tls::{ClientCertificates, Tls};
 
 /// The file's name where none is given.
@@ -75,6 +79,12 @@ pub struct Config {
     /// Who is told when a tenant's service level is being lost; nobody where absent.
     #[serde(default)]
     pub alerts: Vec<AlertTarget>,
+    /// A cache outside in which nodes share tenants' answers; none where absent.
+    #[serde(default)]
+    pub shared_cache: Option<SharedCacheEntry>,
+    /// Buckets tenants' documents may lie in; none where absent.
+    #[serde(default)]
+    pub buckets: Vec<BucketEntry>,
     /// The root key.
     #[serde(default)]
     pub kms: Kms,
@@ -175,6 +185,8 @@ impl Default for Config {
             checkpoints: Vec::new(),
             tls: None,
             alerts: Vec::new(),
+            shared_cache: None,
+            buckets: Vec::new(),
             kms: Kms::default(),
             console: Console::default(),
             observability: Observability::default(),
@@ -214,6 +226,17 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A secret of a bucket is not where the file says it is, or the bucket cannot be asked.
+    #[error("opening the bucket {bucket} of [[buckets]]: {problem}")]
+    Bucket {
+        /// Which.
+        bucket: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The secret of the shared cache is not where the file says it is.
+    #[error("opening the cache of [shared_cache]: {0}")]
+    SharedCache(String),
     /// A model of this node cannot be used.
     #[error("opening provider {provider}: {problem}")]
     Model {
@@ -283,6 +306,15 @@ impl Config {
                 at(file, text, text.find("[[alerts]]").unwrap_or(0), format!("alert target {}: {problem}", alert.name))
             })?;
             told.push(&alert.name);
+        }
+        let shared = config.shared_cache.as_ref().map_or(Ok(()), SharedCacheEntry::check);
+        shared.map_err(|problem| at(file, text, text.find("[shared_cache]").unwrap_or(0), problem))?;
+        let mut buckets: Vec<&str> = Vec::new();
+        for entry in &config.buckets {
+            entry.check(&buckets).map_err(|problem| {
+                at(file, text, text.find("[[buckets]]").unwrap_or(0), format!("bucket {}: {problem}", entry.bucket))
+            })?;
+            buckets.push(&entry.bucket);
         }
         let mut known: Vec<&str> = Vec::new();
         for trusted in &config.issuers {

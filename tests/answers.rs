@@ -246,3 +246,104 @@ async fn where_the_policy_keeps_no_history_every_question_stands_alone() {
     let alone = asked_over(&mut session, WINTER).await.answer;
     assert!(!recorded(&house, &key, &alone).await.contains(MEANT), "{alone}");
 }
+
+/// The turns a model was told last: role and words of each message behind the rules.
+fn turns_told(upstream: &Upstream) -> Vec<(String, String)> {
+    let asked = upstream.asked();
+    let messages = asked.last().unwrap()["messages"].as_array().unwrap().clone();
+    let text = |message: &Value, field: &str| message[field].as_str().unwrap().to_owned();
+    messages.iter().skip(1).map(|message| (text(message, "role"), text(message, "content"))).collect()
+}
+
+fn roles(turns: &[(String, String)]) -> Vec<&str> {
+    turns.iter().map(|(role, _)| role.as_str()).collect()
+}
+
+const MONTHS: &str = "And in the first year?";
+
+#[tokio::test]
+async fn a_model_is_told_what_it_was_asked_and_answered_before_in_this_conversation_alone() {
+    let upstream = Upstream::start().await;
+    let (_folder, house) = house_prepared(upstream.port, 60_000, "", |_| ());
+    let key = house.key(TENANT, "owner").await;
+    house.teach(&key, "leave", "Leave", LEAVE).await;
+    asked_in(&house, &key, "mine", QUESTION).await;
+    assert_eq!(roles(&turns_told(&upstream)), ["user"], "nothing was said before");
+    let alone = upstream.asked().last().unwrap()["messages"].to_string().len();
+    let second = asked_in(&house, &key, "mine", MONTHS).await;
+    let turns = turns_told(&upstream);
+    assert_eq!(roles(&turns), ["user", "assistant", "user"]);
+    assert_eq!(turns[0].1, QUESTION);
+    assert_eq!(turns[1].1.trim(), "Every employee has thirty days of paid leave .", "its words, without its markers");
+    assert!(turns[2].1.contains("Ask anna@example.org") && !turns[1].1.contains("passage"), "{turns:?}");
+    let told = upstream.asked().last().unwrap()["messages"].to_string().len();
+    assert!(told < alone + 1_000, "passages are not repeated: {alone} and {told} bytes");
+    let lineage = recorded(&house, &key, &second).await;
+    assert!(lineage.contains("query_id"), "{lineage}");
+
+    let somebody = house.key(TENANT, "owner").await;
+    for (key, conversation) in [(&key, "another"), (&somebody, "mine")] {
+        asked_in(&house, key, conversation, MONTHS).await;
+        assert_eq!(roles(&turns_told(&upstream)), ["user"], "{conversation}");
+    }
+    let ask = |body: Value| house.call(Method::POST, "/v1/ask", &key, Some(body));
+    let (status, _) = ask(json!({"question": MONTHS, "conversation_id": "mine"})).await;
+    assert_eq!((status, turns_told(&upstream).len()), (200, 5), "a body names a conversation as a header does");
+    let (status, _) = ask(json!({"question": MONTHS, "conversation_id": "mine", "user": "zoe"})).await;
+    assert_eq!((status, turns_told(&upstream).len()), (200, 1), "another end user of the same key");
+    for bad in ["", "a b", "ä"] {
+        let (status, problem) = ask(json!({"question": MONTHS, "conversation_id": bad})).await;
+        assert!(status == 400 && problem["detail"].to_string().contains("conversation_id"), "{problem}");
+    }
+    let named = [("x-bailiwick-conversation", "mine")];
+    let body = json!({"question": MONTHS, "conversation_id": "another"});
+    assert_eq!(house.raw(Method::POST, "/v1/ask", &key, &named, Some(body)).await.status(), 400);
+
+    let mut session = open_session(&house, &key).await;
+    asked_over(&mut session, QUESTION).await;
+    asked_over(&mut session, MONTHS).await;
+    assert_eq!(roles(&turns_told(&upstream)), ["user", "assistant", "user"], "a session is a conversation");
+
+    house.teach(&key, "leave", "Leave", "Paid leave of an employee is twenty days in the first year.").await;
+    asked_in(&house, &key, "mine", MONTHS).await;
+    let turns = turns_told(&upstream);
+    assert_eq!(roles(&turns), ["user"], "what was said of words that stand there no more is not said again: {turns:?}");
+}
+
+#[tokio::test]
+async fn messages_that_come_with_a_question_are_told_as_earlier_turns() {
+    let upstream = Upstream::start().await;
+    let (_folder, house) = house_prepared(upstream.port, 60_000, "", |tenants| {
+        let file = tenants.join(TENANT).join("policies/governance.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let settings = "settings:\n  max_history_turns: 2\n  max_history_characters: 120\n";
+        std::fs::write(&file, text.replacen("settings:\n", settings, 1)).unwrap();
+        sign_policies(tenants, TENANT);
+    });
+    let key = house.key(TENANT, "owner").await;
+    house.teach(&key, "leave", "Leave", LEAVE).await;
+    let ask = async |earlier: &[(&str, &str)]| {
+        let messages = earlier.iter().chain(&[("user", QUESTION)]);
+        let messages: Vec<Value> = messages.map(|(role, text)| json!({"role": role, "content": text})).collect();
+        let body = json!({"model": "bailiwick", "messages": messages});
+        let (status, completion) = house.call(Method::POST, "/v1/chat/completions", &key, Some(body)).await;
+        assert_eq!(status, 200, "{completion}");
+        turns_told(&upstream)
+    };
+    let turns = ask(&[("system", "be brief"), ("user", "Hello?"), ("assistant", "Hello [4].")]).await;
+    assert_eq!(roles(&turns), ["user", "assistant", "user"]);
+    assert_eq!((turns[0].1.as_str(), turns[1].1.trim()), ("Hello?", "Hello ."));
+    let many = [
+        ("user", "One?"),
+        ("assistant", "1"),
+        ("user", "Two?"),
+        ("assistant", "2"),
+        ("user", "Three?"),
+        ("assistant", "3"),
+    ];
+    let turns = ask(&many).await;
+    assert_eq!(turns.iter().map(|(_, text)| text.as_str()).take(4).collect::<Vec<_>>(), ["Two?", "2", "Three?", "3"]);
+    let long = "x".repeat(116);
+    assert_eq!(ask(&[("user", "One?"), ("assistant", &long)]).await.len(), 3, "exactly within the bound");
+    assert_eq!(ask(&[("user", "One!?"), ("assistant", &long)]).await.len(), 1, "one character beyond it");
+}

@@ -307,6 +307,14 @@ impl Scene {
                 })
                 .await
             }
+            "ask: conversation_id, user" => {
+                let (field, pool) = *dice.one_of(&[("conversation_id", &self.conversations), ("user", &self.users)]);
+                let pair = dice.one_of(pool).clone();
+                self.says_alike(&pair, &answer, |id| {
+                    Asked::new("POST", "/v1/ask").with(json!({"question": QUESTION, field: id}))
+                })
+                .await
+            }
             "SearchBody.domain" | "SearchBody.usecase" => {
                 let pair = self.drawn(dice, &self.domains, false);
                 let search = |id: &str| json!({"query": "heron quagga", field: id});

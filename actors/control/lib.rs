@@ -18,4 +18,5 @@ pub mod policy_service;
 pub mod policy_watchdog;
 pub mod publishing;
 pub mod registry;
+pub mod schedule;
 pub mod slo;

@@ -22,7 +22,7 @@ use crate::slo::actor::Slo;
 use crate::slo::targets::Target as AlertTarget;
 use crate::{
     compliance, cost, drift, gitops, identity, key_watch, observability, policy_service, policy_watchdog, publishing,
-    registry, slo,
+    registry, schedule, slo,
 };
 use actix::{Addr, Recipient};
 use bailiwick_kernel::cipher::CipherError;
@@ -173,6 +173,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
         standing: registry.clone().recipient(),
     };
     let _watching = key_watch::start(keys, Arc::clone(&clock), watched);
+    let _scheduling = schedule::start(folders.clone(), registry.clone().recipient());
     let publishing =
         publishing::Parts { targets: published, node, vault, cipher, clock, registry: registry.clone().recipient() };
     publishing::start(publishing).map_err(StartError::Publishing)?;

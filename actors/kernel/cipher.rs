@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 pub mod data_key;
 pub mod keys;
 pub mod legacy;
+mod names;
 mod present;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,8 @@ pub enum Purpose {
     Index,
     /// A piece of a backup.
     Backup,
+    /// An answer remembered outside the node.
+    Cache,
 }
 
 impl Purpose {
@@ -62,6 +65,7 @@ impl Purpose {
             Self::Shelf => 3,
             Self::Index => 4,
             Self::Backup => 5,
+            Self::Cache => 6,
         }
     }
 }

@@ -232,6 +232,16 @@ pub const CACHE_BYTES_MIN: u64 = 64 << 10;
 pub const CACHE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of one tenant's semantic answer cache, at most: every question is compared with all of them.
 pub const SEMANTIC_CACHE_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of one answer remembered outside the node, sealed.
+pub const SHARED_ANSWER_BYTES_MAX: usize = 256 << 10;
+/// Objects of one tenant's bucket; a listing of more is refused as a whole.
+pub const BUCKET_OBJECTS_MAX: usize = 100_000;
+/// Bytes of objects taken in by one request, the last of them not counted.
+pub const BUCKET_BATCH_BYTES: u64 = 8 << 20;
+/// Objects taken in by one request.
+pub const BUCKET_BATCH_MAX: usize = 32;
+/// Bytes of one answer of a bucket: the largest document, or a page of a listing.
+pub const BUCKET_ANSWER_BYTES_MAX: usize = DOCUMENT_BYTES_MAX;
 /// Numbers of one embedding, at most; the largest models in use give 4,096.
 pub const EMBEDDING_DIMENSIONS_MAX: usize = 8_192;
 /// Bytes of the vectors of one tenant's passages in memory, a byte a number: 174,762 passages of 384 numbers.

@@ -121,6 +121,14 @@ pub struct Principal {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl Principal {
+    /// Who asks, as one name: the user, else the key. Judgements are counted and flags are drawn by it.
+    #[must_use]
+    pub fn asker(&self) -> &str {
+        self.user_id.as_deref().unwrap_or(&self.key_id)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +149,17 @@ mod tests {
             assert_eq!(RIGHTS.map(|right| role.may(right)), row, "{}", role.as_str());
         }
         assert_eq!(matrix.map(|(role, _)| role), Role::ALL);
+    }
+
+    #[test]
+    fn who_asks_is_the_user_and_else_the_key() {
+        let of = |user_id: Option<&str>| Principal {
+            key_id: "key".into(),
+            user_id: user_id.map(str::to_owned),
+            role: None,
+            attributes: BTreeMap::new(),
+        };
+        assert_eq!((of(Some("anna")).asker(), of(None).asker()), ("anna", "key"));
     }
 
     #[test]

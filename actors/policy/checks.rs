@@ -7,7 +7,7 @@ use crate::patterns;
 use crate::quotas::LIMITS_MAX;
 use crate::schema::*;
 use crate::sovereignty::{region_allowed, region_pattern_problem, region_problem};
-use crate::{budget, caches, dense, features, regimes, retention};
+use crate::{budget, caches, dense, features, regimes, rerank, retention, stores};
 use bailiwick_kernel::limits::{NAME_CHARS_MAX, TENANT_NAME_CHARS_MAX, TOP_K_MAX};
 use regex::RegexSet;
 use std::collections::BTreeSet;
@@ -16,6 +16,8 @@ const AT_REST: [&str; 2] = ["AES-256", "AES-256-GCM"];
 const IN_TRANSIT: [&str; 2] = ["TLS-1.3", "TLS-1.2"];
 /// Largest sampling temperature any provider takes.
 const TEMPERATURE_MAX: f64 = 2.0;
+/// Golden questions are asked once a year at least, where a policy wants them asked by themselves.
+const EVALUATION_HOURS_MAX: u32 = 8_784;
 
 /// What is wrong with a text as a tenant's name; `None` where it is one. The name is a folder's name as well.
 #[must_use]
@@ -47,6 +49,7 @@ pub(crate) fn tenant(source: &Source<TenantFile>, folder_name: &str, findings: &
         findings.refuse(source, "config.region", problem);
     }
     quotas(source, findings);
+    stores::check(source, findings);
     regimes::known(source, "metadata.compliance", &file.metadata.compliance, findings);
     if !file.metadata.contact_email.contains('@') {
         findings.refuse(source, "metadata.contact_email", "this is no mail address: write one with an @");
@@ -191,6 +194,7 @@ pub(crate) fn retrieval(source: &Source<RetrievalPolicy>, findings: &mut Finding
         );
     }
     dense::check(source, findings);
+    rerank::check(source, findings);
     let refuse = |errors: Vec<crate::guard::GuardError>| {
         errors
             .iter()
@@ -204,6 +208,15 @@ pub(crate) fn evaluation(source: &Source<EvaluationPolicy>, findings: &mut Findi
     findings.share(source, "settings.sample_rate", settings.sample_rate);
     findings.share(source, "settings.min_ndcg_at_10", settings.min_ndcg_at_10);
     findings.share(source, "settings.min_groundedness", settings.min_groundedness);
+    if let Some(judge) = &settings.judge {
+        findings.written(source, "settings.judge.model", &judge.model);
+    }
+    if let Some(every_hours) = settings.every_hours
+        && !(1..=EVALUATION_HOURS_MAX).contains(&every_hours)
+    {
+        let problem = format!("{every_hours} is out of range: write 1 to {EVALUATION_HOURS_MAX}, or leave it out");
+        findings.refuse(source, "settings.every_hours", problem);
+    }
 }
 
 pub(crate) fn governance(source: &Source<GovernancePolicy>, findings: &mut Findings) -> Option<RegexSet> {

@@ -12,6 +12,7 @@ use crate::language::Rule;
 use crate::language::checks::{Enacted, Origin, problems};
 use crate::obligations::Obligation;
 use crate::parse::{FileError, FileTexts, advice};
+use crate::rerank::RerankSettings;
 use crate::retention::Rules;
 use crate::schema::*;
 use crate::signature::{Revoked, SAMPLE_PUBLIC_KEY, Signers};
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 /// Earlier questions a follow-up may be understood by.
 const HISTORY_TURNS_MAX: u32 = 20;
+/// Characters of a conversation that may be kept for models.
+const HISTORY_CHARACTERS_MAX: u32 = 16_000;
 
 /// The registry record.
 pub const TENANT: &str = "tenant.yaml";
@@ -66,6 +69,8 @@ pub struct PolicySnapshot {
     pub top_k: usize,
     /// How passages are found by their meaning, where the tenant wants that.
     pub dense: Option<DenseSettings>,
+    /// How the passages found first are looked at once more, where the tenant wants that.
+    pub rerank: Option<RerankSettings>,
     /// Patterns no answer may contain.
     pub output_forbidden: RegexSet,
     /// What may be done, what may not, and what goes with it.
@@ -267,6 +272,7 @@ impl Files {
         });
         let (engine, conflicts) = self.rules(guardrails, findings)?;
         self.check_approvers(engine.rules(), findings);
+        self.check_sources(engine.rules(), findings);
         Some(Compiled { guard: guard?, output_forbidden: output_forbidden?, engine, conflicts })
     }
 
@@ -346,6 +352,23 @@ impl Files {
         }
     }
 
+    /// A source is a document, and every document takes a passage: answers of more sources than passages are never given.
+    /// Of a guardrail that is only said: it narrows a tenant and never stops it.
+    fn check_sources(&self, rules: &[Enacted], findings: &mut Findings) {
+        let Some(top_k) = self.retrieval.as_ref().map(|retrieval| retrieval.value.settings.top_k) else { return };
+        for enacted in rules {
+            let Some(Obligation::MinSources(sources)) = &enacted.rule.obligation else { continue };
+            if *sources > top_k {
+                let problem = format!(
+                    "{sources} sources are demanded and {top_k} passages go into an answer, so that every answer would be withheld: \
+                     write at most {top_k}, or raise settings.top_k in {RETRIEVAL}"
+                );
+                let found = self.at(Some(enacted), "obligation", &problem);
+                if enacted.is_guardrail() { findings.warnings.push(found) } else { findings.errors.push(found) }
+            }
+        }
+    }
+
     /// A conversation is kept in memory: what is kept of it is bounded.
     fn check_history(&self, findings: &mut Findings) {
         let Some(governance) = &self.governance else { return };
@@ -353,6 +376,12 @@ impl Files {
             let problem =
                 format!("at most {HISTORY_TURNS_MAX} earlier questions are kept: write 0 to {HISTORY_TURNS_MAX}");
             findings.refuse(governance, "settings.max_history_turns", problem);
+        }
+        if governance.value.settings.max_history_characters > HISTORY_CHARACTERS_MAX {
+            let problem = format!(
+                "at most {HISTORY_CHARACTERS_MAX} characters of a conversation are kept: write 0 to {HISTORY_CHARACTERS_MAX}"
+            );
+            findings.refuse(governance, "settings.max_history_characters", problem);
         }
     }
 
@@ -421,6 +450,7 @@ impl Files {
             guard: Arc::new(compiled.guard),
             top_k: usize::try_from(retrieval.settings.top_k).ok()?,
             dense: retrieval.settings.dense,
+            rerank: retrieval.settings.rerank,
             output_forbidden: compiled.output_forbidden,
             engine: Arc::new(compiled.engine),
             conflicts: Arc::new(compiled.conflicts),

@@ -43,3 +43,33 @@ fn requests_nobody_could_approve_are_found() {
         assert!(found.len() == 1 && found[0].contains(expected), "{users}: {found:?}");
     }
 }
+
+#[test]
+fn more_sources_than_passages_are_found_before_every_answer_is_withheld() {
+    let asked = |sources: u32| {
+        let rule = format!(
+            "rules:\n  - id: confirmed\n    effect: require\n    actions: [ask]\n    obligation: {{ min_sources: {sources} }}\n"
+        );
+        errors(&changed(GOVERNANCE, "rules:\n", &rule))
+    };
+    assert_eq!(asked(8), Vec::<String>::new(), "as many as the passages of an answer");
+    let found = asked(9);
+    let expected = "obligation: 9 sources are demanded and 8 passages go into an answer";
+    assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+    assert!(
+        found[0].starts_with("policies/governance.yaml:") && found[0].contains("raise settings.top_k"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_is_kept_of_a_conversation_is_bounded() {
+    let slip = |line: &str| {
+        errors(&changed(GOVERNANCE, "  require_citations: true", &format!("  {line}\n  require_citations: true")))
+    };
+    for fine in ["max_history_turns: 20", "max_history_characters: 16000", "max_history_characters: 0"] {
+        assert_eq!(slip(fine), Vec::<String>::new(), "{fine}");
+    }
+    assert!(slip("max_history_turns: 21")[0].contains("settings.max_history_turns: at most 20"));
+    assert!(slip("max_history_characters: 16001")[0].contains("settings.max_history_characters: at most 16000"));
+}

@@ -35,7 +35,7 @@ fn asked(role: &str, bytes: u64, answer: &str) -> Recorded {
 }
 
 fn asking(min_ndcg_at_10: f64) -> EvaluationSettings {
-    EvaluationSettings { sample_rate: 0.0, min_ndcg_at_10, min_groundedness: 0.0 }
+    EvaluationSettings { sample_rate: 0.0, min_ndcg_at_10, min_groundedness: 0.0, every_hours: None, judge: None }
 }
 
 const FORBIDS: &str = "rules:\n  - id: long-questions\n    effect: forbid\n    actions: [ask]\n    when: { request.bytes: { \

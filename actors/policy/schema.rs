@@ -7,9 +7,11 @@ pub use crate::language::Rule;
 pub use crate::percent::Percent;
 pub use crate::quotas::{LevelLimit, Quotas};
 pub use crate::rehearsal::SandboxSettings;
+use crate::rerank::RerankSettings;
 pub use crate::retention::{LegalHold, Selects};
 pub use crate::rollout::{FailureKind, RolloutSettings};
 pub use crate::security::{SecurityRules, SelectionRules};
+pub use crate::stores::RetrievalStorage;
 use bailiwick_kernel::money::NanoUsd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,6 +72,9 @@ pub struct TenantFile {
     pub config: TenantConfig,
     /// Quotas.
     pub quotas: Quotas,
+    /// Stores outside the node; none where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<RetrievalStorage>,
     /// Who the tenant is.
     pub metadata: TenantMetadata,
     /// RFC 3339 time of creation.
@@ -171,6 +176,9 @@ pub struct RetrievalSettings {
     /// Passages are found by their meaning as well; by their words alone where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<DenseSettings>,
+    /// The passages found first are looked at once more; not where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<RerankSettings>,
 }
 
 fn default_top_k() -> u32 {
@@ -181,12 +189,27 @@ fn default_top_k() -> u32 {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationSettings {
-    /// Share of answered questions that is sampled for evaluation (0 to 1).
+    /// Share of answered questions that the judge reads, where there is one (0 to 1).
     pub sample_rate: f64,
     /// Lowest acceptable nDCG@10 on the golden set.
     pub min_ndcg_at_10: f64,
     /// Lowest acceptable share of answers whose every sentence is supported.
     pub min_groundedness: f64,
+    /// Hours from one asking of the golden questions to the next; absent: they are asked when somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_hours: Option<u32>,
+    /// Who judges the sampled answers; absent: nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeSettings>,
+}
+
+/// `settings.judge` of `policies/evaluation.yaml`: a model reads the share `sample_rate` of the answers with the question and
+/// what they cite, and says whether they are good.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeSettings {
+    /// The model; governance.yaml or router.yaml must allow it, and `config.toml` name a provider that has a price for it.
+    pub model: String,
 }
 
 /// Settings of `policies/governance.yaml`.
@@ -205,6 +228,10 @@ pub struct GovernanceSettings {
     /// Earlier questions of a conversation a follow-up is understood by; 0 switches that off, 3 where absent.
     #[serde(default = "three")]
     pub max_history_turns: u32,
+    /// Characters of those questions and of what was answered that a model is told as earlier turns, the oldest left out
+    /// first; 0 tells it none, 4,000 where absent. The embedded provider is told none.
+    #[serde(default = "four_thousand")]
+    pub max_history_characters: u32,
     /// Models that may be named on `/v1/chat/completions`; empty means the models of `router.yaml` only.
     #[serde(default)]
     pub allowed_models: Vec<String>,
@@ -226,6 +253,10 @@ fn one() -> u32 {
 
 fn three() -> u32 {
     3
+}
+
+fn four_thousand() -> u32 {
+    4_000
 }
 
 fn yes() -> bool {

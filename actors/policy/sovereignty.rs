@@ -65,6 +65,8 @@ pub enum Flow {
     Publish,
     /// Where turns spent their time is told to who watches the node.
     Trace,
+    /// Documents are read from a bucket.
+    Fetch,
 }
 
 impl Flow {
@@ -77,6 +79,7 @@ impl Flow {
             Self::Backup => "backing data up",
             Self::Publish => "publishing a signed head",
             Self::Trace => "sending traces",
+            Self::Fetch => "reading documents from a bucket",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What makes two calls the same: a digest over everything of a matter that decides its answer. Pure.
-use crate::question::{Matter, Question, Search};
+use crate::question::{Exchange, Matter, Question, Ranking, Search};
 use crate::supervisor::sideways::kind_of;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::Value;
@@ -20,14 +20,19 @@ impl MatterDigest {
     pub fn of(matter: &Matter) -> Self {
         let mut canon = Canon::new(kind_of(matter));
         match matter {
-            Matter::Ask(Question { text, domain, usecase, top_k }) => {
+            Matter::Ask(Question { text, domain, usecase, top_k, earlier }) => {
                 canon.scoped(text, domain.as_deref(), usecase.as_deref(), *top_k);
+                canon.told(earlier);
             }
             Matter::Search(Search { query, domain, usecase, top_k }) => {
                 canon.scoped(query, domain.as_deref(), usecase.as_deref(), *top_k);
             }
             Matter::Chat(chat) => canon.body(&chat.body),
             Matter::Embed(body) => canon.body(body),
+            Matter::Rank(ranking) => {
+                let Ranking { model, query, documents } = &**ranking;
+                [model, query].into_iter().chain(documents).for_each(|text| canon.text(text));
+            }
         }
         Self(canon.finish())
     }
@@ -97,6 +102,18 @@ impl Canon {
         self.option(usecase);
         self.tag(u8::from(top_k.is_some()));
         self.count(top_k.unwrap_or_default());
+    }
+
+    /// What a model is told beside a question. Nothing adds nothing: digests that are kept stay what they are.
+    pub(crate) fn told(&mut self, earlier: &[Exchange]) {
+        if earlier.is_empty() {
+            return;
+        }
+        self.count(earlier.len());
+        for Exchange { question, answer, query_id: _, rests_on: _ } in earlier {
+            self.text(question);
+            self.text(answer);
+        }
     }
 
     fn body(&mut self, body: &Value) {

@@ -1,15 +1,17 @@
 //! What stands in a tenant's journal. Encoded by `kernel::codec`; a change of a type here is a new codec version.
 use crate::approvals::records::{ApprovalAsked, ApprovalDecided, ApprovalUsed};
 use crate::erasures::records::{ErasureAsked, ErasureEnded};
+use crate::evaluation::judge::AnswerJudged;
 use crate::evaluation::records::{AnswerMeasured, Evaluation};
+use crate::evaluation::schedule::EvaluationBegun;
 use crate::feedback::records::{PassagesRejected, TrustRestored};
 use crate::imports::records::LineageImport;
-use crate::proofs::records::{AnswerGrounded, HeadWitnessed};
+use crate::proofs::records::{AnswerGrounded, ConversationTold, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
-use crate::rollout::rules::Standing;
+use crate::rollout::rules::{QualityStanding, Standing};
 use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
 use bailiwick_kernel::money::NanoUsd;
-use bailiwick_policy::dense::Judged;
+use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::language::{Action, RecordedFact};
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +168,19 @@ pub enum Entry {
     /// How the passages of an answer were found, where the tenant wants them found by their meaning too; stands in the same
     /// append, behind the answer's record.
     PassagesFound(Box<PassagesFound>),
+    /// What a model was told of the conversation before a question; stands in the same append, behind the answer's record.
+    ConversationTold(Box<ConversationTold>),
+    /// Whether the passages of an answer were looked at once more, where the tenant wants that; stands in the same append, behind
+    /// the answer's record.
+    PassagesRanked(Box<PassagesRanked>),
+    /// What accepted answers and golden questions came to for the weight of the search by meaning, or that it was taken back.
+    WeightLearnt(Box<Learnt>),
+    /// The golden questions of a due time are asked.
+    EvaluationBegun(EvaluationBegun),
+    /// A model judged an answer of the sample.
+    AnswerJudged(Box<AnswerJudged>),
+    /// What the answers of both releases of a rollout came to, whenever answers have been weighed.
+    QualityWeighed(Box<QualityStanding>),
 }
 
 impl Entry {
@@ -197,6 +212,18 @@ pub struct PassagesFound {
     /// By words and meaning; by their words alone otherwise.
     pub hybrid: bool,
     /// Why by their words alone.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Whether the passages of an answer were looked at once more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PassagesRanked {
+    /// Which question.
+    pub query_id: String,
+    /// The model that ranks.
+    pub model: String,
+    /// Why it did not; nothing where it did.
     #[serde(default)]
     pub reason: Option<String>,
 }

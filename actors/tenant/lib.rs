@@ -1,6 +1,7 @@
 //! The data plane: one tenant's supervisor and its rooms. This crate cannot name the registry, another tenant or
 //! HTTP: cargo's arrows forbid it.
 pub mod approvals;
+pub mod bucket;
 pub mod budget;
 pub mod cache;
 pub mod catalog;

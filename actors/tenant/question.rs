@@ -16,6 +16,8 @@ pub enum Matter {
     Chat(Box<Chat>),
     /// Embeddings passed through to a model, in OpenAI's body.
     Embed(Box<serde_json::Value>),
+    /// Texts ranked by how well they answer a question, by a model made for that. Only the tenant's own retrieval asks for it.
+    Rank(Box<Ranking>),
 }
 
 impl Matter {
@@ -23,10 +25,23 @@ impl Matter {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Ask(question) => question.text.len(),
+            Self::Ask(question) => {
+                let told = question.earlier.iter().map(|one| one.question.len().saturating_add(one.answer.len()));
+                told.fold(question.text.len(), usize::saturating_add)
+            }
             Self::Search(search) => search.query.len(),
             Self::Chat(chat) => bytes_of(&chat.body),
             Self::Embed(body) => bytes_of(body),
+            Self::Rank(ranking) => {
+                ranking.documents.iter().map(String::len).fold(ranking.query.len(), usize::saturating_add)
+            }
+        }
+    }
+
+    /// Leaves nothing of it but what somebody reads who is asked about it: the question without its conversation.
+    pub fn stand_alone(&mut self) {
+        if let Self::Ask(question) = self {
+            question.earlier = Arc::default();
         }
     }
 }
@@ -79,6 +94,30 @@ pub struct Question {
     pub usecase: Option<String>,
     /// Passages taken into the answer; the policy's number where absent.
     pub top_k: Option<usize>,
+    /// What a model is told of its conversation, oldest first: as much as the policy lets be told, and nothing that was given
+    /// from a document its asker may not find now.
+    pub earlier: Arc<[Exchange]>,
+}
+
+/// A question asked before in the same conversation, and what was answered.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Exchange {
+    /// The question, whole.
+    pub question: String,
+    /// The answer as it was told; empty where there is none.
+    pub answer: String,
+    /// Names that call; empty where the answer came with the question.
+    pub query_id: String,
+    /// The documents a model read for it, each in the version it read; none where the answer came with the question.
+    pub rests_on: Vec<(String, u64)>,
+}
+
+impl Exchange {
+    /// Characters of question and answer.
+    #[must_use]
+    pub fn characters(&self) -> usize {
+        self.question.chars().count().saturating_add(self.answer.chars().count())
+    }
 }
 
 /// A search.
@@ -103,6 +142,17 @@ pub struct Chat {
     pub body: serde_json::Value,
     /// Most tokens the answer may have, from the body or the route.
     pub max_tokens: Option<u32>,
+}
+
+/// Texts to be ranked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ranking {
+    /// The model that ranks.
+    pub model: String,
+    /// The question they are to answer.
+    pub query: String,
+    /// The texts.
+    pub documents: Vec<String>,
 }
 
 /// A piece of a document as retrieved. Offsets are characters of the extracted text.
@@ -134,6 +184,9 @@ pub struct Passage {
     pub usecase: String,
     /// The document's version: the journal position this version was accepted at, `seq` of its upload.
     pub version: u64,
+    /// SHA-256 of the document's text, in hexadecimal: documents of one text are one source. Told to nobody.
+    #[serde(skip)]
+    pub document_sha256: String,
 }
 
 /// One citation of an answer. `start..end` are characters of the document's text.
@@ -231,6 +284,9 @@ pub struct Answer {
     pub policy_version: String,
     /// Position and chain hash of the answer's journal record: `bwr1.<position>.<hash>`.
     pub receipt: String,
+    /// What came of it otherwise than the tenant wants it, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What a cleared turn answers.
@@ -240,7 +296,7 @@ pub enum Reply {
     Answer(Box<Answer>),
     /// To [`Matter::Search`].
     Hits(Arc<[Passage]>),
-    /// To [`Matter::Chat`] and [`Matter::Embed`].
+    /// To [`Matter::Chat`], [`Matter::Embed`] and [`Matter::Rank`].
     Completion(Box<Completion>),
 }
 

@@ -169,7 +169,8 @@ pub fn action_of(matter: &Matter) -> Action {
         Matter::Ask(_) => Action::Ask,
         Matter::Search(_) => Action::Search,
         Matter::Chat(_) => Action::Complete,
-        Matter::Embed(_) => Action::Embed,
+        // numbers about texts, and no words
+        Matter::Embed(_) | Matter::Rank(_) => Action::Embed,
     }
 }
 
@@ -178,7 +179,7 @@ fn asked(matter: &Matter, facts: Facts, default_top_k: usize) -> (Action, Facts)
     let (domain, usecase, top_k) = match matter {
         Matter::Ask(question) => (&question.domain, &question.usecase, question.top_k),
         Matter::Search(search) => (&search.domain, &search.usecase, search.top_k),
-        Matter::Chat(_) | Matter::Embed(_) => (&None, &None, None),
+        Matter::Chat(_) | Matter::Embed(_) | Matter::Rank(_) => (&None, &None, None),
     };
     let facts = facts
         .text_if("request.domain", domain.as_deref())

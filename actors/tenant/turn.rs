@@ -9,6 +9,7 @@ use crate::budget::hold::Hold;
 use crate::cache::lookup::Lookup;
 use crate::cache::messages::CacheState;
 use crate::cache::rules::Key;
+use crate::conversations::RememberedAt;
 use crate::journey::walk::{Call, Calling, Ending as Over, Requested};
 use crate::journey::{Journey, Times, Who};
 use crate::limits::scope::Scope;
@@ -67,6 +68,10 @@ pub struct Case {
     /// Whether its passages were found by words and meaning, or why by their words alone; nothing where the tenant wants
     /// nothing else, or nothing was looked for.
     pub found_by_meaning: Option<Result<(), String>>,
+    /// Whether its passages were looked at once more, or why not; nothing where the tenant wants no second look.
+    pub ranked_again: Option<Result<(), String>>,
+    /// Where its conversation keeps its answer; nothing where none does.
+    pub remembered_at: Option<RememberedAt>,
     /// Where refusals are recorded and counted, one-way.
     pub sideways: Sideways,
 }

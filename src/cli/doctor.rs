@@ -18,6 +18,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod stores;
 mod tls;
 
 /// Index segments need memory maps: six each (ARCHITECTURE.md).
@@ -92,6 +93,7 @@ impl Doctor {
         }
         findings.extend(config.tls.iter().flat_map(tls::findings));
         findings.extend(key_services(&config));
+        findings.extend(stores::findings(&config));
         if let Err(error) = config.alert_targets() {
             findings.push(finding("alerts", State::Bad, error.to_string()));
         }
@@ -244,6 +246,7 @@ fn tenants(root: &Path, guardrails: Guardrails, config: &Config) -> Vec<Finding>
                     Err(elsewhere) => finding("tenants", State::Bad, format!("{name}: {}", elsewhere.detail)),
                 });
                 findings.extend(own_key(&name, snapshot.sovereignty.encryption.kms_key_id.as_deref(), config));
+                findings.extend(stores::of_tenant(&name, &snapshot, config));
                 let warnings = snapshot.warnings.iter();
                 findings
                     .extend(warnings.map(|warning| finding("tenants", State::Warning, format!("{name}/{warning}"))));

@@ -29,6 +29,12 @@ pub(crate) enum Eval {
         /// Id of the document.
         document: String,
     },
+    /// Show how passages are found by their meaning: whether that is in force, its weight, and what that was learnt from.
+    Weight(Whose),
+    /// Take the learnt weight back: the policy's holds, and nothing is learnt before somebody allows it again.
+    Unlearn(Whose),
+    /// Let the weight be learnt again, from the next evaluation on.
+    Relearn(Whose),
     /// Show what the answers given are worth, whoever asked: by release and model, and by day.
     Online(Whose),
 }
@@ -52,7 +58,10 @@ impl Eval {
                 let answer = client.call(Method::GET, &path, None).await?;
                 match whose.connection.output {
                     Output::Json => say(answer.to_string()),
-                    Output::Text => evaluations(&answer).for_each(print),
+                    Output::Text => {
+                        print_schedule(&answer);
+                        evaluations(&answer).for_each(print);
+                    }
                 }
                 Ok(())
             }
@@ -72,6 +81,26 @@ impl Eval {
                 let (client, path) = whose.client_at("feedback")?;
                 let answer = client.call(Method::DELETE, &format!("{path}/{}", segment(&document)), None).await?;
                 print_distrusted(&answer, whose.connection.output);
+                Ok(())
+            }
+            Self::Weight(whose) => {
+                let (client, path) = whose.client_at("quota")?;
+                let answer = client.call(Method::GET, &path, None).await?;
+                let dense = answer.pointer("/corpus/dense").unwrap_or(&Value::Null);
+                match whose.connection.output {
+                    Output::Json => say(dense.to_string()),
+                    Output::Text => print_weight(dense),
+                }
+                Ok(())
+            }
+            Self::Unlearn(whose) => {
+                let (client, path) = whose.client_at("weight")?;
+                say(client.call(Method::DELETE, &path, None).await?.to_string());
+                Ok(())
+            }
+            Self::Relearn(whose) => {
+                let (client, path) = whose.client_at("weight")?;
+                say(client.call(Method::POST, &path, None).await?.to_string());
                 Ok(())
             }
             Self::Online(whose) => {
@@ -139,8 +168,9 @@ fn print(evaluation: &Value) {
     let text = |name: &str| evaluation.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
     let figure = |name: &str| count(evaluation, &format!("/{name}"));
     say(format!(
-        "{}  policy {}  {} questions, {} failed  p50 {} ms, p95 {} ms  {} USD",
+        "{}  by {}  policy {}  {} questions, {} failed  p50 {} ms, p95 {} ms  {} USD",
         text("ended_at"),
+        text("by"),
         text("policy_version"),
         figure("questions"),
         figure("failed"),
@@ -155,6 +185,14 @@ fn print(evaluation: &Value) {
     }
     for objection in rows(evaluation, "objections") {
         say(format!("  objection: {}", objection.as_str().unwrap_or("-")));
+    }
+}
+
+fn print_schedule(answer: &Value) {
+    let text = |name: &str| answer.pointer(&format!("/schedule/{name}")).and_then(Value::as_str).unwrap_or("-");
+    if answer.get("schedule").is_some() {
+        let every = count(answer, "/schedule/every_hours");
+        say(format!("every {every} hours: last for {}, next at {}", text("last_due_at"), text("next_due_at")));
     }
 }
 
@@ -184,6 +222,36 @@ fn print_distrusted(answer: &Value, output: Output) {
     }
 }
 
+fn print_weight(dense: &Value) {
+    let Some(weight) = dense.get("weight").and_then(Value::as_f64) else {
+        return say("passages are found by their words alone; policies/retrieval.yaml has no settings.dense");
+    };
+    let text = |pointer: &str| dense.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let is_in_force = dense.get("in_force").and_then(Value::as_bool).unwrap_or_default();
+    let state = if is_in_force { "in force".to_owned() } else { format!("not in force: {}", text("/reason")) };
+    let (indexed, pending) = (count(dense, "/indexed"), count(dense, "/pending"));
+    say(format!("{}  weight {weight:.3}  {indexed} passages, {pending} wait  {state}", text("/model")));
+    let part = |part: &str| {
+        let ppm = dense.pointer(&format!("/learnt/{part}")).and_then(Value::as_f64);
+        ppm.map_or(f64::NAN, |ppm| ppm / 1e6)
+    };
+    match dense.get("learnt") {
+        None => say("  nothing has been learnt"),
+        Some(learnt) if learnt.get("is_stopped").and_then(Value::as_bool) == Some(true) => {
+            say(format!("  taken back by {}: nothing is learnt before `eval relearn`", text("/learnt/by")));
+        }
+        Some(_) => say(format!(
+            "  learnt from {} questions ({} accepted answers): nDCG@10 {:.4} on questions it was not learnt from, {:.4} with the \
+             policy's weight, {:.4} by words alone",
+            count(dense, "/learnt/questions"),
+            count(dense, "/learnt/accepted"),
+            part("learnt_ppm"),
+            part("policy_ppm"),
+            part("lexical_ppm"),
+        )),
+    }
+}
+
 fn print_online(online: &Value) {
     let text = |row: &Value, name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
     for release in rows(online, "releases") {
@@ -198,10 +266,27 @@ fn print_online(online: &Value) {
             count(release, "/abstained"),
         ));
         print_measures(release);
+        print_judged(release);
     }
     for day in rows(online, "days") {
         let (answers, abstained) = (count(day, "/answers"), count(day, "/abstained"));
         say(format!("{}  {answers} answers, {abstained} abstained", text(day, "day")));
         print_measures(day);
+        print_judged(day);
     }
+}
+
+fn print_judged(of: &Value) {
+    let Some(judged) = of.get("judged") else { return };
+    let part = |pointer: &str| judged.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let (verdicts, answers) = (count(judged, "/estimate/count"), count(judged, "/answers"));
+    say(format!(
+        "  judged             {:.4}  ({:.4} to {:.4}, {verdicts} verdicts on {answers} answers, weight {:.2}; alone {:.4} to {:.4})",
+        part("/estimate/mean"),
+        part("/estimate/low"),
+        part("/estimate/high"),
+        part("/weight"),
+        part("/sample/low"),
+        part("/sample/high"),
+    ));
 }

@@ -7,6 +7,7 @@ use super::{body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_kernel::limits::{JSON_BYTES_MAX, NAME_CHARS_MAX, QUESTION_CHARS_MAX, TOP_K_MAX};
 use bailiwick_tenant::question::{Matter, Question, Reply};
+use bailiwick_tenant::supervisor::messages::Wishes;
 use bailiwick_tenant::turn::ReplyLine;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,6 +30,13 @@ pub struct AskBody {
     /// Answer in server-sent events.
     #[serde(default)]
     pub stream: Option<bool>,
+    /// The conversation the question belongs to, as the header `X-Bailiwick-Conversation`: 1 to 256 visible ASCII characters.
+    #[serde(default)]
+    pub conversation_id: Option<String>,
+    /// For whom the key speaks, where it speaks for several: nobody's follow-ups are understood by what another one asked.
+    /// Decides nothing else.
+    #[serde(default)]
+    pub user: Option<String>,
 }
 
 impl AskBody {
@@ -36,7 +44,13 @@ impl AskBody {
     pub(super) fn question(self) -> Result<Question, Failure> {
         let text = checked_text("question", &self.question)?;
         checked_scope(self.domain.as_deref(), self.usecase.as_deref(), self.top_k)?;
-        Ok(Question { text, domain: self.domain, usecase: self.usecase, top_k: self.top_k })
+        Ok(Question { text, domain: self.domain, usecase: self.usecase, top_k: self.top_k, ..Question::default() })
+    }
+
+    /// What it wants beside what its headers do.
+    pub(super) fn wishes(&mut self, wishes: Wishes) -> Result<Wishes, Failure> {
+        let end_user = self.user.take().filter(|user| !user.is_empty());
+        Ok(Wishes { end_user, ..knock::in_conversation(wishes, self.conversation_id.take())? })
     }
 }
 
@@ -65,8 +79,8 @@ pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<H
     let edge = knock::edge(&request)?;
     let handle = edge.door.ask(knock::claim(&request)).await?;
     let wishes = knock::wishes(&request)?;
-    let asked: AskBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
-    let streamed = asked.stream.unwrap_or(false);
+    let mut asked: AskBody = body::json(&request, payload, JSON_BYTES_MAX, edge.settings.body_timeout()).await?;
+    let (streamed, wishes) = (asked.stream.unwrap_or(false), asked.wishes(wishes)?);
     let matter = Matter::Ask(asked.question()?);
     let (line, awaiting) = if streamed { ReplyLine::streaming() } else { ReplyLine::whole() };
     rates::watch(&request, &awaiting);

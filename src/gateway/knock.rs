@@ -84,6 +84,17 @@ pub(super) fn conversation(request: &HttpRequest) -> Result<Option<String>, Fail
     })
 }
 
+/// The same wishes in the conversation a body names; a header and a body name the same one, or one of them none.
+pub(super) fn in_conversation(wishes: Wishes, named: Option<String>) -> Result<Wishes, Failure> {
+    let Some(name) = named else { return Ok(wishes) };
+    let problem = match &wishes.conversation {
+        _ if !is_idempotency_key(&name) => format!("send 1 to {NAME_CHARS_MAX} visible ASCII characters"),
+        Some(other) if *other != name => format!("{CONVERSATION} names another conversation; send one of the two"),
+        _ => return Ok(Wishes { conversation: Some(name), ..wishes }),
+    };
+    Err(Failure::invalid(format!("reading conversation_id: {problem}")).with_param("conversation_id"))
+}
+
 /// True where a text may serve as an idempotency key.
 pub(super) fn is_idempotency_key(key: &str) -> bool {
     (1..=NAME_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())

@@ -23,7 +23,9 @@ pub(super) async fn chat(request: HttpRequest, payload: web::Payload) -> Result<
     let (line, awaiting) = if asked.style.stream { ReplyLine::streaming() } else { ReplyLine::whole() };
     rates::watch(&request, &awaiting);
     let grounded = matches!(asked.matter, Matter::Ask(_));
-    let wishes = Facts::of(&request).stamp_arrival(Wishes { earlier: asked.earlier, ..wishes }, &edge);
+    let wishes = knock::in_conversation(wishes, asked.conversation)?;
+    let wishes = Wishes { earlier: asked.earlier, end_user: asked.end_user, ..wishes };
+    let wishes = Facts::of(&request).stamp_arrival(wishes, &edge);
     handle.ask(asked.matter, wishes, Some(edge.settings.ask_deadline_ms), line);
     let head = Head { created_s: edge.clock.now_unix_ms() / 1_000, include_usage: asked.style.include_usage };
     match (asked.style.stream, grounded) {

@@ -5,7 +5,7 @@ use super::stream::{Events, event};
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::Outcome;
 use bailiwick_policy::schema::{GovernanceSettings, RouterFile};
-use bailiwick_tenant::question::{Answer, Chat, Completion, Frame, Matter, Question, Reply, Usage};
+use bailiwick_tenant::question::{Answer, Chat, Completion, Exchange, Frame, Matter, Question, Reply, Usage};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -30,8 +30,18 @@ pub(super) struct Asked {
     pub(super) matter: Matter,
     /// How the answer is to be told.
     pub(super) style: Style,
-    /// What the user asked in earlier messages, oldest first; only of a question to the documents.
-    pub(super) earlier: Vec<String>,
+    /// What was asked and answered in earlier messages, oldest first; only of a question to the documents.
+    pub(super) earlier: Vec<Exchange>,
+    /// The conversation the body names; only of a question to the documents.
+    pub(super) conversation: Option<String>,
+    /// For whom the key speaks; only of a question to the documents.
+    pub(super) end_user: Option<String>,
+}
+
+impl Asked {
+    fn passed_through(matter: Matter, style: Style) -> Self {
+        Self { matter, style, earlier: Vec::new(), conversation: None, end_user: None }
+    }
 }
 
 /// Earlier messages read at most: as many as a policy may have questions understood by.
@@ -60,18 +70,17 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Asked, Failure> {
         let (domain, usecase, top_k) =
             (option_text(&body, "domain")?, option_text(&body, "usecase")?, option_count(&body, "top_k")?);
         checked_scope(domain.as_deref(), usecase.as_deref(), top_k)?;
-        let matter = Matter::Ask(Question { text, domain, usecase, top_k });
-        return Ok(Asked { matter, style, earlier: earlier_user_texts(messages) });
+        let matter = Matter::Ask(Question { text, domain, usecase, top_k, ..Question::default() });
+        let conversation = option_text(&body, "conversation_id")?;
+        let end_user = body.get("user").and_then(Value::as_str).filter(|user| !user.is_empty()).map(str::to_owned);
+        return Ok(Asked { matter, style, earlier: earlier_exchanges(messages), conversation, end_user });
     }
     let wanted = option_count(&body, "max_completion_tokens")?
         .map_or_else(|| option_count(&body, "max_tokens"), |tokens| Ok(Some(tokens)))?;
     let max_tokens =
         wanted.map(u32::try_from).transpose().map_err(|_large| at_fault("max_tokens", "the number is too large"))?;
-    Ok(Asked {
-        matter: Matter::Chat(Box::new(Chat { model, body: Value::Object(body), max_tokens })),
-        style,
-        earlier: Vec::new(),
-    })
+    let chat = Chat { model, body: Value::Object(body), max_tokens };
+    Ok(Asked::passed_through(Matter::Chat(Box::new(chat)), style))
 }
 
 /// Reads the body of an embedding.
@@ -82,7 +91,7 @@ pub(super) fn embeddings_asked(body: Map<String, Value>) -> Result<Asked, Failur
         Some(Value::Array(list)) if !list.is_empty() => {}
         _ => return Err(at_fault("input", "send a text or a list of texts")),
     }
-    Ok(Asked { matter: Matter::Embed(Box::new(Value::Object(body))), style: Style::default(), earlier: Vec::new() })
+    Ok(Asked::passed_through(Matter::Embed(Box::new(Value::Object(body))), Style::default()))
 }
 
 fn at_fault(name: &'static str, what: &str) -> Failure {
@@ -130,27 +139,42 @@ fn style_of(body: &Map<String, Value>) -> Result<Style, Failure> {
     Ok(Style { stream, include_usage })
 }
 
-/// What the user asked in the messages before the last of theirs, oldest first. What could not be a question is left out:
-/// it stands there to be understood by, not to be answered.
-fn earlier_user_texts(messages: &[Value]) -> Vec<String> {
-    let users = messages.iter().rev().filter(|message| message.get("role").and_then(Value::as_str) == Some("user"));
-    let texts = users.skip(1).take(EARLIER_MAX).filter_map(|message| match message.get("content") {
-        Some(Value::String(text)) => checked_text("messages", text).ok(),
+/// What the user asked in the messages before the last of theirs, oldest first, each with what was answered before the next.
+/// What could not be a question is left out: it stands there to be understood by, not to be answered.
+fn earlier_exchanges(messages: &[Value]) -> Vec<Exchange> {
+    let role = |message: &Value| message.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(last) = messages.iter().rposition(|message| role(message) == "user") else { return Vec::new() };
+    let mut exchanges: Vec<Option<Exchange>> = Vec::new();
+    for message in messages.iter().take(last) {
+        let text = content_text(message.get("content")).and_then(|text| checked_text("messages", &text).ok());
+        match (role(message).as_str(), exchanges.last_mut()) {
+            ("user", _) => exchanges.push(text.map(|question| Exchange { question, ..Exchange::default() })),
+            ("assistant", Some(Some(exchange))) => {
+                let said = [std::mem::take(&mut exchange.answer), text.unwrap_or_default()];
+                exchange.answer = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+            }
+            _ => {}
+        }
+    }
+    let excess = exchanges.len().saturating_sub(EARLIER_MAX);
+    exchanges.into_iter().skip(excess).flatten().collect()
+}
+
+/// The words of a message: a text, or the text parts of a list; nothing where it has parts of another kind.
+fn content_text(content: Option<&Value>) -> Option<String> {
+    match content? {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => parts.iter().map(text_part).collect::<Option<Vec<&str>>>().map(|texts| texts.join("\n")),
         _ => None,
-    });
-    let mut texts: Vec<String> = texts.collect();
-    texts.reverse();
-    texts
+    }
 }
 
 /// The words of the last message of role `user`: a text, or the text parts of a list.
 fn last_user_text(messages: &[Value]) -> Result<String, Failure> {
     let last = messages.iter().rev().find(|message| message.get("role").and_then(Value::as_str) == Some("user"));
     match last.and_then(|message| message.get("content")) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Array(parts)) => {
-            let texts: Option<Vec<&str>> = parts.iter().map(text_part).collect();
-            texts.map(|texts| texts.join("\n")).ok_or_else(|| at_fault("messages", "this model takes text only"))
+        content @ Some(Value::String(_) | Value::Array(_)) => {
+            content_text(content).ok_or_else(|| at_fault("messages", "this model takes text only"))
         }
         _ => Err(at_fault("messages", "there is no message of role user with content; send the question in one")),
     }
@@ -204,6 +228,7 @@ fn own_fields(answer: &Answer) -> Value {
         "cost_usd": answer.usage.cost,
         "policy_version": answer.policy_version,
         "receipt": answer.receipt,
+        "notes": answer.notes,
     })
 }
 

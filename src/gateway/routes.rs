@@ -32,6 +32,7 @@ use bailiwick_control::registry::encryption::EncryptionView;
 use bailiwick_control::registry::messages::{IssuedKey, KeyView, NewKey, NewTenant, TenantChanges, TenantView};
 use bailiwick_control::slo::messages::FleetServices;
 use bailiwick_policy::access::Right::{Ask, Audit, Feedback, Fleet, Govern, Ingest, Observe};
+use bailiwick_policy::dense::Learnt;
 use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_tenant::approvals::messages::ApprovalView;
 use bailiwick_tenant::entry::FeedbackGiven;
@@ -54,7 +55,9 @@ const TOLD_AGAIN: &[(&str, &str)] = &[
         "X-Bailiwick-Conversation",
         "1 to 256 visible ASCII characters. While a new release of the tenant's policy, models or flags is on its way to \
          everybody, one conversation is served by one release. A follow-up is understood by what the same asker asked in \
-         it. Without it every request is a conversation of its own; a WebSocket session is one.",
+         it, and a model is told what it was answered, as far as the policy lets it. `conversation_id` of a question's body \
+         says the same, and `user` for which of its users a key speaks. Without it every request is a conversation of its \
+         own; a WebSocket session is one.",
     ),
     (
         "Idempotency-Key",
@@ -340,6 +343,14 @@ pub const ROUTES: &[Route] = &[
         .gives::<Evaluations>(200),
     route("POST", "/admin/v1/tenants/{id}/evals", Some(Govern), "Ask the golden questions", |r| r.to(evaluations::run))
         .gives::<Progress>(202),
+    route("DELETE", "/admin/v1/tenants/{id}/weight", Some(Govern), "Take the learnt weight of meaning back", |r| {
+        r.to(evaluations::take_weight_back)
+    })
+    .gives::<Learnt>(200),
+    route("POST", "/admin/v1/tenants/{id}/weight", Some(Govern), "Let the weight of meaning be learnt again", |r| {
+        r.to(evaluations::allow_weight)
+    })
+    .gives::<Learnt>(200),
     route(
         "POST",
         "/admin/v1/tenants/{id}/slo/override",

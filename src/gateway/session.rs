@@ -115,7 +115,7 @@ impl Caller {
 }
 
 struct Conversation {
-    /// What all its questions belong to.
+    /// What its questions belong to, where they do not say so themselves.
     name: String,
     caller: Rc<Caller>,
     session: Session,
@@ -240,7 +240,7 @@ impl Conversation {
         }
         wishes.arrived_unix_ms = Some(self.caller.edge.clock.now_unix_ms());
         let handle = self.caller.handle().await?;
-        wishes.conversation = Some(self.name.clone());
+        wishes.conversation.get_or_insert_with(|| self.name.clone());
         let traced = self.caller.trace(trace);
         wishes.trace = traced.as_ref().map(|traced| Arc::clone(&traced.requested));
         let (line, awaiting) = ReplyLine::streaming();

@@ -77,13 +77,9 @@ fn asked(id: String, mut frame: Map<String, Value>) -> Result<ClientFrame, Failu
         }
         Some(_) => return Err(Failure::invalid("reading traceparent: send a text, as the header of that name has it")),
     };
-    let asked: AskBody = body::from_value(Value::Object(frame))?;
-    Ok(ClientFrame::Ask {
-        id,
-        question: asked.question()?,
-        wishes: Box::new(Wishes { idempotency_key, cache_control, ..Wishes::default() }),
-        trace,
-    })
+    let mut asked: AskBody = body::from_value(Value::Object(frame))?;
+    let wishes = asked.wishes(Wishes { idempotency_key, cache_control, ..Wishes::default() })?;
+    Ok(ClientFrame::Ask { id, question: asked.question()?, wishes: Box::new(wishes), trace })
 }
 
 /// A frame of ours.

@@ -88,6 +88,8 @@ const OF_THE_OPERATOR: &str = "TenantFilters";
 
 /// Fields of one body that share a row of the table.
 const TOGETHER: &[(&str, &str)] = &[
+    ("AskBody.conversation_id", "ask: conversation_id, user"),
+    ("AskBody.user", "ask: conversation_id, user"),
     ("DocumentBody.id", "document: id, source, domain, usecase"),
     ("DocumentBody.source", "document: id, source, domain, usecase"),
     ("DocumentBody.domain", "document: id, source, domain, usecase"),

@@ -50,6 +50,7 @@ pub fn sample(things: &Things, certificate: &str, route: &Route, number: usize) 
         | ("POST", "/admin/v1/policies/{id}/commit" | "/admin/v1/tenants/{id}/keys/{key_id}/rotate")
         | ("POST", "/admin/v1/policies/{id}/promote" | "/admin/v1/policies/{id}/rollback")
         | ("POST", "/admin/v1/tenants/{id}/encryption/rotate" | "/admin/v1/tenants/{id}/evals")
+        | ("POST", "/admin/v1/tenants/{id}/weight")
         | ("GET" | "DELETE", _) => None,
         (method, path) => panic!("{method} {path} is not in the matrix: give it a sample request here"),
     };

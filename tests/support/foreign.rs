@@ -105,6 +105,7 @@ pub const FIELDS: &[Field] = &[
     at(Http, 200, "AskBody.domain", "an abstention, as in an unknown domain"),
     at(Http, 200, "AskBody.usecase", "an abstention, as in an unknown use case"),
     at(Http, 200, "AskBody.question", "an abstention: nothing of the other is found by its words"),
+    at(Http, 200, "ask: conversation_id, user", "as any conversation, as any end user"),
     at(Http, 200, "SearchBody.domain", "nothing, as in an unknown domain"),
     at(Http, 200, "SearchBody.usecase", "nothing, as in an unknown use case"),
     at(Http, 200, "SearchBody.query", "nothing is found by the other's words"),

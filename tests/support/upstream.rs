@@ -28,6 +28,13 @@ pub enum Mood {
 /// The words a good answer ends with.
 pub const WORDS: &str = "Every employee has thirty days of paid leave [1].";
 
+/// The model whose answers its passages do not carry.
+pub const POOR: &str = "fake-poor";
+const POOR_WORDS: &str = "Everybody gets ninety crowns on Sundays [1].";
+
+/// The model that judges answers: good is what says nothing of ninety.
+pub const JUDGE: &str = "fake-judge";
+
 /// The model whose embeddings count words.
 pub const EMBEDDER: &str = "fake-embedder";
 
@@ -36,6 +43,7 @@ pub struct Upstream {
     mood: Arc<Mutex<Mood>>,
     go_on: Arc<Notify>,
     served: Arc<AtomicU64>,
+    asked: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Upstream {
@@ -45,13 +53,23 @@ impl Upstream {
         let mood = Arc::new(Mutex::new(Mood::Good));
         let go_on = Arc::new(Notify::new());
         let served = Arc::new(AtomicU64::new(0));
-        let shared = (Arc::clone(&mood), Arc::clone(&go_on), Arc::clone(&served));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let upstream = Self { port, mood, go_on, served, asked };
+        let (mood, go_on) = (Arc::clone(&upstream.mood), Arc::clone(&upstream.go_on));
+        let (served, asked) = (Arc::clone(&upstream.served), Arc::clone(&upstream.asked));
         tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&shared.0), Arc::clone(&shared.1), Arc::clone(&shared.2)));
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let (mood, go_on) = (Arc::clone(&mood), Arc::clone(&go_on));
+                let (served, asked) = (Arc::clone(&served), Arc::clone(&asked));
+                tokio::spawn(async move {
+                    let Some(request) = read(&mut socket).await else { return };
+                    served.fetch_add(1, Ordering::SeqCst);
+                    asked.lock().unwrap().push(request.clone());
+                    serve(socket, request, mood, go_on).await;
+                });
             }
         });
-        Self { port, mood, go_on, served }
+        upstream
     }
 
     pub fn be(&self, mood: Mood) {
@@ -63,6 +81,11 @@ impl Upstream {
         self.served.load(Ordering::SeqCst)
     }
 
+    /// The bodies of those requests.
+    pub fn asked(&self) -> Vec<Value> {
+        self.asked.lock().unwrap().clone()
+    }
+
     /// Ends one pause.
     pub fn go_on(&self) {
         self.go_on.notify_one();
@@ -70,9 +93,7 @@ impl Upstream {
 }
 
 /// Answers one request a connection.
-async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>, served: Arc<AtomicU64>) {
-    let Some(request) = read(&mut socket).await else { return };
-    served.fetch_add(1, Ordering::SeqCst);
+async fn serve(mut socket: TcpStream, request: Value, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>) {
     let streamed = request["stream"] == true;
     let mood = *mood.lock().unwrap();
     if mood == Mood::Waits {
@@ -91,9 +112,10 @@ async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>
         Mood::AnotherShape => whole(200, "application/json", "{\"choices\": \"none\"}"),
         Mood::CutInTheBody if streamed => events(&chunks()[..2]),
         Mood::CutInTheBody => {
-            let good = whole(200, "application/json", &completion().to_string());
+            let good = whole(200, "application/json", &completion(WORDS).to_string());
             good[..good.len() / 2].to_owned()
         }
+        _ if request.get("documents").is_some() => whole(200, "application/json", &ranking(&request).to_string()),
         _ if request["model"] == EMBEDDER => {
             whole(200, "application/json", &bag_of_words(&request["input"]).to_string())
         }
@@ -103,7 +125,9 @@ async fn serve(mut socket: TcpStream, mood: Arc<Mutex<Mood>>, go_on: Arc<Notify>
             chunks.push("[DONE]".to_owned());
             events(&chunks)
         }
-        Mood::Good | Mood::Waits | Mood::Pauses => whole(200, "application/json", &completion().to_string()),
+        Mood::Good | Mood::Waits | Mood::Pauses => {
+            whole(200, "application/json", &completion(said_to(&request)).to_string())
+        }
     };
     let pause_at = if mood == Mood::Pauses { answer.match_indices("data: ").nth(2).map_or(0, |(at, _)| at) } else { 0 };
     let (start, rest) = answer.split_at(pause_at);
@@ -140,9 +164,19 @@ fn events(data: &[String]) -> String {
     data.iter().fold(head.to_owned(), |text, data| text + "data: " + data + "\n\n")
 }
 
-fn completion() -> Value {
+fn said_to(request: &Value) -> &'static str {
+    let words = request["messages"].to_string();
+    match request["model"].as_str() {
+        Some(JUDGE) if words.contains("ninety") => "No.",
+        Some(JUDGE) => "Yes.",
+        Some(POOR) => POOR_WORDS,
+        _ => WORDS,
+    }
+}
+
+fn completion(words: &str) -> Value {
     json!({"id": "u", "object": "chat.completion", "created": 1, "model": "fake-model",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": WORDS}, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}})
 }
 
@@ -151,18 +185,38 @@ fn embeddings() -> Value {
         "data": [{"object": "embedding", "index": 0, "embedding": [0.1, -1.0e-7, 0.333_333_333_333_333_3]}]})
 }
 
+/// What a model would say that ranks by the word *precisely* and nothing else, the last text first.
+fn ranking(request: &Value) -> Value {
+    let documents = request["documents"].as_array().unwrap().iter().enumerate().rev();
+    let score = |text: &Value| text.as_str().unwrap().matches("precisely").count();
+    let results: Vec<Value> =
+        documents.map(|(index, text)| json!({"index": index, "relevance_score": score(text)})).collect();
+    json!({"model": request["model"], "results": results, "usage": {"total_tokens": 100}})
+}
+
 /// What a model of meaning would say that knew no synonyms; a token a word.
 fn bag_of_words(input: &Value) -> Value {
-    let text = input.as_str().unwrap().to_lowercase();
-    let words: Vec<&str> =
-        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let mut bag = vec![0.0; 256];
-    for word in &words {
-        let hash = word.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(131).wrapping_add(byte.into()));
-        bag[hash % 256] += 1.0;
-    }
-    json!({"object": "list", "model": EMBEDDER, "usage": {"prompt_tokens": words.len(), "total_tokens": words.len()},
-        "data": [{"object": "embedding", "index": 0, "embedding": bag}]})
+    let texts: Vec<&str> = match input {
+        Value::Array(texts) => texts.iter().map(|text| text.as_str().unwrap()).collect(),
+        text => vec![text.as_str().unwrap()],
+    };
+    let mut tokens = 0;
+    let mut bag_of = |text: &str| {
+        let text = text.to_lowercase();
+        let mut bag = vec![0.0; 256];
+        for word in text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            let hash = word.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(131).wrapping_add(byte.into()));
+            bag[hash % 256] += 1.0;
+            tokens += 1;
+        }
+        bag
+    };
+    let data: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| json!({"object": "embedding", "index": index, "embedding": bag_of(text)}))
+        .collect();
+    json!({"object": "list", "model": EMBEDDER, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}, "data": data})
 }
 
 fn chunks() -> Vec<String> {
@@ -214,6 +268,8 @@ pub fn house_prepared(
     let config = format!(
         "{limits}[[providers]]\nname = \"local\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\nregion = \"eu-west-1\"\n\
          timeout_ms = {timeout_ms}\nretries = 0\n\n[providers.prices.\"fake-model\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n\
+         [providers.prices.\"{POOR}\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n\
+         [providers.prices.\"{JUDGE}\"]\ninput_usd_per_1m_tokens = \"1\"\noutput_usd_per_1m_tokens = \"2\"\n\
          [providers.prices.\"{EMBEDDER}\"]\ninput_usd_per_1m_tokens = \"0.5\"\noutput_usd_per_1m_tokens = \"0\"\n"
     );
     let house = House::start_on(folder.path(), Some(&config));

@@ -2,7 +2,7 @@
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::{EVALUATION, FEATURES, GOVERNANCE, RETRIEVAL, ROUTER, SLO, SOVEREIGNTY, TENANT, USERS};
 use bailiwick_policy::parse::FileTexts;
-use bailiwick_policy::schema::{Encryption, LevelLimit, Plan, Quotas, Status, TenantFile};
+use bailiwick_policy::schema::{Encryption, LevelLimit, Plan, Quotas, RetrievalStorage, Status, TenantFile};
 use bailiwick_policy::sovereignty::{REGION_UNDECLARED, Region};
 
 /// Days in the longest month: the daily ceiling times this never exceeds the monthly one.
@@ -40,7 +40,7 @@ pub fn record(record: &TenantFile) -> String {
     };
     format!(
         "id: {id}\nname: {name}\nstatus: {status}\nplan: {plan}\n{created}{updated}\nconfig:\n  region: {region}\n  retention_days: {days}\n  \
-         encryption: {encryption}\n\nquotas:\n{quotas}\nmetadata:\n  industry: {industry}\n  compliance: {compliance}\n  \
+         encryption: {encryption}\n\nquotas:\n{quotas}{storage}\nmetadata:\n  industry: {industry}\n  compliance: {compliance}\n  \
          contact_email: {contact}\n",
         id = quoted(&record.id.to_string()),
         name = quoted(&record.name),
@@ -49,6 +49,7 @@ pub fn record(record: &TenantFile) -> String {
         region = quoted(&record.config.region),
         days = record.config.retention_days,
         quotas = quotas(&record.quotas),
+        storage = record.storage.as_ref().map(storage).unwrap_or_default(),
         industry = quoted(&record.metadata.industry),
         compliance = list(&record.metadata.compliance),
         contact = quoted(&record.metadata.contact_email),
@@ -69,6 +70,11 @@ fn quotas(quotas: &Quotas) -> String {
         if limits.is_empty() { String::new() } else { format!("  limits:\n{limits}") },
     ]
     .concat()
+}
+
+/// `storage`, on one line, as JSON writes it.
+fn storage(storage: &RetrievalStorage) -> String {
+    serde_json::to_value(storage).map(|value| format!("\nstorage: {value}\n")).unwrap_or_default()
 }
 
 /// One entry of `quotas.limits`, on one line, as JSON writes it: YAML 1.2 reads that the same way.

@@ -72,7 +72,7 @@ impl Metric {
     }
 }
 
-const KINDS: &[&str] = &["ask", "search", "chat", "embed"];
+const KINDS: &[&str] = &["ask", "search", "chat", "embed", "rank"];
 /// The codes a turn of a tenant may be refused with.
 const CODES: &[&str] = &[
     "budget_exceeded",
@@ -125,7 +125,7 @@ pub const METRICS: &[Metric] = &[
     metric("bailiwick_abstentions_total", Counter, Tenant, "Answers that say nothing supports one.").by("kind", KINDS),
     metric("bailiwick_fallbacks_total", Counter, Tenant, "Answers the fallback gave.").by("kind", KINDS),
     metric("bailiwick_repeats_total", Counter, Tenant, "Calls told again under their Idempotency-Key.")
-        .by("kind", &["ask", "chat", "embed"]),
+        .by("kind", &["ask", "chat", "embed", "rank"]),
     metric("bailiwick_refusals_total", Counter, Tenant, "Turns refused or failed, by code.").by("code", CODES),
     metric("bailiwick_slo_events_total", Counter, Tenant, "Turns that count for the service level."),
     metric("bailiwick_slo_bad_events_total", Counter, Tenant, "Turns that count against it."),
@@ -152,6 +152,13 @@ pub const METRICS: &[Metric] = &[
     metric("bailiwick_up", Gauge, Node, "The node answers."),
     metric("bailiwick_fairness_gap_ratio", Gauge, Node, "Widest gap of weighted service beside its bound; at most 1.")
         .by("pool", &[]),
+    metric(
+        "bailiwick_shared_cache_total",
+        Counter,
+        Node,
+        "Looks into the shared cache and answers put there, by outcome.",
+    )
+    .by("outcome", &["hit", "miss", "failed", "refused", "stored"]),
     metric("bailiwick_tokens_refused_total", Counter, Node, "Bearer tokens refused, by reason.").by("reason", TOKENS),
     metric("bailiwick_knocks_refused_total", Counter, Node, "Requests refused at the registry's door, by code.")
         .by("code", &["unauthenticated", "forbidden", "not_found"]),

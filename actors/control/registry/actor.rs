@@ -221,7 +221,7 @@ impl Registry {
 }
 
 /// The rooms of the control plane, as the live tree shows them.
-const CONTROL_ROOMS: [&str; 12] = [
+const CONTROL_ROOMS: [&str; 13] = [
     "registry",
     "identity",
     "gitops",
@@ -234,6 +234,7 @@ const CONTROL_ROOMS: [&str; 12] = [
     "compliance",
     "drift",
     "slo",
+    "schedule",
 ];
 
 fn room_view(address: String, kind: &str, state: &str) -> RoomView {
@@ -326,6 +327,7 @@ impl Handler<Governed> for Registry {
             GovernRequest::SteerRollout(event, slot) => self.steer_rollout(tenant, event, by, slot),
             GovernRequest::DecideApproval(id, decision, slot) => self.decide_approval(tenant, id, decision, by, slot),
             GovernRequest::RestoreTrust(document_id, slot) => self.restore_trust(tenant, document_id, by, slot),
+            GovernRequest::SteerWeight(order, slot) => self.steer_weight(tenant, order, by, slot),
             GovernRequest::ImportLineage(step, slot) => self.import_lineage(tenant, step, by, slot),
             GovernRequest::Releases(slot) => {
                 let releases = self.directory.tenant(tenant).map(|tenant| tenant.releases.kept().cloned().collect());

@@ -11,7 +11,8 @@ use actix::prelude::*;
 use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
-use bailiwick_policy::compile::PolicySnapshot;
+use bailiwick_policy::compile::{PolicySnapshot, TENANT};
+use bailiwick_policy::stores::prefix_taken;
 use bailiwick_tenant::egress::clear_to_keep;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -22,6 +23,14 @@ pub(super) struct Arrived {
     id: Uuid,
     entry: Option<Entry>,
     candidate: Candidate,
+}
+
+impl Arrived {
+    /// Whether another one remembers its answers under the same names.
+    fn has_prefix_of(&self, other: &Self) -> bool {
+        let prefix = other.candidate.policy.tenant.cache_prefix();
+        prefix.is_some() && self.candidate.policy.tenant.cache_prefix() == prefix
+    }
 }
 
 impl Registry {
@@ -35,6 +44,10 @@ impl Registry {
                     if arrived.iter().any(|other| other.id == one.id) {
                         let problem = "tenant.yaml: another new folder has the same id; every tenant has its own";
                         self.note_refused(&name, problem.to_owned(), ctx);
+                    } else if arrived.iter().any(|other| other.has_prefix_of(&one)) {
+                        let text = one.candidate.texts.get(TENANT).map(String::as_str).unwrap_or_default();
+                        let problem = prefix_taken(text).to_string();
+                        self.note_refused(&name, problem, ctx);
                     } else {
                         arrived.push(one);
                     }
@@ -54,12 +67,25 @@ impl Registry {
         });
     }
 
+    /// Whether another tenant here remembers its answers under the same names.
+    fn has_prefix_of_another(&self, name: &str, policy: &PolicySnapshot) -> bool {
+        let prefix = policy.tenant.cache_prefix();
+        let mut others = self.directory.tenants().filter(|other| other.name != name);
+        prefix.is_some()
+            && others.any(|other| other.policy.as_ref().is_some_and(|other| other.tenant.cache_prefix() == prefix))
+    }
+
     /// Whose folder it is; `None` where it cannot be loaded, which is noted.
     pub(super) fn take_sound(&mut self, name: &str, sound: Sound, ctx: &mut Context<Self>) -> Option<Arrived> {
         if self.directory.find_name(name).is_some_and(|tenant| tenant.destroying) {
             return None;
         }
         let Sound { policy, texts, golden } = sound;
+        if self.has_prefix_of_another(name, &policy) {
+            let text = texts.get(TENANT).map(String::as_str).unwrap_or_default();
+            self.note_refused(name, prefix_taken(text).to_string(), ctx);
+            return None;
+        }
         let (id, entry) = match arrive(&self.directory, name, &policy, self.clock.now_unix_ms()) {
             Err(rejection) => {
                 self.note_refused(name, rejection.detail, ctx);

@@ -31,7 +31,7 @@ use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
 use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
-use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluations};
+use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluationDue, ReadEvaluations};
 use bailiwick_tenant::feedback::messages::{ReadFeedback, RestoreTrust};
 use bailiwick_tenant::imports::messages::ImportLineage;
 use bailiwick_tenant::proofs::messages::{
@@ -40,7 +40,7 @@ use bailiwick_tenant::proofs::messages::{
 };
 use bailiwick_tenant::quality::messages::ReadQuality;
 use bailiwick_tenant::retrieval::messages::{
-    AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument,
+    AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument, SteerWeight,
 };
 use bailiwick_tenant::slo::messages::{OverrideFreeze, ReadService};
 use bailiwick_tenant::spend::calendar::{DAY_MS, month_of_day};
@@ -103,10 +103,12 @@ drops!(
     ReadApprovals,
     DecideApproval,
     Evaluate,
+    ReadEvaluationDue,
     ImportLineage,
     ReadEvaluations,
     ReadFeedback,
     RestoreTrust,
+    SteerWeight,
     ReadReceipt,
     ReadHead,
     ShowRecords,
@@ -305,9 +307,11 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         quality: probe.clone().recipient(),
         decide: probe.clone().recipient(),
         evaluate: probe.clone().recipient(),
+        evaluation_due: probe.clone().recipient(),
         evaluations: probe.clone().recipient(),
         judgements: probe.clone().recipient(),
         restore_trust: probe.clone().recipient(),
+        steer_weight: probe.clone().recipient(),
         adopt: probe.clone().recipient(),
         audit: probe.clone().recipient(),
         rehearse: probe.clone().recipient(),

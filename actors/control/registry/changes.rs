@@ -53,6 +53,7 @@ impl Change {
                 GovernRequest::SteerRollout(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::DecideApproval(_, _, slot) => slot.answer(Err(rejection)),
                 GovernRequest::RestoreTrust(_, slot) => slot.answer(Err(rejection)),
+                GovernRequest::SteerWeight(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::Evaluate(slot) => slot.answer(Err(rejection)),
                 GovernRequest::ImportLineage(_, slot) => slot.answer(Err(rejection)),
                 GovernRequest::Encryption(slot) | GovernRequest::RotateEncryption(slot) => slot.answer(Err(rejection)),

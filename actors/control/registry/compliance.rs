@@ -41,7 +41,7 @@ fn refused(folder: &Folder) -> Option<String> {
 }
 
 impl Registry {
-    fn doors_of(&self, tenant: &Tenant) -> Option<Arc<Doors>> {
+    pub(super) fn doors_of(&self, tenant: &Tenant) -> Option<Arc<Doors>> {
         match self.lodgings.get(&tenant.key).map(|lodging| &lodging.stage) {
             Some(Stage::Open(doors)) => Some(Arc::clone(doors)),
             _ => None,

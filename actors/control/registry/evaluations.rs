@@ -1,10 +1,12 @@
 //! A tenant's golden questions: asked when its owners and admins say so, and shown to its auditors.
 use super::actor::Registry;
+use super::directory::Tenant;
 use super::handles::{AuditHandle, GovernHandle, call};
 use super::messages::GovernRequest;
 use super::pipeline::gone;
 use super::rules::no_such_tenant;
 use crate::gitops::messages::{Found, Sound};
+use crate::schedule::messages::{ReadSchedules, Scheduled};
 use actix::prelude::*;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::mail::{ReplySlot, offer};
@@ -38,12 +40,26 @@ impl Registry {
         self.prepare(reading, ctx, move |_act, _ctx, found| match found {
             Err(rejection) => slot.answer(Err(rejection)),
             Ok(golden) => {
-                if let Err((evaluate, undelivered)) = offer(&to, Evaluate { golden: golden.to_vec(), by, reply: slot })
-                {
+                let evaluate = Evaluate { golden: golden.to_vec(), by, due_unix_ms: None, reply: slot };
+                if let Err((evaluate, undelivered)) = offer(&to, evaluate) {
                     evaluate.reply.answer(Err(undelivered.into()));
                 }
             }
         });
+    }
+}
+
+impl Handler<ReadSchedules> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, ReadSchedules { reply }: ReadSchedules, _ctx: &mut Self::Context) {
+        let scheduled = |tenant: &Tenant| {
+            let wants = tenant.policy.as_ref().is_some_and(|policy| policy.settled().evaluation.every_hours.is_some());
+            let doors = self.doors_of(tenant).filter(|_| wants && !tenant.destroying)?;
+            let (due, evaluate) = (doors.evaluation_due.clone(), doors.evaluate.clone());
+            Some(Scheduled { key: tenant.key, name: tenant.name.clone(), due, evaluate })
+        };
+        reply.answer(Ok(self.directory.tenants().filter_map(scheduled).collect()));
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn record(name: &str, id: Uuid) -> TenantFile {
             max_storage_gb: 0.5,
             ..Quotas::default()
         },
+        storage: None,
         metadata: TenantMetadata {
             industry: "quote \" and: colon".to_owned(),
             compliance: vec!["SOX".to_owned(), "GDPR".to_owned()],

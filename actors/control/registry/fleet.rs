@@ -79,6 +79,7 @@ impl Registry {
             | GovernRequest::ApproveSpending(..)
             | GovernRequest::DecideApproval(..)
             | GovernRequest::RestoreTrust(..)
+            | GovernRequest::SteerWeight(..)
             | GovernRequest::ImportLineage(..)
             | GovernRequest::Encryption(_)
             | GovernRequest::RotateEncryption(_)

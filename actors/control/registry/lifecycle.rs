@@ -74,6 +74,7 @@ pub fn create(directory: &Directory, new: &NewTenant, drawn: Uuid, now_unix_ms: 
         plan: new.plan,
         config: new.config.clone(),
         quotas: new.quotas.clone(),
+        storage: None,
         metadata: new.metadata.clone(),
         created_at: Some(now.clone()),
         updated_at: Some(now),

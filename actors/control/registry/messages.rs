@@ -18,6 +18,7 @@ use bailiwick_policy::access::Role;
 use bailiwick_policy::commit::Committed;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::conflicts::Conflicts;
+use bailiwick_policy::dense::Learnt;
 use bailiwick_policy::diff::Changes;
 use bailiwick_policy::parse::FileTexts;
 use bailiwick_policy::rehearsal::Rehearsal;
@@ -31,6 +32,7 @@ use bailiwick_tenant::feedback::messages::FeedbackView;
 use bailiwick_tenant::imports::messages::{ImportStep, ImportView};
 use bailiwick_tenant::proofs::certificates::ErasureCertificate;
 use bailiwick_tenant::proofs::messages::{PublishHead, ReadTaken, WitnessHead};
+use bailiwick_tenant::retrieval::messages::WeightOrder;
 use bailiwick_tenant::rollout::rules::RolloutView;
 use bailiwick_tenant::slo::rules::{OverrideWish, ReleasesView};
 use bailiwick_tenant::spend::view::SpendQuery;
@@ -293,6 +295,8 @@ pub enum GovernRequest {
     DecideApproval(String, Decision, ReplySlot<ApprovalView>),
     /// A document is trusted again as far as the policy says.
     RestoreTrust(String, ReplySlot<FeedbackView>),
+    /// The learnt weight of the search by meaning is taken back, or may be learnt again.
+    SteerWeight(WeightOrder, ReplySlot<Learnt>),
     /// Has the golden questions asked.
     Evaluate(ReplySlot<Progress>),
     /// A step of an import of lineage that another system wrote.

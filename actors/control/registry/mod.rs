@@ -49,6 +49,8 @@ pub mod messages;
 mod minting;
 mod money;
 mod pipeline;
+#[cfg(test)]
+mod prefix_tests;
 mod proofs;
 mod publishing;
 pub mod releases;

@@ -96,6 +96,7 @@ fn empty_record(id: Uuid, name: &str) -> TenantFile {
         plan: Plan::Free,
         config: TenantConfig { region: String::new(), retention_days: 0, encryption: Encryption::Standard },
         quotas: Quotas::default(),
+        storage: None,
         metadata: TenantMetadata { industry: String::new(), compliance: Vec::new(), contact_email: String::new() },
         created_at: None,
         updated_at: None,

@@ -2,6 +2,7 @@
 use super::{Event, LedgerHead, LedgerKeys, Line, Mark, Of};
 use crate::fabric::store::sync_folder;
 use crate::ids::TenantKey;
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -211,6 +212,22 @@ impl TenantErasures {
     #[must_use]
     pub fn request_id(&self, of: Of, name: &str, at_unix_ms: u64) -> String {
         self.ledger.keys.request_id(self.tenant, of, name, at_unix_ms)
+    }
+
+    /// Documents that were erased, by their marks, each with the time up to which it may not return. Blocking.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn erased_documents(&self) -> Result<HashMap<String, u64>, LedgerError> {
+        let tenant = self.tenant.to_hex();
+        let mut erased = HashMap::new();
+        for line in self.ledger.lines()?.into_iter().filter(|line| line.tenant == tenant) {
+            if let Event::Erased { of: Of::Document, mark, stored_by_unix_ms, .. } = line.event {
+                let until = erased.entry(mark).or_insert(0);
+                *until = stored_by_unix_ms.max(*until);
+            }
+        }
+        Ok(erased)
     }
 
     /// Adds lines; durable when this returns. Blocking.

@@ -5,7 +5,8 @@
 //! every request without spending more error than was agreed (Netflix, arXiv:2205.14762; a z-test looked at every 200
 //! requests aborts 38 % of the good versions). [`Evidence`] says why they hold.
 //!
-//! * **Worse?** Sends the version back at once, frozen or not. One test over the whole rollout.
+//! * **Worse?** Sends the version back at once, frozen or not. Two tests over the whole rollout, which share the
+//!   error agreed on: nine tenths for failures, one for what the answers are worth ([`Quality`]).
 //! * **Harmless?** Opens the next stage: until harm beyond [`Margin`] is excluded, the rollout holds. A new test at
 //!   every stage, since a version may only fail under more load.
 //!
@@ -23,10 +24,12 @@
 //! Outcomes are fed in the order in which they become known. A version that only changes how long a failure takes is not
 //! judged by this.
 mod evidence;
+mod quality;
 mod settings;
 mod stages;
 
 pub use evidence::{Evidence, Margin, Tally};
+pub use quality::Quality;
 pub use settings::{FailureKind, RolloutSettings};
 pub use stages::{Event, Hold, Moment, RollBack, Rollout, Rules, Stage, Step};
 

@@ -40,8 +40,8 @@ impl Stage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// Highest probability, in millionths, that a version no worse than the control is ever rolled back; over the whole
-    /// rollout. Read as at least 1.
+    /// Highest probability, in millionths, that a version no worse than the control is ever rolled back, by its failures or by
+    /// what its answers are worth; over the whole rollout. Read as at least 1.
     pub false_rollback_ppm: u32,
     /// Highest probability, in millionths, that a stage opens to a version that does harm beyond the margin. Read as at
     /// least 1.
@@ -85,6 +85,8 @@ pub enum Event {
     Withdraw,
     /// Somebody takes it upon himself that everybody is served by the version now. Not under a freeze.
     Promote,
+    /// The answers of the version are worth less than those of the control ([`super::Quality`]).
+    Poorer,
 }
 
 /// When an event happens, and under which circumstances.
@@ -140,6 +142,8 @@ pub enum RollBack {
     Worse,
     /// It was withdrawn.
     Withdrawn,
+    /// Its answers are worth less than the control's.
+    Poorer,
 }
 
 /// The rollout of one version to one tenant. A journal may keep it whole, or its events and moments: both continue
@@ -229,9 +233,10 @@ impl Rollout {
             Event::Withdraw => Some(End::RolledBack(RollBack::Withdrawn)),
             Event::Promote => (!moment.is_frozen).then_some(End::Completed),
             Event::Tick => None,
+            Event::Poorer => Some(End::RolledBack(RollBack::Poorer)),
             Event::Outcome { arm, failed } => {
                 let is_worse = self.evidence.record(arm, failed, self.stage.percent(), self.rules.margin)
-                    && self.evidence.ln_worse() >= ln_needed(self.rules.false_rollback_ppm);
+                    && self.evidence.ln_worse() >= ln_needed_by_failures(self.rules.false_rollback_ppm);
                 is_worse.then_some(End::RolledBack(RollBack::Worse))
             }
         }
@@ -271,6 +276,20 @@ impl Rollout {
             }
         }
     }
+}
+
+/// The part of the error agreed on that is left to the test of what answers are worth; the test of failures has the rest. A
+/// tenth costs the older test next to nothing, and this one a few more answers.
+const SHARE_OF_QUALITY: f64 = 0.1;
+
+/// What the test of failures has to reach.
+fn ln_needed_by_failures(ppm: u32) -> f64 {
+    ln_needed(ppm) - (1.0 - SHARE_OF_QUALITY).ln()
+}
+
+/// What the test of quality has to reach: either of the two ever does with at most the probability given.
+pub(super) fn ln_needed_by_quality(ppm: u32) -> f64 {
+    ln_needed(ppm) - SHARE_OF_QUALITY.ln()
 }
 
 /// Ville's inequality: an e-process ever reaches this with at most the probability given.

@@ -94,10 +94,11 @@ fn subject(matter: &Matter) -> String {
         head.into_iter().flatten().chain([text.to_owned()]).collect::<String>()
     };
     match matter {
-        Matter::Ask(Question { text, domain, usecase, top_k }) => scoped(text, domain, usecase, *top_k),
+        Matter::Ask(Question { text, domain, usecase, top_k, earlier: _ }) => scoped(text, domain, usecase, *top_k),
         Matter::Search(Search { query, domain, usecase, top_k }) => scoped(query, domain, usecase, *top_k),
         Matter::Chat(chat) => chat.body.to_string(),
         Matter::Embed(body) => body.to_string(),
+        Matter::Rank(ranking) => ranking.query.clone(),
     }
 }
 

@@ -98,7 +98,7 @@ fn what_is_asked_is_shown_whole_and_is_the_approved_one() {
         need.id(),
         "how it is told is no other request"
     );
-    let scoped = Question { text: "x".into(), domain: Some("d".into()), usecase: None, top_k: Some(3) };
+    let scoped = Question { text: "x".into(), domain: Some("d".into()), top_k: Some(3), ..Question::default() };
     let Entry::ApprovalAsked(asked) = Need::of_matter(Action::Ask, &Matter::Ask(scoped), &omar()).asked(NOW) else {
         panic!("asked")
     };

@@ -53,6 +53,8 @@ fn fill(index: &SearchIndex, texts: &[String]) {
             page: None,
             trust_score: 1.0,
             version: number as u64,
+            document_sha256: "",
+            language: Default::default(),
         };
         writer.add(&chunk, FirstOfDocument::Yes).unwrap();
     }

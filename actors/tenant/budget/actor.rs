@@ -199,6 +199,7 @@ fn wanted(matter: &Matter) -> Option<(&str, Option<u32>)> {
         Matter::Embed(body) => {
             Some((body.get("model").and_then(serde_json::Value::as_str).unwrap_or_default(), Some(0)))
         }
+        Matter::Rank(ranking) => Some((ranking.model.as_str(), Some(0))),
         Matter::Ask(_) | Matter::Search(_) => None,
     }
 }
@@ -220,10 +221,11 @@ fn answers(matter: &Matter) -> u32 {
 /// The tokens of a call's prompt.
 fn prompt_tokens(matter: &Matter, passages: &[Passage], demands: Demands) -> u64 {
     match matter {
-        Matter::Ask(question) => tokens::count_grounded(&question.text, passages, demands),
+        Matter::Ask(question) => tokens::count_grounded(question, passages, demands),
         Matter::Search(search) => tokens::count(&search.query),
         Matter::Chat(chat) => tokens::count_chat(&chat.body),
         Matter::Embed(body) => tokens::count_chat(body),
+        Matter::Rank(ranking) => tokens::count_ranking(ranking),
     }
 }
 
@@ -254,8 +256,8 @@ impl Handler<Turn<Grounded>> for BudgetRoom {
             spender: turn.case.spender(),
             admitted_unix_ms: turn.case.admitted_unix_ms,
             embedding: lookup(&turn.case, &self.catalog, now),
-            // words cannot be embedded by a model that chats
-            fallback: fallback.filter(|_| !matches!(turn.case.matter, Matter::Embed(_))),
+            // words cannot be embedded or ranked by a model that chats
+            fallback: fallback.filter(|_| !matches!(turn.case.matter, Matter::Embed(_) | Matter::Rank(_))),
             is_grounded: matches!(turn.case.matter, Matter::Ask(_)),
             prompt_tokens: 0,
             candidates: found,

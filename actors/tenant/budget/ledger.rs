@@ -250,7 +250,13 @@ impl Ledger {
             | Entry::OverrideAsked(_)
             | Entry::FreezeOverridden(_)
             | Entry::DenseJudged(_)
-            | Entry::PassagesFound(_) => {}
+            | Entry::WeightLearnt(_)
+            | Entry::EvaluationBegun(_)
+            | Entry::AnswerJudged(_)
+            | Entry::QualityWeighed(_)
+            | Entry::PassagesFound(_)
+            | Entry::ConversationTold(_)
+            | Entry::PassagesRanked(_) => {}
         }
     }
 

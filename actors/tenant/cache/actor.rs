@@ -3,11 +3,13 @@ use super::lookup::{Answers, Lookup, Purpose};
 use super::meaning::{Ground, Recollection};
 use super::messages::{AdoptCache, CacheParts, CacheState, Remember};
 use super::rules::{self, Course, Key};
+use super::shared::{SharedCache, SharedParts, SharedService};
 use super::store::{SemanticStore, Store};
 use crate::egress::Egress;
 use crate::question::Matter;
-use crate::turn::{Answered, Grounded, Turn};
+use crate::turn::{Answered, Draft, Grounded, Turn};
 use actix::prelude::*;
+use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::offer;
@@ -23,6 +25,9 @@ pub struct CacheRoom {
     egress: Arc<Egress>,
     exact: Option<Store>,
     semantic: Option<Arc<SemanticStore>>,
+    shared: Option<SharedCache>,
+    outside: Option<Arc<SharedService>>,
+    cipher: Cipher,
     clock: SharedClock,
     next: Recipient<Turn<Grounded>>,
     exit: Recipient<Turn<Answered>>,
@@ -34,32 +39,47 @@ impl CacheRoom {
     /// A room that remembers nothing yet.
     #[must_use]
     pub fn new(parts: CacheParts) -> Self {
-        let CacheParts { policy, egress, clock, next, exit, obituary } = parts;
+        let CacheParts { policy, egress, cipher, shared: outside, clock, next, exit, obituary } = parts;
         let (exact, semantic) = stores(&policy, &egress);
-        Self { policy, egress, exact, semantic, clock, next, exit, obituary }
+        let mut room =
+            Self { policy, egress, exact, semantic, shared: None, outside, cipher, clock, next, exit, obituary };
+        room.shared = room.shared_under(&room.policy);
+        room
+    }
+
+    /// The tenant's part of the cache outside, where a policy names one and remembers anything.
+    fn shared_under(&self, policy: &PolicySnapshot) -> Option<SharedCache> {
+        let (rules, prefix) = (rules::exact(policy)?, policy.tenant.cache_prefix()?);
+        let parts = SharedParts {
+            service: Arc::clone(self.outside.as_ref()?),
+            egress: Arc::clone(&self.egress),
+            cipher: self.cipher.clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        Some(SharedCache::new(parts, prefix, rules))
     }
 
     fn hand_on(&self, turn: Turn<Grounded>) {
-        if let Err((turn, undelivered)) = offer(&self.next, turn.unanswered()) {
-            turn.refuse(undelivered.into());
-        }
+        hand_on(&self.next, turn);
     }
 
     fn look(&self, mut turn: Turn<Grounded>) {
         let key = key_of(&turn);
         let known = self.exact.as_ref().and_then(|store| store.recall(&key, self.clock.now_unix_ms()));
         if let Some(draft) = known {
-            turn.note_cache(CacheState::Hit);
-            if let Err((turn, undelivered)) = offer(&self.exit, turn.recall(rules::given_again(&draft))) {
-                turn.refuse(undelivered.into());
-            }
-            return;
+            return give_again(&self.exit, turn, &draft);
         }
         self.entrust(&mut turn, key, Purpose::Recall);
-        if turn.case.lookup.is_none() {
-            turn.note_cache(CacheState::Miss);
-        }
-        self.hand_on(turn);
+        let shared = self.shared.as_ref().and_then(|shared| Some((shared.clone(), shared.place()?)));
+        let Some((shared, place)) = shared else { return go_on(&self.next, turn) };
+        let (next, exit) = (self.next.clone(), self.exit.clone());
+        actix::spawn(async move {
+            let _until_done = place;
+            match shared.recall(&key).await {
+                Some(draft) => give_again(&exit, turn, &draft),
+                None => go_on(&next, turn),
+            }
+        });
     }
 
     /// Has the turn carry as what its answer is remembered, and what its question is to be compared with. Without passages
@@ -73,6 +93,29 @@ impl CacheRoom {
         };
         let partition = rules::partition(question, &turn.case.policy, &turn.case.ruled);
         turn.case.lookup = Some(Lookup::new(purpose, Answers::new(Arc::clone(store), partition), key));
+    }
+}
+
+fn hand_on(next: &Recipient<Turn<Grounded>>, turn: Turn<Grounded>) {
+    if let Err((turn, undelivered)) = offer(next, turn.unanswered()) {
+        turn.refuse(undelivered.into());
+    }
+}
+
+/// Hands a turn on whose words are not known; whether its meaning is shows where its question is embedded.
+fn go_on(next: &Recipient<Turn<Grounded>>, turn: Turn<Grounded>) {
+    if turn.case.lookup.is_none() {
+        turn.note_cache(CacheState::Miss);
+    }
+    hand_on(next, turn);
+}
+
+fn give_again(exit: &Recipient<Turn<Answered>>, mut turn: Turn<Grounded>, draft: &Draft) {
+    turn.note_cache(CacheState::Hit);
+    // what is known is not remembered once more
+    (turn.case.remember_as, turn.case.lookup) = (None, None);
+    if let Err((turn, undelivered)) = offer(exit, turn.recall(rules::given_again(draft))) {
+        turn.refuse(undelivered.into());
     }
 }
 
@@ -129,9 +172,17 @@ impl Handler<Remember> for CacheRoom {
         {
             store.remember(meaning, recollection, now_unix_ms);
         }
-        if let Some((store, key)) = self.exact.as_ref().zip(as_asked) {
-            store.remember(key, draft, now_unix_ms);
+        let Some((store, key)) = self.exact.as_ref().zip(as_asked) else { return };
+        if let Some(shared) = &self.shared
+            && let Some(place) = shared.place()
+        {
+            let (shared, draft) = (shared.clone(), draft.clone());
+            actix::spawn(async move {
+                let _until_done = place;
+                shared.remember(&key, &draft).await;
+            });
         }
+        store.remember(key, draft, now_unix_ms);
     }
 }
 
@@ -140,6 +191,7 @@ impl Handler<AdoptCache> for CacheRoom {
 
     fn handle(&mut self, AdoptCache(policy): AdoptCache, _: &mut Self::Context) {
         (self.exact, self.semantic) = stores(&policy, &self.egress);
+        self.shared = self.shared_under(&policy);
         self.policy = policy;
     }
 }

@@ -1,10 +1,12 @@
 //! What the cache room is built from and told.
 use super::lookup::Meaning;
 use super::rules::Key;
+use super::shared::SharedService;
 use crate::egress::Egress;
 use crate::question::Passage;
 use crate::turn::{Answered, Draft, Grounded, Turn};
 use actix::{Message, Recipient};
+use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::obituary::Obituary;
 use bailiwick_policy::compile::PolicySnapshot;
@@ -17,6 +19,10 @@ pub struct CacheParts {
     pub policy: Arc<PolicySnapshot>,
     /// Where bytes may be kept.
     pub egress: Arc<Egress>,
+    /// Seals what is remembered outside.
+    pub cipher: Cipher,
+    /// The cache outside the node, where there is one.
+    pub shared: Option<Arc<SharedService>>,
     /// Time.
     pub clock: SharedClock,
     /// Where turns go that must be answered anew: the budget.

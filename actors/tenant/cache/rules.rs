@@ -10,7 +10,9 @@ use crate::ruling::Ruled;
 use crate::turn::{Draft, DraftContent};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::{CACHE_PROVIDER, CacheRules, ExactCacheRules, SemanticCacheRules};
+use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::Range;
 
 /// Bytes of an entry beside its words.
 const ENTRY_BYTES: usize = 256;
@@ -18,6 +20,13 @@ const ENTRY_BYTES: usize = 256;
 /// What an answer answers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key([u8; 32]);
+
+impl Key {
+    /// What it is told by to whom it is no secret.
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,11 +109,13 @@ pub fn semantic(policy: &PolicySnapshot) -> Option<&SemanticCacheRules> {
 /// in it, and so are the router's models and the one that embeds.
 #[must_use]
 pub fn partition(question: &Question, policy: &PolicySnapshot, ruled: &Ruled) -> Partition {
-    let Question { text: _, domain, usecase, top_k } = question;
+    let Question { text: _, domain, usecase, top_k, earlier } = question;
     let mut canon = Canon::new("semantic");
     canon.text(&policy.digest);
     canon.text(&ruled.view(policy));
     canon.scoped("", domain.as_deref(), usecase.as_deref(), *top_k);
+    // whatever two questions mean, what was said before decides what is answered
+    canon.told(earlier);
     Partition(canon.finish())
 }
 
@@ -136,6 +147,8 @@ fn rest_on(canon: &mut Canon, passage: &Passage) {
         usecase,
         // the same words, wherever their document stands in the journal
         version: _,
+        // which documents are copies is asked of the passages of the turn
+        document_sha256: _,
     } = passage;
     for words in [document_id, chunk_id, title, source, text, domain, usecase] {
         canon.text(words);
@@ -178,4 +191,54 @@ pub fn given_again(draft: &Draft) -> Draft {
         cut_short: false,
         rejection: None,
     }
+}
+
+/// An answer as it is kept outside, before it is sealed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    until_unix_ms: u64,
+    model: ModelUsed,
+    content: KeptContent,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KeptContent {
+    Grounded { text: String, spans: Vec<(usize, Range<usize>)> },
+    Abstained { reason: String },
+    Completion(serde_json::Value),
+}
+
+/// What was kept outside, opened.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Opened {
+    /// An answer that may be given again.
+    Known(Box<Draft>),
+    /// Its time is over.
+    TooOld,
+}
+
+/// An answer as it is kept outside; nothing where it cannot be written.
+#[must_use]
+pub fn written(draft: &Draft, until_unix_ms: u64) -> Option<Vec<u8>> {
+    let content = match draft.content.clone() {
+        DraftContent::Grounded { text, spans } => KeptContent::Grounded { text, spans },
+        DraftContent::Abstained { reason } => KeptContent::Abstained { reason },
+        DraftContent::Completion(body) => KeptContent::Completion(body),
+    };
+    serde_json::to_vec(&Kept { until_unix_ms, model: draft.model.clone(), content }).ok()
+}
+
+/// What was kept outside; nothing where it is not what is written there. It used no tokens this time.
+#[must_use]
+pub fn read(plain: &[u8], now_unix_ms: u64) -> Option<Opened> {
+    let Kept { until_unix_ms, model, content } = serde_json::from_slice(plain).ok()?;
+    let content = match content {
+        KeptContent::Grounded { text, spans } => DraftContent::Grounded { text, spans },
+        KeptContent::Abstained { reason } => DraftContent::Abstained { reason },
+        KeptContent::Completion(body) => DraftContent::Completion(body),
+    };
+    let draft = Draft { content, prompt_tokens: 0, completion_tokens: 0, model, cut_short: false, rejection: None };
+    Some(if now_unix_ms < until_unix_ms { Opened::Known(Box::new(draft)) } else { Opened::TooOld })
 }

@@ -19,7 +19,7 @@ const OTHER: &str = "What is the codeword of the cellar?";
 const EIGHT_WORDS: u64 = 8 * WORD_NANO_USD;
 
 fn asked(text: &str, domain: Option<&str>, top_k: Option<usize>) -> Matter {
-    Matter::Ask(Question { text: text.into(), domain: domain.map(str::to_owned), usecase: None, top_k })
+    Matter::Ask(Question { text: text.into(), domain: domain.map(str::to_owned), top_k, ..Question::default() })
 }
 
 async fn states(tenant: &Tenant, questions: &[&str]) -> Vec<Option<CacheState>> {

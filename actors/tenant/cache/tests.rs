@@ -31,6 +31,7 @@ pub(super) fn passage(id: &str, text: &str) -> Passage {
         domain: "general".into(),
         usecase: "general".into(),
         version: 0,
+        document_sha256: String::new(),
     }
 }
 

@@ -88,6 +88,23 @@ impl Egress {
         self.begin(Flow::Trace, region)
     }
 
+    /// Begins asking a cache outside, or giving it something, by the rules in force. It is under way until what this gives is
+    /// dropped.
+    ///
+    /// # Errors
+    /// `sovereignty_violation`; nothing is under way then.
+    pub fn share(self: &Arc<Self>, region: &str) -> Outcome<Transfer> {
+        self.begin(Flow::Cache, region)
+    }
+
+    /// Begins reading documents from a bucket, by the rules in force. It is under way until what this gives is dropped.
+    ///
+    /// # Errors
+    /// `sovereignty_violation`; nothing is under way then.
+    pub fn fetch(self: &Arc<Self>, region: &str) -> Outcome<Transfer> {
+        self.begin(Flow::Fetch, region)
+    }
+
     fn begin(self: &Arc<Self>, flow: Flow, region: &str) -> Outcome<Transfer> {
         // counted before it is decided, like every transfer
         let counted = Counted::one(Arc::clone(self), region);

@@ -34,13 +34,49 @@ pub struct Sums {
 const PARTS: f64 = 10_000.0;
 
 impl Sums {
-    /// Adds one share between 0 and 1.
+    /// A share in the parts sums are kept in.
+    #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 10,000")]
+    pub fn parts(share: f64) -> u64 {
+        (share.clamp(0.0, 1.0) * PARTS).round() as u64
+    }
+
+    /// Adds one share between 0 and 1.
     pub fn note(&mut self, share: f64) {
-        let parts = (share.clamp(0.0, 1.0) * PARTS).round() as u64;
+        let parts = Self::parts(share);
         self.count = self.count.saturating_add(1);
         self.sum = self.sum.saturating_add(parts);
         self.squares = self.squares.saturating_add(parts.saturating_mul(parts));
+    }
+
+    /// Shares that were added.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The same without some of them.
+    #[must_use]
+    pub fn without(&self, some: &Self) -> Self {
+        Self {
+            count: self.count.saturating_sub(some.count),
+            sum: self.sum.saturating_sub(some.sum),
+            squares: self.squares.saturating_sub(some.squares),
+        }
+    }
+
+    /// How many there are, their sum, and the sum of their squares.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53 answers of one tenant")]
+    pub fn in_ones(&self) -> (f64, f64, f64) {
+        (self.count as f64, self.sum as f64 / PARTS, Self::in_ones_squared(self.squares))
+    }
+
+    /// A sum of products of two shares in parts.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53 answers of one tenant")]
+    pub fn in_ones_squared(products: u64) -> f64 {
+        products as f64 / PARTS / PARTS
     }
 }
 

@@ -3,10 +3,13 @@
 //! is held against the passages it was given from (`online.rs`). What is measured is pure; the supervisor asks.
 pub mod answers;
 pub mod estimate;
+pub mod judge;
 pub mod messages;
 pub mod online;
+pub mod prediction;
 pub mod records;
 pub mod rules;
+pub mod schedule;
 #[cfg(test)]
 mod tests;
 mod tokens;

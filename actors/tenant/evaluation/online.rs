@@ -2,6 +2,8 @@
 //! day. No model judges, and no answer is left out (specification 1, eval loop). Pure.
 use super::answers::Grounding;
 use super::estimate::{Sums, estimate_of};
+use super::judge::AnswerJudged;
+use super::prediction::{Corrected, Verdicts, corrected};
 use super::records::{AnswerMeasured, Measure};
 use crate::budget::ledger::day_of;
 use crate::entry::{AnswerRecorded, Entry};
@@ -18,6 +20,8 @@ pub const DAYS_MAX: usize = 35;
 const ASK: &str = "ask";
 /// Figures of one answer.
 const FIGURES: usize = 6;
+/// The figure among them a judge's verdicts are corrected by.
+const CITATION_SUPPORT: usize = 3;
 /// Characters of RFC 3339 that are the day.
 const DATE_CHARS: usize = 10;
 const DAY_MS: u64 = 86_400_000;
@@ -40,6 +44,7 @@ struct Totals {
     answers: u64,
     abstained: u64,
     sums: [Sums; FIGURES],
+    verdicts: Verdicts,
 }
 
 impl Totals {
@@ -52,6 +57,14 @@ impl Totals {
         for (sums, (_name, figure)) in self.sums.iter_mut().zip(figures(grounding)) {
             figure.into_iter().for_each(|figure| sums.note(figure));
         }
+    }
+
+    fn judged(&mut self, AnswerJudged { is_good, citation_support, .. }: &AnswerJudged) {
+        self.verdicts.note(f64::from(u8::from(*is_good)), *citation_support);
+    }
+
+    fn corrected(&self) -> Option<Corrected> {
+        corrected(&self.verdicts, self.sums.get(CITATION_SUPPORT)?)
     }
 
     fn measures(&self) -> Vec<Measure> {
@@ -73,6 +86,12 @@ struct Release {
     first_unix_ms: u64,
     last_unix_ms: u64,
     totals: Totals,
+}
+
+impl Release {
+    fn is(&self, policy_version: &str, (provider, model): (&str, &str)) -> bool {
+        self.policy_version == policy_version && self.provider == provider && self.model == model
+    }
 }
 
 /// What all answers of a tenant came to.
@@ -98,14 +117,22 @@ impl Online {
                 let AnswerMeasured { policy_version, provider, model, cleared_unix_ms, grounding, .. } = &**measured;
                 self.at(policy_version, (provider, model), *cleared_unix_ms, |totals| totals.measured(grounding));
             }
+            Entry::AnswerJudged(judged) => self.judged(judged),
             _ => {}
         }
     }
 
+    /// Verdicts on answers of a release or a day that is no longer kept say nothing.
+    fn judged(&mut self, judged: &AnswerJudged) {
+        let AnswerJudged { policy_version, provider, model, cleared_unix_ms, .. } = judged;
+        let is_it = |release: &&mut Release| release.is(policy_version, (provider, model));
+        self.releases.iter_mut().filter(is_it).for_each(|release| release.totals.judged(judged));
+        let day = day_of(*cleared_unix_ms);
+        self.days.iter_mut().filter(|(of, _)| *of == day).for_each(|(_, totals)| totals.judged(judged));
+    }
+
     fn at(&mut self, policy_version: &str, (provider, model): (&str, &str), unix_ms: u64, note: impl Fn(&mut Totals)) {
-        let is_it = |release: &Release| {
-            release.policy_version == policy_version && release.provider == provider && release.model == model
-        };
+        let is_it = |release: &Release| release.is(policy_version, (provider, model));
         let found = self.releases.iter().position(is_it).and_then(|at| self.releases.remove(at));
         let mut release = found.unwrap_or_else(|| Release {
             policy_version: policy_version.to_owned(),
@@ -149,12 +176,14 @@ impl Online {
             answers: release.totals.answers,
             abstained: release.totals.abstained,
             measures: release.totals.measures(),
+            judged: release.totals.corrected(),
         });
         let days = self.days.iter().rev().map(|(day, totals)| OnlineDay {
             day: rfc3339(day.saturating_mul(DAY_MS)).chars().take(DATE_CHARS).collect(),
             answers: totals.answers,
             abstained: totals.abstained,
             measures: totals.measures(),
+            judged: totals.corrected(),
         });
         OnlineView { releases: releases.collect(), days: days.collect() }
     }
@@ -188,6 +217,9 @@ pub struct OnlineRelease {
     pub abstained: u64,
     /// The figures, by name.
     pub measures: Vec<Measure>,
+    /// The mean of a judge's verdicts over all of them, where a judge read a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Corrected>,
 }
 
 /// What the answers of one day came to.
@@ -201,6 +233,9 @@ pub struct OnlineDay {
     pub abstained: u64,
     /// The figures, by name.
     pub measures: Vec<Measure>,
+    /// The mean of a judge's verdicts over all of them, where a judge read a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Corrected>,
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ fn passage(document: &str, text: &str) -> Passage {
         score: 1.0,
         trust_score: 0.9,
         version: 1,
+        document_sha256: String::new(),
         domain: "general".to_owned(),
         usecase: "general".to_owned(),
     }
@@ -60,6 +61,7 @@ fn answer(text: &str, citations: Vec<Citation>) -> Answer {
         usage: Usage { cost: NanoUsd(7), ..Usage::default() },
         policy_version: "1.0.0".to_owned(),
         receipt: String::new(),
+        notes: Vec::new(),
     }
 }
 

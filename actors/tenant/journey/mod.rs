@@ -195,7 +195,7 @@ impl Journey {
         let Noted { calls, passages, cache, held, settled } =
             noted.into_inner().unwrap_or_else(PoisonError::into_inner);
         // what is passed through is looked for in no document
-        let is_passed_through = matches!(kind, "chat" | "embed");
+        let is_passed_through = matches!(kind, "chat" | "embed" | "rank");
         let stages = left
             .into_iter()
             .filter(|(at, ..)| !(is_passed_through && *at == FIRST))

@@ -30,7 +30,7 @@ impl<'a> Scope<'a> {
         let (domain, usecase) = match matter {
             Matter::Ask(question) => (question.domain.as_deref(), question.usecase.as_deref()),
             Matter::Search(search) => (search.domain.as_deref(), search.usecase.as_deref()),
-            Matter::Chat(_) | Matter::Embed(_) => (None, None),
+            Matter::Chat(_) | Matter::Embed(_) | Matter::Rank(_) => (None, None),
         };
         Self {
             domain: named(domain),

@@ -35,6 +35,17 @@ impl AnswerGrounded {
     }
 }
 
+/// What a model was told of the conversation before a question; stands in the same append as the answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ConversationTold {
+    /// Which question.
+    pub query_id: String,
+    /// The calls whose questions and answers it was told, oldest first.
+    pub earlier: Vec<String>,
+    /// Questions and answers it was told that came with the question: nobody here has answered them.
+    pub brought_along: u32,
+}
+
 /// The head of another journal, as it was when this tenant took it in: it had grown from the one witnessed before.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct HeadWitnessed {

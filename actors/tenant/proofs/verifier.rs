@@ -204,7 +204,9 @@ fn add(answer: &mut AnswerRecorded, entry: Entry) -> Result<(), Unverified> {
         | Entry::EmbeddingCharged(_)
         | Entry::RequestJudged(_)
         | Entry::AnswerMeasured(_)
-        | Entry::PassagesFound(_) => {}
+        | Entry::PassagesFound(_)
+        | Entry::ConversationTold(_)
+        | Entry::PassagesRanked(_) => {}
         _ => return Err(OF_ANOTHER),
     }
     Ok(())

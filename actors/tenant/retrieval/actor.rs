@@ -1,7 +1,8 @@
 //! The room's shell: takes a message, reads the clock, starts the task that carries it out.
-use super::corpus::{Corpus, NotServed};
+use super::corpus::{Corpus, NotServed, Served};
 use super::dense::{self, Door, Found, Indexing, Way};
 use super::erasing::Erasing;
+use super::index::IndexError;
 use super::indexer::{self, Orders, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
@@ -11,6 +12,7 @@ use super::messages::{
 use super::parse::Sandbox;
 use super::pools::{Lanes, in_slot};
 use super::prepare::Occasion;
+use super::reranking::{Routed, second_look};
 use super::rules::{LIST_MAX, Wanted, may_be_found, wanted};
 use super::selection;
 use super::upload::Uploads;
@@ -129,6 +131,11 @@ impl RetrievalRoom {
     /// Notes a knock and, where a permit is left, lets it in.
     pub(super) fn let_in(&self) -> Outcome<OwnedSemaphorePermit> {
         self.note_knock();
+        self.let_in_unnoted()
+    }
+
+    /// Lets in, where a permit is left, who does not want the index: it may go on sleeping.
+    pub(super) fn let_in_unnoted(&self) -> Outcome<OwnedSemaphorePermit> {
         Arc::clone(&self.tasks).try_acquire_owned().map_err(|_none_left| Undelivered::Full.into())
     }
 
@@ -197,13 +204,19 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             return forward(next, turn.ground(Arc::from([])));
         };
         let top_k = wanted.top_k;
-        wanted.top_k = selection::wanted(top_k, turn.case.policy.guard.selection.as_ref());
+        let looked_at = turn.case.policy.rerank.as_ref().map_or(top_k, |rerank| rerank.top_n().max(top_k));
+        wanted.top_k = selection::wanted(looked_at, turn.case.policy.guard.selection.as_ref());
         let (desk, next, door) = (self.desk.clone(), next.clone(), self.embedding.clone());
         let patience = turn.case.deadline_unix_ms.saturating_sub(self.clock.now_unix_ms());
         let patience = Duration::from_millis(patience);
         actix::spawn(async move {
             let _until_done = permit;
             let mut turn = turn;
+            if let Matter::Ask(asked) = &mut turn.case.matter {
+                let guard = turn.case.policy.guard.fingerprint.clone();
+                asked.earlier =
+                    desk.corpus.tellable(std::mem::take(&mut asked.earlier), wanted.visible.clone(), guard).await;
+            }
             let (policy, asker) = (&turn.case.policy, &turn.case.principal);
             let way = desk.corpus.way(&door, policy, &wanted.text, asker, patience).await;
             let is_hybrid_wanted = !matches!(way, Way::Words);
@@ -211,7 +224,17 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             match find(&desk, policy, patience, wanted, way).await {
                 Ok(Found { mut passages, hybrid }) => {
                     distrust.lower(&mut passages);
-                    let passages = selection::select(&question, passages, top_k, policy.guard.selection.as_ref());
+                    let rules = policy.guard.selection.as_ref();
+                    let mut passages = selection::select(&question, passages, looked_at, rules);
+                    if let Some(rerank) = &policy.rerank {
+                        let routed = Routed { door: &door, model: &rerank.model, asker, patience };
+                        let trust_exponent = rules.map_or(0.0, |rules| rules.trust_exponent);
+                        match second_look(&routed, rerank, &question, passages, trust_exponent).await {
+                            Ok((ranked, looked)) => (passages, turn.case.ranked_again) = (ranked, Some(looked)),
+                            Err(rejection) => return turn.refuse(rejection),
+                        }
+                    }
+                    passages.truncate(top_k);
                     turn.case.found_by_meaning = is_hybrid_wanted.then_some(hybrid);
                     forward(&next, turn.ground(passages.into()));
                 }
@@ -234,6 +257,21 @@ pub(super) async fn find(
     wanted: Wanted,
     way: Way,
 ) -> Outcome<Found> {
+    let search = move |served: &Served| match way {
+        Way::Words => Ok(Found { passages: served.search(&wanted)?, hybrid: Ok(()) }),
+        Way::WordsBecause(reason) => Ok(Found { passages: served.search(&wanted)?, hybrid: Err(reason) }),
+        Way::Both(meaning) => served.search_by(&wanted, &meaning),
+    };
+    in_index(desk, policy, patience, search).await
+}
+
+/// Looks something up in the index that is served under a policy's guard; wakes it where it sleeps.
+pub(super) async fn in_index<T: Send + 'static>(
+    desk: &Desk,
+    policy: &PolicySnapshot,
+    patience: Duration,
+    search: impl FnOnce(&Served) -> Result<T, IndexError> + Send + 'static,
+) -> Outcome<T> {
     let guard = policy.guard.fingerprint.as_str();
     let served = match desk.corpus.served(guard) {
         Err(NotServed::Asleep) => {
@@ -248,12 +286,7 @@ pub(super) async fn find(
         Rejection::retry_after(Code::Conflict, detail, 250)
     })?;
     let slot = desk.corpus.lanes.searches.of(policy.tenant.plan).enter(patience).await?;
-    let search = move || match way {
-        Way::Words => Ok(Found { passages: served.search(&wanted)?, hybrid: Ok(()) }),
-        Way::WordsBecause(reason) => Ok(Found { passages: served.search(&wanted)?, hybrid: Err(reason) }),
-        Way::Both(meaning) => served.search_by(&wanted, &meaning),
-    };
-    match in_slot(&desk.corpus.lanes.computing, slot, search).await {
+    match in_slot(&desk.corpus.lanes.computing, slot, move || search(&served)).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => mend(desk, error.into()).await,
         Err(panicked) => mend(desk, panicked).await,
@@ -438,6 +471,7 @@ impl Handler<MeasureCorpus> for RetrievalRoom {
                     segments: served.as_ref().map_or(0, |served| served.segments()),
                     passive: served.is_none(),
                     dense: corpus.dense_view(),
+                    bucket: None,
                 }
             });
             request.reply.answer(figures);

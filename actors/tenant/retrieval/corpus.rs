@@ -1,6 +1,6 @@
 //! What the tasks of one room share: the tenant's belongings, the policy in force, and the view that is served.
 use super::chunk::chunk;
-use super::dense::{Arm, Dense, Found, Matrix, Meaning, searching};
+use super::dense::{Arm, Arms, Dense, Found, Matrix, Meaning, searching};
 use super::fusion::{Scored, fuse};
 use super::index::{IndexError, Rows, Spot, Stamp, View};
 use super::pools::{Lanes, PATIENCE, off_the_arbiter};
@@ -178,11 +178,16 @@ impl Corpus {
         self.searchable.store(view.documents(), Ordering::Relaxed);
         self.reached.fetch_max(stamp.next, Ordering::AcqRel);
         let before = self.shown.load_full().current.clone();
+        let is_first = before.is_none();
         let previous = before.filter(|before| before.stamp.guard != stamp.guard);
         self.shown.store(Arc::new(Shown {
             current: Some(Arc::new(Served { view, stamp, rows: Lock::default() })),
             previous,
         }));
+        if is_first {
+            // vectors that were made before there was an index are not in memory
+            self.dense.nudge();
+        }
     }
 
     /// Serves nothing until woken.
@@ -253,6 +258,21 @@ impl Served {
             Err(reason) => (by_words, Err(reason)),
         };
         Ok(Found { passages: self.view.passages(&ranked, wanted.top_k)?, hybrid })
+    }
+
+    /// What each of the two rankings finds by itself; why the one by meaning found nothing. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the index is damaged.
+    pub fn arms(&self, wanted: &Wanted, meaning: &Meaning) -> Result<Result<Arms, String>, IndexError> {
+        let lexical = self.view.by_words(wanted, wanted.top_k.max(DEPTH))?;
+        let dense = match self.by_meaning(wanted, meaning) {
+            Ok(dense) => dense,
+            Err(searching::Failed::Index(error)) => return Err(error),
+            Err(searching::Failed::Truth(error)) => return Ok(Err(error.to_string())),
+        };
+        let passages = self.view.standing_at(lexical.iter().chain(&dense).map(|scored| scored.key))?;
+        Ok(Ok(Arms { lexical, dense, passages }))
     }
 
     fn by_meaning(&self, wanted: &Wanted, meaning: &Meaning) -> Result<Vec<Scored<Spot>>, searching::Failed> {

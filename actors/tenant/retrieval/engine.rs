@@ -2,6 +2,7 @@
 use super::chunk::{Piece, chunk};
 use super::corpus::Corpus;
 use super::index::{Chunk, FirstOfDocument, IndexError, SearchIndex, Stamp, Writer};
+use super::language::Language;
 use super::rules::{Held, Verdict, judge};
 use super::truth::{Truth, TruthError};
 use std::fs::{File, TryLockError};
@@ -9,6 +10,9 @@ use std::sync::Arc;
 
 /// Documents read from the shelf at once while the index is rebuilt.
 const REBUILD_BATCH: usize = 256;
+
+/// First pieces of a document its language is told by.
+const PIECES_DETECTED: usize = 2;
 
 /// Why the index could not be kept in step.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -263,6 +267,8 @@ impl Engine {
         if was_found || ready.former == Former::Possible {
             writer.remove(&accepted.id);
         }
+        let start = ready.pieces.iter().take(PIECES_DETECTED).map(|piece| piece.text.as_str()).collect::<Vec<_>>();
+        let language = Language::of_document(&start.join("\n"));
         let mut first = FirstOfDocument::Yes;
         for ((number, piece), _admitted) in
             (0_u32..).zip(&ready.pieces).zip(&ready.admitted).filter(|(_piece, admitted)| **admitted)
@@ -280,6 +286,8 @@ impl Engine {
                 page: piece.page,
                 trust_score: *trust_score,
                 version: *seq,
+                document_sha256: &accepted.text_sha256,
+                language,
             };
             writer.add(&chunk, first)?;
             first = FirstOfDocument::No;

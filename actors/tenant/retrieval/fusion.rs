@@ -3,22 +3,14 @@
 //! Per query, the scores of each arm are stretched to 0…1 and added by weight; what an arm did not find counts 0 there
 //! (Bruch, Gai and Ingber, ACM TOIS 42(1), 2023). Reciprocal ranks (Cormack, Clarke and Büttcher, SIGIR 2009) are the
 //! alternative: they need no scores, and lost to the sum wherever the two were compared on labelled questions.
-use bailiwick_policy::ranking::{FIRST_PAGE, ndcg};
 use std::collections::BTreeMap;
 
 pub use bailiwick_policy::dense::Fusion;
 
 /// What keeps the first places from deciding alone where ranks are added.
 const RANK_CONSTANT: f64 = 60.0;
-/// A learnt weight never silences an arm.
-const LEARNT_MIN: f64 = 0.2;
-const LEARNT_MAX: f64 = 0.8;
-/// The weight nobody has reason to move.
-const UNLEARNT: f64 = 0.5;
-/// Steps from the smallest learnt weight to the greatest.
-const STEPS: u32 = 12;
-/// So many labelled questions are as convincing as what was known before any of them.
-const QUESTIONS_AS_PRIOR: f64 = 20.0;
+/// The weight where none is given that is a number.
+const UNSAID: f64 = 0.5;
 
 /// A passage with the score one arm gave it.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -55,7 +47,7 @@ pub fn fuse<Key: Ord + Copy>(
     dense: &[Scored<Key>],
     rule: Rule,
 ) -> Result<Vec<Scored<Key>>, NoNumber> {
-    let weight = if rule.weight.is_finite() { rule.weight.clamp(0.0, 1.0) } else { UNLEARNT };
+    let weight = if rule.weight.is_finite() { rule.weight.clamp(0.0, 1.0) } else { UNSAID };
     let mut fused: BTreeMap<Key, f64> = BTreeMap::new();
     for (arm, scored, weight) in [("lexical", lexical, 1.0 - weight), ("dense", dense, weight)] {
         for (key, points) in points(arm, scored, rule.fusion)? {
@@ -114,51 +106,6 @@ fn by_rank<Key: Ord + Copy>(best: BTreeMap<Key, f32>) -> BTreeMap<Key, f64> {
         points.insert(key, (RANK_CONSTANT + 1.0) / (RANK_CONSTANT + 1.0 + f64::from(place)));
     }
     points
-}
-
-/// A question of which it is known which documents answer it, with what each arm found for it. Keys are documents' names.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Labelled<'a> {
-    /// Found by words.
-    pub lexical: Vec<Scored<&'a str>>,
-    /// Found by meaning.
-    pub dense: Vec<Scored<&'a str>>,
-    /// What should be found.
-    pub relevant: Vec<String>,
-}
-
-/// The weight of the arm by meaning that ranks labelled questions best (mean nDCG@10, by the stretched sum), between 0.2 and
-/// 0.8 and as near to one half as the number of questions says: a handful moves it a little. One half where nothing is
-/// labelled, where every weight ranks alike, or where the best are equally far from it.
-#[must_use]
-pub fn learn_weight(questions: &[Labelled<'_>]) -> f64 {
-    let mut best: Option<(f64, f64)> = None;
-    let mut judged = 0_u32;
-    for step in 0..=STEPS {
-        let weight = LEARNT_MIN + (LEARNT_MAX - LEARNT_MIN) * f64::from(step) / f64::from(STEPS);
-        let gains: Vec<f64> = questions.iter().filter_map(|question| gain(question, weight)).collect();
-        judged = u32::try_from(gains.len()).unwrap_or(u32::MAX);
-        let mean = gains.iter().sum::<f64>() / f64::from(judged.max(1));
-        let is_better = best.is_none_or(|(known, at)| {
-            mean > known + 1e-12 || ((mean - known).abs() <= 1e-12 && from_half(weight) < from_half(at))
-        });
-        if is_better {
-            best = Some((mean, weight));
-        }
-    }
-    let best = best.map_or(UNLEARNT, |(_, weight)| weight);
-    let trust = f64::from(judged) / (f64::from(judged) + QUESTIONS_AS_PRIOR);
-    UNLEARNT + (best - UNLEARNT) * trust
-}
-
-fn from_half(weight: f64) -> f64 {
-    (weight - UNLEARNT).abs()
-}
-
-fn gain(question: &Labelled<'_>, weight: f64) -> Option<f64> {
-    let fused = fuse(&question.lexical, &question.dense, Rule { fusion: Fusion::MinMax, weight }).ok()?;
-    let found: Vec<&str> = fused.iter().map(|scored| scored.key).collect();
-    ndcg(&found, &question.relevant, FIRST_PAGE)
 }
 
 #[cfg(test)]

@@ -113,45 +113,4 @@ proptest! {
         dense.reverse();
         prop_assert_eq!(fuse(&lexical, &dense, rule(fusion, weight)).unwrap(), fused);
     }
-
-    #[test]
-    fn a_learnt_weight_silences_no_arm(
-        labels in prop::collection::vec((prop::collection::vec(0_usize..6, 0..6), prop::collection::vec(0_usize..6, 0..6), 0_usize..6), 0..60),
-    ) {
-        const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-        let arm = |found: &[usize]| -> Vec<Scored<&str>> {
-            (0_u8..).zip(found).map(|(place, at)| Scored { key: NAMES[*at], score: -f32::from(place) }).collect()
-        };
-        let questions: Vec<Labelled<'_>> = labels
-            .iter()
-            .map(|(lexical, dense, relevant)| Labelled {
-                lexical: arm(lexical),
-                dense: arm(dense),
-                relevant: vec![NAMES[*relevant].to_owned()],
-            })
-            .collect();
-        let weight = learn_weight(&questions);
-        prop_assert!((LEARNT_MIN..=LEARNT_MAX).contains(&weight), "{}", weight);
-        prop_assert_eq!(weight, learn_weight(&questions));
-    }
-}
-
-/// One arm is right, the other one wrong about every question.
-fn one_sided(count: usize, dense_is_right: bool) -> Vec<Labelled<'static>> {
-    let [right, wrong] = [["right", "other"], ["other", "right"]]
-        .map(|[first, second]| vec![Scored { key: first, score: 2.0 }, Scored { key: second, score: 1.0 }]);
-    let (lexical, dense) = if dense_is_right { (wrong, right) } else { (right, wrong) };
-    vec![Labelled { lexical, dense, relevant: vec!["right".to_owned()] }; count]
-}
-
-#[test]
-fn the_weight_moves_to_the_arm_that_is_right_and_the_more_questions_the_further() {
-    assert_eq!(learn_weight(&[]), 0.5);
-    let unlabelled = Labelled { relevant: Vec::new(), ..one_sided(1, true).remove(0) };
-    assert_eq!(learn_weight(&vec![unlabelled; 100]), 0.5);
-    let few = learn_weight(&one_sided(5, true));
-    let many = learn_weight(&one_sided(500, true));
-    assert!(0.5 < few && few < many && many < 0.8, "{few} {many}");
-    // at one half both rank alike, and the tie falls to the key that comes first, which is the wrong one
-    assert!(learn_weight(&one_sided(500, false)) < 0.5);
 }

@@ -2,8 +2,9 @@
 //!
 //! Derived state: whatever stands here can be rebuilt from the journal and the blobs. A commit carries its
 //! [`Stamp`]: how far in the journal it has come and under which guard its chunks were admitted (invariant IDX1).
-use super::analyser::{Progress, analyser, analyser_of_index};
+use super::analyser::{LANGUAGES_MAX, OfQuestions, Progress, analyser_of_index, marked};
 use super::compaction::{SegmentSize, to_merge};
+use super::language::Language;
 use super::rules::Wanted;
 use super::sealed_directory::SealedDirectory;
 use crate::question::Passage;
@@ -19,7 +20,6 @@ use tantivy::directory::Directory;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::query::TermQuery;
 use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
-use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{
     DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, TantivyDocument,
     Term,
@@ -99,6 +99,11 @@ pub struct Chunk<Text> {
     pub trust_score: f64,
     /// Journal position its document's version was accepted at.
     pub version: u64,
+    /// SHA-256 of its document's text, in hexadecimal.
+    pub document_sha256: Text,
+    /// The language its document is in; its terms are told by it, and nothing else.
+    #[serde(skip)]
+    pub language: Language,
 }
 
 impl Chunk<String> {
@@ -117,6 +122,7 @@ impl Chunk<String> {
             domain: self.domain,
             usecase: self.usecase,
             version: self.version,
+            document_sha256: self.document_sha256,
         }
     }
 }
@@ -131,6 +137,7 @@ struct Fields {
     stored: Field,
     words: Field,
     place: Field,
+    language: Field,
 }
 
 /// An open index.
@@ -213,9 +220,10 @@ impl SearchIndex {
         let searcher = self.reader.searcher();
         let first = TermQuery::new(Term::from_field_text(self.fields.first, "1"), IndexRecordOption::Basic);
         let documents = searcher.search(&first, &Count).map_err(failed("counting documents"))?;
+        let languages = languages(&searcher, self.fields.language)?;
         Ok(View {
             searcher,
-            analyser: analyser(),
+            of_questions: OfQuestions::of(&languages),
             fields: self.fields,
             documents: u64::try_from(documents).unwrap_or(u64::MAX),
         })
@@ -242,9 +250,21 @@ impl SearchIndex {
 /// What was committed at one moment; searched without a lock.
 pub struct View {
     searcher: Searcher,
-    analyser: TextAnalyzer,
+    of_questions: OfQuestions,
     fields: Fields,
     documents: u64,
+}
+
+/// The languages most chunks are in, that of the most first.
+fn languages(searcher: &Searcher, field: Field) -> Result<Vec<Language>, IndexError> {
+    let mut found = Vec::new();
+    for language in Language::ALL {
+        let chunks = searcher.doc_freq(&Term::from_field_text(field, language.name()));
+        found.push((chunks.map_err(failed("counting languages"))?, language));
+    }
+    found.retain(|(chunks, _)| *chunks > 0);
+    found.sort_by(|(one, a), (other, b)| other.cmp(one).then(a.cmp(b)));
+    Ok(found.into_iter().take(LANGUAGES_MAX).map(|(_, language)| language).collect())
 }
 
 impl View {
@@ -300,8 +320,9 @@ impl Writer {
     pub fn add(&self, chunk: &Chunk<&str>, first_of_document: FirstOfDocument) -> Result<(), IndexError> {
         let fields = self.fields;
         let mut document = TantivyDocument::default();
-        document.add_text(fields.text, chunk.title);
-        document.add_text(fields.text, chunk.text);
+        document.add_text(fields.text, marked(chunk.title, chunk.language));
+        document.add_text(fields.text, marked(chunk.text, chunk.language));
+        document.add_text(fields.language, chunk.language.name());
         document.add_text(fields.document_id, chunk.document_id);
         document.add_text(fields.domain, chunk.domain);
         document.add_text(fields.usecase, chunk.usecase);
@@ -398,16 +419,17 @@ fn schema() -> (Schema, Fields) {
         usecase: schema.add_text_field("usecase", name()),
         first: schema.add_text_field("first", name()),
         // its name is that of its layout: an index of another one is rebuilt
-        stored: schema.add_bytes_field("stored2", STORED),
+        stored: schema.add_bytes_field("stored3", STORED),
         words: schema.add_text_field("words", STORED),
         place: schema.add_u64_field(hybrid::PLACE, FAST),
+        language: schema.add_text_field("language", name()),
     };
     (schema.build(), fields)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Chunk, FirstOfDocument, SearchIndex, Stamp};
+    use super::{Chunk, FirstOfDocument, Language, SearchIndex, Stamp};
     use bailiwick_kernel::cipher::Cipher;
     use bailiwick_kernel::ids::TenantKey;
 
@@ -440,6 +462,8 @@ mod tests {
                     page,
                     trust_score,
                     version,
+                    document_sha256: "",
+                    language: Language::English,
                 };
                 writer.add(&chunk, FirstOfDocument::No).unwrap();
             }

@@ -1,12 +1,13 @@
 //! What the retrieval room takes and gives. Plain data.
 use super::dense::DenseView;
 use super::upload::UploadPermit;
+use crate::bucket::BucketView;
 use actix::Message;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::dense::Judged;
+use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::golden::Golden;
 use bailiwick_policy::rehearsal::Searched;
 use serde::{Deserialize, Serialize};
@@ -161,6 +162,36 @@ pub struct ListDocuments {
     pub reply: ReplySlot<Vec<DocumentView>>,
 }
 
+/// From the tenant's bucket: the documents taken in under a key of the house's own, in id order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ListTakenIn {
+    /// Under which key.
+    pub by: &'static str,
+    /// Start after this id.
+    pub after: Option<String>,
+    /// Where the answer goes.
+    pub reply: ReplySlot<TakenInPortion>,
+}
+
+/// Documents taken in under a key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TakenInPortion {
+    /// What is known of them.
+    pub documents: Vec<TakenIn>,
+    /// Where to go on; nothing at the end.
+    pub next: Option<String>,
+}
+
+/// A document as whoever took it in wants to know it again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TakenIn {
+    /// Its id.
+    pub id: String,
+    /// Its metadata as JSON.
+    pub metadata_json: String,
+}
+
 /// Shows one document with its text.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -210,6 +241,41 @@ pub struct JudgeDense {
     pub reply: ReplySlot<Option<Judged>>,
 }
 
+/// From the supervisor: the weight of the search by meaning, learnt anew where the policy wants that and nobody took it back.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LearnWeight {
+    /// Golden questions.
+    pub golden: Vec<Golden>,
+    /// Questions with the documents of answers somebody accepted.
+    pub accepted: Vec<Golden>,
+    /// By whose key.
+    pub by: String,
+    /// Where the answer goes, once it is durable; nothing where nothing is to be learnt.
+    pub reply: ReplySlot<Option<Learnt>>,
+}
+
+/// What somebody wants of the learnt weight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WeightOrder {
+    /// The policy's weight, and nothing is learnt from now on.
+    TakeBack,
+    /// It may be learnt again, from the next evaluation on; until then the policy's.
+    Allow,
+}
+
+/// Right `Govern`: what is to become of the learnt weight.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SteerWeight {
+    /// What is wanted.
+    pub order: WeightOrder,
+    /// By whose key.
+    pub by: String,
+    /// Where the answer goes, once it is durable; `conflict` where the policy wants no search by meaning.
+    pub reply: ReplySlot<Learnt>,
+}
+
 /// Judges every document anew under another policy; answers when the index serves under it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -254,4 +320,7 @@ pub struct CorpusFigures {
     /// The search by meaning, where the tenant wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<DenseView>,
+    /// The bucket documents are taken in from, where the tenant names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketView>,
 }

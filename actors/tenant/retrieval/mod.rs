@@ -18,20 +18,25 @@ mod golden;
 mod index;
 mod indexer;
 mod ingest;
+mod language;
 pub mod messages;
 pub mod parse;
 mod pools;
 mod portions;
 mod prepare;
 mod reapplying;
+mod recalled;
 mod requests;
+mod reranking;
 mod reserve;
 mod rules;
 pub mod sealed_directory;
 mod selection;
+mod taken;
 mod truth;
 mod upload;
 mod view;
+mod weights;
 mod words;
 
 #[cfg(test)]
@@ -52,6 +57,7 @@ mod test_house;
 mod tests;
 
 pub use index::{Chunk, FirstOfDocument, SearchIndex, Stamp, View};
+pub use language::Language;
 pub use rules::Wanted;
 
 pub use actor::{RetrievalParts, RetrievalRoom};

@@ -32,6 +32,29 @@ async fn a_document_is_found_until_it_is_removed() {
 }
 
 #[actix::test]
+async fn each_document_is_found_by_the_words_of_its_own_language() {
+    let house = House::new();
+    let mut tenant = house.tenant(policy().into());
+    let documents = [
+        ("de", "Die Häuser am Fluss gehören der Gemeinde und werden von ihr an die Bewohner des Dorfes vermietet."),
+        ("fr", "Les maisons du village appartiennent à la commune, qui les loue aux habitants depuis longtemps."),
+        ("en", "The houses of the village belong to the parish, which lets them to the people who live there."),
+        ("zh", "村里的房子属于教区，多年来一直出租给住在那里的人们。"),
+    ];
+    tenant.ingest(documents.map(|(id, text)| named(id, text)).to_vec()).await.unwrap();
+    tenant.settle().await;
+    for (question, found) in [
+        ("Wem gehört das Haus?", "de"),
+        ("In welchen Dörfern?", "de"),
+        ("À qui est la maison ?", "fr"),
+        ("Who lets a house?", "en"),
+        ("房子", "zh"),
+    ] {
+        assert_eq!(ids(&tenant.search(question).await), [found], "{question}");
+    }
+}
+
+#[actix::test]
 async fn everything_is_there_after_a_restart() {
     let mut house = House::new();
     let tenant = house.tenant(policy().into());

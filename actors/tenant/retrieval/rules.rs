@@ -460,7 +460,7 @@ pub fn wanted(matter: &Matter, policy: &PolicySnapshot, visible: Visible) -> Opt
     let (text, top_k, domain, usecase) = match matter {
         Matter::Ask(ask) => (&ask.text, ask.top_k, &ask.domain, &ask.usecase),
         Matter::Search(search) => (&search.query, search.top_k, &search.domain, &search.usecase),
-        Matter::Chat(_) | Matter::Embed(_) => return None,
+        Matter::Chat(_) | Matter::Embed(_) | Matter::Rank(_) => return None,
     };
     let top_k = top_k.unwrap_or(policy.top_k).min(TOP_K_MAX);
     Some(Wanted { text: text.clone(), top_k, domain: domain.clone(), usecase: usecase.clone(), visible })

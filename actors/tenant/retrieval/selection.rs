@@ -68,6 +68,7 @@ mod tests {
             score,
             trust_score,
             version: 1,
+            document_sha256: String::new(),
             domain: String::new(),
             usecase: String::new(),
         }

@@ -209,6 +209,8 @@ impl Tenant {
             permit: None,
             exposure: None,
             found_by_meaning: None,
+            ranked_again: None,
+            remembered_at: None,
             sideways: Sideways::unheard(),
         };
         self.room.send(Turn::admit(case, line, Arc::default(), std::time::Duration::ZERO)).await.unwrap();

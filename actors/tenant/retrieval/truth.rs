@@ -1,5 +1,5 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
-use super::dense::vectors::{DenseMark, JUDGED};
+use super::dense::vectors::{DenseMark, JUDGED, LEARNT};
 use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
 use crate::entry::{DocumentAccepted, Entry};
 use crate::erasures::records::ErasureAsked;
@@ -11,7 +11,7 @@ use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::outcome::{Code, Rejection};
 use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
-use bailiwick_policy::dense::Judged;
+use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::retention::Erasable;
 use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,7 @@ pub(super) enum Kept {
     /// Numbers of four bytes, least significant first.
     Vector(Vec<u8>),
     Judged(Box<Judged>),
+    Learnt(Box<Learnt>),
 }
 
 /// The sums of what is kept, and what is reserved for what may be.
@@ -177,6 +178,7 @@ impl Truth {
                     return self.put_erasures(&[Standing { ended: Some(ended), ..standing }], Vec::new());
                 }
                 Entry::DenseJudged(judged) => return Ok(self.shelf.put(JUDGED, &Kept::Judged(judged))?),
+                Entry::WeightLearnt(learnt) => return Ok(self.shelf.put(LEARNT, &Kept::Learnt(learnt))?),
                 _ => return Ok(()),
             };
             changed = position.next().0;

@@ -14,13 +14,18 @@ use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::flags::ServiceLevel;
 use bailiwick_policy::rollout::{Arm, Event, Moment, Step};
 use bailiwick_policy::schema::RolloutSettings;
-use rules::{Course, Drawn, Ending, RolloutView, Standing};
+use rules::{Course, Drawn, Ending, QualityStanding, RolloutView, Standing, Weighed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// To the supervisor, from a turn that has ended: this must stand in the journal.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct KeepStanding(pub Standing);
+
+/// To the supervisor, from a turn whose answer was measured: this must stand in the journal.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct KeepQuality(pub Weighed);
 
 /// The rollout of one tenant, shared by its turns; mostly there is none.
 #[derive(Debug)]
@@ -48,7 +53,7 @@ impl SharedRollout {
     }
 
     /// Follows the rollout of a policy from where it stands, or none.
-    pub fn follow(&self, policy: &PolicySnapshot, standing: Option<Standing>) {
+    pub fn follow(&self, policy: &PolicySnapshot, standing: Option<Standing>, quality: Option<QualityStanding>) {
         let mut course = self.lock();
         let Some(control) = &policy.control else { return *course = None };
         if course.as_ref().is_some_and(|course| course.release() == policy.release) {
@@ -56,7 +61,7 @@ impl SharedRollout {
         }
         *course = standing
             .filter(|standing| standing.release == policy.release)
-            .map(|standing| Course::at(standing, &settings_of(control)));
+            .map(|standing| Course::at(standing, &settings_of(control)).knowing(quality));
     }
 
     /// The policy that serves a conversation, with what it was given while there is a rollout. Without one it is the newest,
@@ -106,6 +111,11 @@ impl SharedRollout {
         self.lock().as_mut().and_then(|course| course.note(drawn, ending, moment))
     }
 
+    fn measure(&self, drawn: Drawn, is_poor: bool) -> Option<Weighed> {
+        let moment = self.moment();
+        self.lock().as_mut().and_then(|course| course.measure(drawn, is_poor, moment))
+    }
+
     /// Nothing advances while the tenant's service level is breached, or its error budget is used up.
     fn moment(&self) -> Moment {
         let unix_ms = self.clock.now_unix_ms();
@@ -129,6 +139,7 @@ pub struct Exposure {
     rollout: Arc<SharedRollout>,
     drawn: Option<Drawn>,
     keeper: Recipient<KeepStanding>,
+    weigher: Recipient<KeepQuality>,
 }
 
 impl std::fmt::Debug for Exposure {
@@ -140,8 +151,21 @@ impl std::fmt::Debug for Exposure {
 impl Exposure {
     /// A duty that begins with what the turn was given.
     #[must_use]
-    pub fn new(rollout: Arc<SharedRollout>, drawn: Drawn, keeper: Recipient<KeepStanding>) -> Self {
-        Self { rollout, drawn: Some(drawn), keeper }
+    pub fn new(
+        rollout: Arc<SharedRollout>,
+        drawn: Drawn,
+        keeper: Recipient<KeepStanding>,
+        weigher: Recipient<KeepQuality>,
+    ) -> Self {
+        Self { rollout, drawn: Some(drawn), keeper, weigher }
+    }
+
+    /// Says what the answer it is about to end with is worth.
+    pub(crate) fn measure(&self, is_poor: bool) {
+        if let Some(weighed) = self.drawn.and_then(|drawn| self.rollout.measure(drawn, is_poor)) {
+            // as below
+            let _busy = offer(&self.weigher, KeepQuality(weighed));
+        }
     }
 
     /// Says how it ended; what is said first stands.

@@ -5,7 +5,7 @@
 //! once; should that record be lost, it is decided anew from the one before.
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::digest::place;
-use bailiwick_policy::rollout::{Arm, Event, Moment, Rollout, Rules, Stage, Step};
+use bailiwick_policy::rollout::{Arm, Event, Moment, Quality, Rollout, Rules, Stage, Step};
 use bailiwick_policy::schema::{FailureKind, RolloutSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,36 @@ impl Standing {
     }
 }
 
+/// What the answers of both releases came to, as it stands in the journal.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct QualityStanding {
+    /// Of which release's rollout.
+    pub release: String,
+    /// What is known.
+    pub quality: Quality,
+}
+
+impl QualityStanding {
+    /// True where this says more than another one: of another release, or of more answers.
+    #[must_use]
+    pub fn is_after(&self, other: &Self) -> bool {
+        let seen = |standing: &Self| {
+            let of = |arm| standing.quality.total(arm).requests;
+            of(Arm::Canary).saturating_add(of(Arm::Control))
+        };
+        self.release != other.release || seen(self) > seen(other)
+    }
+}
+
+/// What follows from one more answer that was measured, to be written down together.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Weighed {
+    /// What is known of both releases' answers.
+    pub quality: QualityStanding,
+    /// The rollout, where it has ended with it.
+    pub standing: Option<Standing>,
+}
+
 /// The rollout of one release.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Course {
@@ -66,6 +96,8 @@ pub struct Course {
     known: Rollout,
     durable: Rollout,
     failed: HashSet<u32>,
+    quality: Quality,
+    poor: HashSet<u32>,
 }
 
 impl Course {
@@ -73,12 +105,24 @@ impl Course {
     #[must_use]
     pub fn at(standing: Standing, settings: &RolloutSettings) -> Self {
         let Standing { release, rollout } = standing;
+        let quality = Quality::begin(rollout.stage());
         Self {
             release,
             failures: settings.failures.clone(),
             known: rollout.clone(),
             durable: rollout,
             failed: HashSet::new(),
+            quality,
+            poor: HashSet::new(),
+        }
+    }
+
+    /// The same, with what is known of the answers' worth, where that is of this release.
+    #[must_use]
+    pub fn knowing(self, known: Option<QualityStanding>) -> Self {
+        match known.filter(|known| known.release == self.release) {
+            Some(QualityStanding { quality, .. }) => Self { quality, ..self },
+            None => self,
         }
     }
 
@@ -121,6 +165,27 @@ impl Course {
         (self.known.evidence().is_weighed() || self.has_moved()).then(|| self.standing())
     }
 
+    /// Notes what an answer was worth; gives what must stand in the journal. The same that says nothing of failures says nothing
+    /// here, nor does a conversation that has had a poor answer before.
+    pub fn measure(&mut self, drawn: Drawn, is_poor: bool, moment: Moment) -> Option<Weighed> {
+        let is_spent = self.poor.contains(&drawn.conversation) || self.poor.len() >= FAILED_MAX;
+        if self.known.end().is_some() || drawn.stage != self.known.stage() || is_spent {
+            return None;
+        }
+        if is_poor {
+            self.poor.insert(drawn.conversation);
+        }
+        if !self.quality.record(drawn.arm, is_poor, drawn.stage) {
+            return None;
+        }
+        let has_ended = self.quality.is_poorer(self.known.rules());
+        if has_ended {
+            self.known.step(Event::Poorer, moment);
+        }
+        let quality = QualityStanding { release: self.release.clone(), quality: self.quality.clone() };
+        Some(Weighed { quality, standing: has_ended.then(|| self.standing()) })
+    }
+
     /// Somebody sends it back, or takes it for everybody. Gives what follows, and what must stand in the journal.
     pub fn steer(&mut self, event: Event, moment: Moment) -> (Step, Option<Standing>) {
         let step = self.known.step(event, moment);
@@ -155,6 +220,8 @@ impl Course {
                 failures: total.failures,
                 stage_requests: in_stage.requests,
                 stage_failures: in_stage.failures,
+                measured: self.quality.total(arm).requests,
+                poor: self.quality.total(arm).failures,
             }
         };
         RolloutView {
@@ -217,4 +284,8 @@ pub struct ArmView {
     pub stage_requests: u64,
     /// The same, in this stage alone.
     pub stage_failures: u64,
+    /// Answers that were held against their passages.
+    pub measured: u64,
+    /// Those of them with a sentence that what it cites does not carry.
+    pub poor: u64,
 }

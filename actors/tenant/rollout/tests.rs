@@ -101,6 +101,33 @@ fn a_conversation_that_fails_again_and_again_failed_once() {
 }
 
 #[test]
+fn poor_answers_send_a_release_back_and_each_conversation_is_one_misfortune() {
+    let mut course = begun(&RolloutSettings::default());
+    let stuck = (0..).map(|number| format!("stuck {number}")).find(|id| course.draw(id).arm == Arm::Canary).unwrap();
+    for asked in 0..2_000 {
+        assert!(course.measure(course.draw(&stuck), true, at(START)).is_none_or(|weighed| weighed.standing.is_none()));
+        course.measure(course.draw(&format!("{asked}")), false, at(START));
+    }
+    assert_eq!((course.view(at(START)).canary.poor, course.view(at(START)).canary.failures), (1, 0));
+    // what the journal has of it goes on after a restart, and is of this release alone
+    let mut kept = None;
+    let ended = (2_000..20_000).find_map(|asked| {
+        let drawn = course.draw(&format!("{asked}"));
+        let weighed = course.measure(drawn, drawn.arm == Arm::Canary, at(START))?;
+        if let Some(before) = kept.replace(weighed.quality.clone()) {
+            assert!(weighed.quality.is_after(&before));
+        }
+        weighed.standing
+    });
+    assert_eq!(ended.unwrap().rollout.end(), Some(Step::RollBack(RollBack::Poorer)));
+    assert_eq!(course.draw("anybody").arm, Arm::Control, "before it is written down");
+    let begin = || begun(&RolloutSettings::default());
+    assert_eq!(begin().knowing(kept.clone()).view(at(START)).canary.poor, course.view(at(START)).canary.poor);
+    let of_another = kept.map(|kept| QualityStanding { release: "another".to_owned(), ..kept });
+    assert_eq!(begin().knowing(of_another).view(at(START)).canary.poor, 0);
+}
+
+#[test]
 fn only_what_a_release_may_be_blamed_for_counts() {
     let refusals = Ending::Refused(Code::PolicyDenied);
     let abstained = Ending::Replied { abstained: true };

@@ -27,8 +27,8 @@ impl Demands {
     }
 }
 
-/// Which passages of a turn are one source: those of one document, and those whose words are the same, wherever they
-/// were uploaded. Reckoned over all passages at once, so that further citations never make sources fewer.
+/// Which passages of a turn are one source: those of one document or of its copies, and those whose words are the same, wherever
+/// they were uploaded. Reckoned over all passages at once, so that further citations never make sources fewer.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sources(Vec<usize>);
 
@@ -37,13 +37,12 @@ impl Sources {
     #[must_use]
     pub fn of(passages: &[Passage]) -> Self {
         let words: Vec<String> = passages.iter().map(|passage| folded(&passage.text)).collect();
-        let known: Vec<(&str, &String)> =
-            passages.iter().map(|passage| passage.document_id.as_str()).zip(&words).collect();
+        let known: Vec<(&Passage, &String)> = passages.iter().zip(&words).collect();
         let mut sources: Vec<usize> = (0..passages.len()).collect();
-        for (at, (document, words)) in known.iter().enumerate() {
+        for (at, (passage, words)) in known.iter().enumerate() {
             for (before, (other, said)) in known.iter().take(at).enumerate() {
                 let (Some(one), Some(two)) = (sources.get(at).copied(), sources.get(before).copied()) else { continue };
-                if (document == other || words == said) && one != two {
+                if (is_of_one_text(passage, other) || words == said) && one != two {
                     sources.iter_mut().filter(|source| **source == one).for_each(|source| *source = two);
                 }
             }
@@ -66,6 +65,12 @@ impl Sources {
         cited.dedup();
         cited.len()
     }
+}
+
+/// Two passages of one document, or of a document and its copy.
+fn is_of_one_text(one: &Passage, other: &Passage) -> bool {
+    let is_copy = !one.document_sha256.is_empty() && one.document_sha256 == other.document_sha256;
+    one.document_id == other.document_id || is_copy
 }
 
 fn folded(text: &str) -> String {

@@ -30,6 +30,25 @@ fn sources_are_documents_that_do_not_repeat_one_another() {
 }
 
 #[test]
+fn passages_of_a_document_and_of_its_copy_are_one_source() {
+    let of = |document: &str, text: &str, sha256: &str| Passage {
+        document_sha256: sha256.into(),
+        ..passage(document, text)
+    };
+    let all = [
+        of("a", "Salt dissolves.", "1f"),
+        of("copy of a", "Oil does not.", "1f"),
+        of("b", "Sugar dissolves.", "2e"),
+        of("c", "Sand does not dissolve.", ""),
+        of("d", "Gold does not dissolve.", ""),
+    ];
+    let sources = Sources::of(&all);
+    for (text, expected) in [("[1] [2]", 1), ("[1] [3]", 2), ("[2] [3]", 2), ("[4] [5]", 2), ("[1][2][3][4][5]", 4)] {
+        assert_eq!(sources.cited(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn what_lacks_sources_says_how_many() {
     let two = Demands { sources_min: 2, characters_max: None };
     assert_eq!(two.refusal(2), None);

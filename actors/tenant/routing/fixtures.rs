@@ -52,6 +52,7 @@ pub(super) fn policy(output_forbidden: &[&str]) -> Arc<PolicySnapshot> {
         guard: Arc::new(Guard::compile(&read(json!({"allowlist": ["upload.local"], "min_trust_score": 0.0}))).unwrap()),
         top_k: 3,
         dense: None,
+        rerank: None,
         output_forbidden: RegexSet::new(output_forbidden).unwrap(),
         engine: Arc::new(Engine::compile(vec![permit_all()]).unwrap()),
         conflicts: Arc::default(),
@@ -93,6 +94,7 @@ pub(super) fn passages() -> Arc<[Passage]> {
         domain: "general".into(),
         usecase: "general".into(),
         version: 0,
+        document_sha256: String::new(),
     };
     Arc::new([passage(1, "Salt dissolves in water."), passage(2, "Oil does not.")])
 }
@@ -191,6 +193,8 @@ pub(super) fn funded_with(
         permit: None,
         exposure: None,
         found_by_meaning: None,
+        ranked_again: None,
+        remembered_at: None,
         sideways: Sideways::unheard(),
     };
     let hold = Hold::new(1, amount, candidates, PROMPT_TOKENS, home);

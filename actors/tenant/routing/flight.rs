@@ -4,7 +4,7 @@ use super::clients::Client;
 use super::lookup;
 use super::markers;
 use super::pace::TooFast;
-use super::providers::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, Said};
+use super::providers::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, RankCall, Said};
 use super::relay::{End, Relay, Tally};
 use super::rules::{self, Choice, Course, News, Step};
 use super::spans;
@@ -13,7 +13,7 @@ use super::tokens;
 use crate::budget::candidates::worst_case;
 use crate::budget::hold::Candidate;
 use crate::journey::walk::Calling;
-use crate::question::{Chat, Matter, ModelUsed};
+use crate::question::{Chat, Matter, ModelUsed, Ranking};
 use crate::ruling::ModelCall;
 use crate::turn::{Draft, DraftContent, FrameSink, Funded, Turn};
 use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
@@ -351,6 +351,7 @@ fn call(
     match &turn.case.matter {
         Matter::Ask(question) => provider.answer(GroundedCall {
             question: question.text.clone(),
+            earlier: Arc::clone(&question.earlier),
             passages: turn.stage.passages.clone(),
             model: route.model.clone(),
             temperature: route.temperature,
@@ -361,6 +362,9 @@ fn call(
         }),
         Matter::Chat(chat) => provider.chat(PassedCall { body: chat_body(chat, route), sink, calling }),
         Matter::Embed(body) => provider.embed(embed_call(body, route, calling)),
+        Matter::Rank(ranking) => {
+            provider.rank(RankCall { ranking: Ranking { model: route.model.clone(), ..*ranking.clone() }, calling })
+        }
         Matter::Search(_) => Box::pin(std::future::ready(Err(ProviderError::Lasting("a search asks no model".into())))),
     }
 }

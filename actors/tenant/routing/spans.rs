@@ -27,7 +27,8 @@ pub(super) fn attempt(
         }
         Landing::Paced(_) => (None, Some("paced")),
     };
-    let operation = if matches!(matter, Matter::Embed(_)) { Operation::Embeddings } else { Operation::Chat };
+    let has_no_words = matches!(matter, Matter::Embed(_) | Matter::Rank(_));
+    let operation = if has_no_words { Operation::Embeddings } else { Operation::Chat };
     Call { is_fallback: candidate.fallback, tokens, error, ..call(calling, client, operation, &candidate.route.model) }
 }
 

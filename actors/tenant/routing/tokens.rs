@@ -1,6 +1,6 @@
 //! Tokens counted before money is held, with the vocabulary `o200k_base`. Other vocabularies differ by some percent;
 //! what a provider reports is what is charged.
-use crate::question::Passage;
+use crate::question::{Passage, Question, Ranking};
 use crate::routing::demands::Demands;
 use crate::routing::prompt;
 use bailiwick_kernel::limits::TOKEN_COUNTS_MAX;
@@ -49,14 +49,23 @@ pub fn count_chat(body: &Value) -> u64 {
         .fold(MESSAGE_TOKENS, |sum, value| sum.saturating_add(count_value(value)))
 }
 
-/// Tokens of the grounded prompt of a question.
+/// Tokens of the grounded prompt of a question, with what a model is told of its conversation.
 #[must_use]
-pub fn count_grounded(question: &str, passages: &[Passage], demands: Demands) -> u64 {
+pub fn count_grounded(question: &Question, passages: &[Passage], demands: Demands) -> u64 {
     // a boundary of mixed digits costs as many tokens as a random one, within a few
     let boundary = *b"\x3f\xa1\x97\xe4\x0b\x6c\xd2\x58\x81\xfe\x29\xb7\x4d\x90\xc3\x16";
-    let prompt = prompt::grounded(question, passages, demands, boundary);
+    let prompt = prompt::grounded(&question.text, &question.earlier, passages, demands, boundary);
     let lines = u64::try_from(passages.len()).unwrap_or(u64::MAX).saturating_add(1).saturating_mul(16);
-    count(&prompt.system).saturating_add(count(&prompt.user)).saturating_add(lines).saturating_add(2 * MESSAGE_TOKENS)
+    let of_message = |text: &str| count(text).saturating_add(MESSAGE_TOKENS);
+    let turns = prompt.turns().map(|(_role, text)| of_message(text));
+    turns.fold(of_message(&prompt.system).saturating_add(lines), u64::saturating_add)
+}
+
+/// Tokens of texts that are ranked: a model reads the question once with each of them.
+#[must_use]
+pub fn count_ranking(ranking: &Ranking) -> u64 {
+    let of_question = count(&ranking.query).saturating_add(MESSAGE_TOKENS);
+    ranking.documents.iter().fold(0, |sum, text| sum.saturating_add(count(text)).saturating_add(of_question))
 }
 
 /// As [`count`], off the reactor. Where that fails, the bytes of the text, which no count exceeds.
@@ -147,6 +156,21 @@ mod tests {
         let ids = count_chat(&json!({"input": [1, 2, 3, 4, 5]}));
         assert!(plain >= 2 + MESSAGE_TOKENS && tools > plain && image >= MEDIA_TOKENS && ids >= 5);
         assert_eq!(count_chat(&json!({"user": "words no model reads"})), MESSAGE_TOKENS);
+    }
+
+    #[test]
+    fn earlier_turns_of_a_conversation_are_held_for() {
+        let question = Question { text: "And wet?".into(), ..Question::default() };
+        let earlier = crate::question::Exchange {
+            question: "Is salt white?".into(),
+            answer: "Salt is white.".into(),
+            ..Default::default()
+        };
+        let told = Question { earlier: [earlier.clone()].into(), ..question.clone() };
+        let tokens = |question: &Question| count_grounded(question, &[], Demands::default());
+        let said = count(&earlier.question) + count(&earlier.answer) + 2 * MESSAGE_TOKENS;
+        assert!(tokens(&told) >= tokens(&question) + said);
+        assert_eq!(tokens(&question), tokens(&Question { earlier: [].into(), ..question.clone() }));
     }
 
     #[tokio::test]

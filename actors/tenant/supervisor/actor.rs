@@ -14,6 +14,7 @@ use super::rooms::{KINDS, Rooms};
 use super::rules::{FactsKept, Phase, Restarts, Verdict};
 use super::service::counted;
 use super::sideways::Sideways;
+use super::verdicts::{self, Verdicts, judge_answers};
 use super::verifying::SharedReached;
 use crate::approvals::SharedApprovals;
 use crate::budget::messages::{AdoptBudget, ApproveSpending, CloseBudget, Reconcile};
@@ -22,7 +23,7 @@ use crate::conversations::Conversations;
 use crate::egress::{Egress, clear_to_keep};
 use crate::entry::Entry;
 use crate::evaluation::SharedProgress;
-use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge};
+use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge, SteerWeight};
 use crate::rollout::SharedRollout;
 use crate::service_level::SharedWatch;
 use crate::slo::SharedService;
@@ -84,6 +85,8 @@ pub struct Supervisor {
     pub(super) approvals: SharedApprovals,
     /// How far the golden questions are that are being asked.
     pub(super) evaluating: SharedProgress,
+    /// Where answers of the sample go to be judged.
+    pub(super) verdicts: Verdicts,
     /// Which answers have their facts written down.
     pub(super) facts_kept: FactsKept,
     /// How far answers have been judged once more …
@@ -98,7 +101,7 @@ pub struct Supervisor {
     pub(super) reached: SharedReached,
     pub(super) last_fault: Option<String>,
     /// What was asked before, by conversation; gone with this incarnation.
-    pub(super) conversations: Conversations,
+    pub(super) conversations: Arc<Mutex<Conversations>>,
 }
 
 /// Starts a tenant on the current arbiter and gives its doors. Its first knock may come at once: it waits behind
@@ -114,6 +117,8 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
     actix::spawn(record_refusals(records, Arc::clone(&recording)));
     let watch = Arc::new(SharedWatch::new(&parts.policy.slo));
     let service = Arc::new(SharedService::new(&parts.policy.slo));
+    let (verdicts, waiting) = verdicts::queue();
+    let (judged_in, clock) = (Arc::clone(&recording), Arc::clone(&parts.clock));
     let sideways = Sideways::new(
         parts.belongings.cipher.tenant(),
         recorder,
@@ -122,7 +127,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         Arc::clone(&watch),
         Arc::clone(&service),
     );
-    Supervisor {
+    let supervisor = Supervisor {
         policy: Arc::clone(&parts.policy),
         egress: Egress::new(&parts.kept, &parts.policy.sovereignty),
         phase: Phase::Opening,
@@ -143,6 +148,7 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         rollout: Arc::new(SharedRollout::new(Arc::clone(&parts.clock), Arc::clone(&watch), Arc::clone(&service))),
         approvals: SharedApprovals::default(),
         evaluating: SharedProgress::default(),
+        verdicts,
         facts_kept: FactsKept::default(),
         audit: SharedAudit::default(),
         answered_to: Arc::default(),
@@ -153,10 +159,12 @@ pub(super) fn launch(parts: SupervisorParts) -> Addr<Supervisor> {
         service,
         looking: false,
         last_fault: None,
-        conversations: Conversations::default(),
+        conversations: Arc::default(),
         parts,
     }
-    .start()
+    .start();
+    actix::spawn(judge_answers(waiting, supervisor.downgrade(), judged_in, clock));
+    supervisor
 }
 
 /// Writes refusals to the journal in batches, never in a turn's way. Ends with the last turn and the supervisor.
@@ -200,7 +208,7 @@ impl Supervisor {
         match opened {
             Ok(opened) => {
                 self.incarnation = self.incarnation.saturating_add(1);
-                self.follow_rollout(opened.fold.rollout.clone());
+                self.follow_rollout(opened.fold.rollout.clone(), opened.fold.rollout_quality.clone());
                 self.approvals.follow(opened.fold.approvals.clone());
                 auditing::begin(&self.audit, Some(opened.fold.next), self.parts.clock.now_unix_ms());
                 let (home, settled) = (ctx.address(), self.policy.settled());
@@ -324,6 +332,7 @@ impl Supervisor {
         let settled = policy.settled();
         post_certain(&rooms.cache, AdoptCache(Arc::clone(&settled)));
         post_certain(&rooms.budget, AdoptBudget(Arc::clone(&settled)));
+        rooms.bucket.policy.send_replace(Arc::clone(&settled));
         post_certain(&rooms.retrieval, AdoptRules(settled));
         let now_ns = self.now_ns();
         self.admission.adopt(&policy, now_ns);
@@ -339,7 +348,7 @@ impl Supervisor {
             begins.clone().map(|standing| Entry::RolloutStands { standing: Box::new(standing), at_unix_ms, by: None });
         let append = opened.belongings.journal.append(&[adopted].into_iter().chain(begun).collect::<Vec<_>>());
         self.policy = policy;
-        self.follow_rollout(begins);
+        self.follow_rollout(begins, None);
         let egress = Arc::clone(&self.egress);
         actix::spawn(async move {
             egress.settled().await;
@@ -403,7 +412,7 @@ macro_rules! forwarded {
     )*};
 }
 // what a request to add documents may add is ruled on document by document
-forwarded!(retrieval: AdmitUpload, IngestDocuments);
+forwarded!(retrieval: AdmitUpload, IngestDocuments, SteerWeight);
 forwarded!(budget: Reconcile, ApproveSpending);
 
 impl Handler<AdoptPolicy> for Supervisor {

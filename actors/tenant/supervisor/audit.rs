@@ -7,7 +7,7 @@ use super::messages::{
 use super::opening::on_derived;
 use super::rooms::{KINDS, Rooms};
 use crate::budget::messages::ReadBudget;
-use crate::retrieval::messages::MeasureCorpus;
+use crate::retrieval::messages::{CorpusFigures, MeasureCorpus};
 use crate::spend::view::{SpendView, view};
 use actix::prelude::*;
 use bailiwick_kernel::journal::Journal;
@@ -105,7 +105,8 @@ impl Handler<ReadFigures> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, read: ReadFigures, _: &mut Self::Context) {
-        let (Some(opened), Some(Rooms { retrieval, cache: _, budget, routing: _ })) = (&self.opened, &self.rooms)
+        let (Some(opened), Some(Rooms { retrieval, cache: _, budget, routing: _, bucket })) =
+            (&self.opened, &self.rooms)
         else {
             return read.reply.answer(Err(Rejection::lost()));
         };
@@ -115,7 +116,7 @@ impl Handler<ReadFigures> for Supervisor {
         let asked_corpus = offer(&retrieval.clone().recipient(), MeasureCorpus { reply: corpus_slot });
         let latency = self.latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).figures();
         let failed = self.sideways.tally().failed.load(Ordering::Relaxed);
-        let derived = opened.derived.clone();
+        let (derived, bucket) = (opened.derived.clone(), bucket.standing.view());
         actix::spawn(async move {
             let outcome: Outcome<Figures> = async {
                 asked_budget.map_err(|(_, undelivered)| Rejection::from(undelivered))?;
@@ -126,7 +127,7 @@ impl Handler<ReadFigures> for Supervisor {
                     budget: budget_awaited.outcome().await?,
                     counts,
                     latency,
-                    corpus: corpus_awaited.outcome().await?,
+                    corpus: CorpusFigures { bucket, ..corpus_awaited.outcome().await? },
                 })
             }
             .await;

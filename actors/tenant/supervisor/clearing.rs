@@ -1,10 +1,11 @@
 //! The shell of the exit: one rule, one durable append, then the reply.
 use super::actor::{RebuildRooms, Supervisor};
 use super::exit::{self, Charge};
-use super::grounds::{Knew, grounds};
+use super::grounds::{Knew, conversation_told, grounds};
 use super::messages::Event;
 use super::repeats::keeping::{self, Ending};
 use super::sideways::kind_of;
+use super::verdicts::sampled;
 use crate::budget::accounts::Sum;
 use crate::budget::hold::Hold;
 use crate::budget::is_full;
@@ -108,10 +109,16 @@ impl Handler<Turn<Answered>> for Supervisor {
         let now = self.parts.clock.now_unix_ms();
         let charge = charge_of(&turn);
         let remember = self.remember(&turn);
+        let remembering = self.remembering(&turn);
         let mut draft = turn.take_draft();
         draft.prompt_tokens = draft.prompt_tokens.saturating_add(embedded(&turn.stage.hold).tokens);
         let (tokens, cut_short) = ((draft.prompt_tokens, draft.completion_tokens), draft.cut_short);
         let clearance = exit::clear(&turn.case, &turn.stage.passages, draft, charge, now);
+        let groundedness = clearance.measured.as_ref().and_then(|measured| measured.grounding.groundedness());
+        if let Some((exposure, groundedness)) = turn.case.exposure.as_ref().zip(groundedness) {
+            exposure.measure(groundedness < 1.0);
+        }
+        let (verdicts, sampled) = (self.verdicts.clone(), sampled(&turn.case, &clearance));
         let latency_ms = now.saturating_sub(turn.case.arrived_unix_ms);
         let mut event = Event::Answered {
             kind: kind_of(&turn.case.matter),
@@ -135,6 +142,8 @@ impl Handler<Turn<Answered>> for Supervisor {
         }
         answer.extend(clearance.measured.map(|measured| Entry::AnswerMeasured(Box::new(measured))));
         answer.extend(exit::passages_found(&turn.case).map(|found| Entry::PassagesFound(Box::new(found))));
+        answer.extend(exit::passages_ranked(&turn.case).map(|ranked| Entry::PassagesRanked(Box::new(ranked))));
+        answer.extend(conversation_told(&turn.case).map(|told| Entry::ConversationTold(Box::new(told))));
         answer.push(Entry::AnswerGrounded(Box::new(grounded.behind(answer.len()))));
         answer.extend(turn.case.approval.as_ref().map(|claim| claim.entry(now)));
         let entries = with_kept(&mut turn.case, ending, answer);
@@ -168,6 +177,9 @@ impl Handler<Turn<Answered>> for Supervisor {
             if let Some(claim) = turn.case.approval.take() {
                 claim.used();
             }
+            if let Some(sampled) = sampled {
+                verdicts.ask_for(sampled);
+            }
             latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(latency_ms);
             if let Event::Answered { times, .. } = &mut event {
                 *times = turn.times(); // with the append, which is the exit's own time
@@ -184,6 +196,9 @@ impl Handler<Turn<Answered>> for Supervisor {
                     sideways.ended(Ended::Answered { latency_ms });
                     if let Some((cache, remember)) = remember {
                         let _forgotten = bailiwick_kernel::mail::offer(&cache, remember); // derived: busy is no harm
+                    }
+                    if let Some(remembering) = remembering {
+                        remembering.answered(&reply);
                     }
                     exit::stamp(&mut reply, appended.first.0, &appended.first_hash);
                     turn.settle_and_clear(used, reply).reply();

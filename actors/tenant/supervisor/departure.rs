@@ -6,7 +6,6 @@ use super::places::Permit;
 use super::repeats::keyed::Keyed;
 use crate::approvals::Met;
 use crate::approvals::rules::Need;
-use crate::conversations::meant_behind;
 use crate::query_ids;
 use crate::question::{Matter, Passage};
 use crate::rollout::rules::Drawn;
@@ -47,22 +46,6 @@ impl Supervisor {
         }
     }
 
-    /// Makes a question whole that leans on what was asked before: from here on it is what was meant. What comes under an
-    /// `Idempotency-Key` is understood by what it brings along itself: said again, it has to mean the same.
-    fn understand(&mut self, admit: &mut Admit) {
-        let Matter::Ask(question) = &mut admit.matter else { return };
-        let turns_max = usize::try_from(self.policy.governance.max_history_turns).unwrap_or(usize::MAX);
-        let now = self.parts.clock.now_unix_ms();
-        let wishes = &admit.wishes;
-        question.text = match &wishes.conversation {
-            _ if !wishes.earlier.is_empty() => meant_behind(&question.text, &wishes.earlier, turns_max),
-            Some(name) if wishes.idempotency_key.is_none() => {
-                self.conversations.hear(&admit.principal, name, &question.text, turns_max, now)
-            }
-            _ => return,
-        };
-    }
-
     /// Sends a call of the tenant's own retrieval on its way.
     pub(super) fn start_aside(&self, aside: AdmitAside, home: &Addr<Self>) {
         let AdmitAside { matter, principal, wishes, deadline_ms, line } = aside;
@@ -96,7 +79,7 @@ impl Supervisor {
         let Admit { matter, principal, wishes, deadline_ms, line } = admit;
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
-        let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_));
+        let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_) | Matter::Rank(_));
         let case = Case {
             query_id: query_ids::fresh(self.parts.draw.as_ref(), now),
             matter,
@@ -114,6 +97,8 @@ impl Supervisor {
             permit: Some(permit),
             exposure,
             found_by_meaning: None,
+            ranked_again: None,
+            remembered_at: wishes.remembered_at,
             sideways: self.sideways.clone(),
         };
         let mut turn = Turn::admit(case, line, Arc::clone(&self.whereabouts), wishes.at_the_gateway);
@@ -124,6 +109,8 @@ impl Supervisor {
             return turn.refuse(rejection);
         }
         if turn.case.ruled.obligations().approve {
+            // what a model is told is what somebody has read
+            turn.case.matter.stand_alone();
             let need = Need::of_matter(action_of(&turn.case.matter), &turn.case.matter, &turn.case.principal);
             match self.approvals.meet(&need, now) {
                 Met::Approved(claim) => turn.case.approval = Some(claim),

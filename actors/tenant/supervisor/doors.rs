@@ -3,7 +3,7 @@ use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
 use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
-use crate::evaluation::messages::{Evaluate, ReadEvaluations};
+use crate::evaluation::messages::{Evaluate, ReadEvaluationDue, ReadEvaluations};
 use crate::feedback::messages::{ReadFeedback, RestoreTrust};
 use crate::imports::messages::ImportLineage;
 use crate::proofs::messages::{
@@ -11,7 +11,9 @@ use crate::proofs::messages::{
     WitnessHead,
 };
 use crate::quality::messages::ReadQuality;
-use crate::retrieval::messages::{AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument};
+use crate::retrieval::messages::{
+    AdmitUpload, IngestDocuments, ListDocuments, RemoveDocument, ShowDocument, SteerWeight,
+};
 use crate::slo::messages::{OverrideFreeze, ReadService};
 use crate::supervisor::messages::{
     Admit, AdoptPolicy, AuditAnswers, Close, ExportLineage, GiveFeedback, Inspect, ReadFigures, ReadFlags, ReadLineage,
@@ -98,12 +100,16 @@ pub struct Doors {
     pub audit: Recipient<AuditAnswers>,
     /// Right `Govern`.
     pub evaluate: Recipient<Evaluate>,
+    /// The schedule's.
+    pub evaluation_due: Recipient<ReadEvaluationDue>,
     /// Right `Audit`.
     pub evaluations: Recipient<ReadEvaluations>,
     /// Right `Audit`.
     pub judgements: Recipient<ReadFeedback>,
     /// Right `Govern`.
     pub restore_trust: Recipient<RestoreTrust>,
+    /// Right `Govern`.
+    pub steer_weight: Recipient<SteerWeight>,
     /// The policy service's.
     pub rehearse: Recipient<Rehearse>,
     /// Observability's.
@@ -153,9 +159,11 @@ impl Doors {
             adopt: address.clone().recipient(),
             audit: address.clone().recipient(),
             evaluate: address.clone().recipient(),
+            evaluation_due: address.clone().recipient(),
             evaluations: address.clone().recipient(),
             judgements: address.clone().recipient(),
             restore_trust: address.clone().recipient(),
+            steer_weight: address.clone().recipient(),
             rehearse: address.clone().recipient(),
             inspect: address.clone().recipient(),
             close: address.clone().recipient(),

@@ -2,14 +2,17 @@
 //! nobody's turn waits for more than one of them. What they came to is one record.
 use super::actor::Supervisor;
 use super::audit::unreadable;
+use super::judging::candidates;
 use super::messages::{Admit, Wishes};
-use super::opening::on_derived;
+use super::opening::{Opened, on_derived};
 use crate::entry::Entry;
-use crate::evaluation::messages::{Evaluate, EvaluationView, Evaluations, ReadEvaluations};
+use crate::evaluation::messages::{Evaluate, EvaluationView, Evaluations, ReadEvaluationDue, ReadEvaluations};
 use crate::evaluation::rules::{Frame, Outcome as Asked, evaluate};
+use crate::evaluation::schedule::{EvaluationBegun, ScheduleView, due, next_due};
 use crate::evaluation::{Progress, UnderWay};
+use crate::feedback::messages::Candidate;
 use crate::question::{Answer, CacheControl, Matter, Passage, Question, Reply, Search};
-use crate::retrieval::messages::JudgeDense;
+use crate::retrieval::messages::{JudgeDense, LearnWeight};
 use crate::turn::ReplyLine;
 use actix::prelude::*;
 use bailiwick_kernel::clock::{SharedClock, rfc3339};
@@ -101,6 +104,43 @@ async fn judge_dense(retrieval: &Recipient<JudgeDense>, golden: Vec<Golden>, ten
     }
 }
 
+/// Has the weight of the search by meaning learnt anew, from golden questions and from answers somebody accepted.
+async fn learn_weight(
+    retrieval: &Recipient<LearnWeight>,
+    opened: &Opened,
+    name: String,
+    golden: Vec<Golden>,
+    by: &str,
+) {
+    let accepted = on_derived(opened.derived.clone(), move |derived| candidates(derived, &name)).await;
+    let known = |Candidate { question, answer, relevant }: Candidate| {
+        (!relevant.is_empty()).then_some(Golden { question, answer: Some(answer), relevant, unanswerable: false })
+    };
+    let accepted = accepted.unwrap_or_default().into_iter().filter_map(known).collect();
+    let (reply, learnt) = ReplySlot::pair();
+    let learnt = match offer(retrieval, LearnWeight { golden, accepted, by: by.to_owned(), reply }) {
+        Ok(()) => learnt.outcome().await,
+        Err((_, undelivered)) => Err(undelivered.into()),
+    };
+    if let Err(rejection) = learnt {
+        let tenant = opened.belongings.journal.tenant();
+        tracing::warn!(%tenant, %rejection, "the weight of the search by meaning could not be learnt; it stays as it was");
+    }
+}
+
+/// Writes down that the questions of a due time are asked now. Under the right to be the evaluation under way: nobody else
+/// looks meanwhile.
+async fn claim(opened: &Opened, due_unix_ms: u64, at_unix_ms: u64) -> Outcome<()> {
+    let last = on_derived(opened.derived.clone(), |derived| Ok(derived.catch_up()?.last_due_unix_ms)).await;
+    if last.map_err(|reason| unreadable(&reason))? >= Some(due_unix_ms) {
+        let detail = "evaluating: the golden questions of this due time were asked already";
+        return Err(Rejection::new(Code::Conflict, detail));
+    }
+    let begun = Entry::EvaluationBegun(EvaluationBegun { due_unix_ms, at_unix_ms });
+    let appended = opened.belongings.journal.append(&[begun]).await;
+    appended.map(|_| ()).map_err(|error| unreadable(&error.to_string()))
+}
+
 async fn keep(journal: Journal, kept: Entry) {
     if let Err(error) = journal.append(&[kept]).await {
         tracing::error!(tenant = %journal.tenant(), %error, "an evaluation could not be recorded");
@@ -110,7 +150,7 @@ async fn keep(journal: Journal, kept: Entry) {
 impl Handler<Evaluate> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Evaluate { golden, by, reply }: Evaluate, ctx: &mut Self::Context) {
+    fn handle(&mut self, Evaluate { golden, by, due_unix_ms, reply }: Evaluate, ctx: &mut Self::Context) {
         let (Some(opened), Some(rooms)) = (&self.opened, &self.rooms) else {
             return reply.answer(Err(Rejection::lost()));
         };
@@ -124,15 +164,22 @@ impl Handler<Evaluate> for Supervisor {
             Ok(under_way) => under_way,
             Err(rejection) => return reply.answer(Err(rejection)),
         };
-        reply.answer(Ok(Progress { asked: 0, questions }));
         let (policy, journal) = (self.policy.settled(), opened.belongings.journal.clone());
         let clock = self.parts.clock.clone();
         let (began_unix_ms, key_id) = (clock.now_unix_ms(), by.key_id.clone());
-        let retrieval = rooms.retrieval.clone().recipient();
+        let (retrieval, learning) = (rooms.retrieval.clone().recipient(), rooms.retrieval.clone().recipient());
+        let (opened, name) = (opened.clone(), self.parts.name.clone());
         let asking = Asking { door: ctx.address().recipient(), by, clock };
         actix::spawn(async move {
+            if let Some(due_unix_ms) = due_unix_ms
+                && let Err(rejection) = claim(&opened, due_unix_ms, began_unix_ms).await
+            {
+                return reply.answer(Err(rejection));
+            }
+            reply.answer(Ok(Progress { asked: 0, questions }));
             if policy.dense.is_some() {
                 judge_dense(&retrieval, golden.clone(), journal.tenant()).await;
+                learn_weight(&learning, &opened, name, golden.clone(), &key_id).await;
             }
             let Some(asked) = asking.all(golden, policy.top_k, &under_way).await else { return };
             let frame = Frame {
@@ -150,12 +197,32 @@ impl Handler<Evaluate> for Supervisor {
     }
 }
 
+impl Handler<ReadEvaluationDue> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, ReadEvaluationDue { reply }: ReadEvaluationDue, _: &mut Self::Context) {
+        let Some(opened) = &self.opened else { return reply.answer(Err(Rejection::lost())) };
+        let Some(every_hours) = self.policy.settled().evaluation.every_hours else { return reply.answer(Ok(None)) };
+        let (derived, tenant) = (opened.derived.clone(), self.parts.name.clone());
+        let now_unix_ms = self.parts.clock.now_unix_ms();
+        actix::spawn(async move {
+            let last = on_derived(derived, |derived| Ok(derived.catch_up()?.last_due_unix_ms)).await;
+            let due = last.map(|last| due(&tenant, every_hours, last, now_unix_ms));
+            reply.answer(due.map_err(|reason| unreadable(&reason)));
+        });
+    }
+}
+
 impl Handler<ReadEvaluations> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, ReadEvaluations { principal, reply }: ReadEvaluations, _: &mut Self::Context) {
         let permitted = self.permitted(Action::Read, &principal, "evaluations");
         let under_way = self.evaluating.view();
+        let (every_hours, tenant) = (self.policy.settled().evaluation.every_hours, self.parts.name.clone());
+        let now_unix_ms = self.parts.clock.now_unix_ms();
+        let judge = self.policy.settled().evaluation.judge.clone();
+        let judging = judge.map(|judge| self.verdicts.view(judge.model));
         let opened = self.opened.as_ref().map(|opened| (opened.derived.clone(), opened.belongings.journal.clone()));
         actix::spawn(async move {
             let outcome: Outcome<Evaluations> = async {
@@ -163,7 +230,8 @@ impl Handler<ReadEvaluations> for Supervisor {
                 let (derived, journal) = opened.ok_or_else(Rejection::lost)?;
                 let read = on_derived(derived, move |derived| {
                     let fold = derived.catch_up()?;
-                    let (positions, online) = (fold.evaluations.clone(), fold.online.view());
+                    let (positions, online, last_due) =
+                        (fold.evaluations.clone(), fold.online.view(), fold.last_due_unix_ms);
                     let mut evaluations = Vec::with_capacity(positions.len());
                     for position in positions.into_iter().rev() {
                         if let Some((_, Entry::EvaluationKept(evaluation))) = journal.entry::<Entry>(position)? {
@@ -171,10 +239,15 @@ impl Handler<ReadEvaluations> for Supervisor {
                             evaluations.push(EvaluationView { seq: position.0, ended_at, evaluation: *evaluation });
                         }
                     }
-                    Ok((evaluations, online))
+                    Ok((evaluations, online, last_due))
                 });
-                let (evaluations, online) = read.await.map_err(|reason| unreadable(&reason))?;
-                Ok(Evaluations { under_way, evaluations, online })
+                let (evaluations, online, last_due) = read.await.map_err(|reason| unreadable(&reason))?;
+                let schedule = every_hours.map(|every_hours| ScheduleView {
+                    every_hours,
+                    last_due_at: last_due.map(rfc3339),
+                    next_due_at: rfc3339(next_due(&tenant, every_hours, last_due, now_unix_ms)),
+                });
+                Ok(Evaluations { under_way, schedule, evaluations, judging, online })
             }
             .await;
             reply.answer(outcome);

@@ -3,8 +3,8 @@
 //! Nothing leaves that cites a passage this answer did not have, and nothing the output policy forbids.
 use crate::budget::hold::Hold;
 use crate::entry::{
-    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, PassagesFound, RequestJudged,
-    RequestLogged,
+    AnswerCited, AnswerRecorded, ChargeAttributed, EmbeddingCharged, Entry, LineageChunk, PassagesFound,
+    PassagesRanked, RequestJudged, RequestLogged,
 };
 use crate::evaluation::answers::{Grounding, grounding};
 use crate::evaluation::records::AnswerMeasured;
@@ -347,7 +347,18 @@ pub fn passages_found(case: &Case) -> Option<PassagesFound> {
     Some(PassagesFound {
         query_id: case.query_id.to_string(),
         hybrid: found.is_ok(),
-        reason: found.as_ref().err().map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()),
+        reason: found.as_ref().err().map(|reason| cut(reason)),
+    })
+}
+
+/// Whether the passages were looked at once more, where the tenant wants that.
+#[must_use]
+pub fn passages_ranked(case: &Case) -> Option<PassagesRanked> {
+    let (looked, rerank) = case.ranked_again.as_ref().zip(case.policy.rerank.as_ref())?;
+    Some(PassagesRanked {
+        query_id: case.query_id.to_string(),
+        model: rerank.model.clone(),
+        reason: looked.as_ref().err().map(|reason| cut(reason)),
     })
 }
 
@@ -380,7 +391,12 @@ fn reply(case: &Case, words: Words, body: Option<serde_json::Value>, model: Mode
         usage,
         policy_version,
         receipt: String::new(),
+        notes: case.ranked_again.iter().filter_map(|looked| looked.as_ref().err().map(|reason| cut(reason))).collect(),
     }))
+}
+
+fn cut(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
 }
 
 /// The words of a passed-through completion, for the output policy.

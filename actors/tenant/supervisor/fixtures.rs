@@ -7,6 +7,8 @@ pub(crate) use super::meter::*;
 use super::parts::SupervisorParts;
 use super::repeats::keyed::CallEnded;
 use super::rooms::{PROVOKED, PanicRoom, Rooms};
+use crate::bucket::Buckets;
+use crate::cache::SharedService;
 use crate::catalog::{Catalog, Price, ProviderEntry};
 use crate::egress::clear_to_keep;
 use crate::entry::Entry;
@@ -115,6 +117,10 @@ pub(crate) struct Stage {
     ear: Addr<Ear>,
     /// Where the stage stands.
     node: Region,
+    /// The buckets tenants may name.
+    pub(crate) buckets: Buckets,
+    /// The cache outside, where there is one.
+    pub(crate) shared_cache: Option<Arc<SharedService>>,
 }
 
 /// One tenant as the registry holds it.
@@ -192,6 +198,8 @@ impl Stage {
             heard,
             ear,
             node,
+            buckets: Buckets::default(),
+            shared_cache: None,
         }
     }
 
@@ -209,6 +217,8 @@ impl Stage {
             policy: Arc::clone(policy),
             kept,
             clients: Arc::clone(&self.clients),
+            shared_cache: self.shared_cache.clone(),
+            buckets: self.buckets.of(&policy.tenant.name),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),
             draw: Arc::new(SystemDraw),
@@ -427,7 +437,7 @@ impl Handler<Provoke> for Supervisor {
     type Result = bool;
 
     fn handle(&mut self, Provoke(room): Provoke, _: &mut Self::Context) -> bool {
-        let Some(Rooms { retrieval, cache, budget, routing }) = &self.rooms else { return false };
+        let Some(Rooms { retrieval, cache, budget, routing, bucket: _ }) = &self.rooms else { return false };
         match room {
             "retrieval" => post_certain(retrieval, PanicRoom),
             "cache" => post_certain(cache, PanicRoom),

@@ -8,7 +8,7 @@ use crate::evaluation::online::Online;
 use crate::feedback::rules::Distrust;
 use crate::imports::rules::Imports;
 use crate::quality;
-use crate::rollout::rules::Standing;
+use crate::rollout::rules::{QualityStanding, Standing};
 use crate::slo::rules::ServiceRecord;
 use crate::spend::rows::Spend;
 use crate::supervisor::messages::Counts;
@@ -44,6 +44,8 @@ pub struct Fold {
     pub kept: u64,
     /// The last rollout that stands in the journal.
     pub rollout: Option<Standing>,
+    /// What the answers of both releases came to, the last that stands in the journal.
+    pub rollout_quality: Option<QualityStanding>,
     /// Requests that wait for somebody's approval, or for being carried out.
     pub approvals: Approvals,
     /// Where the last evaluations stand, oldest first.
@@ -68,6 +70,8 @@ pub struct Fold {
     pub online: Online,
     /// Where the last judgements stand, oldest first.
     pub judgements: VecDeque<Position>,
+    /// The due time whose golden questions were asked last.
+    pub last_due_unix_ms: Option<u64>,
     /// Documents that have lost trust. Saved beside, a value for some of them.
     #[serde(skip)]
     pub distrust: Distrust,
@@ -82,6 +86,7 @@ impl Default for Fold {
             policy: None,
             kept: 0,
             rollout: None,
+            rollout_quality: None,
             approvals: Approvals::default(),
             evaluations: VecDeque::new(),
             chain: [0; 32],
@@ -94,6 +99,7 @@ impl Default for Fold {
             service: ServiceRecord::default(),
             online: Online::default(),
             judgements: VecDeque::new(),
+            last_due_unix_ms: None,
             distrust: Distrust::default(),
             spend: Spend::default(),
             accounts: Accounts::default(),
@@ -125,11 +131,19 @@ impl Fold {
         {
             self.rollout = Some((**standing).clone());
         }
+        if let Entry::QualityWeighed(weighed) = entry
+            && self.rollout_quality.as_ref().is_none_or(|before| weighed.is_after(before))
+        {
+            self.rollout_quality = Some((**weighed).clone());
+        }
         if let Entry::EvaluationKept(_) = entry {
             self.evaluations.push_back(position);
             if self.evaluations.len() > EVALUATIONS_SHOWN {
                 self.evaluations.pop_front();
             }
+        }
+        if let Entry::EvaluationBegun(begun) = entry {
+            self.last_due_unix_ms = self.last_due_unix_ms.max(Some(begun.due_unix_ms));
         }
         if let Entry::FeedbackGiven(_) = entry {
             self.judgements.push_back(position);
@@ -179,6 +193,7 @@ pub fn query_of(entry: &Entry) -> Option<QueryId> {
         Entry::FeedbackGiven(feedback) => QueryId::parse(&feedback.query_id),
         Entry::AnswerCited(cited) => QueryId::parse(&cited.query_id),
         Entry::PassagesFound(found) => QueryId::parse(&found.query_id),
+        Entry::PassagesRanked(ranked) => QueryId::parse(&ranked.query_id),
         Entry::Refused { query_id, .. } | Entry::AnswerContinued { query_id, .. } => QueryId::parse(query_id),
         _ => None,
     }

@@ -1,8 +1,8 @@
 //! What is written down of an answer for those who will want proof: on which words, rules and flags it stands. Pure.
 use crate::digest;
 use crate::entry::{AnswerRecorded, LineageChunk};
-use crate::proofs::records::{AnswerGrounded, FlagSaid, PassageVersion};
-use crate::question::Passage;
+use crate::proofs::records::{AnswerGrounded, ConversationTold, FlagSaid, PassageVersion};
+use crate::question::{Matter, Passage};
 use crate::turn::Case;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::features::FeaturesFile;
@@ -27,8 +27,7 @@ pub struct Knew<'a> {
 /// What an answer stands on, to be put behind its records.
 #[must_use]
 pub fn grounds(case: &Case, record: &AnswerRecorded, knew: &Knew<'_>) -> AnswerGrounded {
-    let asker = case.principal.user_id.as_deref().unwrap_or(&case.principal.key_id);
-    let (flags, flags_left_out) = flags(&case.policy.features, knew.level, asker);
+    let (flags, flags_left_out) = flags(&case.policy.features, knew.level, case.principal.asker());
     AnswerGrounded {
         query_id: record.query_id.clone(),
         records: 1,
@@ -40,6 +39,18 @@ pub fn grounds(case: &Case, record: &AnswerRecorded, knew: &Knew<'_>) -> AnswerG
         flags_left_out,
         held: knew.held,
     }
+}
+
+/// What a model was told of the conversation before the question; nothing where it stood alone.
+#[must_use]
+pub fn conversation_told(case: &Case) -> Option<ConversationTold> {
+    let Matter::Ask(question) = &case.matter else { return None };
+    let (own, brought): (Vec<_>, Vec<_>) = question.earlier.iter().partition(|one| !one.query_id.is_empty());
+    (!question.earlier.is_empty()).then(|| ConversationTold {
+        query_id: case.query_id.to_string(),
+        earlier: own.into_iter().map(|one| one.query_id.clone()).collect(),
+        brought_along: u32::try_from(brought.len()).unwrap_or(u32::MAX),
+    })
 }
 
 fn version(chunk: &LineageChunk, passages: &[Passage]) -> Option<PassageVersion> {

@@ -117,7 +117,15 @@ impl Derived {
             }
             (None, Some(first)) => {
                 let (seq, hash) = (first.seq, first.hash.clone());
-                Some(Lineage { record: None, seq, hash, lines: imported, feedback: Vec::new(), found: None })
+                Some(Lineage {
+                    record: None,
+                    seq,
+                    hash,
+                    lines: imported,
+                    feedback: Vec::new(),
+                    found: None,
+                    ranked: None,
+                })
             }
             (None, None) => None,
         })

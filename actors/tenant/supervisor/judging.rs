@@ -12,16 +12,11 @@ use crate::feedback::rules::{Judged, follows};
 use actix::prelude::*;
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::outcome::{Outcome, Rejection};
-use bailiwick_policy::access::Principal;
 use bailiwick_policy::language::Action;
 use std::sync::Arc;
 
 /// Golden questions that are proposed at once.
 const CANDIDATES_SHOWN: usize = 100;
-
-fn asker(principal: &Principal) -> &str {
-    principal.user_id.as_deref().unwrap_or(&principal.key_id)
-}
 
 /// Appends, and lets every search from then on know.
 async fn keep(opened: &Opened, entries: Vec<Entry>) -> Outcome<()> {
@@ -45,7 +40,7 @@ impl Handler<GiveFeedback> for Supervisor {
         let asked = self.opened.clone().zip(QueryId::parse(&given.query_id));
         let GiveFeedback { query_id, up, comment, correct_answer, rejected, principal, reply } = given;
         let at_unix_ms = self.parts.clock.now_unix_ms();
-        let by = asker(&principal).to_owned();
+        let by = principal.asker().to_owned();
         let feedback = FeedbackGiven { query_id, up, comment, correct_answer, at_unix_ms, by: principal.key_id };
         let name = self.parts.name.clone();
         actix::spawn(async move {
@@ -119,7 +114,7 @@ async fn view(opened: &Opened, name: String) -> Outcome<FeedbackView> {
 }
 
 /// The newest judgement of an answer counts; what quotes an erased document is no candidate.
-fn candidates(derived: &mut Derived, name: &str) -> Result<Vec<Candidate>, DerivedError> {
+pub(super) fn candidates(derived: &mut Derived, name: &str) -> Result<Vec<Candidate>, DerivedError> {
     let positions = derived.catch_up()?.judgements.clone();
     let (mut seen, mut candidates) = (std::collections::HashSet::new(), Vec::new());
     for position in positions.into_iter().rev() {

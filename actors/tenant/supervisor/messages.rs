@@ -1,10 +1,11 @@
 //! What a tenant's supervisor takes. Each message belongs to one right; the registry wraps its recipient in a handle.
 use crate::budget::breaker::BreakerState;
 use crate::budget::ledger::Books;
-use crate::entry::{AnswerRecorded, FeedbackGiven, PassagesFound};
+use crate::conversations::RememberedAt;
+use crate::entry::{AnswerRecorded, FeedbackGiven, PassagesFound, PassagesRanked};
 use crate::imports::messages::Origin;
 use crate::journey::walk::Requested;
-use crate::question::{CacheControl, Matter};
+use crate::question::{CacheControl, Exchange, Matter};
 use crate::retrieval::messages::CorpusFigures;
 use crate::rollout::SharedRollout;
 use crate::rollout::rules::RolloutView;
@@ -70,8 +71,13 @@ pub struct Wishes {
     pub cache_control: CacheControl,
     /// To which conversation it belongs, where the asker says so: one conversation is served by one release.
     pub conversation: Option<String>,
-    /// What was asked before, where it comes with the question, oldest first.
-    pub earlier: Vec<String>,
+    /// For whom the asker's key speaks, where the request says so: one end user's conversations are nobody else's. Nothing is
+    /// permitted, counted or booked by it.
+    pub end_user: Option<String>,
+    /// What was asked and answered before, where it comes with the question, oldest first.
+    pub earlier: Vec<Exchange>,
+    /// Where its conversation remembers it; for the supervisor to say.
+    pub remembered_at: Option<RememberedAt>,
     /// When it came to the house, where that is known: what it waited for since counts as its latency.
     pub arrived_unix_ms: Option<u64>,
     /// How long the house had it before the tenant was asked, its own client's slowness left out.
@@ -143,6 +149,9 @@ pub struct Lineage {
     /// How its passages were found, where the tenant wants them found by their meaning too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<PassagesFound>,
+    /// Whether its passages were looked at once more, where the tenant wants that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranked: Option<PassagesRanked>,
 }
 
 /// A line of `lineage.jsonl` (specification 2.6), with the chain's position and hash beside the specified fields.

@@ -23,6 +23,8 @@ mod departure;
 mod derived_tests;
 pub mod doors;
 mod evaluating;
+#[cfg(test)]
+mod evaluating_tests;
 pub mod exit;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -53,6 +55,7 @@ pub mod places;
 #[cfg(test)]
 mod places_tests;
 mod proving;
+mod recalling;
 #[cfg(test)]
 mod redaction_tests;
 mod rehearsing;
@@ -70,6 +73,7 @@ mod staging;
 mod tests;
 #[cfg(test)]
 mod two_worlds_tests;
+mod verdicts;
 mod verifying;
 #[cfg(test)]
 mod visibility_tests;

@@ -1,5 +1,7 @@
 //! What a tenant is built from.
 use super::messages::Happened;
+use crate::bucket::TenantBuckets;
+use crate::cache::SharedService;
 use crate::catalog::Catalog;
 use crate::query_ids::SharedDraw;
 use crate::retrieval::Pools;
@@ -34,6 +36,10 @@ pub struct SupervisorParts {
     pub kept: Cleared,
     /// Provider clients, shared by all tenants.
     pub clients: Arc<Clients>,
+    /// The cache outside the node, where there is one.
+    pub shared_cache: Option<Arc<SharedService>>,
+    /// The buckets its documents may lie in.
+    pub buckets: TenantBuckets,
     /// Prices.
     pub catalog: Arc<Catalog>,
     /// Time.

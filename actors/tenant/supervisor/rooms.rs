@@ -3,6 +3,7 @@
 use super::actor::Supervisor;
 use super::opening::Opened;
 use super::parts::SupervisorParts;
+use crate::bucket::{self, Following, Standing};
 use crate::budget::{BudgetParts, BudgetRoom};
 use crate::cache::CacheRoom;
 use crate::cache::messages::CacheParts;
@@ -15,6 +16,7 @@ use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::obituary::Obituary;
 use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The names on the door plates, as the live tree shows them.
 pub(super) const KINDS: [&str; 4] = ["retrieval", "cache", "budget", "routing"];
@@ -26,6 +28,16 @@ pub(super) struct Rooms {
     pub(super) cache: Addr<CacheRoom>,
     pub(super) budget: Addr<BudgetRoom>,
     pub(super) routing: Addr<RoutingRoom>,
+    pub(super) bucket: BucketSide,
+}
+
+/// The background that follows the tenant's bucket, as seen from the rooms: it ends with this.
+#[derive(Debug)]
+pub(super) struct BucketSide {
+    /// Where it reads which bucket that is.
+    pub(super) policy: watch::Sender<Arc<PolicySnapshot>>,
+    /// How the bucket stands.
+    pub(super) standing: Arc<Standing>,
 }
 
 impl Rooms {
@@ -60,6 +72,8 @@ impl Rooms {
         let cache = CacheRoom::start(CacheParts {
             policy: Arc::clone(policy),
             egress: Arc::clone(egress),
+            cipher: opened.belongings.cipher.clone(),
+            shared: parts.shared_cache.clone(),
             clock: Arc::clone(&parts.clock),
             next: budget.clone().recipient(),
             exit: supervisor.clone().recipient(),
@@ -80,12 +94,29 @@ impl Rooms {
             embedding: supervisor.clone().recipient(),
             obituary: obituary("retrieval"),
         });
-        Self { retrieval, cache, budget, routing }
+        let (policy, following) = watch::channel(Arc::clone(policy));
+        let bucket = BucketSide { policy, standing: Arc::default() };
+        actix::spawn(bucket::run(Following {
+            buckets: parts.buckets.clone(),
+            policy: following,
+            egress: Arc::clone(egress),
+            doors: bucket::Doors {
+                admit: supervisor.clone().recipient(),
+                ingest: supervisor.clone().recipient(),
+                remove: supervisor.clone().recipient(),
+                taken: retrieval.clone().recipient(),
+            },
+            erasures: parts.erasures.clone(),
+            standing: Arc::clone(&bucket.standing),
+            clock: Arc::clone(&parts.clock),
+        }));
+        Self { retrieval, cache, budget, routing, bucket }
     }
 
     /// Tells every room to stop; each posts its obituary when it is gone.
     pub(super) fn stop(&self, tenant: TenantKey) {
-        let Self { retrieval, cache, budget, routing } = self;
+        // what follows the bucket ends when this is dropped
+        let Self { retrieval, cache, budget, routing, bucket: _ } = self;
         tracing::debug!(%tenant, "stopping the rooms");
         bailiwick_kernel::mail::post_certain(retrieval, StopRoom);
         bailiwick_kernel::mail::post_certain(cache, StopRoom);

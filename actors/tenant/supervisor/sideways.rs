@@ -171,6 +171,7 @@ pub fn kind_of(matter: &Matter) -> &'static str {
         Matter::Search(_) => "search",
         Matter::Chat(_) => "chat",
         Matter::Embed(_) => "embed",
+        Matter::Rank(_) => "rank",
     }
 }
 

@@ -2,8 +2,8 @@
 use super::actor::Supervisor;
 use super::messages::{Admit, Event, ReadRollout, SteerRollout};
 use crate::entry::Entry;
-use crate::rollout::rules::{Drawn, Standing};
-use crate::rollout::{Exposure, KeepStanding};
+use crate::rollout::rules::{Drawn, QualityStanding, Standing, Weighed};
+use crate::rollout::{Exposure, KeepQuality, KeepStanding};
 use actix::prelude::*;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
@@ -27,12 +27,12 @@ impl Supervisor {
 
     /// A turn's duty to say how it ended for the release it was given.
     pub(super) fn exposure(&self, drawn: Drawn, home: &Addr<Self>) -> Exposure {
-        Exposure::new(Arc::clone(&self.rollout), drawn, home.clone().recipient())
+        Exposure::new(Arc::clone(&self.rollout), drawn, home.clone().recipient(), home.clone().recipient())
     }
 
     /// Follows the rollout of the policy in force from where it stands; what has ended is told again.
-    pub(super) fn follow_rollout(&self, standing: Option<Standing>) {
-        self.rollout.follow(&self.policy, standing);
+    pub(super) fn follow_rollout(&self, standing: Option<Standing>, quality: Option<QualityStanding>) {
+        self.rollout.follow(&self.policy, standing, quality);
         if let Some((release, end)) = self.rollout.ended() {
             self.sideways.tell_certainly(Event::RolloutEnded { release, end });
         }
@@ -45,7 +45,15 @@ impl Supervisor {
             at_unix_ms: self.parts.clock.now_unix_ms(),
             by,
         };
-        let append = self.opened.as_ref().map(|opened| opened.belongings.journal.append(&[entry]));
+        self.keep_entries(standing, &[entry])
+    }
+
+    fn keep_entries(
+        &self,
+        standing: Standing,
+        entries: &[Entry],
+    ) -> impl Future<Output = Outcome<()>> + 'static + use<> {
+        let append = self.opened.as_ref().map(|opened| opened.belongings.journal.append(entries));
         let (rollout, sideways) = (Arc::clone(&self.rollout), self.sideways.clone());
         let tenant = self.parts.belongings.cipher.tenant();
         async move {
@@ -71,6 +79,32 @@ impl Handler<KeepStanding> for Supervisor {
 
     fn handle(&mut self, KeepStanding(standing): KeepStanding, _: &mut Self::Context) {
         let keeping = self.keep(standing, None);
+        actix::spawn(async move {
+            let _logged = keeping.await;
+        });
+    }
+}
+
+impl Handler<KeepQuality> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, KeepQuality(Weighed { quality, standing }): KeepQuality, _: &mut Self::Context) {
+        let weighed = Entry::QualityWeighed(Box::new(quality));
+        let Some(standing) = standing else {
+            let append = self.opened.as_ref().map(|opened| opened.belongings.journal.append(&[weighed]));
+            let tenant = self.parts.belongings.cipher.tenant();
+            actix::spawn(async move {
+                if let Some(append) = append
+                    && let Err(error) = append.await
+                {
+                    tracing::warn!(%tenant, %error, "what a rollout's answers came to could not be recorded; it is with the next");
+                }
+            });
+            return;
+        };
+        let at_unix_ms = self.parts.clock.now_unix_ms();
+        let ended = Entry::RolloutStands { standing: Box::new(standing.clone()), at_unix_ms, by: None };
+        let keeping = self.keep_entries(standing, &[weighed, ended]);
         actix::spawn(async move {
             let _logged = keeping.await;
         });

@@ -84,6 +84,8 @@ fn case(matter: Matter, policy: Arc<PolicySnapshot>) -> Case {
         permit: None,
         exposure: None,
         found_by_meaning: None,
+        ranked_again: None,
+        remembered_at: None,
         sideways: Sideways::unheard(),
     }
 }
@@ -103,6 +105,7 @@ fn passage(number: usize, text: &str) -> Passage {
         domain: "general".into(),
         usecase: "general".into(),
         version: 0,
+        document_sha256: String::new(),
     }
 }
 

@@ -43,5 +43,6 @@ fn answer(text: &str, citations: Vec<Citation>) -> Answer {
         usage: Usage { prompt_tokens: 7, completion_tokens: 5, cost: NanoUsd(1_500) },
         policy_version: "1.0.0".into(),
         receipt: "bwr1.3.abc".into(),
+        notes: Vec::new(),
     }
 }

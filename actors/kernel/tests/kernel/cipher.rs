@@ -36,6 +36,29 @@ fn only_the_same_tenant_purpose_name_and_key_open() {
 }
 
 #[test]
+fn a_name_is_the_same_wherever_the_newest_key_is_and_nowhere_else() {
+    let name = |number, versions: &[u8], region: &str, purpose| {
+        Cipher::new(keys(number, versions, region)).unwrap().name_of(purpose, b"what").unwrap()
+    };
+    let own = name(1, &[5], "local", Purpose::Cache);
+    assert_eq!(name(1, &[5], "local", Purpose::Cache), own, "another cipher over the same keys");
+    let others = [
+        name(2, &[5], "local", Purpose::Cache),
+        name(1, &[6], "local", Purpose::Cache),
+        name(1, &[5, 6], "local", Purpose::Cache),
+        name(1, &[5], "eu-west-1", Purpose::Cache),
+        name(1, &[5], "local", Purpose::Blob),
+        Cipher::new(keys(1, &[5], "local")).unwrap().name_of(Purpose::Cache, b"else").unwrap(),
+    ];
+    for (number, other) in others.into_iter().enumerate() {
+        assert_ne!(other, own, "{number}");
+    }
+    let cipher = Cipher::new(keys(1, &[5], "local")).unwrap();
+    cipher.withdraw();
+    assert_eq!(cipher.name_of(Purpose::Cache, b"what"), Err(CipherError::Withdrawn));
+}
+
+#[test]
 fn what_any_version_sealed_opens_and_the_newest_seals() {
     let sealed = |versions: &[u8]| {
         Cipher::new(keys(1, versions, "local")).unwrap().seal(Purpose::Shelf, b"name", b"secret").unwrap()

@@ -1,4 +1,5 @@
 mod bets;
+mod qualities;
 mod simulations;
 mod steps;
 

@@ -4,7 +4,7 @@ use super::matrix::Matrix;
 use crate::digest::sha256;
 use arc_swap::ArcSwapOption;
 use bailiwick_kernel::limits::DENSE_BYTES_MAX;
-use bailiwick_policy::dense::Judged;
+use bailiwick_policy::dense::{Judged, Learnt};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -40,7 +40,7 @@ impl Arm {
 }
 
 /// How the search by meaning stands, as it is told.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DenseView {
     /// The model that embeds.
     pub model: String,
@@ -58,6 +58,11 @@ pub struct DenseView {
     /// What golden questions came to with and without it, the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<Judged>,
+    /// Weight of the ranking by meaning now.
+    pub weight: f64,
+    /// What accepted answers and golden questions came to for the weight, the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learnt: Option<Learnt>,
 }
 
 /// How far the background has come.
@@ -88,6 +93,8 @@ pub struct Dense {
     pub arm: ArcSwapOption<Arm>,
     /// What golden questions came to.
     pub judged: ArcSwapOption<Judged>,
+    /// What they, and accepted answers, came to for the weight.
+    pub learnt: ArcSwapOption<Learnt>,
     standing: watch::Sender<Standing>,
     nudge: Notify,
     questions: Mutex<Questions>,

@@ -1,6 +1,6 @@
-//! Asks the tenant's own supervisor to embed texts: ruled on, held for, routed, settled and recorded as any call to a model.
+//! Asks the tenant's own supervisor to embed texts, or to rank them: ruled on, held for, routed, settled and recorded as any call to a model.
 use crate::cache::meaning::Vector;
-use crate::question::{CacheControl, Matter, Reply};
+use crate::question::{CacheControl, Matter, Ranking, Reply};
 use crate::supervisor::messages::{AdmitAside, Wishes};
 use crate::turn::ReplyLine;
 use actix::Recipient;
@@ -32,13 +32,34 @@ impl Door {
         deadline_ms: u64,
     ) -> Outcome<Vec<Vec<f32>>> {
         let matter = Matter::Embed(Box::new(json!({"model": model, "input": texts, "encoding_format": "float"})));
+        let body = self.ask(matter, principal, deadline_ms).await?;
+        vectors(&body, texts.len()).ok_or_else(unusable)
+    }
+
+    /// How well texts answer a question, in the words of the model that says so.
+    ///
+    /// # Errors
+    /// Whatever keeps a call to a model from being made or answered.
+    pub async fn rank(
+        &self,
+        model: &str,
+        question: &str,
+        documents: Vec<String>,
+        principal: Principal,
+        deadline_ms: u64,
+    ) -> Outcome<Value> {
+        let ranking = Ranking { model: model.to_owned(), query: question.to_owned(), documents };
+        self.ask(Matter::Rank(Box::new(ranking)), principal, deadline_ms).await
+    }
+
+    async fn ask(&self, matter: Matter, principal: Principal, deadline_ms: u64) -> Outcome<Value> {
         let (line, awaiting) = ReplyLine::whole();
         // remembered where it is needed, and nowhere twice
         let wishes = Wishes { cache_control: CacheControl::NoStore, ..Wishes::default() };
         offer(&self.0, AdmitAside { matter, principal, wishes, deadline_ms, line })
             .map_err(|(_, undelivered)| Rejection::from(undelivered))?;
         match awaiting.reply().await? {
-            Reply::Completion(completion) => vectors(&completion.body, texts.len()).ok_or_else(unusable),
+            Reply::Completion(completion) => Ok(completion.body),
             Reply::Answer(_) | Reply::Hits(_) => Err(unusable()),
         }
     }

@@ -14,7 +14,7 @@ use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::{Principal, Role};
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::dense::DenseSettings;
+use bailiwick_policy::dense::{DenseSettings, Learnt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl From<Rejection> for Stop {
 }
 
 /// Who asks for passages to be embedded.
-fn indexer() -> Principal {
+pub(super) fn indexer() -> Principal {
     Principal { key_id: KEY.to_owned(), user_id: None, role: Some(Role::Operator), attributes: BTreeMap::new() }
 }
 
@@ -149,6 +149,11 @@ impl Background {
         let truth = self.corpus.truth().await?;
         let judged = self.slice(&truth, Truth::judged).await?;
         self.corpus.dense.judged.store(judged.map(Arc::new));
+        if self.corpus.dense.learnt.load().is_none() {
+            let learnt = self.slice(&truth, Truth::learnt).await?.map(Arc::new);
+            // what was learnt meanwhile is newer
+            self.corpus.dense.learnt.compare_and_swap(&None::<Arc<Learnt>>, learnt);
+        }
         let kept = self.slice(&truth, Truth::dense_mark).await?;
         let Some(settings) = policy.dense.clone() else {
             if kept.is_some() {

@@ -30,7 +30,7 @@ fn judgement(settings: &DenseSettings, gains: &[(f64, f64)], at_unix_ms: u64) ->
 }
 
 /// What is searched while passages still wait for their vectors would be judged by half of it.
-fn is_ready(standing: &Standing) -> Outcome<()> {
+pub(super) fn is_ready(standing: &Standing) -> Outcome<()> {
     match standing.pending {
         0 => Ok(()),
         pending => {
@@ -108,6 +108,7 @@ mod tests {
             weight: 0.5,
             chunks_per_minute: 1,
             untested: false,
+            learn: false,
         };
         assert_eq!(judgement(&settings, &[], 7), None);
         let judged = judgement(&settings, &[(1.0, 0.5), (0.0, 1.0), (0.5, 0.25)], 7).unwrap();

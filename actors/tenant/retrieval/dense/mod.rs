@@ -4,11 +4,14 @@ mod arm;
 mod asking;
 mod indexing;
 mod judging;
+mod learning;
 mod matrix;
 mod pace;
 pub(super) mod searching;
 pub mod vectors;
 
+#[cfg(test)]
+mod learning_tests;
 #[cfg(test)]
 mod room_tests;
 
@@ -16,4 +19,4 @@ pub use arm::{Arm, Dense, DenseView};
 pub use asking::Door;
 pub use indexing::{Indexing, KEY, run};
 pub use matrix::{Matrix, Near};
-pub use searching::{Found, Meaning, Way};
+pub use searching::{Arms, Found, Meaning, Way};

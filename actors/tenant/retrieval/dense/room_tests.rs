@@ -26,6 +26,7 @@ fn settings() -> DenseSettings {
         weight: 0.5,
         chunks_per_minute: 600_000,
         untested: true,
+        learn: false,
     }
 }
 

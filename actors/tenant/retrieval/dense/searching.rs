@@ -1,7 +1,7 @@
 //! One search by words and meaning, and what decides whether it is one.
 use super::super::corpus::Corpus;
-use super::super::fusion::Rule;
-use super::super::index::IndexError;
+use super::super::fusion::{Rule, Scored};
+use super::super::index::{IndexError, Spot};
 use super::super::truth::{Truth, TruthError};
 use super::arm::{Arm, DenseView};
 use super::asking::Door;
@@ -10,7 +10,8 @@ use crate::question::Passage;
 use bailiwick_kernel::limits::LOOKUP_MS_MAX;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::dense::{DenseSettings, Judged};
+use bailiwick_policy::dense::{DenseSettings, Judged, Learnt};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,10 +59,20 @@ pub enum Failed {
     Truth(#[from] TruthError),
 }
 
-/// The rule of a tenant's settings.
+/// The rule of a tenant's settings as they are written.
 #[must_use]
 pub fn rule(settings: &DenseSettings) -> Rule {
     Rule { fusion: settings.fusion, weight: settings.weight }
+}
+
+/// The passages of each of the two rankings, before they are one.
+pub struct Arms {
+    /// By words.
+    pub lexical: Vec<Scored<Spot>>,
+    /// By meaning.
+    pub dense: Vec<Scored<Spot>>,
+    /// What stands there.
+    pub passages: BTreeMap<Spot, Passage>,
 }
 
 impl Corpus {
@@ -94,6 +105,8 @@ impl Corpus {
             skipped: standing.skipped,
             reason: in_force.err().or(standing.trouble),
             judged: self.dense.judged.load_full().map(|judged| Judged::clone(&judged)),
+            weight: settings.weight_in_force(self.dense.learnt.load().as_deref()),
+            learnt: self.dense.learnt.load_full().map(|learnt| Learnt::clone(&learnt)),
         })
     }
 
@@ -109,12 +122,16 @@ impl Corpus {
     ) -> Way {
         let Some(settings) = &policy.dense else { return Way::Words };
         match self.dense_in_force(settings) {
-            Ok(arm) => self.meaning(door, (settings, arm), question, asker, patience).await,
+            Ok(arm) => {
+                let weight = settings.weight_in_force(self.dense.learnt.load().as_deref());
+                let rule = Rule { weight, ..rule(settings) };
+                self.meaning(door, (settings, arm, rule), question, asker, patience).await
+            }
             Err(reason) => Way::WordsBecause(reason),
         }
     }
 
-    /// The way by words and meaning, whether or not it is in force: for whoever compares the two.
+    /// The way by words and meaning as the settings are written, whether or not it is in force: for whoever compares the two.
     pub(super) async fn way_in_any_case(
         self: &Arc<Self>,
         door: &Door,
@@ -125,7 +142,7 @@ impl Corpus {
         match self.arm_of(settings) {
             Ok(arm) => {
                 let patience = Duration::from_millis(LOOKUP_MS_MAX) * PART_OF_TIME;
-                self.meaning(door, (settings, arm), question, asker, patience).await
+                self.meaning(door, (settings, arm, rule(settings)), question, asker, patience).await
             }
             Err(reason) => Way::WordsBecause(reason),
         }
@@ -134,12 +151,11 @@ impl Corpus {
     async fn meaning(
         self: &Arc<Self>,
         door: &Door,
-        (settings, arm): (&DenseSettings, Arc<Arm>),
+        (settings, arm, rule): (&DenseSettings, Arc<Arm>, Rule),
         question: &str,
         asker: &Principal,
         patience: Duration,
     ) -> Way {
-        let rule = rule(settings);
         let truth = match self.truth().await {
             Ok(truth) => truth,
             Err(rejection) => return Way::WordsBecause(rejection.detail),

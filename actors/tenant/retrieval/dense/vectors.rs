@@ -4,12 +4,13 @@ use super::super::index::{of_place, place};
 use super::super::rules::Held;
 use super::super::truth::{Kept, Truth, TruthError};
 use bailiwick_kernel::ids::Position;
-use bailiwick_policy::dense::Judged;
+use bailiwick_policy::dense::{Judged, Learnt};
 use serde::{Deserialize, Serialize};
 
 const VECTOR: &[u8] = b"v/";
 const DENSE: &[u8] = b"dense";
 pub(in super::super) const JUDGED: &[u8] = b"judged";
+pub(in super::super) const LEARNT: &[u8] = b"learnt";
 const NUMBER_BYTES: usize = size_of::<f32>();
 
 /// How far passages have been embedded, and with what.
@@ -139,5 +140,24 @@ impl Truth {
     /// [`TruthError::Shelf`]; the next opening folds it again from the journal.
     pub fn note_judged(&self, judged: &Judged, last: Position) -> Result<(), TruthError> {
         self.note(vec![(JUDGED.to_vec(), Kept::Judged(Box::new(judged.clone())))], last)
+    }
+
+    /// What accepted answers and golden questions came to for the weight, the last time.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`].
+    pub fn learnt(&self) -> Result<Option<Learnt>, TruthError> {
+        Ok(match self.shelf.get::<Kept>(LEARNT)? {
+            Some(Kept::Learnt(learnt)) => Some(*learnt),
+            _ => None,
+        })
+    }
+
+    /// Takes over what was appended about the weight. Under the gate, as everything the mark speaks of.
+    ///
+    /// # Errors
+    /// [`TruthError::Shelf`]; the next opening folds it again from the journal.
+    pub fn note_learnt(&self, learnt: &Learnt, last: Position) -> Result<(), TruthError> {
+        self.note(vec![(LEARNT.to_vec(), Kept::Learnt(Box::new(learnt.clone())))], last)
     }
 }

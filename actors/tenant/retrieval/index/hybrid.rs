@@ -4,6 +4,8 @@ use super::{IndexError, TIES_MAX, View, failed};
 use crate::question::Passage;
 use crate::retrieval::fusion::Scored;
 use crate::retrieval::rules::Wanted;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use tantivy::collector::{Collector, SegmentCollector, TopDocs};
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 
@@ -131,6 +133,20 @@ impl View {
         });
         found.truncate(most);
         Ok(found.into_iter().map(|(score, chunk)| chunk.into_passage(score)).collect())
+    }
+
+    /// The passages that stand at these places. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the index is damaged.
+    pub fn standing_at(&self, spots: impl Iterator<Item = Spot>) -> Result<BTreeMap<Spot, Passage>, IndexError> {
+        let mut passages = BTreeMap::new();
+        for Spot(at) in spots {
+            if let Entry::Vacant(place) = passages.entry(Spot(at)) {
+                place.insert(self.chunk(at)?.into_passage(0.0));
+            }
+        }
+        Ok(passages)
     }
 }
 

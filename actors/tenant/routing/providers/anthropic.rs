@@ -6,7 +6,6 @@ use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, S
 use crate::catalog::ProviderEntry;
 use crate::journey::walk::Calling;
 use crate::question::Frame;
-use crate::routing::prompt;
 use crate::turn::{DraftContent, HungUp};
 use bailiwick_kernel::clock::{Clock, SystemClock};
 use bailiwick_policy::sovereignty::InTransit;
@@ -56,8 +55,7 @@ impl Provider for Anthropic {
     fn answer(&self, call: GroundedCall) -> ProviderFuture<Said> {
         let parts = Arc::clone(&self.0);
         Box::pin(async move {
-            let prompt = prompt::grounded(&call.question, &call.passages, call.demands, rand::random());
-            let body = shape::grounded(prompt, &call);
+            let body = shape::grounded(&call.prompt(), &call);
             if call.sink.is_streaming() {
                 parts.grounded_in_words(&body, call).await
             } else {

@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 const MAX_TOKENS_DEFAULT: u64 = 1_024;
 
 /// A grounded question as a Messages body.
-pub(super) fn grounded(prompt: Prompt, call: &GroundedCall) -> Value {
+pub(super) fn grounded(prompt: &Prompt, call: &GroundedCall) -> Value {
+    let messages: Vec<Value> = prompt.turns().map(|(role, text)| json!({"role": role, "content": text})).collect();
     json!({
         "model": call.model,
         "max_tokens": call.max_tokens,
         "temperature": call.temperature.clamp(0.0, 1.0),
         "system": prompt.system,
-        "messages": [{"role": "user", "content": prompt.user}],
+        "messages": messages,
         "stream": call.sink.is_streaming(),
     })
 }

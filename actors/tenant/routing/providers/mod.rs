@@ -5,13 +5,15 @@ pub mod extractive;
 mod line;
 mod local;
 mod openai;
+mod rerank;
 mod speaker;
 mod traced;
 
 use crate::catalog::ProviderEntry;
 use crate::journey::walk::Calling;
-use crate::question::Passage;
+use crate::question::{Exchange, Passage, Ranking};
 use crate::routing::demands::Demands;
+use crate::routing::prompt::{self, Prompt};
 use crate::turn::{DraftContent, FrameSink};
 use bailiwick_kernel::fair::Slot;
 use bailiwick_policy::sovereignty::InTransit;
@@ -31,6 +33,7 @@ pub const ALL: &[(&str, Constructor)] = &[
     (crate::catalog::EXTRACTIVE, extractive::build),
     (crate::catalog::LOCAL_EMBEDDINGS, local::open),
     ("openai", openai::open),
+    ("rerank", rerank::open),
 ];
 
 /// Why a provider did not answer. The texts are fit for the asker: no key, nothing of another tenant, bounded.
@@ -81,6 +84,8 @@ impl ProviderError {
 pub struct GroundedCall {
     /// The question.
     pub question: String,
+    /// What was asked and answered before in its conversation, oldest first.
+    pub earlier: Arc<[Exchange]>,
     /// What the answer may rest on, best first; marker `[n]` names the n-th, from 1.
     pub passages: Arc<[Passage]>,
     /// Model as the provider calls it.
@@ -104,6 +109,22 @@ pub struct PassedCall {
     pub body: serde_json::Value,
     /// Where chunks go while they are still coming.
     pub sink: FrameSink,
+    /// Its place in a trace, handed on to the provider; nothing where it is not traced.
+    pub calling: Option<Arc<Calling>>,
+}
+
+impl GroundedCall {
+    /// What a model is asked, with passages as data inside a boundary drawn for this call.
+    fn prompt(&self) -> Prompt {
+        prompt::grounded(&self.question, &self.earlier, &self.passages, self.demands, rand::random())
+    }
+}
+
+/// Texts to be ranked.
+#[derive(Clone, Debug)]
+pub struct RankCall {
+    /// Which, for which question, by which model.
+    pub ranking: Ranking,
     /// Its place in a trace, handed on to the provider; nothing where it is not traced.
     pub calling: Option<Arc<Calling>>,
 }
@@ -133,6 +154,13 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Passes an embedding through.
     fn embed(&self, call: PassedCall) -> ProviderFuture<Said>;
+
+    /// Says how well texts answer a question, in the shape Cohere and Jina gave it; most providers have no model for that.
+    fn rank(&self, call: RankCall) -> ProviderFuture<Said> {
+        let problem = "ranks nothing; name a model of a provider of kind rerank";
+        let error = ProviderError::Lasting(format!("the provider of {} {problem}", call.ranking.model));
+        Box::pin(std::future::ready(Err(error)))
+    }
 
     /// As [`Provider::embed`], and keeps a place at the provider until it ends. A provider that computes on this machine lets
     /// others in between its slices.

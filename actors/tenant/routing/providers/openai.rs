@@ -6,7 +6,7 @@ use super::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, S
 use crate::catalog::ProviderEntry;
 use crate::journey::walk::Calling;
 use crate::question::Frame;
-use crate::routing::{output, prompt};
+use crate::routing::output;
 use crate::turn::DraftContent;
 use async_openai::Client;
 use async_openai::config::{Config, OPENAI_API_BASE};
@@ -121,10 +121,12 @@ impl Provider for OpenAi {
 
 impl OpenAi {
     async fn grounded(self, call: GroundedCall) -> Result<Said, ProviderError> {
-        let prompt = prompt::grounded(&call.question, &call.passages, call.demands, rand::random());
+        let prompt = call.prompt();
+        let messages = std::iter::once(("system", prompt.system.as_str())).chain(prompt.turns());
+        let messages: Vec<Value> = messages.map(|(role, text)| json!({"role": role, "content": text})).collect();
         let mut body = json!({
             "model": call.model,
-            "messages": [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],
+            "messages": messages,
             "temperature": call.temperature,
             "max_tokens": call.max_tokens,
         });

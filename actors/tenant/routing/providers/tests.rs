@@ -18,6 +18,7 @@ pub(super) fn open(kind: &str, base_url: &str) -> Arc<dyn Provider> {
 pub(super) fn grounded_call(sink: FrameSink) -> GroundedCall {
     GroundedCall {
         question: "Does salt dissolve?".into(),
+        earlier: Arc::default(),
         passages: passages(),
         model: "model".into(),
         temperature: 0.0,

@@ -34,7 +34,13 @@ fn a_name_belongs_to_one_api_key() {
 fn everything_that_decides_an_answer_is_in_its_digest() {
     let ask = |text: &str, domain: Option<&str>, usecase: Option<&str>, top_k| {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Matter::Ask(Question { text: text.into(), domain: owned(domain), usecase: owned(usecase), top_k })
+        Matter::Ask(Question {
+            text: text.into(),
+            domain: owned(domain),
+            usecase: owned(usecase),
+            top_k,
+            ..Question::default()
+        })
     };
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "temperature": 0});
     let with = |field: &str, value: Value| {
@@ -164,6 +170,7 @@ fn answer(words: &str) -> Reply {
         usage: Usage { prompt_tokens: 1, completion_tokens: 2, cost: NanoUsd(7) },
         policy_version: "1".into(),
         receipt: String::new(),
+        notes: Vec::new(),
     }))
 }
 

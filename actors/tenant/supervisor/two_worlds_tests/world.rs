@@ -174,6 +174,8 @@ impl Common {
             kept: clear_to_keep(&policy.sovereignty, &Region::default()).unwrap(),
             policy,
             clients: Arc::clone(&self.clients),
+            buckets: Default::default(),
+            shared_cache: None,
             catalog: Arc::clone(&self.catalog),
             clock: self.clock.clone(),
             draw: Arc::new(Foretold::of(number)),

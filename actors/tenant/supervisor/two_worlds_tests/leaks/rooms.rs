@@ -172,6 +172,8 @@ fn pay_from(b: &mut Supervisor, budget: &Addr<BudgetRoom>, home: &Addr<Superviso
     let cache = CacheRoom::new(CacheParts {
         policy: Arc::clone(&b.policy),
         egress: Arc::clone(&b.egress),
+        cipher: b.parts.belongings.cipher.clone(),
+        shared: None,
         clock: Arc::clone(&b.parts.clock),
         next: budget.clone().recipient(),
         exit: home.clone().recipient(),

@@ -204,6 +204,8 @@ fn shared_statistics(parts: &mut Parts<'_>) {
             page: None,
             trust_score: 1.0,
             version: 0,
+            document_sha256: "",
+            language: Default::default(),
         };
         writer.add(&chunk, FirstOfDocument::No).unwrap();
     }

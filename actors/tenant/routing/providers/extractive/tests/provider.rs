@@ -29,6 +29,7 @@ fn passage(number: usize, text: &str) -> Passage {
         domain: String::from("general"),
         usecase: String::from("general"),
         version: 0,
+        document_sha256: String::new(),
     }
 }
 
@@ -37,6 +38,7 @@ fn call(question: &str, sink: FrameSink) -> GroundedCall {
     let deposit = "The deposit is three months and is returned within 30 days.";
     GroundedCall {
         question: question.to_owned(),
+        earlier: Arc::default(),
         passages: Arc::from([passage(1, rent), passage(2, deposit)]),
         model: EXTRACTIVE.to_owned(),
         temperature: 0.0,
