@@ -148,7 +148,7 @@ impl Handler<Turn<Answered>> for Supervisor {
         answer.extend(turn.case.approval.as_ref().map(|claim| claim.entry(now)));
         let entries = with_kept(&mut turn.case, ending, answer);
         let append = append_patiently(opened.belongings.journal.clone(), entries);
-        let (sideways, latencies, home) = (self.sideways.clone(), self.latencies.clone(), ctx.address());
+        let (sideways, latencies, home) = (turn.case.sideways.clone(), self.latencies.clone(), ctx.address());
         let (tenant, incarnation) = (opened.belongings.journal.tenant(), self.incarnation);
         let verdict = clearance.verdict;
         // the hold of an earlier incarnation cannot tell this one's budget what was charged
@@ -231,7 +231,7 @@ impl Handler<Turn<Grounded>> for Supervisor {
             is_good: true,
             budget_used_ppm: None,
         });
-        self.sideways.ended(Ended::Searched);
+        turn.case.sideways.ended(Ended::Searched);
         let recorded = self.recorded(exit::entries_of_search(&turn.case, self.parts.clock.now_unix_ms()));
         actix::spawn(async move {
             match recorded.await {

@@ -80,6 +80,7 @@ impl Supervisor {
         let now = self.parts.clock.now_unix_ms();
         let deadline_ms = deadline_ms.unwrap_or(self.parts.ask_deadline_ms).min(self.parts.ask_deadline_ms);
         let passes_through = matches!(matter, Matter::Chat(_) | Matter::Embed(_) | Matter::Rank(_));
+        let sideways = if permit.takes_no_place() { self.sideways.unattended() } else { self.sideways.clone() };
         let case = Case {
             query_id: query_ids::fresh(self.parts.draw.as_ref(), now),
             matter,
@@ -99,7 +100,7 @@ impl Supervisor {
             found_by_meaning: None,
             ranked_again: None,
             remembered_at: wishes.remembered_at,
-            sideways: self.sideways.clone(),
+            sideways,
         };
         let mut turn = Turn::admit(case, line, Arc::clone(&self.whereabouts), wishes.at_the_gateway);
         if let Some(trace) = wishes.trace {

@@ -1,7 +1,7 @@
 //! Experimental flags of whole tenants: off when the tenant's own service level is breached for long enough, on again
 //! when it has been kept for longer, and nobody else's.
 use super::fixtures::*;
-use super::messages::{Event, FlagsInForce, ReadFlags};
+use super::messages::{AdmitAside, Event, FlagsInForce, ReadFlags, Wishes};
 use crate::service_level::rules::{BREACHED_WINDOWS, JUDGED_MIN, KEPT_WINDOWS, WINDOW_MS};
 use crate::turn::ReplyLine;
 use bailiwick_kernel::outcome::Code;
@@ -118,4 +118,22 @@ async fn failures_count_and_refusals_and_mistakes_do_not() {
     }
     assert!(stage.heard(|event| matches!(event, Event::Refused { code: Code::RateLimited, .. })) > 60);
     assert_eq!(off_by(&limited, "hybrid_retrieval").await, None, "a limit that is kept is no failure");
+}
+
+#[actix_rt::test]
+async fn calls_of_the_tenants_own_rooms_say_nothing_of_how_anybody_is_served() {
+    let stage = Stage::new();
+    let documents = vec![document("d", "The codeword is heron.")];
+    let tenant = stage.start(1, &policy("default", experimenting)).with_documents(documents).await;
+    for _ in 0..=BREACHED_WINDOWS {
+        for _ in 0..JUDGED_MIN {
+            let (line, awaiting) = ReplyLine::whole();
+            let matter = question(&format!("{NOT_ANSWERED} codeword"));
+            let (principal, wishes) = (principal(), Wishes::default());
+            tenant.address.do_send(AdmitAside { matter, principal, wishes, deadline_ms: 1_000, line });
+            assert_eq!(awaiting.reply().await.unwrap_err().code, Code::UpstreamFailed);
+        }
+        tenant.clock.advance(WINDOW_MS);
+    }
+    assert_eq!(off_by(&tenant, "hybrid_retrieval").await, None, "a judge that is down burns no error budget");
 }

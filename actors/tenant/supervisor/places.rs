@@ -185,6 +185,14 @@ impl Places {
     }
 }
 
+impl Permit {
+    /// True for a call of the tenant's own rooms, which takes no place of anybody.
+    #[must_use]
+    pub fn takes_no_place(&self) -> bool {
+        self.takes == Takes::Nothing
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = self.counts.lock();

@@ -28,6 +28,8 @@ pub struct Sideways {
     tally: Arc<Tally>,
     watch: Arc<SharedWatch>,
     service: Arc<SharedService>,
+    /// Somebody waits for these turns: only they say how well the tenant is served.
+    is_waited_for: bool,
 }
 
 /// Refusals and failures since the rooms were built, and records dropped because the recorder was busy.
@@ -58,7 +60,15 @@ impl Sideways {
         watch: Arc<SharedWatch>,
         service: Arc<SharedService>,
     ) -> Self {
-        Self { tenant, records, happened, clock, tally: Arc::new(Tally::default()), watch, service }
+        let tally = Arc::new(Tally::default());
+        Self { tenant, records, happened, clock, tally, watch, service, is_waited_for: true }
+    }
+
+    /// The way out of a call of the tenant's own rooms, beside an answer or behind it: what becomes of it is no word on how
+    /// anybody was served, so that a judge that is down burns no error budget. Where an answer waits for it, the answer tells.
+    #[must_use]
+    pub fn unattended(&self) -> Self {
+        Self { is_waited_for: false, ..self.clone() }
     }
 
     /// Refusals and failures so far.
@@ -101,6 +111,9 @@ impl Sideways {
 
     /// Notes how a turn ended, for the service level; tells where that has changed the level.
     pub(crate) fn ended(&self, ended: Ended) {
+        if !self.is_waited_for {
+            return;
+        }
         let now_unix_ms = self.clock.now_unix_ms();
         self.tell_noted(self.service.note(ended, now_unix_ms));
         let Some(level) = self.watch.note(ended, now_unix_ms) else { return };
