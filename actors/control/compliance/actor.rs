@@ -14,6 +14,7 @@ use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Outcome, Rejection};
+use bailiwick_tenant::erasures::messages::CountOverdue;
 use bailiwick_tenant::proofs::messages::{ReadHead, VerifyJournal};
 use bailiwick_tenant::supervisor::messages::{ReadFlags, ReadPolicy};
 use std::sync::Arc;
@@ -123,9 +124,10 @@ async fn facts_of(tools: &Tools, source: &TenantSource) -> (Facts, Option<Checkp
         gather::of_patrol(&mut facts, &patrol, source);
     }
     let Some(doors) = &source.doors else { return (facts, None) };
-    let (enforced, flags, verified) = tokio::join!(
+    let (enforced, flags, overdue, verified) = tokio::join!(
         asked(&doors.policy, ANSWER, |reply| ReadPolicy { reply }),
         asked(&doors.flags, ANSWER, |reply| ReadFlags { reply }),
+        asked(&doors.overdue, ANSWER, |reply| CountOverdue { reply }),
         asked(&doors.verify, VERIFYING, |reply| VerifyJournal { reply }),
     );
     if let Some(enforced) = enforced {
@@ -133,6 +135,9 @@ async fn facts_of(tools: &Tools, source: &TenantSource) -> (Facts, Option<Checkp
     }
     if let Some(flags) = flags {
         gather::of_level(&mut facts, flags.level.state, now());
+    }
+    if let Some(overdue) = overdue {
+        gather::of_documents(&mut facts, overdue, now());
     }
     if let Some(verified) = verified {
         gather::of_journal(&mut facts, &verified, now());

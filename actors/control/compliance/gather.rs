@@ -27,6 +27,7 @@ const CONFIGURATION: &str = "configuration";
 const KEYS: &str = "key service";
 const WATCHDOG: &str = "policy watchdog";
 const BACKUPS: &str = "backups";
+const RETRIEVAL: &str = "retrieval room";
 const OWN: &str = "compliance room";
 
 /// A source nobody can have listed by name (RFC 2606).
@@ -135,6 +136,11 @@ pub fn of_backups(facts: &mut Facts, evidence: &Evidence) {
     if let Some(Shown { backup, at_unix_ms }) = &evidence.tried {
         facts.note(&RESTORE_TRIED, format!("of {backup}").as_str(), BACKUPS, *at_unix_ms);
     }
+}
+
+/// What the retrieval room says of documents that should be gone.
+pub fn of_documents(facts: &mut Facts, overdue: u64, now: u64) {
+    facts.note(&ERASURE_OVERDUE, overdue, RETRIEVAL, now);
 }
 
 /// What the watchdog found at its last look, of an open tenant.

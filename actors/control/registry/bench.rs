@@ -30,7 +30,7 @@ use bailiwick_policy::rehearsal::Rehearsal;
 use bailiwick_policy::schema::Plan;
 use bailiwick_tenant::approvals::messages::{DecideApproval, ReadApprovals};
 use bailiwick_tenant::budget::messages::{ApproveSpending, Reconcile};
-use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
+use bailiwick_tenant::erasures::messages::{AskErasure, CountOverdue, ListErasures, ShowErasure};
 use bailiwick_tenant::evaluation::messages::{Evaluate, ReadEvaluationDue, ReadEvaluations};
 use bailiwick_tenant::feedback::messages::{ReadFeedback, RestoreTrust};
 use bailiwick_tenant::imports::messages::ImportLineage;
@@ -86,6 +86,7 @@ drops!(
     IngestDocuments,
     RemoveDocument,
     AskErasure,
+    CountOverdue,
     ListErasures,
     ShowErasure,
     ReadCertificate,
@@ -304,6 +305,7 @@ fn doors(probe: &Addr<Probe>) -> Doors {
         take: probe.clone().recipient(),
         taken: probe.clone().recipient(),
         verify: probe.clone().recipient(),
+        overdue: probe.clone().recipient(),
         quality: probe.clone().recipient(),
         decide: probe.clone().recipient(),
         evaluate: probe.clone().recipient(),

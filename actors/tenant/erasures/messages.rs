@@ -18,6 +18,14 @@ pub struct AskErasure {
     pub reply: ReplySlot<ErasureView>,
 }
 
+/// From the compliance room: how many documents are past their end, though nothing keeps them?
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CountOverdue {
+    /// Where the answer goes.
+    pub reply: ReplySlot<u64>,
+}
+
 /// Right `Audit`: requests in the order of their ids.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

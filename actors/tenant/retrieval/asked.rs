@@ -1,7 +1,7 @@
 //! Requests for erasure at the room's door.
 use super::RetrievalRoom;
 use super::requests::answered;
-use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
+use crate::erasures::messages::{AskErasure, CountOverdue, ListErasures, ShowErasure};
 use actix::prelude::*;
 use bailiwick_kernel::mail;
 
@@ -54,6 +54,22 @@ impl Handler<ListErasures> for RetrievalRoom {
         actix::spawn(async move {
             let _until_done = permit;
             reply.answer(desk.list_erasures(after, limit, visible, now_unix_ms).await);
+        });
+    }
+}
+
+impl Handler<CountOverdue> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, CountOverdue { reply }: CountOverdue, _ctx: &mut Context<Self>) {
+        let permit = match self.let_in() {
+            Ok(permit) => permit,
+            Err(rejection) => return reply.answer(Err(rejection)),
+        };
+        let (desk, now_unix_ms) = (self.desk.clone(), self.clock.now_unix_ms());
+        actix::spawn(async move {
+            let _until_done = permit;
+            reply.answer(desk.overdue(now_unix_ms).await);
         });
     }
 }

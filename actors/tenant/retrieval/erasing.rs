@@ -7,6 +7,7 @@ use super::pools::{PATIENCE, in_one_slice};
 use super::requests::{noted, requests_about};
 use super::rules::{due_unix_ms, is_due};
 use super::truth::{Truth, TruthError};
+use crate::erasures::records::ErasureAsked;
 use crate::erasures::rules::{OpenRequests, removed_for};
 use actix::WeakAddr;
 use actix::prelude::*;
@@ -26,6 +27,8 @@ const PORTION: usize = 256;
 pub(super) const BY: &str = "retention";
 /// When it is looked again after something went wrong.
 const AGAIN_MS: u64 = 60_000;
+/// What has been due for longer is overdue: a look came in between, and one more.
+const OVERDUE_MS: u64 = 2 * AGAIN_MS;
 /// The longest a timer runs: whoever sets the machine's clock, or lets it sleep, moves what is due.
 const TIMER_MS_MAX: u64 = 3_600_000;
 
@@ -216,13 +219,11 @@ impl Desk {
     /// due, or the first of those that may still come.
     async fn erase_due(&self, clock: &SharedClock) -> Result<Seen, Refused> {
         let truth = self.corpus.truth().await?;
-        let rules = Arc::new(self.corpus.policy.load().retention());
         let asked = self.blocking(&truth, Truth::open_erasures).await?;
-        let open = Arc::new(OpenRequests::of(asked.iter().cloned()));
-        let against = Held { rules: Arc::clone(&rules), open, erasures: self.erasures.clone() };
+        let against = self.held_against(&asked);
         let mut still_open = BTreeSet::new();
         let began_unix_ms = clock.now_unix_ms();
-        let mut next_unix_ms = rules.newcomer_due_unix_ms(super::rules::DATA, began_unix_ms);
+        let mut next_unix_ms = against.rules.newcomer_due_unix_ms(super::rules::DATA, began_unix_ms);
         let (mut after, mut erased) = (None, false);
         loop {
             let portion = {
@@ -246,6 +247,32 @@ impl Desk {
         let ended: Vec<_> = asked.into_iter().filter(|asked| !still_open.contains(&asked.id)).collect();
         self.end_erasures(&truth, ended, clock.now_unix_ms()).await?;
         Ok(Seen { next_unix_ms, owes: !still_open.is_empty() })
+    }
+
+    /// What is held against documents now, with these requests open.
+    fn held_against(&self, asked: &[ErasureAsked]) -> Held {
+        let rules = Arc::new(self.corpus.policy.load().retention());
+        let open = Arc::new(OpenRequests::of(asked.iter().cloned()));
+        Held { rules, open, erasures: self.erasures.clone() }
+    }
+
+    /// How many documents were due so long ago that they should be gone.
+    pub(super) async fn overdue(&self, now_unix_ms: u64) -> Outcome<u64> {
+        let truth = self.corpus.truth().await?;
+        let asked = self.blocking(&truth, Truth::open_erasures).await?;
+        let against = self.held_against(&asked);
+        let then_unix_ms = now_unix_ms.saturating_sub(OVERDUE_MS);
+        let (mut after, mut overdue) = (None::<String>, 0_u64);
+        loop {
+            let (against, from) = (against.clone(), after.take());
+            let portion =
+                self.blocking(&truth, move |truth| look(truth, &against, from.as_deref(), then_unix_ms)).await?;
+            overdue = overdue.saturating_add(portion.due.len() as u64);
+            after = portion.last;
+            if after.is_none() {
+                return Ok(overdue);
+            }
+        }
     }
 
     /// Decides once more, under the gate and by the rules in force then, and takes out what still has to go.

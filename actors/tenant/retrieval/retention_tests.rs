@@ -5,7 +5,7 @@ use super::messages::*;
 use super::test_house::{DAY_MS, House, Tenant, ids, named, policy};
 use super::tests::hold_on;
 use crate::entry::Entry;
-use crate::erasures::messages::{AskErasure, ErasureView, ListErasures, ShowErasure};
+use crate::erasures::messages::{AskErasure, CountOverdue, ErasureView, ListErasures, ShowErasure};
 use actix::prelude::*;
 use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::Position;
@@ -339,4 +339,25 @@ async fn a_request_that_was_durable_is_carried_out_by_the_next_incarnation() {
     let tenant = house.tenant(policy().into());
     assert_eq!(tenant.erased(&asked.id).await.erased, Some(1));
     assert!(tenant.kept().await.is_empty());
+}
+
+#[actix::test]
+async fn what_should_be_gone_and_is_still_there_is_counted() {
+    let house = House::new();
+    let holds = [hold_on("user-1")];
+    let tenant = house.tenant(ending(10, &holds).into());
+    tenant
+        .ingest(vec![named("old", "The heron eats fish."), about("user-1", "held", "The heron flies.")])
+        .await
+        .unwrap();
+    tenant.settle().await;
+    let overdue = async |tenant: &Tenant| tenant.ask(|reply| CountOverdue { reply }).await.unwrap();
+    // the clock is moved under a room that waits: it does not look
+    house.clock.advance(10 * DAY_MS);
+    assert_eq!(overdue(&tenant).await, 0, "a look may still come");
+    house.clock.advance(120_000);
+    assert_eq!(overdue(&tenant).await, 1, "what is held is not overdue");
+    tenant.adopt(ending(10, &holds)).await;
+    assert_eq!(overdue(&tenant).await, 0);
+    assert_eq!(tenant.kept().await, ["held"]);
 }

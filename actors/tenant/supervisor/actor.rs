@@ -22,6 +22,7 @@ use crate::cache::messages::AdoptCache;
 use crate::conversations::Conversations;
 use crate::egress::{Egress, clear_to_keep};
 use crate::entry::Entry;
+use crate::erasures::messages::CountOverdue;
 use crate::evaluation::SharedProgress;
 use crate::retrieval::messages::{AdmitUpload, AdoptRules, IngestDocuments, Rejudge, SteerWeight};
 use crate::rollout::SharedRollout;
@@ -412,7 +413,7 @@ macro_rules! forwarded {
     )*};
 }
 // what a request to add documents may add is ruled on document by document
-forwarded!(retrieval: AdmitUpload, IngestDocuments, SteerWeight);
+forwarded!(retrieval: AdmitUpload, CountOverdue, IngestDocuments, SteerWeight);
 forwarded!(budget: Reconcile, ApproveSpending);
 
 impl Handler<AdoptPolicy> for Supervisor {

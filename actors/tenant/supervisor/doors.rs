@@ -2,7 +2,7 @@
 use super::actor::Supervisor;
 use crate::approvals::messages::{DecideApproval, ReadApprovals};
 use crate::budget::messages::{ApproveSpending, Reconcile};
-use crate::erasures::messages::{AskErasure, ListErasures, ShowErasure};
+use crate::erasures::messages::{AskErasure, CountOverdue, ListErasures, ShowErasure};
 use crate::evaluation::messages::{Evaluate, ReadEvaluationDue, ReadEvaluations};
 use crate::feedback::messages::{ReadFeedback, RestoreTrust};
 use crate::imports::messages::ImportLineage;
@@ -66,6 +66,8 @@ pub struct Doors {
     pub taken: Recipient<ReadTaken>,
     /// The compliance room's.
     pub verify: Recipient<VerifyJournal>,
+    /// The compliance room's.
+    pub overdue: Recipient<CountOverdue>,
     /// Right `Audit`, and the drift room's.
     pub quality: Recipient<ReadQuality>,
     /// Right `Observe`.
@@ -142,6 +144,7 @@ impl Doors {
             take: address.clone().recipient(),
             taken: address.clone().recipient(),
             verify: address.clone().recipient(),
+            overdue: address.clone().recipient(),
             quality: address.clone().recipient(),
             figures: address.clone().recipient(),
             spend: address.clone().recipient(),
