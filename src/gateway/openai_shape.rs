@@ -46,6 +46,8 @@ impl Asked {
 
 /// Earlier messages read at most: as many as a policy may have questions understood by.
 const EARLIER_MAX: usize = 20;
+/// Bytes of an earlier answer from which on no policy tells a model of it: 16,000 characters of four bytes.
+const EARLIER_ANSWER_BYTES_MAX: usize = 64_000;
 
 /// What every chunk of one completion carries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,7 +74,7 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Asked, Failure> {
         checked_scope(domain.as_deref(), usecase.as_deref(), top_k)?;
         let matter = Matter::Ask(Question { text, domain, usecase, top_k, ..Question::default() });
         let conversation = option_text(&body, "conversation_id")?;
-        let end_user = body.get("user").and_then(Value::as_str).filter(|user| !user.is_empty()).map(str::to_owned);
+        let end_user = option_text(&body, "user")?.filter(|user| !user.is_empty());
         return Ok(Asked { matter, style, earlier: earlier_exchanges(messages), conversation, end_user });
     }
     let wanted = option_count(&body, "max_completion_tokens")?
@@ -143,21 +145,26 @@ fn style_of(body: &Map<String, Value>) -> Result<Style, Failure> {
 /// What could not be a question is left out: it stands there to be understood by, not to be answered.
 fn earlier_exchanges(messages: &[Value]) -> Vec<Exchange> {
     let role = |message: &Value| message.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let Some(last) = messages.iter().rposition(|message| role(message) == "user") else { return Vec::new() };
+    let mut asked = messages.iter().enumerate().rev().filter(|(_, message)| role(message) == "user").map(|(at, _)| at);
+    let Some(last) = asked.next() else { return Vec::new() };
+    let first = asked.take(EARLIER_MAX).last().unwrap_or(last);
     let mut exchanges: Vec<Option<Exchange>> = Vec::new();
-    for message in messages.iter().take(last) {
+    for message in messages.iter().take(last).skip(first) {
         let text = content_text(message.get("content")).and_then(|text| checked_text("messages", &text).ok());
         match (role(message).as_str(), exchanges.last_mut()) {
             ("user", _) => exchanges.push(text.map(|question| Exchange { question, ..Exchange::default() })),
             ("assistant", Some(Some(exchange))) => {
-                let said = [std::mem::take(&mut exchange.answer), text.unwrap_or_default()];
-                exchange.answer = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+                // what is longer already is told nobody, whatever else belongs to it
+                let text = text.filter(|_| exchange.answer.len() <= EARLIER_ANSWER_BYTES_MAX).unwrap_or_default();
+                if !exchange.answer.is_empty() && !text.is_empty() {
+                    exchange.answer.push('\n');
+                }
+                exchange.answer.push_str(&text);
             }
             _ => {}
         }
     }
-    let excess = exchanges.len().saturating_sub(EARLIER_MAX);
-    exchanges.into_iter().skip(excess).flatten().collect()
+    exchanges.into_iter().flatten().collect()
 }
 
 /// The words of a message: a text, or the text parts of a list; nothing where it has parts of another kind.

@@ -19,6 +19,8 @@ const FIRST_LOOK: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(60);
 /// A tenant that has not answered by then is asked again at the next look.
 const ANSWER: Duration = Duration::from_secs(2);
+/// A tenant that has not begun by then keeps nobody else waiting; whether it has is in its journal.
+const BEGUN: Duration = Duration::from_secs(10);
 /// Evaluations begun by one look; the others follow at the next.
 const BEGUN_PER_LOOK_MAX: usize = 8;
 
@@ -92,7 +94,8 @@ async fn begin(folders: &Folders, tenant: &Scheduled, due_unix_ms: u64) -> Outco
     let (reply, begun) = ReplySlot::pair();
     let evaluate = Evaluate { golden, by: asker(), due_unix_ms: Some(due_unix_ms), reply };
     offer(&tenant.evaluate, evaluate).map_err(|(_evaluate, undelivered)| Rejection::from(undelivered))?;
-    begun.outcome().await.map(|_progress| ())
+    let begun = timeout(BEGUN, begun.outcome()).await.unwrap_or_else(|_silent| Err(Rejection::lost()));
+    begun.map(|_progress| ())
 }
 
 /// The questions a tenant's folder holds now.

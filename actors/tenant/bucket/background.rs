@@ -214,7 +214,10 @@ impl Follower {
                         plan.skipped = plan.skipped.saturating_add(1);
                         self.refused.insert((object.key, object.etag));
                     }
-                    Some(rejection) => (undone, is_full) = (Some(rejection), true),
+                    Some(rejection) => {
+                        is_full |= finds_no_room(rejection.code);
+                        undone = Some(rejection);
+                    }
                 }
             }
             // what found no room now is not read over and over: the next look begins with it
@@ -284,6 +287,11 @@ fn refusal(ingested: Ingested) -> Option<Rejection> {
         let detail = ingested.error.unwrap_or_default();
         Rejection::new(ingested.code.unwrap_or(Code::Internal), format!("{}: {detail}", ingested.title))
     })
+}
+
+/// True where the next document would be refused as well, whatever it is.
+fn finds_no_room(code: Code) -> bool {
+    !matches!(code, Code::RetentionViolation) && !is_lasting(code)
 }
 
 /// True for what is refused for the object's own sake: it is not read again as it is.

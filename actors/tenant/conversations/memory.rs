@@ -136,13 +136,11 @@ impl Conversations {
 
     fn make_room(&mut self, name: &Name, now_unix_ms: u64) {
         let is_silent = |known: &Conversation| now_unix_ms.saturating_sub(known.heard_unix_ms) >= SILENT_MS_MAX;
-        if self.known.get(name).is_some_and(is_silent) {
-            self.known.remove(name);
-        }
+        // of all, not of this one alone: what they hold are words of documents
+        self.known.retain(|_, known| !is_silent(known));
         if self.known.len() < CONVERSATIONS_MAX || self.known.contains_key(name) {
             return;
         }
-        self.known.retain(|_, known| !is_silent(known));
         while self.known.len() >= CONVERSATIONS_MAX {
             let oldest = self.known.iter().min_by_key(|(_, known)| known.heard_unix_ms).map(|(name, _)| name.clone());
             let Some(oldest) = oldest else { return };

@@ -130,7 +130,8 @@ async fn calls_of_the_tenants_own_rooms_say_nothing_of_how_anybody_is_served() {
             let (line, awaiting) = ReplyLine::whole();
             let matter = question(&format!("{NOT_ANSWERED} codeword"));
             let (principal, wishes) = (principal(), Wishes::default());
-            tenant.address.do_send(AdmitAside { matter, principal, wishes, deadline_ms: 1_000, line });
+            let aside = AdmitAside { matter, principal, wishes, deadline_ms: 1_000, line };
+            tenant.address.send(aside).await.unwrap();
             assert_eq!(awaiting.reply().await.unwrap_err().code, Code::UpstreamFailed);
         }
         tenant.clock.advance(WINDOW_MS);
