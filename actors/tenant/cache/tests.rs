@@ -1,8 +1,8 @@
 //! Table and property tests of the cache's rules and of what it remembers.
-use super::rules::{Course, bytes_of, course, exact, given_again, is_fit, key, semantic};
+use super::rules::{Course, bytes_of, course, exact, given_again, is_fit, key, partition, semantic};
 use super::store::Store;
 use crate::egress::fixtures::here;
-use crate::question::{CacheControl, Chat, Matter, ModelUsed, Passage, Question, Search};
+use crate::question::{CacheControl, Chat, Exchange, Matter, ModelUsed, Passage, Question, Search};
 use crate::ruling::Ruled;
 use crate::supervisor::fixtures::{NOW, caching, metered, policy, principal, understanding};
 use crate::turn::{Draft, DraftContent};
@@ -35,6 +35,12 @@ pub(super) fn passage(id: &str, text: &str) -> Passage {
     }
 }
 
+/// A question that comes behind another one, which was answered so.
+fn behind(answer: &str) -> Question {
+    let earlier = Exchange { question: "before".into(), answer: answer.into(), ..Exchange::default() };
+    Question { earlier: [earlier].into(), ..Question::default() }
+}
+
 fn ask(text: &str) -> Matter {
     Matter::Ask(Question { text: text.into(), ..Question::default() })
 }
@@ -64,6 +70,8 @@ fn everything_that_decides_an_answer_is_in_its_key() {
         key(&ask("y"), &passages, &caching, &permitted()),
         key(&filtered(Question { domain: Some("d".into()), ..Question::default() }), &passages, &caching, &permitted()),
         key(&filtered(Question { top_k: Some(1), ..Question::default() }), &passages, &caching, &permitted()),
+        key(&filtered(behind("one")), &passages, &caching, &permitted()),
+        key(&filtered(behind("two")), &passages, &caching, &permitted()),
         key(&ask("x"), &passages, &metered, &permitted()),
         key(&ask("x"), &passages[..1], &caching, &permitted()),
         key(&ask("x"), &[], &caching, &permitted()),
@@ -82,6 +90,15 @@ fn everything_that_decides_an_answer_is_in_its_key() {
     let scored = changed(&|passage| passage.score = 7.0);
     let again = key(&ask("x"), &scored, &caching, &permitted());
     assert_eq!(again, keys[0], "how well a passage was found is not what it says");
+}
+
+#[test]
+fn what_was_said_before_parts_questions_of_one_meaning() {
+    let policy = policy("default", caching);
+    let of = |question: &Question| format!("{:?}", partition(question, &policy, &permitted()));
+    let apart: BTreeSet<String> = [&Question::default(), &behind("one"), &behind("two")].map(of).into();
+    assert_eq!(apart.len(), 3, "one conversation's answer is not given in another");
+    assert_eq!(of(&behind("one")), of(&behind("one")));
 }
 
 #[test]

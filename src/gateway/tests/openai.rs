@@ -23,6 +23,27 @@ fn question(value: Value) -> Result<String, (Code, String)> {
 }
 
 #[test]
+fn earlier_messages_are_read_within_bounds_and_belong_to_whoever_is_named() {
+    let asked = |messages: Vec<Value>, user: Value| {
+        read(object(json!({ "model": GROUNDED_MODEL, "messages": messages, "user": user })))
+    };
+    let said = |role: &str, content: &str| json!({ "role": role, "content": content });
+    let mut many: Vec<Value> =
+        (0..50).flat_map(|n| [said("user", &format!("q{n}")), said("assistant", "yes")]).collect();
+    many.extend((0..60_000).map(|_| said("assistant", "and more of it")));
+    many.push(said("user", "last"));
+    let read_of = asked(many, json!("ada")).map_err(|failure| failure.to_string()).unwrap();
+    let earlier = read_of.earlier;
+    assert_eq!((earlier.len(), earlier[0].question.as_str(), earlier[0].answer.as_str()), (20, "q30", "yes"));
+    assert!((64_000..64_100).contains(&earlier[19].answer.len()), "{} bytes", earlier[19].answer.len());
+    assert_eq!(read_of.end_user.as_deref(), Some("ada"));
+    for user in [json!(42), json!(["ada"])] {
+        let refused = asked(vec![said("user", "x")], user).map(|asked| asked.end_user);
+        assert_eq!(refused.map_err(|failure| failure.code()), Err(Code::InvalidRequest), "nobody is not somebody else");
+    }
+}
+
+#[test]
 fn the_grounded_model_asks_the_last_words_of_the_user() {
     let grounded =
         |messages: Value| question(json!({ "model": GROUNDED_MODEL, "messages": messages, "temperature": 0.2 }));
