@@ -170,13 +170,27 @@ impl State {
         self.read()
     }
 
-    /// Writes texts as a tenant of a folder of tenants within this one, for people to look at and to sign.
+    /// Writes texts as a tenant of a folder of tenants within this one, for people to look at and to sign: all of them, or the
+    /// folder is not there.
     ///
     /// # Errors
     /// [`StateError`].
     pub fn stage(&self, place: &str, tenant: &str, texts: &FileTexts) -> Result<(), StateError> {
-        let folder = self.folder.join(place).join(tenant);
+        let place = self.folder.join(place);
+        let (folder, aside) = (place.join(tenant), place.join(format!(".{tenant}.new")));
+        absent_is_fine(std::fs::remove_dir_all(&aside)).map_err(io("removing", &aside))?;
+        std::fs::create_dir_all(&aside).map_err(io("creating", &aside))?;
+        texts.iter().try_for_each(|(name, text)| write(&aside.join(name), text))?;
         absent_is_fine(std::fs::remove_dir_all(&folder)).map_err(io("removing", &folder))?;
+        std::fs::rename(&aside, &folder).and_then(|()| sync_folder(&place)).map_err(io("writing", &folder))
+    }
+
+    /// Writes further texts beside those that were staged.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn add_staged(&self, place: &str, tenant: &str, texts: &FileTexts) -> Result<(), StateError> {
+        let folder = self.folder.join(place).join(tenant);
         texts.iter().try_for_each(|(name, text)| write(&folder.join(name), text))
     }
 

@@ -45,8 +45,8 @@ fn ready(way: &Way<'_>, state: &State, place: &str, files: &BTreeSet<String>) ->
     if let Some(signer) = way.signer.filter(|_| is_unsigned) {
         let mut made = signatures(way.tenant, &staged, &FileTexts::new(), signer)?;
         made.retain(|name, _| signed.iter().any(|file| signature_of(file) == *name));
+        state.add_staged(place, way.tenant, &made)?;
         staged.extend(made);
-        state.stage(place, way.tenant, &staged)?;
     }
     let checked = compile(way.tenant, &staged, &Guardrails::none()).and_then(|policy| {
         let now_unix_s = i64::try_from(SystemClock.now_unix_ms() / 1_000).unwrap_or(i64::MAX);
