@@ -184,6 +184,8 @@ async fn books_are_whole(stage: &Stage, faulty: &Tenant, seen: &Seen) {
                 );
             }
             Entry::Unreconciled { amount, .. } => unreconciled += amount.0,
+            // a call that broke off while its budget room still stood
+            Entry::HoldClosed(closed) => unreconciled += closed.unreconciled.0,
             Entry::DocumentAccepted(accepted) => drop(documents.insert(accepted.id)),
             _ => {}
         }
