@@ -77,7 +77,8 @@ impl Blobs {
         }
         let replaced = self.files_of(tenant, &small).map_err(failed(DOING))?;
         let in_files: Vec<_> = large.into_iter().map(|(digest, _)| digest).collect();
-        tree.apply(small, &in_files).map_err(|failure| failure.while_doing(DOING))?;
+        tree.append(small).map_err(|failure| failure.while_doing(DOING))?;
+        tree.apply(Vec::new(), &in_files).map_err(|failure| failure.while_doing(DOING))?;
         if !replaced.is_empty() {
             // The larger blobs they replace must not go before these are certain to stay.
             writer.sync().map_err(|failure| failure.while_doing(DOING))?;

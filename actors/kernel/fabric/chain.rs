@@ -1,6 +1,6 @@
 //! The hash chain: each record's hash commits to its tenant, its place, its owner's epoch, its payload and, through
 //! the previous hash, to everything before it. Pure.
-use super::record::{self, Frame, FrameFault, HASH_BYTES};
+use super::record::{self, Frame, FrameFault, HASH_BYTES, Unit};
 use crate::ids::{Epoch, Position, TenantKey};
 use aws_lc_rs::digest::{Context, SHA256, digest};
 
@@ -33,9 +33,9 @@ impl Head {
 
     /// The head after one more record, with the record's frame; `None` where the payload does not fit a frame.
     #[must_use]
-    pub fn extend(&self, tenant: TenantKey, epoch: Epoch, payload: &[u8]) -> Option<(Self, Vec<u8>)> {
+    pub fn extend(&self, tenant: TenantKey, epoch: Epoch, payload: &[u8], unit: Unit) -> Option<(Self, Vec<u8>)> {
         let hash = link(tenant.as_bytes(), self.next, epoch, &self.hash, payload);
-        let bytes = record::encode(&Frame { epoch, previous: self.hash, payload, hash })?;
+        let bytes = record::encode(&Frame { unit, epoch, previous: self.hash, payload, hash })?;
         Some((Self { next: self.next.next(), hash }, bytes))
     }
 }
@@ -84,15 +84,17 @@ pub struct Walk {
     /// A head this journal is known to have had.
     mark: Option<Head>,
     torn: Option<Position>,
+    /// Where the unit began whose end has not come yet.
+    unit: Option<Head>,
 }
 
 /// What a pass found at the end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct End {
-    /// Where the whole records end; absent where the pass was taken up in the middle and met no record.
+    /// Where the whole units end; absent where the pass was taken up in the middle and met no record.
     pub head: Option<Head>,
-    /// A torn last record, to be cut.
-    pub torn: Option<Position>,
+    /// Records of a unit that was not written to its end, to be cut: the last of them may be torn.
+    pub unfinished: Vec<Position>,
 }
 
 impl Walk {
@@ -100,7 +102,7 @@ impl Walk {
     #[must_use]
     pub fn from_genesis(tenant: TenantKey) -> Self {
         let Head { next, hash } = Head::genesis(tenant);
-        Self { tenant, next, previous: Some(hash), mark: None, torn: None }
+        Self { tenant, next, previous: Some(hash), mark: None, torn: None, unit: None }
     }
 
     /// A pass that starts with the record at `first`: its own link to the one before is taken as it stands.
@@ -156,6 +158,10 @@ impl Walk {
         if self.mark.is_some_and(|mark| mark.next == at.next() && mark.hash != frame.hash) {
             return Err(self.damage(String::from("it is not the record that once stood here")));
         }
+        self.unit = match frame.unit {
+            Unit::Ends => None,
+            Unit::GoesOn => self.unit.or(Some(Head { next: at, hash: frame.previous })),
+        };
         self.next = at.next();
         self.previous = Some(frame.hash);
         Ok(Some(frame))
@@ -166,12 +172,14 @@ impl Walk {
     /// # Errors
     /// [`Damage`] where the journal ends before a head it once had.
     pub fn finish(self) -> Result<End, Damage> {
+        let head = self.unit.or(self.previous.map(|hash| Head { next: self.next, hash }));
+        let whole = head.map_or(self.next, |head| head.next);
         match self.mark {
-            Some(mark) if mark.next > self.next => {
+            Some(mark) if mark.next > whole => {
                 let fate = if self.torn.is_some() { "torn" } else { "missing" };
                 Err(self.damage(format!("it is {fate}, although the journal once had {} whole records", mark.next.0)))
             }
-            _ => Ok(End { head: self.previous.map(|hash| Head { next: self.next, hash }), torn: self.torn }),
+            _ => Ok(End { head, unfinished: (whole.0..self.next.0).map(Position).chain(self.torn).collect() }),
         }
     }
 

@@ -2,6 +2,7 @@
 use super::chain::{Head, link};
 use super::embedded::Embedded;
 use super::memory::MemoryStore;
+use super::record::Unit;
 use super::store::{Keyed, SledStore, Store};
 use super::*;
 use crate::limits::{APPEND_RECORDS_MAX, INLINE_BLOB_BYTES_MAX};
@@ -254,9 +255,9 @@ pub(super) fn a_record_of_another_tenant_or_place_is_refused(subject: &impl Subj
 
 pub(super) fn a_record_rewritten_together_with_its_hash_is_found(subject: &impl Subject) {
     three_records(subject);
-    let (first, _) = Head::genesis(tenant(1)).extend(tenant(1), Epoch(1), b"first").unwrap();
-    let (forged, second) = first.extend(tenant(1), Epoch(1), b"forged").unwrap();
-    let (_, third) = forged.extend(tenant(1), Epoch(1), b"forged too").unwrap();
+    let (first, _) = Head::genesis(tenant(1)).extend(tenant(1), Epoch(1), b"first", Unit::Ends).unwrap();
+    let (forged, second) = first.extend(tenant(1), Epoch(1), b"forged", Unit::Ends).unwrap();
+    let (_, third) = forged.extend(tenant(1), Epoch(1), b"forged too", Unit::Ends).unwrap();
     let genuine = subject.raw(tenant(1), 1);
     subject.overwrite(tenant(1), 1, Some(second.clone()));
     assert_eq!(damaged_at(subject.open().acquire(tenant(1)), tenant(1)), 2, "the next record names another one");

@@ -1,6 +1,7 @@
 //! A journal and its blobs as they lie here, to be copied elsewhere and to be put back: sealed bytes, never opened.
 use super::chain::{Damage, Head};
 use super::embedded::Embedded;
+use super::record::Unit;
 use super::{Fabric, FabricError, SealedRecord, ledger, record};
 use crate::ids::{Epoch, Position, TenantKey};
 use crate::limits::INLINE_BLOB_BYTES_MAX;
@@ -118,7 +119,7 @@ impl Returning<'_> {
             if found.position != self.head.next {
                 return Err(damaged("it does not stand behind the record before it"));
             }
-            let extended = self.head.extend(self.tenant, found.epoch, &found.payload);
+            let extended = self.head.extend(self.tenant, found.epoch, &found.payload, Unit::Ends);
             let (head, frame) = extended.ok_or_else(|| damaged("it is longer than a record can be"))?;
             if head.hash != found.hash {
                 return Err(damaged("its content does not match its hash"));

@@ -88,6 +88,10 @@ fn damaged(tenant: TenantKey) -> impl Fn(Damage) -> FabricError {
     move |Damage { position, reason }| FabricError::Damaged { tenant, position, reason }
 }
 
+fn sealed(position: Position, frame: &record::Frame<'_>) -> SealedRecord {
+    SealedRecord { position, epoch: frame.epoch, hash: frame.hash, payload: frame.payload.to_vec() }
+}
+
 /// Carries a walk over a journal's tree from a position on; `keep` sees each whole record and may end it early.
 fn walk_tree(
     journal: &dyn Keyed,
@@ -157,11 +161,21 @@ impl Embedded {
     /// [`FabricError`].
     pub fn newest(&self, tenant: TenantKey) -> Result<Option<SealedRecord>, FabricError> {
         let marked = self.ledger_entry(tenant)?.mark.next.0;
-        let (mut newest, mut at) = (None, Position(marked.saturating_sub(1)));
-        while let Some(record) = self.read(tenant, at, APPEND_RECORDS_MAX)?.pop() {
-            at = record.position.next();
-            newest = Some(record);
-        }
+        let durable = self.durable(tenant).unwrap_or(Position(u64::MAX));
+        let Some(journal) = self.store.existing(&journal_name(tenant)) else { return Ok(None) };
+        let mut newest = None;
+        let mut walk = Walk::starting_at(tenant, Position(marked.saturating_sub(1)));
+        let stored = walk_tree(journal.as_ref(), &mut walk, |position, frame| {
+            if position >= durable {
+                return ControlFlow::Break(());
+            }
+            // what follows the end of the last unit was cut off and is none
+            if frame.unit == record::Unit::Ends {
+                newest = Some(sealed(position, &frame));
+            }
+            ControlFlow::Continue(())
+        });
+        stored.map_err(|failure| failure.while_doing("reading a journal"))?.map_err(damaged(tenant))?;
         Ok(newest)
     }
 
@@ -210,7 +224,7 @@ impl Embedded {
         (state.epoch, state.durable.is_some())
     }
 
-    /// Verifies a journal and cuts a torn last record. Verified once from its first record, a journal is verified
+    /// Verifies a journal and cuts what was not written to its end. Verified once from its first record, a journal is verified
     /// from the last mark when it is acquired again by the same process: reading verifies as well.
     fn verify(
         &self,
@@ -225,12 +239,11 @@ impl Embedded {
         let mut walk = start.passing(mark);
         let stored = walk_tree(journal, &mut walk, |_, _| ControlFlow::Continue(()));
         stored.map_err(|failure| failure.while_doing(DOING))?.map_err(damaged(tenant))?;
-        let End { head, torn } = walk.finish().map_err(damaged(tenant))?;
-        if let Some(position) = torn {
-            tracing::warn!(%tenant, position = position.0, "a torn record at the end of the journal was cut");
-            journal
-                .apply(Vec::new(), &[record::key(position).to_vec()])
-                .map_err(|failure| failure.while_doing(DOING))?;
+        let End { head, unfinished } = walk.finish().map_err(damaged(tenant))?;
+        if let Some(position) = unfinished.first() {
+            tracing::warn!(%tenant, position = position.0, "what was not written to its end was cut off the journal");
+            let keys: Vec<_> = unfinished.iter().map(|position| record::key(*position).to_vec()).collect();
+            journal.apply(Vec::new(), &keys).map_err(|failure| failure.while_doing(DOING))?;
         }
         Ok(head.unwrap_or(mark))
     }
@@ -302,12 +315,7 @@ impl Fabric for Embedded {
         let stored = walk_tree(journal.as_ref(), &mut walk, |position, frame| {
             if position >= from {
                 bytes = bytes.saturating_add(frame.payload.len());
-                records.push(SealedRecord {
-                    position,
-                    epoch: frame.epoch,
-                    hash: frame.hash,
-                    payload: frame.payload.to_vec(),
-                });
+                records.push(sealed(position, &frame));
             }
             if position.next() >= end || bytes >= READ_BYTES_MAX {
                 ControlFlow::Break(())

@@ -146,6 +146,10 @@ impl Keyed for MemoryTree {
         Ok(())
     }
 
+    fn append(&self, puts: Pairs) -> Result<(), StoreFailure> {
+        puts.into_iter().try_for_each(|put| self.apply(vec![put], &[]))
+    }
+
     fn visit(&self, from: &[u8], each: &mut Visitor<'_>) -> Result<(), StoreFailure> {
         for (key, value) in self.pairs()?.range(from.to_vec()..) {
             if each(key, value).is_break() {

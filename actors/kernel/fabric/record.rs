@@ -1,12 +1,15 @@
 //! Record framing: the bytes of one journal record, and how a torn one is told from an altered one. Pure.
 //!
-//! Layout: version byte, payload length (u32), epoch (u64), hash of the previous record (32 bytes), check of these
+//! Layout: version byte, which also says whether an append ends with the record, payload length (u32), epoch (u64), hash of the
+//! previous record (32 bytes), check of these
 //! (u32), payload, hash of this record (32 bytes); numbers big-endian. The check exists so that an altered length is
 //! never mistaken for a torn write: only a record whose header is whole, or not even that long, can be torn.
 use crate::ids::{Epoch, Position};
 
-/// The version this build writes and reads.
+/// The version this build writes and reads, of a record that ends its unit …
 pub const VERSION: u8 = 0xB1;
+/// … and of one that is followed by more of it.
+const VERSION_GOES_ON: u8 = 0xB2;
 /// Bytes of a chain hash (SHA-256).
 pub const HASH_BYTES: usize = 32;
 const COVERED_BYTES: usize = 1 + 4 + 8 + HASH_BYTES;
@@ -14,9 +17,20 @@ const HEADER_BYTES: usize = COVERED_BYTES + 4;
 /// What a frame adds to its payload.
 pub const OVERHEAD_BYTES: usize = HEADER_BYTES + HASH_BYTES;
 
+/// Whether more records of its append follow a record: an append counts as a whole or not at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// More records of it follow.
+    GoesOn,
+    /// It ends here.
+    Ends,
+}
+
 /// One record as framed; its hash is not verified yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame<'a> {
+    /// Whether its append ends with it.
+    pub unit: Unit,
     /// Epoch of the owner that wrote it.
     pub epoch: Epoch,
     /// Hash of the record before it.
@@ -72,7 +86,10 @@ pub fn check(bytes: &[u8]) -> u32 {
 pub fn encode(frame: &Frame<'_>) -> Option<Vec<u8>> {
     let length = u32::try_from(frame.payload.len()).ok()?;
     let mut bytes = Vec::with_capacity(frame.payload.len() + OVERHEAD_BYTES);
-    bytes.push(VERSION);
+    bytes.push(match frame.unit {
+        Unit::Ends => VERSION,
+        Unit::GoesOn => VERSION_GOES_ON,
+    });
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(&frame.epoch.0.to_be_bytes());
     bytes.extend_from_slice(&frame.previous);
@@ -95,9 +112,11 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameFault> {
     let (length, fields) = fields.split_first_chunk::<4>().ok_or(header_torn)?;
     let (epoch, previous) = fields.split_first_chunk::<8>().ok_or(header_torn)?;
     let previous = <[u8; HASH_BYTES]>::try_from(previous).map_err(|_length| FrameFault::Header)?;
-    if *version != VERSION {
-        return Err(FrameFault::Version(*version));
-    }
+    let unit = match *version {
+        VERSION => Unit::Ends,
+        VERSION_GOES_ON => Unit::GoesOn,
+        unknown => return Err(FrameFault::Version(unknown)),
+    };
     if check(covered) != u32::from_be_bytes(*stated) {
         return Err(FrameFault::Header);
     }
@@ -108,5 +127,5 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameFault> {
     if !trailing.is_empty() {
         return Err(FrameFault::Trailing(trailing.len()));
     }
-    Ok(Frame { epoch: Epoch(u64::from_be_bytes(*epoch)), previous, payload, hash: *hash })
+    Ok(Frame { unit, epoch: Epoch(u64::from_be_bytes(*epoch)), previous, payload, hash: *hash })
 }

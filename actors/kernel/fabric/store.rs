@@ -85,6 +85,12 @@ pub trait Keyed: Send + Sync + fmt::Debug + 'static {
     /// [`StoreFailure`], also for a key or value larger than a store may hold; then nothing was written.
     fn apply(&self, puts: Pairs, removals: &[Vec<u8>]) -> Result<(), StoreFailure>;
 
+    /// Writes one after the other. What a power cut leaves of them is the first of them.
+    ///
+    /// # Errors
+    /// [`StoreFailure`]; then the first of them may be written.
+    fn append(&self, puts: Pairs) -> Result<(), StoreFailure>;
+
     /// Visits keys in order, from a key on.
     ///
     /// # Errors
@@ -255,6 +261,10 @@ impl Keyed for SledTree {
             }
         }
         Ok(())
+    }
+
+    fn append(&self, puts: Pairs) -> Result<(), StoreFailure> {
+        puts.into_iter().try_for_each(|put| self.apply(vec![put], &[]))
     }
 
     fn visit(&self, from: &[u8], each: &mut Visitor<'_>) -> Result<(), StoreFailure> {

@@ -2,6 +2,7 @@
 //!
 //! It never waits for more work to come: while one group syncs, the next one gathers in the queue.
 use super::chain::Head;
+use super::record::Unit;
 use super::seats::{Seat, Standing};
 use super::store::{Pairs, Store, StoreFailure};
 use super::{AppendError, Appended, record};
@@ -269,8 +270,8 @@ fn write_until_closed(store: &dyn Store, jobs: &Receiver<Job>, waiting: &Waiting
 
 /// Writes one tenant's appends of a group and answers those that are refused.
 ///
-/// All of them go to the store as one unit, because a unit of several records costs the log two writes of its own: as many
-/// units as there are appends cost a busy tenant more than its records do.
+/// Record by record, because a batch costs the store's log a write and a wait of its own, before every answer: what was cut
+/// off in the middle of an append is told by its records.
 fn write_share(appends: Vec<Append>) -> Vec<Written> {
     let Some(seat) = appends.first().map(|append| Arc::clone(&append.seat)) else { return Vec::new() };
     let mut state = seat.state();
@@ -289,7 +290,7 @@ fn write_share(appends: Vec<Append>) -> Vec<Written> {
         }
     }
     if let Some((journal, epoch)) = end
-        && let Err(failure) = journal.apply(frames, &[])
+        && let Err(failure) = journal.append(frames)
     {
         state.fail(epoch, &failure.0);
         for Written { answer, .. } in written.drain(..) {
@@ -314,9 +315,10 @@ fn place(
 ) -> Result<(Placed, Appended), AppendError> {
     let (mut head, mut last, mut first_hash) = (start, start.next, None);
     let mut frames = Vec::with_capacity(payloads.len());
-    for payload in payloads {
+    for (left, payload) in (0..payloads.len()).rev().zip(payloads) {
+        let unit = if left == 0 { Unit::Ends } else { Unit::GoesOn };
         let too_large = || AppendError::TooLarge { bytes: payload.len(), max: super::PAYLOAD_BYTES_MAX };
-        let (next, frame) = head.extend(tenant, epoch, payload).ok_or_else(too_large)?;
+        let (next, frame) = head.extend(tenant, epoch, payload, unit).ok_or_else(too_large)?;
         frames.push((record::key(head.next).to_vec(), frame));
         last = head.next;
         first_hash = first_hash.or(Some(next.hash));
