@@ -296,6 +296,12 @@ impl Handler<Returned> for BudgetRoom {
             self.append_then(vec![Entry::HoldClosed(Box::new(closed))], ctx, |_, _, _| ());
         }
         self.try_the_line_again(ctx);
+        if self.returning.is_none()
+            && self.closing.is_empty()
+            && let Some(block) = self.balance.grow_at_rest(self.clock.now_unix_ms())
+        {
+            self.grow(block, ctx);
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Balance {
     held: NanoUsd,
     /// Held without a record of its own: what the escrow must cover.
     unrecorded: NanoUsd,
+    /// The last hold that had no record of its own: about what the next one will come to.
+    last_unrecorded: NanoUsd,
     holds: BTreeMap<u64, Open>,
     next_hold: u64,
 }
@@ -180,6 +182,7 @@ impl Balance {
             counts_tokens: false,
             held: NanoUsd::ZERO,
             unrecorded: NanoUsd::ZERO,
+            last_unrecorded: NanoUsd::ZERO,
             holds: BTreeMap::new(),
             next_hold: 0,
         };
@@ -314,6 +317,7 @@ impl Balance {
         };
         if !is_recorded {
             self.unrecorded = self.unrecorded.saturating_add(amount);
+            self.last_unrecorded = amount;
         }
         self.holds.insert(number, open);
         self.held = self.held.saturating_add(amount);
@@ -335,19 +339,37 @@ impl Balance {
         if self.unrecorded == NanoUsd::ZERO {
             return Cover::Covered;
         }
-        let bounds = self.counters.of_tenant(now_unix_ms);
-        let room = bounds.iter().map(Bound::room).fold(FULL, least).money;
-        let ahead = self.unrecorded.saturating_times(ESCROW_HEADROOM - 1).min(room);
-        // a block is never larger than what may be spent
-        let block = self.unrecorded.saturating_add(ahead);
-        let escrow = self.ledger.books.escrow;
-        if self.unrecorded > escrow {
+        let block = self.block(self.unrecorded, now_unix_ms);
+        if self.unrecorded > self.ledger.books.escrow {
             Cover::Grow(block)
-        } else if block > escrow && escrow.saturating_sub(self.unrecorded) < NanoUsd(ahead.0 / 2) {
+        } else if self.has_less_left_than(4, self.unrecorded, block) {
             Cover::Ahead(block)
         } else {
             Cover::Covered
         }
+    }
+
+    /// What the escrow should grow to before the next call comes: asked when one came home, so that the record is on its way
+    /// while no answer waits behind it.
+    pub fn grow_at_rest(&mut self, now_unix_ms: u64) -> Option<NanoUsd> {
+        let wanted = self.unrecorded.saturating_add(self.last_unrecorded);
+        let block = self.block(wanted, now_unix_ms);
+        self.has_less_left_than(2, wanted, block).then_some(block)
+    }
+
+    /// A block for so much, never larger than what may be spent.
+    fn block(&mut self, wanted: NanoUsd, now_unix_ms: u64) -> NanoUsd {
+        let bounds = self.counters.of_tenant(now_unix_ms);
+        let room = bounds.iter().map(Bound::room).fold(FULL, least).money;
+        let ahead = wanted.saturating_times(ESCROW_HEADROOM).saturating_sub(self.unrecorded);
+        self.unrecorded.saturating_add(ahead.min(room))
+    }
+
+    /// Whether the escrow has less left behind `wanted` than this part of what a fresh block would have.
+    fn has_less_left_than(&self, part: u64, wanted: NanoUsd, block: NanoUsd) -> bool {
+        let escrow = self.ledger.books.escrow;
+        let (left, fresh) = (escrow.saturating_sub(wanted), block.saturating_sub(wanted));
+        block > escrow && left < NanoUsd(fresh.0 / part)
     }
 
     /// A hold came home. What was charged is in the journal already; here it moves from held to spent. `unsure` is what
