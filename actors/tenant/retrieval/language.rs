@@ -8,7 +8,7 @@ const FIRST_WORDS: usize = 120;
 /// the same letters they are below 10.
 const ENGLISH_PERCENT_MIN: usize = 15;
 /// Characters the detector reads of a document: what comes behind them makes it no surer.
-const DETECTED_CHARS_MAX: usize = 1_500;
+const DETECTED_CHARS_MAX: usize = 400;
 /// English function words, which hardly another language has.
 const ENGLISH: &[&str] = &[
     "the", "of", "and", "to", "in", "that", "is", "with", "for", "which", "from", "are", "was", "by", "this", "be",
