@@ -1,5 +1,5 @@
-//! What governance costs, as ratios measured in one run: governed search against the raw tantivy query, governed
-//! ingest against raw tantivy, and the processor time of a passed-through completion with every guard on.
+//! What governance costs, measured in one run: governed search against the raw tantivy query, governed ingest against raw
+//! tantivy, the processor time of a passed-through completion with every guard on, and what it adds to the slowest hundredth.
 //!
 //! `cargo bench --bench doors` ; `BAILIWICK_COLLECTION=folder` (corpus.jsonl, queries.jsonl) instead of made-up text.
 #![allow(
@@ -36,6 +36,10 @@ const INGESTS: usize = 9;
 /// Pairs of raw and governed searches, and how many searches are in half a pair.
 const SEARCHES: usize = 9;
 const SEARCHES_AT_ONCE: usize = 6_000;
+/// Pairs of completions asked of the model server itself and through the house, at an even pace that leaves both at rest.
+const PACED_PAIRS: usize = 5;
+const PACED_PER_SECOND: usize = 200;
+const PACED_AT_ONCE: usize = 1_200;
 
 struct Collection {
     documents: Vec<(String, String)>,
@@ -310,12 +314,17 @@ fn passthrough_house(folder: &std::path::Path, port: u16) -> House {
     House::start_on(folder, Some(&config))
 }
 
+fn completion() -> String {
+    json!({"model": "fake-model", "max_tokens": 200, "messages": [{"role": "user", "content": "lorem ipsum ".repeat(33)}]})
+        .to_string()
+}
+
 async fn completions(house: &House, key: &str, count: usize) {
-    let body = json!({"model": "fake-model", "max_tokens": 200, "messages": [{"role": "user", "content": "lorem ipsum ".repeat(33)}]});
+    let body = completion();
     let (url, key) = (format!("{}/v1/chat/completions", house.url), key.to_owned());
     let tasks: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
-            let (http, url, key, body) = (house.http.clone(), url.clone(), key.clone(), body.to_string());
+            let (http, url, key, body) = (house.http.clone(), url.clone(), key.clone(), body.clone());
             tokio::spawn(async move {
                 for _ in 0..count / CONNECTIONS {
                     post(&http, &url, &key, body.clone(), 200).await;
@@ -325,6 +334,68 @@ async fn completions(house: &House, key: &str, count: usize) {
         .collect();
     for task in tasks {
         task.await.unwrap();
+    }
+}
+
+/// How many requests may be on their way at the same time.
+#[derive(Clone, Copy)]
+enum Line {
+    /// One: a request waits for the one before.
+    One,
+    /// As many as come: none waits for another.
+    Many,
+}
+
+/// The slowest hundredth of completions at an even pace, in microseconds from when each was due. A thread of its own keeps
+/// the pace: the timer of the runtime only counts whole milliseconds.
+async fn paced_p99_us(url: &str, key: &str, line: Line) -> u64 {
+    let http = reqwest::Client::builder().tcp_nodelay(true).build().unwrap();
+    let (url, key, runtime) = (format!("{url}/v1/chat/completions"), key.to_owned(), tokio::runtime::Handle::current());
+    let paced = tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
+        let (mut answered, mut on_their_way) = (Vec::with_capacity(PACED_AT_ONCE), Vec::new());
+        for number in 0..PACED_AT_ONCE {
+            let due = began + std::time::Duration::from_secs_f64(number as f64 / PACED_PER_SECOND as f64);
+            while let Some(early) = due.checked_duration_since(Instant::now()).filter(|early| !early.is_zero()) {
+                std::thread::park_timeout(early);
+            }
+            let (http, url, key) = (http.clone(), url.clone(), key.clone());
+            let request = runtime.spawn(async move {
+                post(&http, &url, &key, completion(), 200).await;
+                due.elapsed().as_micros() as u64
+            });
+            match line {
+                Line::One => answered.push(runtime.block_on(request).unwrap()),
+                Line::Many => on_their_way.push(request),
+            }
+        }
+        (answered, on_their_way)
+    });
+    let (mut micros, on_their_way) = paced.await.unwrap();
+    for request in on_their_way {
+        micros.push(request.await.unwrap());
+    }
+    micros.sort_unstable();
+    micros[(micros.len() - 1) * 99 / 100]
+}
+
+/// The model server itself and through the house, in turn; the pair with the middle difference counts.
+async fn added(house: &House, key: &str, port: u16) {
+    let upstream = format!("http://127.0.0.1:{port}");
+    for (name, line) in [("one connection", Line::One), ("as they come", Line::Many)] {
+        let mut pairs = Vec::new();
+        for _ in 0..PACED_PAIRS {
+            let direct = paced_p99_us(&upstream, key, line).await;
+            let governed = paced_p99_us(&house.url, key, line).await;
+            pairs.push((governed.saturating_sub(direct), direct, governed));
+        }
+        pairs.sort_unstable();
+        let (added, direct, governed) = pairs[PACED_PAIRS / 2];
+        println!(
+            "added    {PACED_PER_SECOND} requests/s, {name}: p99 {direct} us direct, {governed} us governed: {added} us more, {} to {} in {PACED_PAIRS} pairs (bar: at most 1000)",
+            pairs[0].0,
+            pairs[PACED_PAIRS - 1].0
+        );
     }
 }
 
@@ -387,8 +458,8 @@ async fn main() {
     searches(&raw, &house, &key, &collection.queries).await;
     house.terminate();
 
-    let folder = tempfile::tempdir().unwrap();
-    let house = passthrough_house(folder.path(), upstream());
+    let (folder, port) = (tempfile::tempdir().unwrap(), upstream());
+    let house = passthrough_house(folder.path(), port);
     let key = house.key("default", "owner").await;
     completions(&house, &key, COMPLETIONS / 10).await;
     let process = house.process_id().to_string();
@@ -400,5 +471,6 @@ async fn main() {
         "chat     {:.0} requests/s at {CONNECTIONS} connections   {cpu_ms:.3} CPU-ms a request (fastest Rust peer with guards off: 0.27)",
         sent / started.elapsed().as_secs_f64()
     );
+    added(&house, &key, port).await;
     house.terminate();
 }
