@@ -18,10 +18,13 @@ use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
+use tikv_jemallocator::Jemalloc;
+use zeroizing_alloc::ZeroAlloc;
 
-/// As in the binary: large buffers are given back to the system otherwise, and cleared again for each product.
+/// As in the binary, which writes over what is freed; without jemalloc large buffers are given back to the system and cleared
+/// again for each product.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: ZeroAlloc<Jemalloc> = ZeroAlloc(Jemalloc);
 
 /// Processor time of all threads of this process, in seconds (proc(5), schedstat).
 fn processor_s() -> f64 {

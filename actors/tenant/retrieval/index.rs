@@ -20,6 +20,7 @@ use tantivy::directory::Directory;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::query::TermQuery;
 use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
+use tantivy::store::Compressor;
 use tantivy::{
     DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, TantivyDocument,
     Term,
@@ -171,6 +172,8 @@ impl SearchIndex {
             let settings = IndexSettings {
                 docstore_blocksize: STORE_BLOCK_BYTES,
                 docstore_compress_dedicated_thread: false,
+                // an open index lies in memory: what a search unpacks for every passage costs more than the room it saves
+                docstore_compression: Compressor::None,
                 ..IndexSettings::default()
             };
             Index::create(directory, schema.clone(), settings).map_err(failed(doing))?

@@ -91,25 +91,3 @@ fn a_window_forgets_what_is_older_and_keeps_a_bounded_number_of_sketches() {
     window.note(8, 10_000);
     assert_eq!(window.merged().count(), 2);
 }
-
-/// Requests that are meant to come every 10 ms to a server that takes 1 ms for each and stands still for a second.
-fn stalled(from_arrival: bool) -> Sketch {
-    let (mut free_at, mut sketch) = (0_u64, Sketch::default());
-    for number in 0..5_000_u64 {
-        let arrived = number * 10;
-        let admitted = free_at.max(arrived);
-        let admitted = if (20_000..21_000).contains(&admitted) { 21_000 } else { admitted };
-        free_at = admitted + 1;
-        sketch.note(free_at - if from_arrival { arrived } else { admitted });
-    }
-    sketch
-}
-
-#[test]
-fn a_stall_shows_from_the_arrival_on_and_would_not_from_admission_on() {
-    let (from_arrival, from_admission) = (stalled(true), stalled(false));
-    let p99 = |sketch: &Sketch| sketch.percentile_ms(990).unwrap();
-    println!("p99 {} ms from arrival on, {} ms from admission on", p99(&from_arrival), p99(&from_admission));
-    assert!(p99(&from_arrival) > 500.0);
-    assert!(p99(&from_admission) < 2.0, "a closed loop sees nothing");
-}

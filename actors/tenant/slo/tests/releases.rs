@@ -107,6 +107,23 @@ fn two_people_who_say_the_same_override_it_for_a_time() {
 }
 
 #[test]
+fn the_very_turn_that_uses_the_budget_up_freezes_releases() {
+    let service = SharedService::new(&objectives(0.999));
+    service.follow(&ServiceRecord::default(), NOW);
+    let mut now = NOW;
+    while !service.is_frozen(now) {
+        assert!(now < NOW + 24 * 60 * MINUTE_MS, "it never froze");
+        now += MINUTE_MS / 10;
+        let noted = service.note(Ended::Failed, now);
+        let is_used_up = service.view(now).error_budget.status == Some(Status::Exhausted);
+        assert_eq!(noted.releases.is_some_and(|frozen| frozen.is_some()), is_used_up, "{}", now - NOW);
+        assert_eq!(service.is_frozen(now), is_used_up, "{}", now - NOW);
+    }
+    let owed = service.take_owed(now);
+    assert!(owed.iter().any(|entry| matches!(entry, Entry::ReleasesFrozen(_))), "to be written at once: {owed:?}");
+}
+
+#[test]
 fn what_is_owed_makes_the_next_process_know_the_same() {
     let service = SharedService::new(&objectives(0.999));
     service.follow(&ServiceRecord::default(), NOW);
