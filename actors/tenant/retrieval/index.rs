@@ -19,7 +19,7 @@ use tantivy::collector::Count;
 use tantivy::directory::Directory;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::query::TermQuery;
-use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
+use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions};
 use tantivy::store::Compressor;
 use tantivy::{
     DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentMeta, TantivyDocument,
@@ -29,8 +29,10 @@ use tantivy::{
 mod filter;
 mod hybrid;
 mod query;
+mod stored;
 
 pub use hybrid::{Rows, Spot, of_place, place};
+use stored::Stored;
 
 const ANALYSER: &str = "words";
 const OPENING: &str = "opening the index";
@@ -45,9 +47,9 @@ const CHUNKS_AHEAD_MAX: u64 = 4_096;
 /// A segment is written out between two texts; longer than this nobody waits for one.
 const PACE_KEPT_WITHIN: Duration = Duration::from_secs(2);
 const WRITER_BYTES: usize = 30_000_000;
-const STORE_BLOCK_BYTES: usize = 4_096;
+const STORE_BLOCK_BYTES: usize = 1_024;
 /// Unpacked blocks kept per segment: with smaller blocks than the engine's own as many bytes.
-const STORE_BLOCKS_KEPT: usize = 400;
+const STORE_BLOCKS_KEPT: usize = 1_600;
 
 /// Why the index failed. It is derived: the cure is always to rebuild it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -292,11 +294,9 @@ impl View {
     }
 
     fn chunk(&self, at: DocAddress) -> Result<Chunk<String>, IndexError> {
-        let document: TantivyDocument = self.searcher.doc(at).map_err(failed("reading a chunk"))?;
-        let bytes = document.get_first(self.fields.stored).and_then(|value| value.as_bytes()).unwrap_or_default();
-        let mut chunk: Chunk<String> = codec::decode(bytes).map_err(failed("reading a chunk"))?;
-        chunk.text =
-            document.get_first(self.fields.words).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let Stored { words, rest } = self.searcher.doc(at).map_err(failed("reading a chunk"))?;
+        let mut chunk: Chunk<String> = codec::decode(&rest).map_err(failed("reading a chunk"))?;
+        chunk.text = words;
         Ok(chunk)
     }
 }
