@@ -9,7 +9,7 @@ use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::golden::Golden;
-use bailiwick_policy::rehearsal::Searched;
+use bailiwick_policy::rehearsal::GoldenSearch;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -216,8 +216,8 @@ pub struct RemoveDocument {
     pub reply: ReplySlot<()>,
 }
 
-/// From the supervisor: which documents golden questions find, under the policy in force and under another one. Changes
-/// nothing.
+/// From the supervisor: which documents golden questions find, under the policy in force and under another one, each by the
+/// searches it would use. Changes nothing; where one of them searches by meaning, the questions are embedded.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct SearchGolden {
@@ -228,7 +228,7 @@ pub struct SearchGolden {
     /// The questions.
     pub golden: Vec<Golden>,
     /// Where the answer goes.
-    pub reply: ReplySlot<Vec<Searched>>,
+    pub reply: ReplySlot<GoldenSearch>,
 }
 
 /// From the supervisor: golden questions searched by their words, and by words and meaning, to be compared.
