@@ -152,21 +152,12 @@ impl Corpus {
         }
     }
 
-    /// The way by words and meaning as the settings are written, whether or not it is in force: for whoever compares the two.
-    pub(super) async fn way_in_any_case(
-        self: &Arc<Self>,
-        door: &Door,
-        settings: &DenseSettings,
-        question: &str,
-        asker: &Principal,
-    ) -> Way {
-        match self.arm_of(settings) {
-            Ok(arm) => {
-                let patience = Duration::from_millis(LOOKUP_MS_MAX) * PART_OF_TIME;
-                self.meaning(door, InForce { arm, rule: rule(settings) }, question, asker, patience).await
-            }
-            Err(reason) => Way::WordsBecause(reason),
-        }
+    /// The vectors with the rule as the settings are written, whether or not they are in force: for whoever compares the two.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) fn in_any_case(&self, settings: &DenseSettings) -> Result<InForce, String> {
+        Ok(InForce { arm: self.arm_of(settings)?, rule: rule(settings) })
     }
 
     async fn meaning(
@@ -202,7 +193,8 @@ impl Corpus {
         asker: &Principal,
         within: Duration,
     ) -> Result<Vec<Arc<[f32]>>, String> {
-        let mut vectors: Vec<_> = questions.iter().map(|question| (*question, self.dense.known(model, question))).collect();
+        let mut vectors: Vec<_> =
+            questions.iter().map(|question| (*question, self.dense.known(model, question))).collect();
         let mut unknown: Vec<_> = vectors.iter_mut().filter(|(_, vector)| vector.is_none()).collect();
         let deadline_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let embedding = async {
