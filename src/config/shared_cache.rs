@@ -1,5 +1,6 @@
 //! `[shared_cache]`: the cache outside the node in which tenants that name a prefix share their answers with other nodes. Read at
 //! the start; the password stands here by reference.
+use super::variables::{Variable, value};
 use super::{Config, ConfigError};
 use bailiwick_policy::sovereignty::{InTransit, Region};
 use bailiwick_tenant::cache::{RedisAccess, SharedService, open_redis};
@@ -79,13 +80,9 @@ impl SharedCacheEntry {
         Ok(RedisAccess { host, port, is_encrypted, database: i64::from(database), username, password })
     }
 
-    fn service(&self, variable: &impl Fn(&str) -> Option<String>) -> Result<SharedService, String> {
-        let unset = |name: &String| format!("the environment variable {name} is not set; set it");
-        let password = self.password_env.as_ref().map(|name| {
-            let found = variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-            found.map(SecretString::from).ok_or_else(|| unset(name))
-        });
-        let access = self.access(password.transpose()?)?;
+    fn service(&self, variable: Variable<'_>) -> Result<SharedService, String> {
+        let password = self.password_env.as_ref().map(|name| value(variable, name)).transpose()?;
+        let access = self.access(password.map(SecretString::from))?;
         let under_tls12 = open_redis(access.clone(), InTransit::Tls12)?;
         let under_tls13 = open_redis(access, InTransit::Tls13)?;
         Ok(SharedService::new(self.region.clone(), Duration::from_millis(self.timeout_ms), under_tls12, under_tls13))
