@@ -267,7 +267,7 @@ async fn a_model_is_told_what_it_was_asked_and_answered_before_in_this_conversat
     let (_folder, house) = house_prepared(upstream.port, 60_000, "", |_| ());
     let key = house.key(TENANT, "owner").await;
     house.teach(&key, "leave", "Leave", LEAVE).await;
-    asked_in(&house, &key, "mine", QUESTION).await;
+    let first = asked_in(&house, &key, "mine", QUESTION).await;
     assert_eq!(roles(&turns_told(&upstream)), ["user"], "nothing was said before");
     let alone = upstream.asked().last().unwrap()["messages"].to_string().len();
     let second = asked_in(&house, &key, "mine", MONTHS).await;
@@ -278,8 +278,11 @@ async fn a_model_is_told_what_it_was_asked_and_answered_before_in_this_conversat
     assert!(turns[2].1.contains("Ask anna@example.org") && !turns[1].1.contains("passage"), "{turns:?}");
     let told = upstream.asked().last().unwrap()["messages"].to_string().len();
     assert!(told < alone + 1_000, "passages are not repeated: {alone} and {told} bytes");
-    let lineage = recorded(&house, &key, &second).await;
-    assert!(lineage.contains("query_id"), "{lineage}");
+    let lineage: Value = serde_json::from_str(&recorded(&house, &key, &second).await).unwrap();
+    let expected = json!({"query_id": second["query_id"], "earlier": [first["query_id"]], "brought_along": 0});
+    assert_eq!(lineage["conversation"], expected, "{lineage}");
+    let lineage: Value = serde_json::from_str(&recorded(&house, &key, &first).await).unwrap();
+    assert_eq!(lineage.get("conversation"), None, "it was told nothing before");
 
     let somebody = house.key(TENANT, "owner").await;
     for (key, conversation) in [(&key, "another"), (&somebody, "mine")] {
