@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
 use support::upstream::{Upstream, WORDS, house_prepared};
-use support::{Ended, House, copy_tenants, sign_policies, until};
+use support::{Ended, House, copy_tenants, is_proved_whole, sign_policies, until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -283,6 +283,7 @@ async fn a_model_is_told_what_it_was_asked_and_answered_before_in_this_conversat
     assert_eq!(lineage["conversation"], expected, "{lineage}");
     let lineage: Value = serde_json::from_str(&recorded(&house, &key, &first).await).unwrap();
     assert_eq!(lineage.get("conversation"), None, "it was told nothing before");
+    is_proved_whole(&house, &key, &second).await;
 
     let somebody = house.key(TENANT, "owner").await;
     for (key, conversation) in [(&key, "another"), (&somebody, "mine")] {
