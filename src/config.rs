@@ -20,6 +20,7 @@ mod prices;
 mod provider;
 mod shared_cache;
 mod tls;
+mod variables;
 
 pub use alerts::{AlertKind, AlertTarget, Smtp, SmtpSecurity};
 pub use buckets::BucketEntry;

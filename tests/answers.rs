@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
 use support::upstream::{Upstream, WORDS, house_prepared};
-use support::{Ended, House, copy_tenants, sign_policies};
+use support::{Ended, House, copy_tenants, is_proved_whole, sign_policies, until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -267,7 +267,7 @@ async fn a_model_is_told_what_it_was_asked_and_answered_before_in_this_conversat
     let (_folder, house) = house_prepared(upstream.port, 60_000, "", |_| ());
     let key = house.key(TENANT, "owner").await;
     house.teach(&key, "leave", "Leave", LEAVE).await;
-    asked_in(&house, &key, "mine", QUESTION).await;
+    let first = asked_in(&house, &key, "mine", QUESTION).await;
     assert_eq!(roles(&turns_told(&upstream)), ["user"], "nothing was said before");
     let alone = upstream.asked().last().unwrap()["messages"].to_string().len();
     let second = asked_in(&house, &key, "mine", MONTHS).await;
@@ -278,8 +278,12 @@ async fn a_model_is_told_what_it_was_asked_and_answered_before_in_this_conversat
     assert!(turns[2].1.contains("Ask anna@example.org") && !turns[1].1.contains("passage"), "{turns:?}");
     let told = upstream.asked().last().unwrap()["messages"].to_string().len();
     assert!(told < alone + 1_000, "passages are not repeated: {alone} and {told} bytes");
-    let lineage = recorded(&house, &key, &second).await;
-    assert!(lineage.contains("query_id"), "{lineage}");
+    let lineage: Value = serde_json::from_str(&recorded(&house, &key, &second).await).unwrap();
+    let expected = json!({"query_id": second["query_id"], "earlier": [first["query_id"]], "brought_along": 0});
+    assert_eq!(lineage["conversation"], expected, "{lineage}");
+    let lineage: Value = serde_json::from_str(&recorded(&house, &key, &first).await).unwrap();
+    assert_eq!(lineage.get("conversation"), None, "it was told nothing before");
+    is_proved_whole(&house, &key, &second).await;
 
     let somebody = house.key(TENANT, "owner").await;
     for (key, conversation) in [(&key, "another"), (&somebody, "mine")] {
@@ -308,6 +312,68 @@ async fn a_model_is_told_what_it_was_asked_and_answered_before_in_this_conversat
     asked_in(&house, &key, "mine", MONTHS).await;
     let turns = turns_told(&upstream);
     assert_eq!(roles(&turns), ["user"], "what was said of words that stand there no more is not said again: {turns:?}");
+}
+
+/// Changes one policy file of a tenant that is served, as its signers would.
+fn change(house: &House, file: &str, changes: &[(&str, &str)]) {
+    let path = house.tenants.join(TENANT).join(file);
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for (from, to) in changes.iter().chain(&[("policy_semver: 1.0.0", "policy_semver: 1.1.0")]) {
+        assert!(text.contains(from), "{file} has no {from:?}");
+        text = text.replacen(from, to, 1);
+    }
+    std::fs::write(&path, text).unwrap();
+    sign_policies(&house.tenants, TENANT);
+}
+
+/// Two people who have been answered from one document, and another document to be answered from next.
+async fn answered_before() -> (Upstream, tempfile::TempDir, Ended, [String; 2]) {
+    let upstream = Upstream::start().await;
+    let (folder, house) = house_prepared(upstream.port, 60_000, "", |_| ());
+    let keys = [house.key(TENANT, "owner").await, house.key(TENANT, "operator").await];
+    house.teach(&keys[0], "leave", "Leave", LEAVE).await;
+    for key in &keys {
+        asked_in(&house, key, "mine", QUESTION).await;
+    }
+    house.teach(&keys[0], "months", "Months", "Paid leave of an employee is twenty days in the first year.").await;
+    (upstream, folder, house, keys)
+}
+
+#[tokio::test]
+async fn what_was_said_from_a_document_is_not_said_again_to_whom_it_is_hidden_from() {
+    let (upstream, _folder, house, [owner, operator]) = answered_before().await;
+    asked_in(&house, &operator, "mine", MONTHS).await;
+    assert_eq!(roles(&turns_told(&upstream)), ["user", "assistant", "user"], "nothing is hidden yet");
+    let hidden = "rules:\n  - id: leave-is-not-theirs\n    effect: forbid\n    actions: [retrieve]\n    when:\n      - document.id: \
+                  leave\n      - user.role: operator\n    overrides: [members-work]\n";
+    change(&house, "policies/governance.yaml", &[("rules:\n", hidden)]);
+    until("the document is hidden from operators", async || {
+        let (status, _) = house.call(Method::GET, "/v1/documents/leave", &operator, None).await;
+        (status == 404).then_some(())
+    })
+    .await;
+    asked_in(&house, &operator, "mine", MONTHS).await;
+    let turns = turns_told(&upstream);
+    assert_eq!(roles(&turns), ["user"], "neither that answer nor the one that rests on it: {turns:?}");
+    assert!(turns[0].1.contains("twenty days"), "what they may find is told: {turns:?}");
+    asked_in(&house, &owner, "mine", MONTHS).await;
+    assert_eq!(roles(&turns_told(&upstream)), ["user", "assistant", "user"], "it is hidden from operators alone");
+}
+
+#[tokio::test]
+async fn what_was_said_from_a_document_the_guard_admits_no_longer_is_not_said_again() {
+    let (upstream, _folder, house, [owner, _]) = answered_before().await;
+    let strict = "forbidden_patterns:\n      - '(?i)anna@example'\n";
+    change(&house, "policies/retrieval.yaml", &[("forbidden_patterns:\n", strict)]);
+    until("the document is kept out", async || {
+        let (_, document) = house.call(Method::GET, "/v1/documents/leave", &owner, None).await;
+        (document["state"] == "quarantined").then_some(())
+    })
+    .await;
+    asked_in(&house, &owner, "mine", MONTHS).await;
+    let turns = turns_told(&upstream);
+    assert_eq!(roles(&turns), ["user"], "its words are kept out, in whatever answer they stand: {turns:?}");
+    assert!(turns[0].1.contains("twenty days"), "{turns:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ mod support;
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::upstream::{Mood, Upstream};
-use support::{Ended, House, copy_tenants, sign_policies};
+use support::{Ended, House, copy_tenants, is_proved_whole, sign_policies};
 
 const TENANT: &str = "default";
 const QUESTION: &str = "How many days of paid leave does an employee have?";
@@ -67,6 +67,7 @@ async fn passages_come_in_the_order_of_the_second_look_and_it_is_paid_for() {
     let path = format!("/v1/lineage?query_id={}", answer["query_id"].as_str().unwrap());
     let lineage = house.call(Method::GET, &path, &key, None).await.1;
     assert_eq!((&lineage["ranked"]["model"], &lineage["ranked"]["reason"]), (&json!("fake-ranker"), &Value::Null));
+    is_proved_whole(&house, &key, &answer).await;
     let usage = house.call(Method::GET, "/v1/usage", &key, None).await.1.to_string();
     assert!(usage.contains("0.0002"), "two calls of 100 tokens at a dollar a million: {usage}");
 }

@@ -107,6 +107,27 @@ pub struct Searched {
     pub after: Vec<String>,
 }
 
+/// How golden questions were searched under one policy.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+pub struct SearchedBy {
+    /// By words and meaning, as that policy has it; by words alone otherwise.
+    pub meaning: bool,
+    /// Why by words alone, where the policy wants more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What was found for the golden questions, and how it was looked for: all of them alike.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GoldenSearch {
+    /// The questions with their documents.
+    pub searched: Vec<Searched>,
+    /// How under the policy in force.
+    pub before: SearchedBy,
+    /// How under the other one.
+    pub after: SearchedBy,
+}
+
 /// What the golden questions came to.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, JsonSchema)]
 pub struct GoldenReport {
@@ -122,6 +143,10 @@ pub struct GoldenReport {
     pub ndcg_at_10_before: Option<f64>,
     /// The same, under the other one.
     pub ndcg_at_10_after: Option<f64>,
+    /// How they were searched under the policy in force.
+    pub searched_before: SearchedBy,
+    /// The same, under the other one.
+    pub searched_after: SearchedBy,
     /// Some of them.
     pub examples: Vec<Lost>,
 }
@@ -232,8 +257,10 @@ fn allows(policy: &PolicySnapshot, answer: &Recorded) -> bool {
 
 /// Compares what is found for golden questions.
 #[must_use]
-pub fn compare(searched: &[Searched]) -> GoldenReport {
+pub fn compare(GoldenSearch { searched, before, after }: &GoldenSearch) -> GoldenReport {
     let mut report = GoldenReport {
+        searched_before: before.clone(),
+        searched_after: after.clone(),
         ndcg_at_10_before: mean_ndcg(searched, |searched| &searched.before),
         ndcg_at_10_after: mean_ndcg(searched, |searched| &searched.after),
         ..GoldenReport::default()
@@ -267,6 +294,14 @@ fn mean_ndcg(searched: &[Searched], found: impl Fn(&Searched) -> &[String]) -> O
     (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
 }
 
+impl GoldenReport {
+    /// Where the other policy wants more than words and has nothing else: what else a loss may come of.
+    fn by_words_only(&self) -> String {
+        let reason = self.searched_after.reason.as_ref();
+        reason.map_or_else(String::new, |reason| format!(" (they were searched by words alone: {reason})"))
+    }
+}
+
 impl Rehearsal {
     /// Why a policy may not come into force after this rehearsal. A ranking that is worse than before, and below what
     /// `evaluation.yaml` asks for, is a reason; one that was below it already and is no worse is none.
@@ -298,8 +333,11 @@ impl Rehearsal {
                 example.map_or(("", ""), |lost| (lost.question.as_str(), lost.document.as_str()));
             objections.push(format!(
                 "{} documents with the answer to a golden question would be found no longer, such as {document:?} for \
-                 {question:?}: more than the {} of settings.sandbox.golden_lost_max; change the policy or eval/golden.jsonl",
-                self.golden.lost, settings.golden_lost_max
+                 {question:?}: more than the {} of settings.sandbox.golden_lost_max; change the policy or eval/golden.jsonl\
+                 {}",
+                self.golden.lost,
+                settings.golden_lost_max,
+                self.golden.by_words_only()
             ));
         }
         objections

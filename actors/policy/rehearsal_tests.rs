@@ -93,16 +93,23 @@ fn golden_documents_that_are_found_no_longer_are_objected_to() {
         before: before.iter().map(ToString::to_string).collect(),
         after: after.iter().map(ToString::to_string).collect(),
     };
-    let golden = compare(&[
-        searched(&["a", "b", "c"], &["b"]),
-        searched(&[], &["a"]),
-        searched(&["c"], &[]),
-        searched(&["a"], &["a", "c"]),
-    ]);
+    let search = GoldenSearch {
+        searched: vec![
+            searched(&["a", "b", "c"], &["b"]),
+            searched(&[], &["a"]),
+            searched(&["c"], &[]),
+            searched(&["a"], &["a", "c"]),
+        ],
+        before: SearchedBy { meaning: true, reason: None },
+        after: SearchedBy { meaning: false, reason: Some("of another model".into()) },
+    };
+    let golden = compare(&search);
+    assert_eq!((&golden.searched_before, &golden.searched_after), (&search.before, &search.after));
     assert_eq!((golden.questions, golden.found_before, golden.found_after, golden.lost), (4, 3, 3, 1));
     let rehearsal = Rehearsal { recorded: Replayed::default(), golden };
     let objections = rehearsal.objections(&SandboxSettings::default(), &asking(0.0));
     assert!(objections[0].contains("\"a\" for \"how long?\""), "{objections:?}");
+    assert!(objections[0].contains("by words alone: of another model"), "who reads it may not know: {objections:?}");
     assert!(
         rehearsal
             .objections(&SandboxSettings { golden_lost_max: 1, ..SandboxSettings::default() }, &asking(0.0))
@@ -142,7 +149,8 @@ fn a_worse_ranking_below_the_floor_is_objected_to_and_no_other() {
         let owned = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
         let searched =
             Searched { question: "q".into(), relevant: vec!["a".into()], before: owned(before), after: owned(after) };
-        Rehearsal { recorded: Replayed::default(), golden: compare(&[searched]) }
+        let search = GoldenSearch { searched: vec![searched], ..GoldenSearch::default() };
+        Rehearsal { recorded: Replayed::default(), golden: compare(&search) }
     };
     let objects =
         |rehearsal: &Rehearsal, floor: f64| rehearsal.objections(&SandboxSettings::default(), &asking(floor)).len();

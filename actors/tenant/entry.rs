@@ -199,6 +199,8 @@ impl Entry {
             Self::AnswerGrounded(grounded) => Some(&grounded.query_id),
             Self::AnswerMeasured(measured) => Some(&measured.query_id),
             Self::PassagesFound(found) => Some(&found.query_id),
+            Self::PassagesRanked(ranked) => Some(&ranked.query_id),
+            Self::ConversationTold(told) => Some(&told.query_id),
             _ => None,
         }
     }

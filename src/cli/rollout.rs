@@ -86,6 +86,12 @@ pub(super) async fn rehearse(remote: &Remote) -> anyhow::Result<()> {
         count("/golden/found_after"),
         count("/golden/found_before"),
     ));
+    for (side, whose) in [("before", "the policy in force"), ("after", "the folder's policy")] {
+        let reason = rehearsal.pointer(&format!("/golden/searched_{side}/reason")).and_then(Value::as_str);
+        reason
+            .into_iter()
+            .for_each(|reason| say(format!("  under {whose} they were searched by words alone: {reason}")));
+    }
     for list in ["/recorded/examples", "/golden/examples"] {
         let examples = rehearsal.pointer(list).and_then(Value::as_array);
         examples.into_iter().flatten().for_each(|example| say(format!("  {example}")));

@@ -1,12 +1,12 @@
 //! `[[buckets]]`: the buckets tenants' documents may lie in, where each is and who asks for what lies in it. Read at the start;
 //! secrets stand here by reference.
+use super::variables::{AwsCredentials, AwsVariables, Variable};
 use super::{Config, ConfigError};
 use bailiwick_control::identity::issuer::nobody_on_the_way_may_change;
 use bailiwick_policy::sovereignty::{InTransit, Region};
 use bailiwick_policy::stores::bucket_problem;
 use bailiwick_tenant::bucket::{Bucket, Buckets, S3Access, open};
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::Deserialize;
 use std::time::Duration;
 use url::Url;
@@ -95,21 +95,23 @@ impl BucketEntry {
         Url::parse(&text).map_err(|error| format!("the bucket's address {text:?} is none: {error}"))
     }
 
-    fn bucket(&self, variable: &impl Fn(&str) -> Option<String>) -> Result<Bucket, String> {
-        let value = |name: Option<&str>, usual: &str| {
-            let name = name.unwrap_or(usual);
-            let found = variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-            found.ok_or_else(|| format!("the environment variable {name} is not set; set it"))
-        };
-        let token = self.session_token_env.as_deref().map(|name| value(Some(name), "")).transpose()?;
-        let secret = value(self.secret_access_key_env.as_deref(), "AWS_SECRET_ACCESS_KEY")?;
+    fn variables(&self) -> AwsVariables<'_> {
+        AwsVariables {
+            access_key_id: self.access_key_id_env.as_deref(),
+            secret_access_key: self.secret_access_key_env.as_deref(),
+            session_token: self.session_token_env.as_deref(),
+        }
+    }
+
+    fn bucket(&self, variable: Variable<'_>) -> Result<Bucket, String> {
+        let AwsCredentials { access_key_id, secret_access_key, session_token } = self.variables().read(variable)?;
         let access = S3Access {
             bucket: self.bucket.clone(),
             region: self.region.clone(),
             endpoint: self.server()?,
-            access_key_id: value(self.access_key_id_env.as_deref(), "AWS_ACCESS_KEY_ID")?,
-            secret_access_key: SecretString::from(secret),
-            session_token: token.map(SecretString::from),
+            access_key_id,
+            secret_access_key,
+            session_token,
             timeout: Duration::from_millis(self.timeout_ms),
         };
         Ok(Bucket {

@@ -1,5 +1,6 @@
 //! `[kms]`: where the key comes from that wraps the tenants' keys, and which key services outside are asked for the keys
 //! customers keep themselves. Read at the start.
+use super::variables::{AwsCredentials, AwsVariables, Variable, value};
 use super::{Config, ConfigError};
 use bailiwick_control::identity::issuer::nobody_on_the_way_may_change;
 use bailiwick_control::kms::RootSource;
@@ -10,7 +11,6 @@ use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::limits::KEY_CALL_MS_MAX;
 use bailiwick_policy::sovereignty::Region;
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -83,8 +83,6 @@ pub struct KeyServiceEntry {
     pub timeout_ms: Option<u64>,
 }
 
-type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
-
 impl Kms {
     pub(super) fn check(&self) -> Result<(), String> {
         if self.passphrase_env.is_some() && self.root_key_env.is_some() {
@@ -114,13 +112,12 @@ impl KeyServiceEntry {
         if self.timeout_ms.is_some_and(|ms| !(CALL_MS_MIN..=KEY_CALL_MS_MAX).contains(&ms)) {
             return Err(format!("timeout_ms: write {CALL_MS_MIN} to {KEY_CALL_MS_MAX}"));
         }
-        let of_aws = [&self.access_key_id_env, &self.secret_access_key_env, &self.session_token_env];
         let of_vault = self.token_env.is_some() || self.token_file.is_some();
         match self.kind {
             KeyServiceKind::AwsKms if of_vault => {
                 Err("token_env and token_file are Vault's; AWS has access keys".to_owned())
             }
-            KeyServiceKind::VaultTransit if of_aws.iter().any(|name| name.is_some()) => {
+            KeyServiceKind::VaultTransit if self.variables().are_named() => {
                 Err("access keys are AWS's; Vault has token_env or token_file".to_owned())
             }
             KeyServiceKind::VaultTransit if self.token_env.is_some() && self.token_file.is_some() => {
@@ -145,32 +142,33 @@ impl KeyServiceEntry {
         Ok(url)
     }
 
+    fn variables(&self) -> AwsVariables<'_> {
+        AwsVariables {
+            access_key_id: self.access_key_id_env.as_deref(),
+            secret_access_key: self.secret_access_key_env.as_deref(),
+            session_token: self.session_token_env.as_deref(),
+        }
+    }
+
     fn holder(&self, clock: SharedClock, variable: Variable<'_>) -> Result<Box<dyn KeyHolder>, String> {
-        let value = |name: &Option<String>, usual: &str| {
-            let name = name.as_deref().unwrap_or(usual);
-            let found = variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-            found.ok_or_else(|| format!("{}: the environment variable {name} is not set; set it", self.region))
-        };
+        let unset = |problem: String| format!("{}: {problem}", self.region);
         let (region, endpoint) = (self.region.as_str().to_owned(), self.address()?);
         let timeout = Duration::from_millis(self.timeout_ms.unwrap_or(KEY_CALL_MS_MAX));
         Ok(match self.kind {
             KeyServiceKind::AwsKms => {
-                let session_token =
-                    self.session_token_env.as_ref().map(|_| value(&self.session_token_env, "")).transpose()?;
-                let access = AwsKmsAccess {
-                    region,
-                    endpoint,
-                    access_key_id: value(&self.access_key_id_env, "AWS_ACCESS_KEY_ID")?,
-                    secret_access_key: SecretString::from(value(&self.secret_access_key_env, "AWS_SECRET_ACCESS_KEY")?),
-                    session_token: session_token.map(SecretString::from),
-                    timeout,
-                };
+                let AwsCredentials { access_key_id, secret_access_key, session_token } =
+                    self.variables().read(variable).map_err(unset)?;
+                let access =
+                    AwsKmsAccess { region, endpoint, access_key_id, secret_access_key, session_token, timeout };
                 Box::new(AwsKms::new(access, clock))
             }
             KeyServiceKind::VaultTransit => {
                 let token = match &self.token_file {
                     Some(file) => Token::File(file.clone()),
-                    None => Token::Given(SecretString::from(value(&self.token_env, "VAULT_TOKEN")?)),
+                    None => {
+                        let name = self.token_env.as_deref().unwrap_or("VAULT_TOKEN");
+                        Token::Given(value(variable, name).map_err(unset)?.into())
+                    }
                 };
                 Box::new(VaultTransit::new(VaultAccess { region, address: endpoint, token, timeout }))
             }

@@ -1,5 +1,6 @@
 //! `[shared_cache]`: the cache outside the node in which tenants that name a prefix share their answers with other nodes. Read at
 //! the start; the password stands here by reference.
+use super::variables::{Variable, value};
 use super::{Config, ConfigError};
 use bailiwick_policy::sovereignty::{InTransit, Region};
 use bailiwick_tenant::cache::{RedisAccess, SharedService, open_redis};
@@ -51,11 +52,6 @@ impl SharedCacheEntry {
         self.access(None).map(drop)
     }
 
-    /// Host and port, to be tried.
-    pub(crate) fn address(&self) -> Result<(String, u16), String> {
-        self.access(None).map(|access| (access.host, access.port))
-    }
-
     fn access(&self, password: Option<SecretString>) -> Result<RedisAccess, String> {
         let url = Url::parse(&self.url).map_err(|error| format!("url {:?} is no address: {error}", self.url))?;
         let host = match Host::parse(url.host_str().unwrap_or_default()) {
@@ -84,13 +80,9 @@ impl SharedCacheEntry {
         Ok(RedisAccess { host, port, is_encrypted, database: i64::from(database), username, password })
     }
 
-    fn service(&self, variable: &impl Fn(&str) -> Option<String>) -> Result<SharedService, String> {
-        let unset = |name: &String| format!("the environment variable {name} is not set; set it");
-        let password = self.password_env.as_ref().map(|name| {
-            let found = variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-            found.map(SecretString::from).ok_or_else(|| unset(name))
-        });
-        let access = self.access(password.transpose()?)?;
+    fn service(&self, variable: Variable<'_>) -> Result<SharedService, String> {
+        let password = self.password_env.as_ref().map(|name| value(variable, name)).transpose()?;
+        let access = self.access(password.map(SecretString::from))?;
         let under_tls12 = open_redis(access.clone(), InTransit::Tls12)?;
         let under_tls13 = open_redis(access, InTransit::Tls13)?;
         Ok(SharedService::new(self.region.clone(), Duration::from_millis(self.timeout_ms), under_tls12, under_tls13))
@@ -125,17 +117,22 @@ mod tests {
         Config::parse(FILE, text).map_err(|error| error.problem)
     }
 
+    fn address(config: &Config) -> (String, u16) {
+        let access = config.shared_cache.as_ref().unwrap().access(None).unwrap();
+        (access.host, access.port)
+    }
+
     #[test]
     fn a_cache_is_read_and_its_password_by_reference() {
         assert!(parse("").unwrap().shared_answers().unwrap().is_none());
         let config = parse(&format!("{SOUND}password_env = \"REDIS_PASSWORD\"\n")).unwrap();
-        assert_eq!(config.shared_cache.as_ref().unwrap().address(), Ok(("cache.example".to_owned(), 6_380)));
+        assert_eq!(address(&config), ("cache.example".to_owned(), 6_380));
         let service = config.shared_answers_with(|_| Some("hidden".to_owned())).unwrap().unwrap();
         assert!(!format!("{service:?}").contains("hidden"), "{service:?}");
         let unset = config.shared_answers_with(|_| None).unwrap_err().to_string();
         assert!(unset.contains("REDIS_PASSWORD"), "{unset}");
         let here = parse(&SOUND.replace("rediss://cache.example:6380/2", "redis://[::1]")).unwrap();
-        assert_eq!(here.shared_cache.unwrap().address(), Ok(("::1".to_owned(), 6_379)));
+        assert_eq!(address(&here), ("::1".to_owned(), 6_379));
     }
 
     #[test]

@@ -3,7 +3,7 @@ model. Redis is read as whoever runs it could: names and values say nothing, and
 not taken. Without Redis everything goes on."""
 import contextlib, http.server, json, os, pathlib, re, shutil, signal, subprocess, tempfile, threading, time, urllib.request
 
-from house import house
+from house import REPOSITORY, binary, house
 from key_service import free_port, until
 
 MODEL, TENANTS = "counting-model", ["default", "beta-inc"]
@@ -113,6 +113,14 @@ def counts(served) -> dict:
     return {name: int(count) for name, count in found}
 
 
+def doctor(folder: pathlib.Path, text: str) -> dict:
+    (folder / "doctor.toml").write_text(text)
+    command = [binary(), "doctor", "--config", folder / "doctor.toml", "--data", folder / "doctor", "--tenants", REPOSITORY / "tenants", "--output", "json"]
+    said = subprocess.run(list(map(str, command)), capture_output=True, text=True).stdout
+    found, = [finding for finding in json.loads(said) if finding["check"] == "cache"]
+    return found
+
+
 def main():
     os.environ["SHARED_CACHE_PASSWORD"] = "hidden"
     model = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Model)
@@ -123,6 +131,12 @@ def main():
         (folder / "redis").mkdir()
         server = nodes.enter_context(redis(port, folder / "redis"))
         text = config(model.server_address[1], port)
+        assert doctor(folder, text)["state"] == "good", doctor(folder, text)
+        os.environ["SHARED_CACHE_PASSWORD"] = "wrong"
+        refused = doctor(folder, text)
+        os.environ["SHARED_CACHE_PASSWORD"] = "hidden"
+        assert refused["state"] == "warning", refused
+        print("doctor: the cache answers, and does not know a wrong password")
         # a first node makes the keys; two later ones have copies of its data, as after a move
         with house(text, prepare()) as first:
             keys = {tenant: first.key(tenant) for tenant in TENANTS}

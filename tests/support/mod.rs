@@ -46,6 +46,17 @@ pub fn copy_tenants(to: &Path) -> PathBuf {
     to.join("tenants")
 }
 
+/// The receipt of an answer, verified offline: it holds, and leaves out no record of the answer up to its last one.
+pub async fn is_proved_whole(house: &House, key: &str, answer: &Value) {
+    let path = format!("/v1/receipts?query_id={}", answer["query_id"].as_str().unwrap());
+    let receipt = house.raw(Method::GET, &path, key, &[], None).await.bytes().await.unwrap();
+    let file = house.data.join("receipt.json");
+    std::fs::write(&file, receipt).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bailiwick")).arg("verify").arg(&file).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && said.contains("permitted by "), "{said}");
+}
+
 /// Signs a tenant's policies as they stand, with the key of the samples.
 pub fn sign_policies(tenants: &Path, tenant: &str) {
     let signed = Command::new(env!("CARGO_BIN_EXE_bailiwick"))

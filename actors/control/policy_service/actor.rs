@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a tenant may take to rehearse a policy.
-const REHEARSE_MS: u64 = 10_000;
+const REHEARSE_MS: u64 = 20_000;
 /// Candidates of one batch examined at the same time.
 const EXAMINED_AT_ONCE: usize = 4;
 

@@ -1,9 +1,10 @@
 //! The background that follows a bucket: looks at it now and then, reads what is new, takes out what is gone. It ends with the
 //! rooms it was started beside.
-use super::objects::{Bucket, BucketError, Objects, TenantBuckets};
-use super::rules::{KEY, Known, Plan, digest, document, plan, taken};
+use super::objects::{Bucket, BucketError, Listing, Object, Objects, TenantBuckets};
+use super::rules::{KEY, Known, Plan, Wish, digest, document, document_id, left_out, plan, taken};
 use super::standing::{BucketView, Standing};
 use crate::egress::Egress;
+use crate::retrieval::UploadPermit;
 use crate::retrieval::messages::{
     AdmitUpload, DocumentState, IngestDocuments, Ingested, ListTakenIn, NewDocument, RemoveDocument,
 };
@@ -16,12 +17,15 @@ use bailiwick_policy::access::{Principal, Role};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::stores::BucketPlace;
 use futures_util::{StreamExt, stream};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Objects of one portion read at the same time.
 const READ_AT_ONCE: usize = 8;
+
+/// After something has kept a document this long it is asked again whether it still does, unless other rules came before.
+const ASKED_AGAIN_MS: u64 = 600_000;
 
 /// The doors documents come and go by: those of everybody else.
 #[derive(Clone, Debug)]
@@ -58,7 +62,7 @@ pub struct Following {
 pub async fn run(following: Following) {
     let mut ending = following.policy.clone();
     let ended = async move { while ending.changed().await.is_ok() {} };
-    let follower = Follower { following, refused: BTreeSet::new(), settled: None };
+    let follower = Follower { following, refused: BTreeSet::new(), kept: BTreeMap::new(), settled: None };
     tokio::select! {
         biased;
         () = ended => {}
@@ -72,16 +76,33 @@ struct Look {
     plan: Plan,
     /// Documents that something keeps though their object is gone.
     kept: u64,
-    /// What was left undone.
-    undone: Option<Rejection>,
+    /// What was left undone, or left out.
+    trouble: Option<String>,
+}
+
+/// A document that something keeps as it is.
+struct Kept {
+    wish: Wish,
+    /// Why, as it was told.
+    detail: String,
+    again_unix_ms: u64,
+}
+
+/// A listing after which nothing was left to do.
+struct Settled {
+    seen: [u8; 32],
+    /// Something keeps a document: it is asked again then.
+    until_unix_ms: Option<u64>,
+    trouble: Option<String>,
 }
 
 struct Follower {
     following: Following,
     /// Objects that were refused for good, by key and tag.
     refused: BTreeSet<(String, String)>,
-    /// The listing after which nothing was left to do.
-    settled: Option<[u8; 32]>,
+    /// What something keeps, by the document's id.
+    kept: BTreeMap<String, Kept>,
+    settled: Option<Settled>,
 }
 
 /// Who brings the documents.
@@ -119,8 +140,8 @@ impl Follower {
                     if changed.is_err() {
                         return;
                     }
-                    // what was refused may be permitted now
-                    (self.refused, self.settled) = (BTreeSet::new(), None);
+                    // what was refused may be permitted now, what was kept released
+                    (self.refused, self.kept, self.settled) = (BTreeSet::new(), BTreeMap::new(), None);
                 }
                 () = tokio::time::sleep(bucket.every) => {}
             }
@@ -133,16 +154,13 @@ impl Follower {
         let (place, looked_at) = (place.written(), Some(rfc3339(clock.now_unix_ms())));
         let before = standing.view().filter(|view| view.place == place);
         let view = match round {
-            Ok(None) => BucketView { place, looked_at, trouble: None, ..before.clone().unwrap_or_default() },
-            Ok(Some(Look { objects, plan, kept, undone })) => BucketView {
-                place,
-                objects,
-                here: plan.here,
-                skipped: plan.skipped,
-                kept,
-                looked_at,
-                trouble: undone.map(|rejection| rejection.detail),
-            },
+            Ok(None) => {
+                let trouble = self.settled.as_ref().and_then(|settled| settled.trouble.clone());
+                BucketView { place, looked_at, trouble, ..before.clone().unwrap_or_default() }
+            }
+            Ok(Some(Look { objects, plan, kept, trouble })) => {
+                BucketView { place, objects, here: plan.here, skipped: plan.skipped, kept, looked_at, trouble }
+            }
             Err(rejection) => {
                 BucketView { place, trouble: Some(rejection.detail), ..before.clone().unwrap_or_default() }
             }
@@ -175,20 +193,62 @@ impl Follower {
 
     async fn look(&mut self, place: &BucketPlace, bucket: &Bucket, objects: &dyn Objects) -> Outcome<Option<Look>> {
         let listed = objects.list(&place.prefix).await.map_err(|error| upstream(place, &error))?;
-        let seen = digest(place, &listed);
-        if self.settled == Some(seen) {
+        let of = place.clone();
+        let (seen, listed) = off_the_reactor(move || (digest(&of, &listed), listed)).await?;
+        let now_unix_ms = self.following.clock.now_unix_ms();
+        let is_due = |settled: &Settled| settled.until_unix_ms.is_some_and(|until| now_unix_ms >= until);
+        if self.settled.as_ref().is_some_and(|settled| settled.seen == seen && !is_due(settled)) {
             return Ok(None);
         }
         self.settled = None;
+        let (listed, mut plan) = self.plan(place, listed, now_unix_ms).await?;
+        self.kept.retain(|id, _| plan.kept.contains(id));
+        let mut undone = self.read(place, bucket, objects, &mut plan).await?;
+        for id in std::mem::take(&mut plan.gone) {
+            undone = self.remove(id).await.err().or(undone);
+        }
+        let kept = self.kept.values();
+        let held = kept.clone().next().map(|kept| kept.detail.clone());
+        let trouble = undone.as_ref().map(|rejection| rejection.detail.clone()).or(held);
+        let trouble = trouble.or_else(|| left_out(place, &listed));
+        let until_unix_ms = kept.clone().map(|kept| kept.again_unix_ms).min();
+        self.settled = undone.is_none().then(|| Settled { seen, until_unix_ms, trouble: trouble.clone() });
+        let count = listed.objects.len().saturating_add(listed.unreadable.len());
+        let kept = kept.filter(|kept| kept.wish == Wish::Remove).count();
+        let as_count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Ok(Some(Look { objects: as_count(count), plan, kept: as_count(kept), trouble }))
+    }
+
+    /// What is to be done after a look.
+    async fn plan(&mut self, place: &BucketPlace, listed: Listing, now_unix_ms: u64) -> Outcome<(Listing, Plan)> {
         let taken = self.taken(place).await?;
         let erased = self.erased().await?;
-        let refused = std::mem::take(&mut self.refused);
-        let known = Known { taken, refused };
-        let mark = |id: &str| self.following.erasures.mark(Of::Document, id).to_string();
-        let mut plan = plan(place, &listed, &known, |id| erased.get(&mark(id)).copied());
+        let kept = self.kept.iter().filter(|(_, kept)| now_unix_ms < kept.again_unix_ms);
+        let kept = kept.map(|(id, kept)| (id.clone(), kept.wish.clone())).collect();
+        let known = Known { taken, refused: std::mem::take(&mut self.refused), kept };
+        let (place, erasures) = (place.clone(), self.following.erasures.clone());
+        let planning = off_the_reactor(move || {
+            let mark = |id: &str| erasures.mark(Of::Document, id).to_string();
+            let plan = plan(&place, &listed, &known, |id| erased.get(&mark(id)).copied());
+            (listed, plan, known)
+        });
+        let (listed, plan, known) = planning.await?;
         self.refused = known.refused;
-        let (mut undone, mut kept, mut is_full) = (None, 0_u64, false);
+        Ok((listed, plan))
+    }
+
+    /// Reads what is new, portion by portion, each in the place of an upload; says what was left undone.
+    async fn read(
+        &mut self,
+        place: &BucketPlace,
+        bucket: &Bucket,
+        objects: &dyn Objects,
+        plan: &mut Plan,
+    ) -> Outcome<Option<Rejection>> {
+        let (mut undone, mut is_full) = (None, false);
         for portion in std::mem::take(&mut plan.fetch) {
+            // before anything is in memory that nobody has room for
+            let permit = self.ask(&self.following.doors.admit, |reply| AdmitUpload { reply }).await?;
             let (mut documents, mut read) = (Vec::with_capacity(portion.len()), Vec::with_capacity(portion.len()));
             let reading = stream::iter(portion).map(|object| async move {
                 let content = objects.fetch(&object).await;
@@ -207,16 +267,12 @@ impl Follower {
             if documents.is_empty() {
                 continue;
             }
-            for (object, ingested) in read.into_iter().zip(self.take_in(documents).await?) {
+            for (object, ingested) in read.into_iter().zip(self.take_in(permit, documents).await?) {
                 match refusal(ingested) {
                     None => plan.here = plan.here.saturating_add(1),
-                    Some(rejection) if is_lasting(rejection.code) => {
-                        plan.skipped = plan.skipped.saturating_add(1);
-                        self.refused.insert((object.key, object.etag));
-                    }
                     Some(rejection) => {
                         is_full |= finds_no_room(rejection.code);
-                        undone = Some(rejection);
+                        undone = self.refused(place, plan, object, rejection).or(undone);
                     }
                 }
             }
@@ -225,22 +281,47 @@ impl Follower {
                 break;
             }
         }
-        for id in std::mem::take(&mut plan.gone) {
-            match self
-                .ask(&self.following.doors.remove, |reply| RemoveDocument { id, principal: follower(), reply })
-                .await
-            {
-                Ok(()) => {}
-                Err(rejection) if rejection.code == Code::NotFound => {}
-                Err(rejection) => {
-                    kept = kept.saturating_add(u64::from(rejection.code == Code::RetentionViolation));
-                    undone = Some(rejection);
-                }
+        Ok(undone)
+    }
+
+    /// Remembers an object that was not taken; gives back what may go another way at the next look.
+    fn refused(
+        &mut self,
+        place: &BucketPlace,
+        plan: &mut Plan,
+        object: Object,
+        rejection: Rejection,
+    ) -> Option<Rejection> {
+        if is_lasting(rejection.code) {
+            plan.skipped = plan.skipped.saturating_add(1);
+            self.refused.insert((object.key, object.etag));
+            return None;
+        }
+        if rejection.code == Code::RetentionViolation {
+            plan.skipped = plan.skipped.saturating_add(1);
+            self.keep(document_id(&place.bucket, &object.key), Wish::Replace(object.etag), rejection);
+            return None;
+        }
+        Some(rejection)
+    }
+
+    fn keep(&mut self, id: String, wish: Wish, rejection: Rejection) {
+        let again_unix_ms = self.following.clock.now_unix_ms().saturating_add(ASKED_AGAIN_MS);
+        self.kept.insert(id, Kept { wish, detail: rejection.detail, again_unix_ms });
+    }
+
+    /// Takes a document out whose object is gone. What something keeps is remembered.
+    async fn remove(&mut self, id: String) -> Outcome<()> {
+        let remove = |reply| RemoveDocument { id: id.clone(), principal: follower(), reply };
+        match self.ask(&self.following.doors.remove, remove).await {
+            Ok(()) => Ok(()),
+            Err(rejection) if rejection.code == Code::NotFound => Ok(()),
+            Err(rejection) if is_temporary(&rejection) => Err(rejection),
+            Err(rejection) => {
+                self.keep(id, Wish::Remove, rejection);
+                Ok(())
             }
         }
-        self.settled = undone.is_none().then_some(seen);
-        let objects = u64::try_from(listed.len()).unwrap_or(u64::MAX);
-        Ok(Some(Look { objects, plan, kept, undone }))
     }
 
     async fn ask<M, T>(&self, door: &Recipient<M>, message: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>
@@ -252,11 +333,9 @@ impl Follower {
         awaited.outcome().await
     }
 
-    async fn take_in(&self, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
-        let doors = &self.following.doors;
-        let permit = self.ask(&doors.admit, |reply| AdmitUpload { reply }).await?;
+    async fn take_in(&self, permit: UploadPermit, documents: Vec<NewDocument>) -> Outcome<Vec<Ingested>> {
         let ingest = |reply| IngestDocuments { permit, documents, principal: follower(), reply };
-        self.ask(&doors.ingest, ingest).await
+        self.ask(&self.following.doors.ingest, ingest).await
     }
 
     /// What the documents here say of their objects, by id.
@@ -273,12 +352,21 @@ impl Follower {
     }
 
     /// What was erased here, by mark.
-    async fn erased(&self) -> Outcome<std::collections::HashMap<String, u64>> {
+    async fn erased(&self) -> Outcome<HashMap<String, u64>> {
         let erasures = self.following.erasures.clone();
-        let reading = tokio::task::spawn_blocking(move || erasures.erased_documents());
-        let read = reading.await.map_err(|_panicked| Rejection::lost())?;
+        let read = off_the_reactor(move || erasures.erased_documents()).await?;
         read.map_err(|error| Rejection::new(Code::Internal, error.to_string()))
     }
+}
+
+/// What a hundred thousand objects take is nothing for a thread that serves others.
+async fn off_the_reactor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost())
+}
+
+/// True where the same wish may come through by itself a moment later.
+fn is_temporary(rejection: &Rejection) -> bool {
+    rejection.retry_after_ms.is_some() || matches!(rejection.code, Code::Lost | Code::Overloaded | Code::Internal)
 }
 
 /// Why a document was not taken; nothing where it was.

@@ -10,7 +10,7 @@ mod standing;
 mod tests;
 
 pub use background::{Doors, Following, run};
-pub use objects::{Bucket, BucketError, Buckets, Object, Objects, Pending, TenantBuckets};
+pub use objects::{Bucket, BucketError, Buckets, Listing, Object, Objects, Pending, TenantBuckets};
 pub use rules::KEY;
 pub use s3::{S3Access, open};
 pub use standing::{BucketView, Standing};

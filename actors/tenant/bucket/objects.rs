@@ -24,6 +24,15 @@ pub struct Object {
     pub modified_unix_ms: u64,
 }
 
+/// What lies in a bucket.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Listing {
+    /// Objects that can be read.
+    pub objects: Vec<Object>,
+    /// Keys of objects that cannot be: a part of them, between two slashes, is empty, `.` or `..`, or has control characters.
+    pub unreadable: Vec<String>,
+}
+
 /// Why a bucket gave nothing.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BucketError {
@@ -33,6 +42,16 @@ pub enum BucketError {
     /// More objects than a bucket may have.
     #[error("the bucket has more than {0} objects below that folder; name a smaller one in tenant.yaml")]
     TooMany(usize),
+    /// More objects that cannot be read than are left out.
+    #[error(
+        "the bucket has more than {most} objects whose key has an empty part, such as {key:?}; give them other names"
+    )]
+    Unreadable {
+        /// As many are left out.
+        most: usize,
+        /// One of them.
+        key: String,
+    },
     /// Anything else, as whoever holds it says it.
     #[error("{0}")]
     Failed(String),
@@ -41,7 +60,7 @@ pub enum BucketError {
 /// A bucket, reached.
 pub trait Objects: Send + Sync + fmt::Debug {
     /// Every object below a folder, empty for all of them.
-    fn list<'a>(&'a self, prefix: &'a str) -> Pending<'a, Vec<Object>>;
+    fn list<'a>(&'a self, prefix: &'a str) -> Pending<'a, Listing>;
     /// The content of an object as it was listed.
     fn fetch<'a>(&'a self, object: &'a Object) -> Pending<'a, Bytes>;
 }

@@ -1,5 +1,5 @@
 //! What follows from a listing and from what is here already: which objects are read, which documents go. Pure.
-use super::objects::Object;
+use super::objects::{Listing, Object};
 use crate::digest::sha256;
 use crate::retrieval::messages::{Content, NewDocument, TakenIn};
 use bailiwick_kernel::limits::{BUCKET_BATCH_BYTES, BUCKET_BATCH_MAX, DOCUMENT_BYTES_MAX};
@@ -23,8 +23,19 @@ pub struct Plan {
     pub gone: Vec<String>,
     /// Objects whose document is here as it is.
     pub here: u64,
-    /// Objects that are not read: empty, too large, erased here, or refused before as they are.
+    /// Objects that are not read: empty, too large, erased here, refused before as they are, or with a key nobody can read.
     pub skipped: u64,
+    /// Documents that something keeps as they are, and that are not asked about now.
+    pub kept: BTreeSet<String>,
+}
+
+/// What was asked of a document that something keeps as it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// That it goes: its object is gone.
+    Remove,
+    /// That the object with this tag takes its place.
+    Replace(String),
 }
 
 /// What is known beside the listing.
@@ -34,6 +45,14 @@ pub struct Known {
     pub taken: BTreeMap<String, String>,
     /// Objects that were refused for good, by key and tag.
     pub refused: BTreeSet<(String, String)>,
+    /// What was refused for the document's sake a moment ago, by its id.
+    pub kept: BTreeMap<String, Wish>,
+}
+
+impl Known {
+    fn is_kept(&self, id: &str, wish: &Wish) -> bool {
+        self.kept.get(id) == Some(wish)
+    }
 }
 
 /// The document an object is, whatever is in it.
@@ -45,9 +64,10 @@ pub fn document_id(bucket: &str, key: &str) -> String {
 
 /// Decides after a look. `erased` gives up to when what was written under a document's id may not return.
 #[must_use]
-pub fn plan(place: &BucketPlace, listed: &[Object], known: &Known, erased: impl Fn(&str) -> Option<u64>) -> Plan {
+pub fn plan(place: &BucketPlace, listed: &Listing, known: &Known, erased: impl Fn(&str) -> Option<u64>) -> Plan {
     let (mut plan, mut listed_ids, mut wanted) = (Plan::default(), BTreeSet::new(), Vec::new());
-    for object in listed.iter().filter(|object| place.holds(&object.key)) {
+    plan.skipped = u64::try_from(listed.unreadable.len()).unwrap_or(u64::MAX);
+    for object in listed.objects.iter().filter(|object| place.holds(&object.key)) {
         let id = document_id(&place.bucket, &object.key);
         let is_here = known.taken.get(&id) == Some(&object.etag);
         let is_unfit = object.bytes == 0 || object.bytes > u64::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX);
@@ -56,12 +76,21 @@ pub fn plan(place: &BucketPlace, listed: &[Object], known: &Known, erased: impl 
             plan.here = plan.here.saturating_add(1);
         } else if is_unfit || is_erased || known.refused.contains(&(object.key.clone(), object.etag.clone())) {
             plan.skipped = plan.skipped.saturating_add(1);
+        } else if known.is_kept(&id, &Wish::Replace(object.etag.clone())) {
+            plan.skipped = plan.skipped.saturating_add(1);
+            plan.kept.insert(id.clone());
         } else {
             wanted.push(object.clone());
         }
         listed_ids.insert(id);
     }
-    plan.gone = known.taken.keys().filter(|id| !listed_ids.contains(*id)).cloned().collect();
+    for id in known.taken.keys().filter(|id| !listed_ids.contains(*id)) {
+        if known.is_kept(id, &Wish::Remove) {
+            plan.kept.insert(id.clone());
+        } else {
+            plan.gone.push(id.clone());
+        }
+    }
     plan.fetch = portions(wanted);
     plan
 }
@@ -117,10 +146,23 @@ pub fn document(place: &BucketPlace, address: &Url, object: &Object, content: By
 
 /// What a listing comes to: the same digest, the same objects.
 #[must_use]
-pub fn digest(place: &BucketPlace, listed: &[Object]) -> [u8; 32] {
+pub fn digest(place: &BucketPlace, listed: &Listing) -> [u8; 32] {
     let mut text = place.written();
-    for object in listed {
+    for object in &listed.objects {
         text.push_str(&format!("\n{}\0{}\0{}", object.key, object.etag, object.bytes));
     }
+    listed.unreadable.iter().for_each(|key| text.push_str(&format!("\n\0{key}")));
     sha256(text.as_bytes())
+}
+
+/// What is told of objects that cannot be read.
+#[must_use]
+pub fn left_out(place: &BucketPlace, listed: &Listing) -> Option<String> {
+    let first = listed.unreadable.first()?;
+    Some(format!(
+        "reading {}: {} objects are left out, such as {first:?}: a part of their key, between two slashes, is empty or cannot be \
+         read; give them other names",
+        place.written(),
+        listed.unreadable.len()
+    ))
 }

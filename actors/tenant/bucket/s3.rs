@@ -1,16 +1,16 @@
 //! Buckets that speak S3's protocol: the one file that names object_store. Its requests travel over the house's own client, so
 //! that TLS, timeouts, redirects and the bytes of an answer are decided here.
-use super::objects::{BucketError, Object, Objects, Pending};
+use super::objects::{BucketError, Listing, Object, Objects, Pending};
 use bailiwick_kernel::limits::{BUCKET_ANSWER_BYTES_MAX, BUCKET_OBJECTS_MAX};
 use bailiwick_policy::sovereignty::{InTransit, Region};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
-use object_store::path::Path;
-use object_store::{ClientOptions, Error, GetOptions, ObjectStore, RetryConfig};
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::path::{Error as PathError, Path};
+use object_store::{ClientOptions, Error, GetOptions, ObjectMeta, ObjectStore, RetryConfig};
 use secrecy::{ExposeSecret, SecretString};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +21,11 @@ const CONNECT_TIMEOUT_MS: u64 = 5_000;
 const IDLE_CONNECTION_S: u64 = 60;
 /// Idle connections kept to one bucket.
 const IDLE_MAX: usize = 2;
+
+/// Objects of one page of a listing: as many as S3 gives.
+const PAGE_MAX: usize = 1_000;
+/// Objects that are left out of a listing; each costs a few dozen small pages.
+const UNREADABLE_MAX: usize = 16;
 
 /// One bucket, and who asks for what lies in it.
 pub struct S3Access {
@@ -90,30 +95,75 @@ fn client(in_transit: InTransit, timeout: Duration) -> Result<reqwest::Client, r
 #[derive(Debug)]
 struct S3(AmazonS3);
 
+impl S3 {
+    /// Every object below a prefix, page by page. The library gives no object of a page that has a key it does not read; that one
+    /// is come closer to by smaller pages, and stepped over.
+    async fn walk(&self, prefix: Option<&str>) -> Result<Listing, BucketError> {
+        let mut listing = Listing::default();
+        let (mut after, mut token, mut page) = (None, None, PAGE_MAX);
+        loop {
+            let options = PaginatedListOptions {
+                offset: after.clone(),
+                page_token: token.clone(),
+                max_keys: Some(page),
+                ..PaginatedListOptions::default()
+            };
+            let listed = match self.0.list_paginated(prefix, options).await {
+                Ok(listed) => listed,
+                Err(error) => {
+                    let key = unreadable(&error).ok_or_else(|| failed(&error))?;
+                    if page > 1 {
+                        page /= 2;
+                        continue;
+                    }
+                    if listing.unreadable.len() >= UNREADABLE_MAX {
+                        return Err(BucketError::Unreadable { most: UNREADABLE_MAX, key: key.to_owned() });
+                    }
+                    listing.unreadable.push(key.to_owned());
+                    (after, token, page) = (Some(key.to_owned()), None, PAGE_MAX);
+                    continue;
+                }
+            };
+            for found in listed.result.objects {
+                if listing.objects.len() >= BUCKET_OBJECTS_MAX {
+                    return Err(BucketError::TooMany(BUCKET_OBJECTS_MAX));
+                }
+                listing.objects.push(object(found)?);
+            }
+            let Some(next) = listed.page_token else { return Ok(listing) };
+            (token, page) = (Some(next), page.saturating_mul(2).min(PAGE_MAX));
+        }
+    }
+}
+
+/// The key the library could not read, where that is what is wrong.
+fn unreadable(error: &Error) -> Option<&str> {
+    match error {
+        Error::InvalidPath { source: PathError::EmptySegment { path } | PathError::BadSegment { path, .. } } => {
+            Some(path.as_str())
+        }
+        _ => None,
+    }
+}
+
+fn object(found: ObjectMeta) -> Result<Object, BucketError> {
+    let key = found.location.to_string();
+    let untold = || BucketError::Failed(format!("the bucket tells no ETag of {key:?}, so that nobody sees it change"));
+    Ok(Object {
+        etag: found.e_tag.ok_or_else(untold)?,
+        key,
+        bytes: found.size,
+        modified_unix_ms: u64::try_from(found.last_modified.timestamp_millis()).unwrap_or(0),
+    })
+}
+
 impl Objects for S3 {
-    fn list<'a>(&'a self, prefix: &'a str) -> Pending<'a, Vec<Object>> {
+    fn list<'a>(&'a self, prefix: &'a str) -> Pending<'a, Listing> {
         Box::pin(async move {
             let below = (!prefix.is_empty()).then(|| Path::parse(prefix)).transpose();
             let below = below.map_err(|error| BucketError::Failed(error.to_string()))?;
-            let mut listing = self.0.list(below.as_ref());
-            let mut objects = Vec::new();
-            while let Some(found) = listing.next().await {
-                let found = found.map_err(|error| failed(&error))?;
-                if objects.len() >= BUCKET_OBJECTS_MAX {
-                    return Err(BucketError::TooMany(BUCKET_OBJECTS_MAX));
-                }
-                let key = found.location.to_string();
-                let untold = || {
-                    BucketError::Failed(format!("the bucket tells no ETag of {key:?}, so that nobody sees it change"))
-                };
-                objects.push(Object {
-                    etag: found.e_tag.ok_or_else(untold)?,
-                    key,
-                    bytes: found.size,
-                    modified_unix_ms: u64::try_from(found.last_modified.timestamp_millis()).unwrap_or(0),
-                });
-            }
-            Ok(objects)
+            let below = below.filter(|below| !below.is_root()).map(|below| format!("{below}/"));
+            self.walk(below.as_deref()).await
         })
     }
 
@@ -196,3 +246,7 @@ fn broken(error: reqwest::Error) -> HttpError {
     };
     HttpError::new(kind, error.without_url())
 }
+
+#[cfg(test)]
+#[path = "s3_tests.rs"]
+mod tests;

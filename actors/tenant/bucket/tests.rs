@@ -1,9 +1,10 @@
 //! Listings weighed against what is here, and a bucket in memory followed by a whole tenant.
 use super::objects::*;
-use super::rules::{Known, document, document_id, plan, taken};
+use super::rules::{KEY, Known, Wish, document, document_id, plan, taken};
+use crate::entry::Entry;
 use crate::erasures::messages::AskErasure;
-use crate::erasures::rules::Wish;
-use crate::retrieval::messages::{DocumentView, ListDocuments, RemoveDocument, TakenIn};
+use crate::erasures::rules::Wish as ErasureWish;
+use crate::retrieval::messages::{AdmitUpload, DocumentView, ListDocuments, RemoveDocument, TakenIn};
 use crate::supervisor::fixtures::*;
 use bailiwick_kernel::erasures::Of;
 use bailiwick_kernel::limits::{BUCKET_BATCH_BYTES, BUCKET_BATCH_MAX, DOCUMENT_BYTES_MAX};
@@ -26,6 +27,10 @@ fn object(key: &str, etag: &str, bytes: u64) -> Object {
     Object { key: key.into(), etag: etag.into(), bytes, modified_unix_ms: 10 }
 }
 
+fn listing(objects: impl Into<Vec<Object>>) -> Listing {
+    Listing { objects: objects.into(), unreadable: Vec::new() }
+}
+
 fn id(key: &str) -> String {
     document_id("tenant-default", key)
 }
@@ -39,6 +44,7 @@ fn what_is_new_or_changed_is_read_and_what_is_gone_goes() {
             (id("corpus/c"), "1".into()),
         ]),
         refused: BTreeSet::from([("corpus/r".into(), "1".into())]),
+        ..Known::default()
     };
     let listed = [
         object("corpus/a", "1", 5),
@@ -49,15 +55,34 @@ fn what_is_new_or_changed_is_read_and_what_is_gone_goes() {
         object("corpus/large", "1", u64::try_from(DOCUMENT_BYTES_MAX).unwrap() + 1),
         object("elsewhere/x", "1", 5),
     ];
+    let listed = Listing { unreadable: vec!["corpus//x".into()], ..listing(listed) };
     let plan = plan(&place(), &listed, &known, |_id| None);
     assert_eq!(plan.fetch, [vec![object("corpus/b", "2", 5), object("corpus/n", "1", 5)]]);
-    assert_eq!((plan.gone, plan.here, plan.skipped), (vec![id("corpus/c")], 1, 3));
+    assert_eq!((plan.gone, plan.here, plan.skipped), (vec![id("corpus/c")], 1, 4));
+}
+
+#[test]
+fn what_something_keeps_is_not_asked_for_the_same_again() {
+    let known = |wishes: &[(&str, Wish)]| Known {
+        taken: BTreeMap::from([(id("corpus/a"), "1".into()), (id("corpus/c"), "1".into())]),
+        kept: wishes.iter().map(|(key, wish)| (id(key), wish.clone())).collect(),
+        ..Known::default()
+    };
+    let listed = listing([object("corpus/a", "2", 5)]);
+    let asked = |wishes: &[(&str, Wish)]| {
+        let plan = plan(&place(), &listed, &known(wishes), |_| None);
+        (plan.fetch.len(), plan.gone.len(), plan.kept.len())
+    };
+    assert_eq!(asked(&[]), (1, 1, 0));
+    assert_eq!(asked(&[("corpus/a", Wish::Replace("2".into())), ("corpus/c", Wish::Remove)]), (0, 0, 2));
+    // another version of the object, and one that is gone by now, are other wishes
+    assert_eq!(asked(&[("corpus/a", Wish::Replace("1".into())), ("corpus/c", Wish::Replace("1".into()))]), (1, 1, 0));
 }
 
 #[test]
 fn what_was_erased_returns_only_if_it_was_written_since() {
     let erased = |until: u64| move |of: &str| (of == id("corpus/a")).then_some(until);
-    let listed = [object("corpus/a", "1", 5)];
+    let listed = listing([object("corpus/a", "1", 5)]);
     assert_eq!(plan(&place(), &listed, &Known::default(), erased(10)).fetch.len(), 0);
     assert_eq!(plan(&place(), &listed, &Known::default(), erased(9)).fetch.len(), 1);
 }
@@ -65,10 +90,11 @@ fn what_was_erased_returns_only_if_it_was_written_since() {
 #[test]
 fn portions_are_bounded_in_objects_and_bytes() {
     let many: Vec<_> = (0..100).map(|number| object(&format!("corpus/{number}"), "1", 1)).collect();
-    let sizes: Vec<_> = plan(&place(), &many, &Known::default(), |_| None).fetch.iter().map(Vec::len).collect();
+    let sizes: Vec<_> =
+        plan(&place(), &listing(many), &Known::default(), |_| None).fetch.iter().map(Vec::len).collect();
     assert_eq!(sizes, [BUCKET_BATCH_MAX, BUCKET_BATCH_MAX, BUCKET_BATCH_MAX, 4]);
     let large: Vec<_> = (0..3).map(|number| object(&format!("corpus/{number}"), "1", BUCKET_BATCH_BYTES)).collect();
-    assert_eq!(plan(&place(), &large, &Known::default(), |_| None).fetch.len(), 3);
+    assert_eq!(plan(&place(), &listing(large), &Known::default(), |_| None).fetch.len(), 3);
 }
 
 #[test]
@@ -94,6 +120,7 @@ struct Memory {
     listed: AtomicUsize,
     fetched: AtomicUsize,
     is_down: Mutex<bool>,
+    unreadable: Mutex<Vec<String>>,
 }
 
 impl Memory {
@@ -120,13 +147,14 @@ impl Memory {
 }
 
 impl Objects for Memory {
-    fn list<'a>(&'a self, _prefix: &'a str) -> Pending<'a, Vec<Object>> {
+    fn list<'a>(&'a self, _prefix: &'a str) -> Pending<'a, Listing> {
         Box::pin(async {
             self.listed.fetch_add(1, Ordering::SeqCst);
             if *self.is_down.lock().unwrap() {
                 return Err(BucketError::Failed("it is down".into()));
             }
-            Ok(self.objects.lock().unwrap().values().map(|(object, _)| object.clone()).collect())
+            let objects = self.objects.lock().unwrap().values().map(|(object, _)| object.clone()).collect();
+            Ok(Listing { objects, unreadable: self.unreadable.lock().unwrap().clone() })
         })
     }
 
@@ -262,7 +290,7 @@ async fn what_something_keeps_stays_and_what_was_erased_does_not_return() {
     tenant.has_documents(&[]).await;
     memory.put("corpus/two.txt", "About somebody.");
     tenant.has_documents(&["two.txt"]).await;
-    let wish = Wish { of: Of::Document, name: id("corpus/two.txt"), basis: "a letter".into(), within_days: 30 };
+    let wish = ErasureWish { of: Of::Document, name: id("corpus/two.txt"), basis: "a letter".into(), within_days: 30 };
     tenant.told(|reply| AskErasure { wish, principal: principal(), reply }).await.unwrap();
     tenant.has_documents(&[]).await;
     // another listing, so that everything is weighed anew
@@ -275,4 +303,79 @@ async fn what_something_keeps_stays_and_what_was_erased_does_not_return() {
     tenant.told(|reply| RemoveDocument { id: three, principal: principal(), reply }).await.unwrap();
     memory.put("corpus/four.txt", "One more.");
     tenant.has_documents(&["four.txt", "three.txt"]).await;
+}
+
+/// What `corpus-bucket` was refused so far.
+fn refusals(tenant: &Tenant) -> usize {
+    let refused = |entry: &Entry| matches!(entry, Entry::Refused { by, .. } if by == KEY);
+    tenant.entries().iter().filter(|entry| refused(entry)).count()
+}
+
+#[actix::test]
+async fn a_removal_that_is_refused_is_asked_again_after_a_while_or_under_other_rules() {
+    let (stage, memory) = stage("eu-west-1", "default");
+    memory.put("corpus/one.txt", "The codeword is heron.");
+    let tenant = stage.start(1, &policy_with(|_| ()));
+    tenant.has_documents(&["one.txt"]).await;
+    let forbids = "rules:\n  - id: nothing-goes\n    effect: forbid\n    actions: [remove]\n    when: { user.role: operator }\n    \
+                   overrides: [members-work]\n";
+    let forbidding = policy_with(|texts| edit(texts, "policies/governance.yaml", "rules:\n", forbids));
+    tenant.adopt(&forbidding).await.unwrap();
+    memory.remove("corpus/one.txt");
+    tenant.trouble("nothing-goes").await;
+    eventually("the refusal is written down", async || refusals(&tenant) == 1).await;
+    memory.looked_at(5).await;
+    assert_eq!(refusals(&tenant), 1, "asked once, however often it is looked");
+    // also where the bucket is another one at every look
+    for number in 0..3 {
+        memory.put("corpus/two.txt", ["One.", "Two.", "Three."][number]);
+        memory.looked_at(2).await;
+    }
+    assert_eq!(refusals(&tenant), 1);
+    tenant.trouble("nothing-goes").await;
+    let bucket = tenant.figures().await.unwrap().corpus.bucket.unwrap();
+    assert_eq!((bucket.kept, bucket.objects), (1, 1), "{bucket:?}");
+    tenant.clock.advance(600_000);
+    eventually("it is asked again", async || refusals(&tenant) == 2).await;
+    memory.looked_at(5).await;
+    assert_eq!(refusals(&tenant), 2);
+    tenant.adopt(&policy_with(|_| ())).await.unwrap();
+    tenant.has_documents(&["two.txt"]).await;
+}
+
+#[actix::test]
+async fn nothing_is_read_before_there_is_a_place_for_it() {
+    let (stage, memory) = stage("eu-west-1", "default");
+    let tenant = stage.start(1, &policy_with(|_| ()));
+    memory.looked_at(1).await;
+    let mut places = Vec::new();
+    while let Ok(place) = tenant.told(|reply| AdmitUpload { reply }).await {
+        places.push(place);
+    }
+    memory.put("corpus/one.txt", "The codeword is heron.");
+    tenant.trouble("of this tenant are under way").await;
+    memory.looked_at(3).await;
+    assert_eq!(memory.fetched(), 0);
+    drop(places);
+    tenant.has_documents(&["one.txt"]).await;
+}
+
+#[actix::test]
+async fn an_object_nobody_can_read_is_told_and_the_others_are_taken_in() {
+    let (stage, memory) = stage("eu-west-1", "default");
+    memory.put("corpus/one.txt", "The codeword is heron.");
+    memory.unreadable.lock().unwrap().push("corpus//odd.txt".into());
+    let tenant = stage.start(1, &policy_with(|_| ()));
+    tenant.has_documents(&["one.txt"]).await;
+    tenant.trouble("\"corpus//odd.txt\"").await;
+    memory.looked_at(3).await;
+    let bucket = tenant.figures().await.unwrap().corpus.bucket.unwrap();
+    assert_eq!((bucket.objects, bucket.here, bucket.skipped, memory.fetched()), (2, 1, 1, 1));
+    assert!(bucket.trouble.is_some(), "it is told as long as it lies there");
+    memory.unreadable.lock().unwrap().clear();
+    eventually("nothing is wrong any more", async || {
+        let bucket = tenant.figures().await.unwrap().corpus.bucket.unwrap();
+        (bucket.trouble, bucket.skipped) == (None, 0)
+    })
+    .await;
 }

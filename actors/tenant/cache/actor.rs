@@ -59,6 +59,12 @@ impl CacheRoom {
         Some(SharedCache::new(parts, prefix, rules))
     }
 
+    fn reach_ahead(&self) {
+        if let Some(shared) = &self.shared {
+            shared.reach_ahead();
+        }
+    }
+
     fn hand_on(&self, turn: Turn<Grounded>) {
         hand_on(&self.next, turn);
     }
@@ -136,6 +142,7 @@ impl Actor for CacheRoom {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
+        self.reach_ahead();
     }
 }
 
@@ -193,5 +200,6 @@ impl Handler<AdoptCache> for CacheRoom {
         (self.exact, self.semantic) = stores(&policy, &self.egress);
         self.shared = self.shared_under(&policy);
         self.policy = policy;
+        self.reach_ahead();
     }
 }

@@ -1,5 +1,6 @@
 //! A cache outside that speaks Redis' protocol: the one file that names the crate. One connection for the node and its pace of
-//! commands; TLS, and how old it may be, is decided here. A connection that fails is thrown away, and the next one asks anew.
+//! commands; TLS, and how old it may be, is decided here. It is made in a task of its own, one at a time: whoever looks for an
+//! answer meanwhile has none. A connection that fails is thrown away, and whoever comes next has another one made.
 use super::shared::{Pending, SharedStore};
 use bailiwick_policy::sovereignty::InTransit;
 use redis::aio::MultiplexedConnection;
@@ -10,10 +11,17 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
+
+/// How long a connection may take, until the server knows who asks.
+const CONNECTING: Duration = Duration::from_secs(5);
+/// After an attempt that failed nobody makes another one for this long.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a server is, and who asks.
 #[derive(Clone)]
@@ -38,7 +46,8 @@ pub struct RedisAccess {
 /// What is wrong with it.
 pub fn open(access: RedisAccess, in_transit: InTransit) -> Result<Arc<dyn SharedStore>, String> {
     let tls = access.is_encrypted.then(|| encrypted(&access.host, in_transit)).transpose()?;
-    Ok(Arc::new(Redis { access, tls, connection: Mutex::new(None) }))
+    let (link, made) = (watch::Sender::new(Link::Idle), AtomicU64::new(0));
+    Ok(Arc::new(Line(Arc::new(Redis { access, tls, link, made }))))
 }
 
 struct Tls {
@@ -62,10 +71,32 @@ fn encrypted(host: &str, in_transit: InTransit) -> Result<Tls, String> {
     Ok(Tls { config: Arc::new(config), name })
 }
 
+/// How the connection stands.
+#[derive(Clone)]
+enum Link {
+    /// There is none, and nobody makes one.
+    Idle,
+    /// It is being made.
+    Connecting,
+    /// It is there.
+    Up(Connection),
+    /// None could be made a moment ago, for this reason.
+    Down(Arc<str>),
+}
+
+/// A connection, told from those before and after it.
+#[derive(Clone)]
+struct Connection {
+    number: u64,
+    commands: MultiplexedConnection,
+}
+
 struct Redis {
     access: RedisAccess,
     tls: Option<Tls>,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    link: watch::Sender<Link>,
+    /// Connections made so far.
+    made: AtomicU64,
 }
 
 impl fmt::Debug for Redis {
@@ -97,17 +128,88 @@ impl Redis {
         connection.map_err(|error| broken(&error))
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, String> {
-        let mut connection = {
-            // whoever comes while somebody connects waits for that, within their own time
-            let mut place = self.connection.lock().await;
-            match place.as_ref() {
-                Some(connection) => connection.clone(),
-                None => place.insert(self.connect().await?).clone(),
+    /// The link becomes idle where it stands so.
+    fn idle_where(&self, is_over: impl Fn(&Link) -> bool) {
+        self.link.send_if_modified(|link| {
+            let over = is_over(link);
+            if over {
+                *link = Link::Idle;
             }
-        };
-        let asked = Asked { redis: self, is_answered: false };
-        let answer = command.query_async(&mut connection).await.map_err(|error| error.to_string());
+            over
+        });
+    }
+}
+
+/// The connection being made. Dropped, by its end or with the thread it ran on, it lets somebody else make one.
+struct Attempt(Arc<Redis>);
+
+impl Attempt {
+    async fn run(self) {
+        let Self(redis) = &self;
+        let connected = tokio::time::timeout(CONNECTING, redis.connect()).await;
+        let connected = connected.unwrap_or_else(|_elapsed| {
+            Err(format!("reaching {redis:?}: it took longer than {} s", CONNECTING.as_secs()))
+        });
+        match connected {
+            Ok(commands) => {
+                let number = redis.made.fetch_add(1, Ordering::Relaxed);
+                redis.link.send_replace(Link::Up(Connection { number, commands }));
+            }
+            Err(problem) => {
+                redis.link.send_replace(Link::Down(problem.into()));
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.0.idle_where(|link| matches!(link, Link::Connecting | Link::Down(_)));
+    }
+}
+
+/// The server, as rooms ask it.
+#[derive(Debug)]
+struct Line(Arc<Redis>);
+
+impl Line {
+    /// How the connection stands; where there is none it is made from now on.
+    fn link(&self) -> Link {
+        let Self(redis) = self;
+        let begins = redis.link.send_if_modified(|link| {
+            let begins = matches!(link, Link::Idle);
+            if begins {
+                *link = Link::Connecting;
+            }
+            begins
+        });
+        if begins {
+            actix::spawn(Attempt(Arc::clone(redis)).run());
+        }
+        redis.link.borrow().clone()
+    }
+
+    /// The connection, once it is made.
+    async fn connected(&self) -> Result<Connection, String> {
+        let mut link = self.0.link.subscribe();
+        self.link();
+        let link = link.wait_for(|link| !matches!(link, Link::Connecting)).await.map_err(|gone| gone.to_string())?;
+        match &*link {
+            Link::Up(connection) => Ok(connection.clone()),
+            Link::Down(problem) => Err(problem.to_string()),
+            Link::Idle | Link::Connecting => Err(self.not_reached()),
+        }
+    }
+
+    fn not_reached(&self) -> String {
+        format!("{:?} is being reached", self.0)
+    }
+
+    async fn ask<T: FromRedisValue>(&self, connection: Connection, command: &redis::Cmd) -> Result<T, String> {
+        let Connection { number, mut commands } = connection;
+        let asked = Asked { redis: &self.0, number, is_answered: false };
+        let answer = command.query_async(&mut commands).await.map_err(|error| error.to_string());
         asked.answered(answer.is_ok());
         answer
     }
@@ -128,6 +230,7 @@ where
 /// A command under way. Dropped before its answer, it throws the connection away.
 struct Asked<'a> {
     redis: &'a Redis,
+    number: u64,
     is_answered: bool,
 }
 
@@ -139,24 +242,43 @@ impl Asked<'_> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        if !self.is_answered
-            && let Ok(mut place) = self.redis.connection.try_lock()
-        {
-            *place = None;
+        if !self.is_answered {
+            // another one may have been made since
+            self.redis.idle_where(|link| matches!(link, Link::Up(connection) if connection.number == self.number));
         }
     }
 }
 
-impl SharedStore for Redis {
+impl SharedStore for Line {
+    fn is_ready(&self) -> bool {
+        matches!(self.link(), Link::Up(_))
+    }
+
     fn get<'a>(&'a self, key: &'a [u8], bytes_max: usize) -> Pending<'a, Option<Vec<u8>>> {
         Box::pin(async move {
+            let Link::Up(connection) = self.link() else { return Err(self.not_reached()) };
             let last = bytes_max.saturating_sub(1);
-            let found: Vec<u8> = self.ask(redis::cmd("GETRANGE").arg(key).arg(0).arg(last)).await?;
+            let found: Vec<u8> = self.ask(connection, redis::cmd("GETRANGE").arg(key).arg(0).arg(last)).await?;
             Ok((!found.is_empty()).then_some(found))
         })
     }
 
     fn put<'a>(&'a self, key: &'a [u8], value: &'a [u8], ttl_ms: u64) -> Pending<'a, ()> {
-        Box::pin(async move { self.ask(redis::cmd("SET").arg(key).arg(value).arg("PX").arg(ttl_ms)).await })
+        Box::pin(async move {
+            let connection = self.connected().await?;
+            self.ask(connection, redis::cmd("SET").arg(key).arg(value).arg("PX").arg(ttl_ms)).await
+        })
+    }
+
+    fn ping(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let connection = self.connected().await?;
+            let said: String = self.ask(connection, &redis::cmd("PING")).await?;
+            if said == "PONG" { Ok(()) } else { Err(format!("{:?} answers PING with {said:?}", self.0)) }
+        })
     }
 }
+
+#[cfg(test)]
+#[path = "redis_tests.rs"]
+mod tests;

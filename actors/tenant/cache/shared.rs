@@ -24,10 +24,14 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;
 
 /// A cache outside the node.
 pub trait SharedStore: Send + Sync + fmt::Debug {
+    /// Whether it can be asked at once. Where it cannot, it is being reached from now on, and nobody waits for that.
+    fn is_ready(&self) -> bool;
     /// The value of a key, or as much of it as is asked for; nothing where it has none.
     fn get<'a>(&'a self, key: &'a [u8], bytes_max: usize) -> Pending<'a, Option<Vec<u8>>>;
-    /// Keeps a value for so many milliseconds.
+    /// Keeps a value for so many milliseconds, once it is reached.
     fn put<'a>(&'a self, key: &'a [u8], value: &'a [u8], ttl_ms: u64) -> Pending<'a, ()>;
+    /// It answers who asks, once it is reached.
+    fn ping(&self) -> Pending<'_, ()>;
 }
 
 /// What became of looks and of answers, over all tenants.
@@ -132,6 +136,12 @@ impl SharedCache {
         Self { service, egress, cipher, clock, prefix, ttl_ms, bytes_max, places, silent_until_unix_ms }
     }
 
+    /// Has it reached where the tenant's lists allow it now, before anybody asks.
+    pub(super) fn reach_ahead(&self) {
+        let Ok(transfer) = self.egress.share(self.service.region.as_str()) else { return };
+        let _whether_or_not = self.service.reach(&transfer).is_some_and(|store| store.is_ready());
+    }
+
     /// A place for a look or an answer; nothing where as many as may be are under way.
     pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok()
@@ -176,8 +186,13 @@ impl SharedCache {
         let tally = &self.service.tally;
         let name = self.name(key)?;
         // one byte more than anything of the house's own has: what is longer is none
-        let found = self.reached(async |store| store.get(&name, self.bytes_max.saturating_add(1)).await).await;
-        let Some(found) = found else {
+        let most = self.bytes_max.saturating_add(1);
+        let looked = self.reached(
+            async |store| {
+                if store.is_ready() { store.get(&name, most).await.map(Some) } else { Ok(None) }
+            },
+        );
+        let Some(found) = looked.await.flatten() else {
             self.count(&tally.failed);
             return None;
         };

@@ -17,6 +17,7 @@ struct Memory {
     values: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
     asked: AtomicUsize,
     is_mute: Mutex<bool>,
+    is_unreached: Mutex<bool>,
 }
 
 impl Memory {
@@ -33,6 +34,17 @@ impl Memory {
 }
 
 impl SharedStore for Memory {
+    fn is_ready(&self) -> bool {
+        !*self.is_unreached.lock().unwrap()
+    }
+
+    fn ping(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.speak().await;
+            Ok(())
+        })
+    }
+
     fn get<'a>(&'a self, key: &'a [u8], bytes_max: usize) -> Pending<'a, Option<Vec<u8>>> {
         Box::pin(async move {
             self.speak().await;
@@ -150,6 +162,26 @@ async fn a_cache_that_is_silent_delays_one_question_and_refuses_none() {
     tenant.clock.advance(1_001);
     tenant.knock(chat("Question 5")).reply().await.unwrap();
     stored(&service, 1).await;
+}
+
+#[actix_rt::test]
+async fn while_a_cache_is_being_reached_nobody_looks_there_and_what_is_answered_is_put_there() {
+    let memory = Arc::new(Memory::default());
+    let service = service("eu-west-1", &memory);
+    let stage = node(&service);
+    let tenant = stage.start(1, &sharing(|_| ()));
+    *memory.is_unreached.lock().unwrap() = true;
+    for number in 1..=3 {
+        let ask = chat(&format!("Question {number}"));
+        assert_eq!(state_of(&tenant, ask).await, Some(CacheState::Miss));
+        stored(&service, number).await;
+    }
+    let asked = memory.asked.load(Ordering::SeqCst);
+    assert_eq!((asked, counts(&service)["failed"]), (3, 3), "asked to keep three answers, and for none");
+    *memory.is_unreached.lock().unwrap() = false;
+    let elsewhere = node(&service);
+    let there = elsewhere.start(1, &sharing(|_| ()));
+    assert_eq!(state_of(&there, chat("Question 3")).await, Some(CacheState::Hit));
 }
 
 #[actix_rt::test]

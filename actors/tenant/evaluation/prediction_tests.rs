@@ -129,6 +129,54 @@ fn it_is_what_the_formulas_give() {
     assert!((narrowed - 0.924118223).abs() < 1e-9, "{narrowed}");
 }
 
+/// One of the vectors that `tests/outside/prediction_oracle.py` reckons from the values themselves.
+#[derive(serde::Deserialize)]
+struct Vector {
+    /// Verdict and figure of each answer that was judged, in ten-thousandths.
+    judged: Vec<(f64, f64)>,
+    /// Figures of the others.
+    others: Vec<f64>,
+    expected: Expected,
+}
+
+#[derive(serde::Deserialize)]
+struct Expected {
+    sample: (f64, f64, f64),
+    weight: f64,
+    mean: f64,
+    low: f64,
+    high: f64,
+}
+
+#[test]
+fn the_published_vectors_hold() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/prediction-vectors.jsonl");
+    let text = std::fs::read_to_string(file).unwrap();
+    let vectors: Vec<Vector> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(vectors.len() >= 80);
+    for (number, Vector { judged, others, expected }) in (1..).zip(vectors) {
+        let (mut verdicts, mut figures) = (Verdicts::default(), Sums::default());
+        for (verdict, figure) in judged {
+            verdicts.note(verdict / 1e4, figure / 1e4);
+            figures.note(figure / 1e4);
+        }
+        others.into_iter().for_each(|figure| figures.note(figure / 1e4));
+        let Corrected { estimate, sample, weight, .. } = corrected(&verdicts, &figures).unwrap();
+        let pairs = [
+            (weight, expected.weight),
+            (estimate.mean, expected.mean),
+            (estimate.low, expected.low),
+            (estimate.high, expected.high),
+            (sample.mean, expected.sample.0),
+            (sample.low, expected.sample.1),
+            (sample.high, expected.sample.2),
+        ];
+        // the quantile of Student's distribution is found by search
+        let apart = pairs.iter().map(|(own, other)| (own - other).abs()).fold(0.0, f64::max);
+        assert!(apart < 1e-7, "line {number}: {apart}: {estimate:?} {sample:?} {weight}");
+    }
+}
+
 proptest! {
     #[test]
     fn an_interval_holds_its_mean_and_is_no_wider(

@@ -14,7 +14,7 @@ use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::erasures::{Event, Of, TenantErasures};
 use bailiwick_kernel::mail;
-use bailiwick_kernel::outcome::Outcome;
+use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::retention::Rules;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -224,23 +224,17 @@ impl Desk {
         let mut still_open = BTreeSet::new();
         let began_unix_ms = clock.now_unix_ms();
         let mut next_unix_ms = against.rules.newcomer_due_unix_ms(super::rules::DATA, began_unix_ms);
-        let (mut after, mut erased) = (None, false);
-        loop {
-            let portion = {
-                let (against, after) = (against.clone(), after.take());
-                self.blocking(&truth, move |truth| look(truth, &against, after.as_deref(), began_unix_ms)).await?
-            };
+        let mut erased = false;
+        self.walk(&truth, &against, began_unix_ms, async |portion| {
             next_unix_ms = earlier(next_unix_ms, portion.next_unix_ms);
             still_open.extend(portion.still_open);
             if !portion.due.is_empty() {
                 still_open.extend(self.erase(&truth, &against, portion.due, clock.now_unix_ms()).await?);
                 erased = true;
             }
-            after = portion.last;
-            if after.is_none() {
-                break;
-            }
-        }
+            Ok::<(), Refused>(())
+        })
+        .await?;
         if erased {
             self.ask_index(Work::Settle).await?;
         }
@@ -262,15 +256,32 @@ impl Desk {
         let asked = self.blocking(&truth, Truth::open_erasures).await?;
         let against = self.held_against(&asked);
         let then_unix_ms = now_unix_ms.saturating_sub(OVERDUE_MS);
-        let (mut after, mut overdue) = (None::<String>, 0_u64);
+        let mut overdue = 0_u64;
+        self.walk(&truth, &against, then_unix_ms, async |portion| {
+            overdue = overdue.saturating_add(portion.due.len() as u64);
+            Ok::<(), Rejection>(())
+        })
+        .await?;
+        Ok(overdue)
+    }
+
+    /// Looks at every document as of an instant, portion by portion in the order of their ids, and hands each on.
+    async fn walk<Failed: From<Rejection>>(
+        &self,
+        truth: &Arc<Truth>,
+        against: &Held,
+        at_unix_ms: u64,
+        mut each: impl AsyncFnMut(Portion) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        let mut after = None::<String>;
         loop {
             let (against, from) = (against.clone(), after.take());
-            let portion =
-                self.blocking(&truth, move |truth| look(truth, &against, from.as_deref(), then_unix_ms)).await?;
-            overdue = overdue.saturating_add(portion.due.len() as u64);
-            after = portion.last;
+            let looking = self.blocking(truth, move |truth| look(truth, &against, from.as_deref(), at_unix_ms));
+            let portion = looking.await?;
+            after.clone_from(&portion.last);
+            each(portion).await?;
             if after.is_none() {
-                return Ok(overdue);
+                return Ok(());
             }
         }
     }

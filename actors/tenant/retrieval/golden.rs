@@ -1,26 +1,35 @@
 //! Golden questions searched for a rehearsal: under the policy in force, and as another one would have it, on the index as
-//! it is. What the other guard would keep out is taken out of what is found; what only it would let in is not there yet.
-use super::actor::{RetrievalRoom, find};
-use super::dense::Way;
+//! it is, by words and meaning where that policy would. What the other guard would keep out is taken out of what is found;
+//! what only it would let in is not there yet.
+use super::actor::{RetrievalRoom, find, in_index};
+use super::corpus::Corpus;
+use super::dense::{self, Door, InForce, Way};
+use super::ingest::Desk;
 use super::messages::SearchGolden;
-use super::rules::{may_be_retrieved, wanted};
+use super::rules::{Wanted, may_be_retrieved, wanted};
+use super::truth::Truth;
 use crate::question::{Matter, Passage, Search};
 use crate::ruling;
 use actix::prelude::*;
-use bailiwick_kernel::outcome::Outcome;
+use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::access::{Principal, Role};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::golden::Golden;
 use bailiwick_policy::ranking;
-use bailiwick_policy::rehearsal::Searched;
+use bailiwick_policy::rehearsal::{GoldenSearch, Searched, SearchedBy};
 use bailiwick_policy::visibility::Visible;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Questions that are searched; the first ones.
 pub(super) const SEARCHED_MAX: usize = 200;
 /// How long one search waits for its slot.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long embedding the questions of a rehearsal may take, all of them together.
+const EMBEDDING: Duration = Duration::from_secs(5);
+/// How long a rehearsal waits for vectors that are being read.
+const LOADING: Duration = Duration::from_secs(2);
 
 /// Somebody without a name who may ask.
 pub(super) fn reader() -> Principal {
@@ -39,6 +48,110 @@ pub(super) fn documents(golden: &Golden, passages: &[Passage]) -> Vec<String> {
     ranking::documents(named).into_iter().map(str::to_owned).collect()
 }
 
+/// One of the two policies, and how it looks for passages.
+struct Side {
+    policy: Arc<PolicySnapshot>,
+    sees: Visible,
+    /// Its search by meaning, or why it has none; nothing where it wants none.
+    in_force: Option<Result<InForce, String>>,
+}
+
+impl Side {
+    fn of(corpus: &Corpus, policy: Arc<PolicySnapshot>, now_unix_ms: u64) -> Self {
+        let in_force = policy.dense.as_ref().map(|settings| corpus.dense_in_force(settings));
+        Self { sees: visible(&policy, now_unix_ms), in_force, policy }
+    }
+
+    fn by_words_because(&mut self, reason: &str) {
+        if let Some(in_force @ Ok(_)) = &mut self.in_force {
+            *in_force = Err(reason.to_owned());
+        }
+    }
+
+    fn searched_by(&self) -> SearchedBy {
+        let reason = self.in_force.as_ref().and_then(|in_force| in_force.as_ref().err());
+        SearchedBy { meaning: matches!(self.in_force, Some(Ok(_))), reason: reason.cloned() }
+    }
+
+    fn wanted(&self, golden: &Golden) -> Option<Wanted> {
+        let search = Search { query: golden.question.clone(), ..Search::default() };
+        wanted(&Matter::Search(search), &self.policy, self.sees.clone())
+    }
+
+    fn way(&self, meant: Option<&(Arc<Truth>, Arc<[f32]>)>) -> Way {
+        match (&self.in_force, meant) {
+            (Some(Ok(in_force)), Some((truth, vector))) => Way::Both(in_force.meaning(truth, vector)),
+            _ => Way::Words,
+        }
+    }
+}
+
+/// Golden questions under two policies.
+struct Rehearsing {
+    desk: Desk,
+    door: Door,
+    before: Side,
+    after: Side,
+    golden: Vec<Golden>,
+}
+
+impl Rehearsing {
+    /// What the questions mean, with the vectors as they were embedded; nothing where neither policy asks for that.
+    async fn meant(&self) -> Result<Option<(Arc<Truth>, Vec<Arc<[f32]>>)>, String> {
+        let in_force = [&self.before, &self.after].into_iter().find_map(|side| side.in_force.as_ref()?.as_ref().ok());
+        let Some(InForce { arm, .. }) = in_force else { return Ok(None) };
+        let corpus = &self.desk.corpus;
+        let truth = corpus.truth().await.map_err(|rejection| rejection.detail)?;
+        let questions: Vec<&str> = self.golden.iter().map(|golden| golden.question.as_str()).collect();
+        let vectors = corpus.embedded(&self.door, &arm.model, &questions, &dense::indexer(), EMBEDDING).await?;
+        Ok(Some((truth, vectors)))
+    }
+
+    /// All questions, searched alike.
+    ///
+    /// # Errors
+    /// Inside: why one of them could not be searched by its meaning after all.
+    async fn search(&self) -> Outcome<Result<GoldenSearch, String>> {
+        let meant = match self.meant().await {
+            Ok(meant) => meant,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let mut searched = Vec::new();
+        for (at, golden) in self.golden.iter().enumerate() {
+            let meant =
+                meant.as_ref().and_then(|(truth, vectors)| Some((Arc::clone(truth), Arc::clone(vectors.get(at)?))));
+            let (Some(now), Some(then)) = (self.before.wanted(golden), self.after.wanted(golden)) else { continue };
+            // under the guard in force: the index knows no other one
+            let guarded_by = &self.before.policy;
+            let found = find(&self.desk, guarded_by, PATIENCE, now, self.before.way(meant.as_ref())).await?;
+            let other = find(&self.desk, guarded_by, PATIENCE, then, self.after.way(meant.as_ref())).await?;
+            if let Err(reason) = found.hybrid.and(other.hybrid) {
+                return Ok(Err(reason));
+            }
+            let mut other = other.passages;
+            other.retain(|passage| may_be_retrieved(&self.after.policy.guard, passage));
+            let (before, after) = (documents(golden, &found.passages), documents(golden, &other));
+            let Golden { question, relevant, .. } = golden.clone();
+            searched.push(Searched { question, relevant, before, after });
+        }
+        let (before, after) = (self.before.searched_by(), self.after.searched_by());
+        Ok(Ok(GoldenSearch { searched, before, after }))
+    }
+
+    /// Where a question cannot be searched by its meaning, all of them by their words: half of each would compare nothing.
+    async fn searched(mut self) -> Outcome<GoldenSearch> {
+        let reason = match self.search().await? {
+            Ok(searched) => return Ok(searched),
+            Err(reason) => reason,
+        };
+        self.before.by_words_because(&reason);
+        self.after.by_words_because(&reason);
+        self.search()
+            .await?
+            .map_err(|reason| Rejection::new(Code::Internal, format!("searching golden questions: {reason}")))
+    }
+}
+
 impl Handler<SearchGolden> for RetrievalRoom {
     type Result = ();
 
@@ -48,27 +161,20 @@ impl Handler<SearchGolden> for RetrievalRoom {
             Ok(permit) => permit,
             Err(rejection) => return reply.answer(Err(rejection)),
         };
-        let (desk, now_unix_ms) = (self.desk.clone(), self.clock.now_unix_ms());
+        let (desk, door, now_unix_ms) = (self.desk.clone(), self.embedding.clone(), self.clock.now_unix_ms());
         actix::spawn(async move {
             let _until_done = permit;
-            let (sees, would_see) = (visible(&before, now_unix_ms), visible(&after, now_unix_ms));
-            let searched: Outcome<Vec<Searched>> = async {
-                let mut searched = Vec::new();
-                let answerable = golden.into_iter().filter(|golden| !golden.relevant.is_empty());
-                for golden in answerable.take(SEARCHED_MAX) {
-                    let search = Search { query: golden.question.clone(), domain: None, usecase: None, top_k: None };
-                    let matter = Matter::Search(search);
-                    let now = wanted(&matter, &before, sees.clone());
-                    let (Some(now), Some(then)) = (now, wanted(&matter, &after, would_see.clone())) else { continue };
-                    let found = find(&desk, &before, PATIENCE, now, Way::Words).await?.passages;
-                    // under the guard in force: the index knows no other one
-                    let mut other = find(&desk, &before, PATIENCE, then, Way::Words).await?.passages;
-                    other.retain(|passage| may_be_retrieved(&after.guard, passage));
-                    let (before, after) = (documents(&golden, &found), documents(&golden, &other));
-                    let Golden { question, relevant, .. } = golden;
-                    searched.push(Searched { question, relevant, before, after });
+            let searched: Outcome<GoldenSearch> = async {
+                if let Some(settings) = &before.dense {
+                    // nobody may have come for a while: what then sleeps would not be found by anybody
+                    in_index(&desk, &before, PATIENCE, |_served| Ok(())).await?;
+                    desk.corpus.dense.loaded(&settings.model, LOADING).await;
                 }
-                Ok(searched)
+                let side = |policy| Side::of(&desk.corpus, policy, now_unix_ms);
+                let (before, after) = (side(before), side(after));
+                let answerable = golden.into_iter().filter(|golden| !golden.relevant.is_empty());
+                let golden = answerable.take(SEARCHED_MAX).collect();
+                Rehearsing { desk: desk.clone(), door, before, after, golden }.searched().await
             }
             .await;
             reply.answer(searched);

@@ -9,7 +9,7 @@ use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::golden::Golden;
-use bailiwick_policy::rehearsal::Searched;
+use bailiwick_policy::rehearsal::GoldenSearch;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -216,8 +216,8 @@ pub struct RemoveDocument {
     pub reply: ReplySlot<()>,
 }
 
-/// From the supervisor: which documents golden questions find, under the policy in force and under another one. Changes
-/// nothing.
+/// From the supervisor: which documents golden questions find, under the policy in force and under another one, each by the
+/// searches it would use. Changes nothing; where one of them searches by meaning, the questions are embedded.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct SearchGolden {
@@ -228,31 +228,32 @@ pub struct SearchGolden {
     /// The questions.
     pub golden: Vec<Golden>,
     /// Where the answer goes.
-    pub reply: ReplySlot<Vec<Searched>>,
+    pub reply: ReplySlot<GoldenSearch>,
 }
 
-/// From the supervisor: golden questions searched by their words, and by words and meaning, to be compared.
+/// From the supervisor: questions of which it is known what answers them, searched by words and by meaning, once each. Says
+/// whether both together are better than words alone and, where the policy wants that and nobody took it back, learns the weight
+/// of the second anew.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct JudgeDense {
-    /// The questions.
+    /// Golden questions: they are judged by, and learnt from.
     pub golden: Vec<Golden>,
-    /// Where the answer goes, once it is durable; nothing where the tenant does not want a search by meaning.
-    pub reply: ReplySlot<Option<Judged>>,
-}
-
-/// From the supervisor: the weight of the search by meaning, learnt anew where the policy wants that and nobody took it back.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct LearnWeight {
-    /// Golden questions.
-    pub golden: Vec<Golden>,
-    /// Questions with the documents of answers somebody accepted.
+    /// Questions with the documents of answers somebody accepted: they are learnt from.
     pub accepted: Vec<Golden>,
     /// By whose key.
     pub by: String,
-    /// Where the answer goes, once it is durable; nothing where nothing is to be learnt.
-    pub reply: ReplySlot<Option<Learnt>>,
+    /// Where the answer goes, once it is durable.
+    pub reply: ReplySlot<DenseJudgement>,
+}
+
+/// What questions came to for the search by meaning.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DenseJudgement {
+    /// Both together against words alone; nothing where the tenant wants no search by meaning.
+    pub judged: Option<Judged>,
+    /// The weight; nothing where nothing is to be learnt.
+    pub learnt: Option<Learnt>,
 }
 
 /// What somebody wants of the learnt weight.

@@ -42,6 +42,8 @@ mod words;
 #[cfg(test)]
 mod embedder;
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod pool_tests;
 #[cfg(test)]
 mod rebuild_tests;

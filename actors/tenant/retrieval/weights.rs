@@ -3,6 +3,7 @@
 //! A weight is taken over only where it ranks questions better that it was not learnt from, and not worse than words alone:
 //! each fifth of the questions is ranked with what the other four fifths say.
 use super::fusion::{Fusion, Rule, Scored, fuse};
+use bailiwick_kernel::limits::TOP_K_MAX;
 use bailiwick_policy::digest::place;
 use bailiwick_policy::ranking::{FIRST_PAGE, documents, ndcg};
 
@@ -37,20 +38,24 @@ pub struct Labelled {
 }
 
 impl Labelled {
+    /// As a search would show it: what stands behind its last passage is seen by nobody.
     fn gain_of(&self, ranked: &[Scored<u32>]) -> Option<f64> {
         let document = |scored: &Scored<u32>| {
             usize::try_from(scored.key).ok().and_then(|at| self.documents.get(at)).map(String::as_str)
         };
-        ndcg(&documents(ranked.iter().filter_map(document)), &self.relevant, FIRST_PAGE)
+        let shown = ranked.iter().take(TOP_K_MAX);
+        ndcg(&documents(shown.filter_map(document)), &self.relevant, FIRST_PAGE)
     }
 
     /// nDCG@10 of what both arms come to; nothing where nothing is known of the question, or an arm gave no number.
-    fn gain(&self, rule: Rule) -> Option<f64> {
+    #[must_use]
+    pub fn gain(&self, rule: Rule) -> Option<f64> {
         self.gain_of(&fuse(&self.lexical, &self.dense, rule).ok()?)
     }
 
     /// The same of the arm by words alone.
-    fn gain_by_words(&self) -> Option<f64> {
+    #[must_use]
+    pub fn gain_by_words(&self) -> Option<f64> {
         self.gain_of(&fuse(&self.lexical, &[], BY_WORDS).ok()?)
     }
 

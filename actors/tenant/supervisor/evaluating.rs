@@ -12,11 +12,10 @@ use crate::evaluation::schedule::{EvaluationBegun, ScheduleView, due, next_due};
 use crate::evaluation::{Progress, UnderWay};
 use crate::feedback::messages::Candidate;
 use crate::question::{Answer, CacheControl, Matter, Passage, Question, Reply, Search};
-use crate::retrieval::messages::{JudgeDense, LearnWeight};
+use crate::retrieval::messages::JudgeDense;
 use crate::turn::ReplyLine;
 use actix::prelude::*;
 use bailiwick_kernel::clock::{SharedClock, rfc3339};
-use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::limits::TOP_K_MAX;
 use bailiwick_kernel::mail::{ReplySlot, offer};
@@ -91,40 +90,22 @@ impl Asking {
     }
 }
 
-/// Has the search by meaning compared with the search by words before anything is asked: what is asked is served by the
-/// better of the two.
-async fn judge_dense(retrieval: &Recipient<JudgeDense>, golden: Vec<Golden>, tenant: TenantKey) {
-    let (reply, judged) = ReplySlot::pair();
-    let judged = match offer(retrieval, JudgeDense { golden, reply }) {
-        Ok(()) => judged.outcome().await,
-        Err((_, undelivered)) => Err(undelivered.into()),
-    };
-    if let Err(rejection) = judged {
-        tracing::warn!(%tenant, %rejection, "the search by meaning could not be judged; it stays as it was");
-    }
-}
-
-/// Has the weight of the search by meaning learnt anew, from golden questions and from answers somebody accepted.
-async fn learn_weight(
-    retrieval: &Recipient<LearnWeight>,
-    opened: &Opened,
-    name: String,
-    golden: Vec<Golden>,
-    by: &str,
-) {
+/// Has the search by meaning compared with the search by words, and its weight learnt anew from golden questions and from
+/// answers somebody accepted, before anything is asked: what is asked is served by the better of the two.
+async fn judge_dense(retrieval: &Recipient<JudgeDense>, opened: &Opened, name: String, golden: Vec<Golden>, by: &str) {
     let accepted = on_derived(opened.derived.clone(), move |derived| candidates(derived, &name)).await;
     let known = |Candidate { question, answer, relevant }: Candidate| {
         (!relevant.is_empty()).then_some(Golden { question, answer: Some(answer), relevant, unanswerable: false })
     };
     let accepted = accepted.unwrap_or_default().into_iter().filter_map(known).collect();
-    let (reply, learnt) = ReplySlot::pair();
-    let learnt = match offer(retrieval, LearnWeight { golden, accepted, by: by.to_owned(), reply }) {
-        Ok(()) => learnt.outcome().await,
+    let (reply, judged) = ReplySlot::pair();
+    let judged = match offer(retrieval, JudgeDense { golden, accepted, by: by.to_owned(), reply }) {
+        Ok(()) => judged.outcome().await,
         Err((_, undelivered)) => Err(undelivered.into()),
     };
-    if let Err(rejection) = learnt {
+    if let Err(rejection) = judged {
         let tenant = opened.belongings.journal.tenant();
-        tracing::warn!(%tenant, %rejection, "the weight of the search by meaning could not be learnt; it stays as it was");
+        tracing::warn!(%tenant, %rejection, "the search by meaning could not be judged; what was not stays as it was");
     }
 }
 
@@ -167,7 +148,7 @@ impl Handler<Evaluate> for Supervisor {
         let (policy, journal) = (self.policy.settled(), opened.belongings.journal.clone());
         let clock = self.parts.clock.clone();
         let (began_unix_ms, key_id) = (clock.now_unix_ms(), by.key_id.clone());
-        let (retrieval, learning) = (rooms.retrieval.clone().recipient(), rooms.retrieval.clone().recipient());
+        let retrieval = rooms.retrieval.clone().recipient();
         let (opened, name) = (opened.clone(), self.parts.name.clone());
         let asking = Asking { door: ctx.address().recipient(), by, clock };
         actix::spawn(async move {
@@ -178,8 +159,7 @@ impl Handler<Evaluate> for Supervisor {
             }
             reply.answer(Ok(Progress { asked: 0, questions }));
             if policy.dense.is_some() {
-                judge_dense(&retrieval, golden.clone(), journal.tenant()).await;
-                learn_weight(&learning, &opened, name, golden.clone(), &key_id).await;
+                judge_dense(&retrieval, &opened, name, golden.clone(), &key_id).await;
             }
             let Some(asked) = asking.all(golden, policy.top_k, &under_way).await else { return };
             let frame = Frame {

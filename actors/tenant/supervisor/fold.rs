@@ -194,6 +194,7 @@ pub fn query_of(entry: &Entry) -> Option<QueryId> {
         Entry::AnswerCited(cited) => QueryId::parse(&cited.query_id),
         Entry::PassagesFound(found) => QueryId::parse(&found.query_id),
         Entry::PassagesRanked(ranked) => QueryId::parse(&ranked.query_id),
+        Entry::ConversationTold(told) => QueryId::parse(&told.query_id),
         Entry::Refused { query_id, .. } | Entry::AnswerContinued { query_id, .. } => QueryId::parse(query_id),
         _ => None,
     }

@@ -125,6 +125,7 @@ impl Derived {
                     feedback: Vec::new(),
                     found: None,
                     ranked: None,
+                    conversation: None,
                 })
             }
             (None, None) => None,

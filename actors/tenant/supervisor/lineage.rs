@@ -35,7 +35,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
-pub(super) const FOLD_KEY: &[u8] = b"fold-9";
+pub(super) const FOLD_KEY: &[u8] = b"fold-10";
 const QUERY_PREFIX: u8 = b'q';
 const SPEND_PREFIX: u8 = b's';
 const ACCOUNT_PREFIX: u8 = b'a';
@@ -328,7 +328,7 @@ impl Derived {
         self.catch_up()?;
         let stands = self.shelf.scan::<()>(&key_of(query, None), None, 1_024)?;
         let mut answered: Option<(Position, [u8; 32], AnswerRecorded)> = None;
-        let (mut feedback, mut found, mut ranked) = (Vec::new(), None, None);
+        let (mut feedback, mut found, mut ranked, mut conversation) = (Vec::new(), None, None, None);
         for (key, ()) in stands {
             let Some(position) = position_of(&key) else { continue };
             match self.journal.entry::<Entry>(position)? {
@@ -346,6 +346,7 @@ impl Derived {
                 Some((_, Entry::FeedbackGiven(given))) => feedback.push(given),
                 Some((_, Entry::PassagesFound(of_answer))) => found = Some(*of_answer),
                 Some((_, Entry::PassagesRanked(of_answer))) => ranked = Some(*of_answer),
+                Some((_, Entry::ConversationTold(of_answer))) => conversation = Some(*of_answer),
                 _ => {}
             }
         }
@@ -353,7 +354,7 @@ impl Derived {
         if self.quotes_what_is_erased(position, &record)? {
             withhold(&mut record, &mut feedback);
         }
-        Ok(Some(Lineage { found, ranked, ..assemble(tenant_name, position, &hash, record, feedback) }))
+        Ok(Some(Lineage { found, ranked, conversation, ..assemble(tenant_name, position, &hash, record, feedback) }))
     }
 
     /// The requests that were answered or logged from a position on, oldest first.
@@ -444,6 +445,7 @@ fn assemble(
         feedback,
         found: None,
         ranked: None,
+        conversation: None,
     }
 }
 

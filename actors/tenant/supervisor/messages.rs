@@ -5,6 +5,7 @@ use crate::conversations::RememberedAt;
 use crate::entry::{AnswerRecorded, FeedbackGiven, PassagesFound, PassagesRanked};
 use crate::imports::messages::Origin;
 use crate::journey::walk::Requested;
+use crate::proofs::records::ConversationTold;
 use crate::question::{CacheControl, Exchange, Matter};
 use crate::retrieval::messages::CorpusFigures;
 use crate::rollout::SharedRollout;
@@ -152,6 +153,9 @@ pub struct Lineage {
     /// Whether its passages were looked at once more, where the tenant wants that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranked: Option<PassagesRanked>,
+    /// What a model was told of the conversation before the question, where it was told anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationTold>,
 }
 
 /// A line of `lineage.jsonl` (specification 2.6), with the chain's position and hash beside the specified fields.

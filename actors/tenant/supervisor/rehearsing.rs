@@ -1,5 +1,5 @@
-//! A rehearsal: what another policy would make of what was asked before. Reads the journal and the index, writes nothing,
-//! calls nobody outside the tenant's own rooms.
+//! A rehearsal: what another policy would make of what was asked before. Reads the journal and the index, and writes nothing
+//! but what embedding golden questions costs, where one of the two policies searches by meaning.
 use super::actor::Supervisor;
 use super::messages::Rehearse;
 use super::opening::on_derived;

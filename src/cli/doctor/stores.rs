@@ -3,33 +3,50 @@ use super::{Finding, State, finding};
 use crate::config::Config;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::sovereignty::Flow;
-use std::net::{TcpStream, ToSocketAddrs};
+use bailiwick_tenant::cache::{SharedService, SharedStore};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the cache has to take a connection.
-const CONNECT: Duration = Duration::from_secs(1);
+/// How long the cache has to answer, its connection included.
+const ANSWERED: Duration = Duration::from_secs(6);
 
-/// What the configuration says of them, and whether the cache is there: it may be missing, and every question would be made anew.
+/// What the configuration says of them, and whether the cache answers: it may be missing, and every question would be made anew.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = buckets(config);
-    findings.extend(config.shared_cache.as_ref().map(|entry| match (config.shared_answers(), entry.address()) {
-        (Err(error), _) => finding("cache", State::Bad, error.to_string()),
-        (_, Err(problem)) => finding("cache", State::Bad, problem),
-        (Ok(_service), Ok((host, port))) => {
-            let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
-            if addresses.iter().any(|address| TcpStream::connect_timeout(address, CONNECT).is_ok()) {
-                let words = format!("{host}:{port} in {} takes connections", entry.region);
-                finding("cache", State::Good, words)
-            } else {
-                let words = format!(
-                    "{host}:{port} takes no connection: answers are not shared, and each question is answered anew; start it or take \
-                     [shared_cache] out of config.toml"
-                );
-                finding("cache", State::Warning, words)
-            }
-        }
-    }));
+    findings.extend(cache(config));
     findings
+}
+
+fn cache(config: &Config) -> Option<Finding> {
+    let entry = config.shared_cache.as_ref()?;
+    Some(match config.shared_answers() {
+        Err(error) => finding("cache", State::Bad, error.to_string()),
+        Ok(service) => asked(service?.as_ref(), &entry.url),
+    })
+}
+
+/// Asks the cache as rooms would: over TLS, by its password, in its database.
+fn asked(service: &SharedService, place: &str) -> Finding {
+    let answered = |store: Arc<dyn SharedStore>| {
+        actix_web::rt::System::new().block_on(async move {
+            let answered = tokio::time::timeout(ANSWERED, store.ping()).await;
+            answered.unwrap_or_else(|_elapsed| Err(format!("it did not answer within {} s", ANSWERED.as_secs())))
+        })
+    };
+    if let Err(problem) = answered(Arc::clone(&service.under_tls12)) {
+        let words = format!(
+            "{place}: {problem}: answers are not shared, and each question is answered anew; start it, correct [shared_cache], or take \
+             it out of config.toml"
+        );
+        return finding("cache", State::Warning, words);
+    }
+    match answered(Arc::clone(&service.under_tls13)) {
+        Ok(()) => finding("cache", State::Good, format!("{place} in {} answers", service.region)),
+        Err(problem) => {
+            let words = format!("{place} is of no use to tenants whose lists ask for TLS 1.3: {problem}");
+            finding("cache", State::Warning, words)
+        }
+    }
 }
 
 fn buckets(config: &Config) -> Vec<Finding> {
@@ -59,4 +76,50 @@ pub(super) fn of_tenant(name: &str, policy: &PolicySnapshot, config: &Config) ->
         Ok(_cleared) => finding("buckets", State::Good, format!("{name}: its documents lie in {}", place.written())),
         Err(problem) => finding("buckets", State::Warning, format!("{name}: {problem}; nothing is read")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FILE;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    /// A server that knows nothing but what every client says first, and PING.
+    fn server(ping: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut writing = socket.unwrap();
+                let reading = BufReader::new(writing.try_clone().unwrap());
+                // a command is an array, and ends with its last word
+                let mut lines = reading.lines();
+                while let Some(Ok(count)) = lines.next() {
+                    let words: usize = count.strip_prefix('*').unwrap().parse().unwrap();
+                    let said: Vec<String> = lines.by_ref().take(2 * words).map(Result::unwrap).collect();
+                    writing.write_all(if said[1] == "PING" { ping } else { "+OK\r\n" }.as_bytes()).unwrap();
+                }
+            }
+        });
+        port
+    }
+
+    fn found(port: u16) -> Finding {
+        let text = format!("[shared_cache]\nurl = \"redis://127.0.0.1:{port}\"\nregion = \"eu-west-1\"\n");
+        let mut findings = findings(&Config::parse(FILE, &text).unwrap());
+        assert_eq!(findings.len(), 1);
+        findings.remove(0)
+    }
+
+    #[test]
+    fn a_cache_that_answers_is_told_from_one_that_takes_connections_and_from_none() {
+        let good = found(server("+PONG\r\n"));
+        assert_eq!(good.state, State::Good, "{good:?}");
+        let other = found(server("-ERR no such thing here\r\n"));
+        assert!(other.state == State::Warning && other.words.contains("no such thing here"), "{other:?}");
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let none = found(closed);
+        assert!(none.state == State::Warning && none.words.contains("answered anew"), "{none:?}");
+    }
 }

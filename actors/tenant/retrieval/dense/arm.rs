@@ -8,6 +8,7 @@ use bailiwick_policy::dense::{Judged, Learnt};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// Questions whose vectors are remembered.
@@ -120,6 +121,13 @@ impl Dense {
     /// Says how far the background has come.
     pub fn stand(&self, change: impl FnOnce(&mut Standing)) {
         self.standing.send_modify(change);
+    }
+
+    /// Waits until a model's vectors are in memory; no longer than this.
+    pub async fn loaded(&self, model: &str, within: Duration) {
+        let mut standing = self.standing.subscribe();
+        let is_loaded = |_: &Standing| self.arm.load().as_ref().is_some_and(|arm| arm.model == model);
+        let _whether_or_not = tokio::time::timeout(within, standing.wait_for(is_loaded)).await;
     }
 
     /// Waits until the background stands so.

@@ -75,8 +75,9 @@ impl From<Rejection> for Stop {
     }
 }
 
-/// Who asks for passages to be embedded.
-pub(super) fn indexer() -> Principal {
+/// Who asks for passages, and for golden questions, to be embedded.
+#[must_use]
+pub fn indexer() -> Principal {
     Principal { key_id: KEY.to_owned(), user_id: None, role: Some(Role::Operator), attributes: BTreeMap::new() }
 }
 

@@ -1,6 +1,6 @@
 //! The weight of the search by meaning in the room, on a real vault: learnt, heeded, kept, taken back.
 use super::super::fusion::Fusion;
-use super::super::messages::{AdoptRules, LearnWeight, NewDocument, SteerWeight, WeightOrder};
+use super::super::messages::{AdoptRules, DenseJudgement, JudgeDense, NewDocument, SteerWeight, WeightOrder};
 use super::super::test_house::{House, Tenant, ids, named, policy};
 use crate::entry::Entry;
 use crate::question::Search;
@@ -58,7 +58,7 @@ impl Tenant {
     }
 
     async fn learn(&self, golden: Vec<Golden>, accepted: Vec<Golden>) -> Option<Learnt> {
-        self.ask(|reply| LearnWeight { golden, accepted, by: "key".into(), reply }).await.unwrap()
+        self.ask(|reply| JudgeDense { golden, accepted, by: "key".into(), reply }).await.unwrap().learnt
     }
 
     async fn steer(&self, order: WeightOrder) -> Learnt {
@@ -125,6 +125,31 @@ async fn a_weight_is_learnt_heeded_and_taken_back() {
     let count = |_, _, entry: Entry| records += usize::from(matches!(entry, Entry::WeightLearnt(_)));
     tenant.belongings.journal.replay(Position(0), count).unwrap();
     assert_eq!(records, 5);
+}
+
+#[actix::test]
+async fn one_pass_over_the_questions_gives_comparison_and_weight() {
+    let house = House::new();
+    let mut tenant = house.tenant(wanting(true));
+    tenant.ingest(three()).await.unwrap();
+    tenant.with_vectors().await;
+    house.embedder.heard().calls.clear();
+    let judge = |reply| JudgeDense { golden: labels(0..60), accepted: labels(50..100), by: "key".into(), reply };
+    let DenseJudgement { judged, learnt } = tenant.ask(judge).await.unwrap();
+    let (judged, learnt) = (judged.unwrap(), learnt.unwrap());
+    assert_eq!(judged.questions, 60, "what was accepted is what the present search has found: it is no judge of it");
+    assert!(judged.hybrid_ppm > judged.lexical_ppm, "{judged:?}");
+    assert_eq!((learnt.questions, learnt.accepted), (100, 40));
+    let lengths = |house: &House| house.embedder.heard().calls.iter().map(|(_, texts)| texts.len()).collect::<Vec<_>>();
+    assert_eq!(lengths(&house), [32, 32, 32, 4], "each is embedded once");
+
+    // where nothing is to be learnt, what would be learnt from is not searched
+    tenant.room.send(AdoptRules(wanting(false))).await.unwrap();
+    tenant.policy = wanting(false);
+    house.embedder.heard().calls.clear();
+    let judge = |reply| JudgeDense { golden: labels(0..1), accepted: labels(200..240), by: "key".into(), reply };
+    let DenseJudgement { judged, learnt } = tenant.ask(judge).await.unwrap();
+    assert_eq!((judged.map(|judged| judged.questions), learnt, lengths(&house)), (Some(1), None, vec![]));
 }
 
 #[actix::test]

@@ -17,6 +17,6 @@ mod room_tests;
 
 pub use arm::{Arm, Dense, DenseView};
 pub use asking::Door;
-pub use indexing::{Indexing, KEY, run};
+pub use indexing::{Indexing, KEY, indexer, run};
 pub use matrix::{Matrix, Near};
-pub use searching::{Arms, Found, Meaning, Way};
+pub use searching::{Arms, Found, InForce, Meaning, Way};

@@ -1,7 +1,7 @@
 //! The room with a search by meaning, on a real vault: what is found, by whom, after what, and what is gone.
 use super::super::embedder::down;
 use super::super::fusion::Fusion;
-use super::super::messages::{AdoptRules, JudgeDense, NewDocument, Rejudge};
+use super::super::messages::{AdoptRules, DenseJudgement, JudgeDense, NewDocument, Rejudge};
 use super::super::test_house::{House, Tenant, ids, named, policy};
 use super::super::tests::security;
 use super::indexing::KEY;
@@ -61,6 +61,11 @@ impl Tenant {
         let policy = Arc::clone(&self.policy);
         let turn = self.turn_under(&policy, search).await.unwrap();
         (ids(&turn.stage.passages).into_iter().map(str::to_owned).collect(), turn.case.found_by_meaning.clone())
+    }
+
+    async fn judged(&self, golden: Vec<Golden>) -> DenseJudgement {
+        let asked = self.ask(|reply| JudgeDense { golden, accepted: Vec::new(), by: "key".into(), reply });
+        asked.await.unwrap()
     }
 
     async fn found(&mut self, query: &str) -> Vec<String> {
@@ -290,13 +295,13 @@ async fn it_is_used_only_where_golden_questions_do_not_lose_by_it() {
         relevant: vec![relevant.into()],
         unanswerable: false,
     };
-    let judged = tenant.ask(|reply| JudgeDense { golden: vec![golden("car", "auto")], reply }).await.unwrap().unwrap();
+    let judged = tenant.judged(vec![golden("car", "auto")]).await.judged.unwrap();
     assert_eq!((judged.lexical_ppm, judged.hybrid_ppm, judged.questions), (0, 1_000_000, 1));
     assert_eq!(tenant.found("car").await[..1], ["auto"]);
 
     // by its words the right one is first, by its meaning another one
     let misled = vec![golden("vault", "bank"), golden("reeds funds", "bird")];
-    let judged = tenant.ask(|reply| JudgeDense { golden: misled, reply }).await.unwrap().unwrap();
+    let judged = tenant.judged(misled).await.judged.unwrap();
     assert!(judged.hybrid_ppm < judged.lexical_ppm, "{judged:?}");
     let (found, hybrid) = tenant.by(search()).await;
     assert!(found.is_empty() && hybrid.unwrap().unwrap_err().contains("words alone rank better"));
@@ -314,7 +319,7 @@ async fn a_judgement_is_known_after_a_restart_and_where_the_shelf_is_lost() {
     tenant.ingest(three()).await.unwrap();
     tenant.embedded(3).await;
     let golden = Golden { question: "car".into(), answer: None, relevant: vec!["auto".into()], unanswerable: false };
-    tenant.ask(|reply| JudgeDense { golden: vec![golden], reply }).await.unwrap().unwrap();
+    tenant.judged(vec![golden]).await.judged.unwrap();
     tenant.settle().await;
     tenant.kill().await;
     house.restart();

@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Questions embedded by one call, at most.
+const QUESTIONS_AT_ONCE: usize = 32;
+const NOT_EMBEDDED: &str = "the question was not embedded";
 /// Embedding a question may use this part of a request's remaining time: what is then found must still be answered from.
 const PART_OF_TIME: u32 = 4;
 
@@ -28,6 +31,24 @@ pub struct Meaning {
     pub vector: Arc<[f32]>,
     /// How the two rankings become one.
     pub rule: Rule,
+}
+
+/// The vectors passages are found by, and how what they find joins what words find.
+#[derive(Clone)]
+pub struct InForce {
+    /// The passages' vectors.
+    pub arm: Arc<Arm>,
+    /// How the two rankings become one.
+    pub rule: Rule,
+}
+
+impl InForce {
+    /// What it takes to search for a question of this vector.
+    #[must_use]
+    pub fn meaning(&self, truth: &Arc<Truth>, vector: &Arc<[f32]>) -> Meaning {
+        let Self { arm, rule } = self;
+        Meaning { arm: Arc::clone(arm), truth: Arc::clone(truth), vector: Arc::clone(vector), rule: *rule }
+    }
 }
 
 /// How passages are looked for.
@@ -76,19 +97,23 @@ pub struct Arms {
 }
 
 impl Corpus {
-    /// Whether passages are found by their meaning too under a tenant's settings.
+    /// By which vectors passages are found too under a tenant's settings.
     ///
     /// # Errors
-    /// Why not.
-    pub fn dense_in_force(&self, settings: &DenseSettings) -> Result<Arc<Arm>, String> {
+    /// Why by none.
+    pub fn dense_in_force(&self, settings: &DenseSettings) -> Result<InForce, String> {
         settings.in_force(self.dense.judged.load().as_deref())?;
-        self.arm_of(settings)
+        let weight = settings.weight_in_force(self.dense.learnt.load().as_deref());
+        Ok(InForce { arm: self.arm_of(settings)?, rule: Rule { weight, ..rule(settings) } })
     }
 
     /// The vectors, whether or not they are used.
     fn arm_of(&self, settings: &DenseSettings) -> Result<Arc<Arm>, String> {
-        let arm = self.dense.arm.load_full().filter(|arm| arm.model == settings.model);
-        arm.ok_or_else(|| "the passages' vectors are being read".to_owned())
+        match self.dense.arm.load_full() {
+            Some(arm) if arm.model == settings.model => Ok(arm),
+            Some(_) => Err("the passages have vectors of another model".to_owned()),
+            None => Err("the passages' vectors are being read".to_owned()),
+        }
     }
 
     /// How the search by meaning stands, where the tenant wants it.
@@ -122,36 +147,23 @@ impl Corpus {
     ) -> Way {
         let Some(settings) = &policy.dense else { return Way::Words };
         match self.dense_in_force(settings) {
-            Ok(arm) => {
-                let weight = settings.weight_in_force(self.dense.learnt.load().as_deref());
-                let rule = Rule { weight, ..rule(settings) };
-                self.meaning(door, (settings, arm, rule), question, asker, patience).await
-            }
+            Ok(in_force) => self.meaning(door, in_force, question, asker, patience).await,
             Err(reason) => Way::WordsBecause(reason),
         }
     }
 
-    /// The way by words and meaning as the settings are written, whether or not it is in force: for whoever compares the two.
-    pub(super) async fn way_in_any_case(
-        self: &Arc<Self>,
-        door: &Door,
-        settings: &DenseSettings,
-        question: &str,
-        asker: &Principal,
-    ) -> Way {
-        match self.arm_of(settings) {
-            Ok(arm) => {
-                let patience = Duration::from_millis(LOOKUP_MS_MAX) * PART_OF_TIME;
-                self.meaning(door, (settings, arm, rule(settings)), question, asker, patience).await
-            }
-            Err(reason) => Way::WordsBecause(reason),
-        }
+    /// The vectors with the rule as the settings are written, whether or not they are in force: for whoever compares the two.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) fn in_any_case(&self, settings: &DenseSettings) -> Result<InForce, String> {
+        Ok(InForce { arm: self.arm_of(settings)?, rule: rule(settings) })
     }
 
     async fn meaning(
         self: &Arc<Self>,
         door: &Door,
-        (settings, arm, rule): (&DenseSettings, Arc<Arm>, Rule),
+        in_force: InForce,
         question: &str,
         asker: &Principal,
         patience: Duration,
@@ -160,34 +172,48 @@ impl Corpus {
             Ok(truth) => truth,
             Err(rejection) => return Way::WordsBecause(rejection.detail),
         };
-        let vector = match self.dense.known(&settings.model, question) {
-            Some(vector) => vector,
-            None => match self.embedded(door, settings, question, asker, patience).await {
-                Ok(vector) => vector,
-                Err(reason) => return Way::WordsBecause(reason),
-            },
-        };
-        Way::Both(Meaning { arm, truth, vector, rule })
+        let within = (patience / PART_OF_TIME).min(Duration::from_millis(LOOKUP_MS_MAX));
+        match self.embedded(door, &in_force.arm.model, &[question], asker, within).await.as_deref() {
+            Ok([vector]) => Way::Both(in_force.meaning(&truth, vector)),
+            Ok(_) => Way::WordsBecause(NOT_EMBEDDED.to_owned()),
+            Err(reason) => Way::WordsBecause(reason.clone()),
+        }
     }
 
-    async fn embedded(
+    /// What questions mean, in their order. Those that are not known yet are embedded, several by one call, all of them within
+    /// a time, with somebody's money and leave.
+    ///
+    /// # Errors
+    /// Why one of them could not be had.
+    pub async fn embedded(
         &self,
         door: &Door,
-        settings: &DenseSettings,
-        question: &str,
+        model: &str,
+        questions: &[&str],
         asker: &Principal,
-        patience: Duration,
-    ) -> Result<Arc<[f32]>, String> {
-        let within = (patience / PART_OF_TIME).min(Duration::from_millis(LOOKUP_MS_MAX));
+        within: Duration,
+    ) -> Result<Vec<Arc<[f32]>>, String> {
+        let mut vectors: Vec<_> =
+            questions.iter().map(|question| (*question, self.dense.known(model, question))).collect();
+        let mut unknown: Vec<_> = vectors.iter_mut().filter(|(_, vector)| vector.is_none()).collect();
         let deadline_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        let texts = [question];
-        let embedding = door.embed(&settings.model, &texts, asker.clone(), deadline_ms);
+        let embedding = async {
+            for batch in unknown.chunks_mut(QUESTIONS_AT_ONCE) {
+                let texts: Vec<&str> = batch.iter().map(|(question, _)| *question).collect();
+                let embedded = door.embed(model, &texts, asker.clone(), deadline_ms).await;
+                let embedded = embedded.map_err(|rejection| rejection.detail)?;
+                for ((question, vector), embedded) in batch.iter_mut().zip(embedded) {
+                    let known: Arc<[f32]> = embedded.into();
+                    self.dense.remember(model, question, Arc::clone(&known));
+                    *vector = Some(known);
+                }
+            }
+            Ok(())
+        };
         let embedded = tokio::time::timeout(within, embedding).await;
         let embedded = embedded.map_err(|_elapsed| "the question was embedded too slowly".to_owned())?;
-        let embedded = embedded.map_err(|rejection| format!("the question was not embedded: {}", rejection.detail))?;
-        let vector: Arc<[f32]> = embedded.into_iter().next().unwrap_or_default().into();
-        self.dense.remember(&settings.model, question, Arc::clone(&vector));
-        Ok(vector)
+        embedded.map_err(|detail: String| format!("{NOT_EMBEDDED}: {detail}"))?;
+        vectors.into_iter().map(|(_, vector)| vector.ok_or_else(|| NOT_EMBEDDED.to_owned())).collect()
     }
 }
 
