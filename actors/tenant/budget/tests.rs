@@ -2,47 +2,20 @@
 use super::accounts::{Account, Accounts, Spender, Sum};
 use super::breaker::{Breaker, BreakerState};
 use super::candidates::worst_case;
+use super::fixtures::{candidate, rules};
 use super::hold::{Candidate, Embedding};
 use super::ledger::{Ledger, day_of, month_of};
 use super::rules::{Balance, Call, Cover, Ended, Fit, Made, Weighed};
 use super::waiting::{Line, Waiting};
 use crate::catalog::{EXTRACTIVE, Price};
 use crate::entry::{Entry, Lump, Reconciled};
-use crate::supervisor::fixtures::{NOW, edit, policy};
+use crate::supervisor::fixtures::NOW;
 use bailiwick_kernel::limits::ACCOUNTS_MAX;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
-use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, EmbeddingRoute, HoldRecords, Route};
-use std::sync::Arc;
+use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, EmbeddingRoute, HoldRecords};
 
 const DAY_MS: u64 = 86_400_000;
-
-/// The sample policy with other ceilings, in nano-dollars, and further lines of `budget`.
-pub(super) fn rules(day: u64, month: u64, further: &str) -> Arc<PolicySnapshot> {
-    policy("default", |texts| {
-        let router = texts.get_mut("router.yaml").unwrap();
-        let start = router.find("\nbudget:").unwrap();
-        let (day, month) = (NanoUsd(day), NanoUsd(month));
-        *router = format!(
-            "{}\nbudget:\n  monthly_limit_usd: \"{month}\"\n  daily_limit_usd: \"{day}\"\n{further}",
-            &router[..start]
-        );
-        let quota = texts["tenant.yaml"].lines().find(|line| line.contains("max_cost_per_month")).unwrap().to_owned();
-        edit(texts, "tenant.yaml", &quota, "  max_cost_per_month: 1000000");
-    })
-}
-
-pub(super) fn candidate(price: u64, max_tokens: u32, fallback: bool) -> Candidate {
-    let route = Route { provider: "p".into(), model: "m".into(), temperature: 0.0, max_tokens };
-    Candidate {
-        route,
-        price: Price { input_nano_usd_per_token: price, output_nano_usd_per_token: price },
-        fallback,
-        answers: 1,
-        is_cut: false,
-    }
-}
 
 fn balance(day: u64, month: u64) -> Balance {
     Balance::new(Ledger::default(), Accounts::default(), &rules(day, month, ""))
@@ -234,6 +207,20 @@ fn every_answer_asked_for_is_held() {
     let mut three = candidate(1, 100, false);
     three.answers = 3;
     assert_eq!(worst_case(&three, 10), NanoUsd(310));
+}
+
+#[test]
+fn what_a_call_may_cost_is_exact_however_large() {
+    let price = |input, output| Price { input_nano_usd_per_token: input, output_nano_usd_per_token: output };
+    for (price, tokens, cost) in [
+        (price(1, 1), (1, 1), 2),
+        (price(150, 600), (1_001, 4_096), 2_607_750),
+        (price(1_000_000_000_007, 3), (9_007, 1), 9_007_000_000_063_052),
+    ] {
+        let (prompt_tokens, max_tokens) = tokens;
+        let one = Candidate { price, ..candidate(0, max_tokens, false) };
+        assert_eq!(worst_case(&one, prompt_tokens), NanoUsd(cost));
+    }
 }
 
 #[test]
