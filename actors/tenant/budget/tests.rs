@@ -352,19 +352,23 @@ fn from_the_threshold_on_no_request_reaches_the_primary() {
     let threshold = "  circuit_breaker: {threshold: 0.8, action: downgrade_to_fallback}\n";
     let mut balance = Balance::new(Ledger::default(), Accounts::default(), &rules(1_000_000, 10_000_000, threshold));
     let wanted = call(vec![candidate(10, 1, false), candidate(1, 1, true)], 0);
-    let (mut primary_after, mut switches) = (0, 0);
-    for _ in 0..100_000 {
-        let used: u64 = posted(&mut balance, NOW)[1];
-        let Weighed::Fits(fit) = balance.weigh(&wanted, NOW) else { break };
-        let is_primary = fit.candidates.iter().any(|candidate| !candidate.fallback);
-        primary_after += u64::from(is_primary && used >= 800_000);
+    let (mut primary_before, mut after, mut primary_after) = (0, 0, 0);
+    while after < 100_000 {
+        let is_over = posted(&mut balance, NOW)[1] >= 800_000;
+        let fit = fits(&mut balance, &wanted);
+        let to_primary = u64::from(fit.candidates.iter().any(|candidate| !candidate.fallback));
         let made = balance.make(&fit, &wanted);
         let cost = fit.candidates[0].price.output_nano_usd_per_token;
         balance.returned(made.number, settled(cost), NanoUsd::ZERO, NOW);
-        switches = balance.breaker_switches();
+        if is_over {
+            (after, primary_after) = (after + 1, primary_after + to_primary);
+        } else {
+            primary_before += to_primary;
+        }
     }
-    assert!(posted(&mut balance, NOW)[1] >= 800_000, "the threshold was crossed");
-    assert_eq!((primary_after, switches), (0, 1));
+    assert_eq!((primary_before, after, primary_after), (80_000, 100_000, 0));
+    assert_eq!(balance.breaker_switches(), 1);
+    assert_eq!(posted(&mut balance, NOW)[1], 900_000, "every one of them was served");
 }
 
 #[test]
