@@ -3,7 +3,7 @@ use super::allowance::Allowance;
 use super::clients::Clients;
 use super::fixtures::*;
 use super::flight_tests::{deltas, house, scripted, send, shown, text};
-use super::providers::Said;
+use super::providers::{ProviderError, Said};
 use super::relay::{End, Relay};
 use super::tokens;
 use crate::budget::hold::Candidate;
@@ -29,6 +29,9 @@ impl Drop for Call {
     }
 }
 
+/// Frames after which nobody is waited for any more to end a call.
+const FRAMES_MAX: u64 = 5_000;
+
 /// A provider that says the same for ever, and never looks whether somebody still listens.
 fn endless(frame: impl Fn(u64) -> Frame + Send + Sync + 'static) -> (Arc<Scripted>, Arc<AtomicBool>, Arc<AtomicU64>) {
     let (dropped, said, frame) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::new(frame));
@@ -37,11 +40,11 @@ fn endless(frame: impl Fn(u64) -> Frame + Send + Sync + 'static) -> (Arc<Scripte
         let (call, counts, frame) = (Call(Arc::clone(&drops)), Arc::clone(&counts), Arc::clone(&frame));
         Box::pin(async move {
             let _until_dropped = call;
-            loop {
-                let frames = counts.fetch_add(1, Ordering::SeqCst) + 1;
-                let _gone = sink.send(frame(frames)).await;
+            while counts.fetch_add(1, Ordering::SeqCst) < FRAMES_MAX {
+                let _gone = sink.send(frame(counts.load(Ordering::SeqCst))).await;
                 tokio::task::yield_now().await;
             }
+            Err(ProviderError::Lasting("it was heard to its end".into()))
         })
     });
     (provider, dropped, said)
