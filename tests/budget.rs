@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use support::till::{CENT_NANO_USD, Till, furnish, house_paying};
+use support::till::{CENT_NANO_USD, Till, furnish, house_paying, house_paying_two};
 use support::{Ended, House};
 
 const CONNECTIONS: usize = 64;
@@ -189,6 +189,30 @@ async fn killed_in_mid_load(holds: &str) {
 async fn after_a_kill_in_mid_load_the_spend_is_what_was_billed() {
     killed_in_mid_load("escrow").await;
     killed_in_mid_load("strict").await;
+}
+
+#[tokio::test]
+async fn beyond_the_threshold_nothing_reaches_the_primary_on_any_connection() {
+    let (primary, second) = (Till::start(Duration::ZERO).await, Till::start(Duration::ZERO).await);
+    let budget = "  monthly_limit_usd: 10\n  daily_limit_usd: 10\n  circuit_breaker: {threshold: 0.8, action: downgrade_to_fallback}\n";
+    let (_folder, house) = house_paying_two(primary.port, second.port, budget);
+    let key = house.key("default", "owner").await;
+    // up to the threshold, on as many connections as there are
+    let before = flood(&house, &key, body(Some(200), false), 900).await;
+    primary.at_rest().await;
+    second.at_rest().await;
+    let figures = house.usage(&key).await["budget"].clone();
+    assert_eq!((&figures["circuit_breaker"], before), (&json!("open"), BTreeMap::from([(200, 900)])), "{figures}");
+    let (to_primary, to_second) = (primary.billed(), second.billed());
+    // eight hundred cents, and the calls that were held for before these were spent
+    let beyond = 800 + u64::try_from(CONNECTIONS).unwrap();
+    assert!((800..beyond).contains(&to_primary) && to_primary + to_second == 900, "{to_primary} and {to_second}");
+    for stream in [false, true] {
+        let after = flood(&house, &key, body(Some(200), stream), 500).await;
+        assert_eq!(after, BTreeMap::from([(200, 500)]));
+    }
+    assert_eq!((primary.started.load(Ordering::SeqCst), second.billed()), (to_primary, to_second + 1_000));
+    assert_eq!(house.usage(&key).await["budget"]["circuit_breaker_switches"], 1);
 }
 
 #[tokio::test]

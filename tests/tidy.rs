@@ -348,3 +348,69 @@ fn the_code_map_is_true() {
     let missing: Vec<_> = named.into_iter().filter(|path| !root().join(path).exists()).map(str::to_owned).collect();
     complain("every place the code map names exists", &missing);
 }
+
+/// What a mutant of `tests/mutants` says of itself, and what it changes: file, and the lines it finds there.
+struct Mutant {
+    killers: Vec<String>,
+    hunks: Vec<(String, String)>,
+}
+
+fn mutant(text: &str) -> Mutant {
+    let (mut killers, mut hunks, mut file) = (Vec::new(), Vec::<(String, String)>::new(), String::new());
+    let mut is_hunk = false;
+    for line in text.lines() {
+        if let Some(test) = line.strip_prefix("Killed by: ") {
+            killers.push(test.to_owned());
+        } else if let Some(name) = line.strip_prefix("--- a/") {
+            (file, is_hunk) = (name.to_owned(), false);
+        } else if line.starts_with("@@ ") {
+            hunks.push((file.clone(), String::new()));
+            is_hunk = true;
+        } else if line.starts_with("diff ") {
+            is_hunk = false;
+        } else if let Some((_, found)) = hunks.last_mut().filter(|_| is_hunk)
+            && !line.starts_with('+')
+        {
+            found.push_str(line.get(1..).unwrap_or_default());
+            found.push('\n');
+        }
+    }
+    Mutant { killers, hunks }
+}
+
+#[test]
+fn the_mutants_of_the_budget_still_apply() {
+    let sources = rust_files();
+    let mut findings = Vec::new();
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root().join("tests/mutants")).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.file_name().unwrap().to_str().unwrap().strip_suffix(".patch") else { continue };
+        names.push(name.to_owned());
+        let Mutant { killers, hunks } = mutant(&std::fs::read_to_string(&path).unwrap());
+        assert!(!killers.is_empty() && !hunks.is_empty(), "{name} names no test, or changes nothing");
+        for (file, found) in hunks {
+            let text = std::fs::read_to_string(root().join(&file)).unwrap_or_default();
+            if text.matches(&found).count() != 1 {
+                findings.push(format!("{name}: {file} has not, or not once:\n{found}"));
+            }
+        }
+        for test in killers {
+            let (module, function) = test.rsplit_once("::").unwrap();
+            let folder = format!("actors/tenant/{}", module.replace("::", "/"));
+            let is_there = sources.iter().any(|(name, text)| {
+                (*name == format!("{folder}.rs") || name.starts_with(&format!("{folder}/")))
+                    && text.contains(&format!("fn {function}()"))
+            });
+            if !is_there {
+                findings.push(format!("{name}: there is no test {test}"));
+            }
+        }
+    }
+    for asked_for in ["check_then_act", "release_twice", "float_money", "local_time_window", "reset_by_job"] {
+        if !names.iter().any(|name| name == asked_for) {
+            findings.push(format!("{asked_for} is gone"));
+        }
+    }
+    complain("a mutant applies to the sources as they stand, and names tests there are", &findings);
+}

@@ -287,6 +287,9 @@ pub struct Answer {
     /// What came of it otherwise than the tenant wants it, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// True where the model said more than it was asked for: the answer ends where the tokens held for it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended_by_length: bool,
 }
 
 /// What a cleared turn answers.

@@ -232,6 +232,8 @@ pub struct Draft {
     pub model: ModelUsed,
     /// True where the asker hung up before the end: settle, record, answer nobody.
     pub cut_short: bool,
+    /// True where its provider said more than was held for: the words end where the tokens did.
+    pub ended_by_length: bool,
     /// What the asker gets instead of the words, where money was used and no answer came of it (a stream that broke
     /// off, words the output policy forbids): settle, record, then refuse with this.
     pub rejection: Option<Rejection>,
@@ -436,6 +438,7 @@ impl Turn<Answered> {
             completion_tokens: 0,
             model: ModelUsed::default(),
             cut_short: false,
+            ended_by_length: false,
             rejection: None,
         };
         std::mem::replace(&mut self.stage.draft, nothing)

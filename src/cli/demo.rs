@@ -71,7 +71,12 @@ async fn walk(served: &Served, config: &Config) -> anyhow::Result<()> {
         .flatten()
         .filter_map(|tenant| tenant.get("name")?.as_str().map(str::to_owned))
         .collect();
-    ensure!(!names.is_empty(), "{} holds no tenant to show", config.tenants.display());
+    ensure!(
+        names.len() >= 2,
+        "{} holds {} of the two tenants a demo needs, to show one at the other's door; name another folder by --tenants",
+        config.tenants.display(),
+        names.len()
+    );
     let mut samples = Vec::new();
     for name in names {
         samples.push(introduce(&operator, &server, &config.tenants, &name).await?);
@@ -149,13 +154,20 @@ async fn ask(server: &str, sample: &Sample) -> anyhow::Result<()> {
 
 /// One tenant's key at another tenant's door: refused, and in the same words as for a tenant that does not exist.
 async fn trespass(server: &str, samples: &[Sample]) -> anyhow::Result<()> {
-    let [trespasser, owner, ..] = samples else { return Ok(()) };
+    let [trespasser, owner, ..] = samples else { bail!("there is no second tenant to knock at") };
     let client = Client::with_key(server, trespasser.key.clone(), Some(&owner.name))?;
-    match client.call(Method::POST, "/v1/ask", Some(&json!({"question": owner.question}))).await {
-        Ok(_) => bail!("{} was let into {}", trespasser.name, owner.name),
-        Err(refusal) => {
-            say(format!("\n{} knocks at {}'s door with its own key: {refusal:#}", trespasser.name, owner.name));
-            Ok(())
-        }
-    }
+    let request = client.request(Method::POST, "/v1/ask").json(&json!({"question": owner.question}));
+    let answer = request.send().await.context("knocking at another tenant's door")?;
+    let status = answer.status();
+    let problem: Value = answer.json().await.unwrap_or_default();
+    let said = |field: &str| problem.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (code, detail) = (said("code"), said("detail"));
+    ensure!(
+        code == "not_found",
+        "{} was not refused at {}'s door as at one that does not exist, but told: {detail} ({code}, {status})",
+        trespasser.name,
+        owner.name
+    );
+    say(format!("\n{} knocks at {}'s door with its own key: {detail} ({code}, {status})", trespasser.name, owner.name));
+    Ok(())
 }

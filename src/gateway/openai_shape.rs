@@ -239,6 +239,10 @@ fn own_fields(answer: &Answer) -> Value {
     })
 }
 
+fn finish_reason(answer: &Answer) -> &'static str {
+    if answer.ended_by_length { "length" } else { "stop" }
+}
+
 /// A grounded answer as a chat completion.
 pub(super) fn completion(answer: &Answer) -> Value {
     // the question's own time, so that a repeated call is told the same to the byte
@@ -252,7 +256,7 @@ pub(super) fn completion(answer: &Answer) -> Value {
             "index": 0,
             "message": { "role": "assistant", "content": answer.answer, "refusal": null, "annotations": annotations(answer) },
             "logprobs": null,
-            "finish_reason": "stop",
+            "finish_reason": finish_reason(answer),
         }],
         "usage": usage_of(&answer.usage),
         "bailiwick": own_fields(answer),
@@ -312,7 +316,7 @@ impl GroundedChunks {
 
     fn finish(&mut self, answer: &Answer) -> Bytes {
         let mut out = if self.spoke { Vec::new() } else { self.words(&answer.answer) };
-        let mut last = self.chunk(&json!({ "annotations": annotations(answer) }), Some("stop"));
+        let mut last = self.chunk(&json!({ "annotations": annotations(answer) }), Some(finish_reason(answer)));
         last.insert("bailiwick".into(), own_fields(answer));
         out.extend_from_slice(&event("", &last));
         if self.head.include_usage {

@@ -100,10 +100,7 @@ fn main() {
         let begun = Instant::now();
         let scope = Scope::of(matter, principal);
         let is_admitted = black_box(rates.peek(&scope, now_ns)).is_ok();
-        if is_admitted {
-            rates.take(&scope, now_ns);
-        }
-        black_box(rates.figure(&scope, now_ns));
+        black_box(if is_admitted { rates.take(&scope, now_ns) } else { rates.figure(&scope, now_ns) });
         levels.push(nanoseconds(begun));
         admitted += usize::from(is_admitted);
 

@@ -9,6 +9,8 @@ pub mod breaker;
 pub mod candidates;
 pub mod counters;
 mod figures;
+#[cfg(test)]
+mod fixtures;
 pub mod hold;
 pub mod ledger;
 pub mod messages;
@@ -19,6 +21,8 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 mod till;
+#[cfg(test)]
+mod till_tests;
 pub mod waiting;
 pub mod windows;
 

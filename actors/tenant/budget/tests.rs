@@ -2,47 +2,20 @@
 use super::accounts::{Account, Accounts, Spender, Sum};
 use super::breaker::{Breaker, BreakerState};
 use super::candidates::worst_case;
+use super::fixtures::{candidate, rules};
 use super::hold::{Candidate, Embedding};
 use super::ledger::{Ledger, day_of, month_of};
 use super::rules::{Balance, Call, Cover, Ended, Fit, Made, Weighed};
 use super::waiting::{Line, Waiting};
 use crate::catalog::{EXTRACTIVE, Price};
 use crate::entry::{Entry, Lump, Reconciled};
-use crate::supervisor::fixtures::{NOW, edit, policy};
+use crate::supervisor::fixtures::NOW;
 use bailiwick_kernel::limits::ACCOUNTS_MAX;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
-use bailiwick_policy::compile::PolicySnapshot;
-use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, EmbeddingRoute, HoldRecords, Route};
-use std::sync::Arc;
+use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, EmbeddingRoute, HoldRecords};
 
 const DAY_MS: u64 = 86_400_000;
-
-/// The sample policy with other ceilings, in nano-dollars, and further lines of `budget`.
-pub(super) fn rules(day: u64, month: u64, further: &str) -> Arc<PolicySnapshot> {
-    policy("default", |texts| {
-        let router = texts.get_mut("router.yaml").unwrap();
-        let start = router.find("\nbudget:").unwrap();
-        let (day, month) = (NanoUsd(day), NanoUsd(month));
-        *router = format!(
-            "{}\nbudget:\n  monthly_limit_usd: \"{month}\"\n  daily_limit_usd: \"{day}\"\n{further}",
-            &router[..start]
-        );
-        let quota = texts["tenant.yaml"].lines().find(|line| line.contains("max_cost_per_month")).unwrap().to_owned();
-        edit(texts, "tenant.yaml", &quota, "  max_cost_per_month: 1000000");
-    })
-}
-
-pub(super) fn candidate(price: u64, max_tokens: u32, fallback: bool) -> Candidate {
-    let route = Route { provider: "p".into(), model: "m".into(), temperature: 0.0, max_tokens };
-    Candidate {
-        route,
-        price: Price { input_nano_usd_per_token: price, output_nano_usd_per_token: price },
-        fallback,
-        answers: 1,
-        is_cut: false,
-    }
-}
 
 fn balance(day: u64, month: u64) -> Balance {
     Balance::new(Ledger::default(), Accounts::default(), &rules(day, month, ""))
@@ -237,6 +210,20 @@ fn every_answer_asked_for_is_held() {
 }
 
 #[test]
+fn what_a_call_may_cost_is_exact_however_large() {
+    let price = |input, output| Price { input_nano_usd_per_token: input, output_nano_usd_per_token: output };
+    for (price, tokens, cost) in [
+        (price(1, 1), (1, 1), 2),
+        (price(150, 600), (1_001, 4_096), 2_607_750),
+        (price(1_000_000_000_007, 3), (9_007, 1), 9_007_000_000_063_052),
+    ] {
+        let (prompt_tokens, max_tokens) = tokens;
+        let one = Candidate { price, ..candidate(0, max_tokens, false) };
+        assert_eq!(worst_case(&one, prompt_tokens), NanoUsd(cost));
+    }
+}
+
+#[test]
 fn free_calls_hold_nothing() {
     let made = make(&mut balance(0, 0), &call(vec![candidate(0, 100, false)], 100));
     assert_eq!((made.amount, made.cover), (NanoUsd::ZERO, Cover::Covered));
@@ -365,19 +352,23 @@ fn from_the_threshold_on_no_request_reaches_the_primary() {
     let threshold = "  circuit_breaker: {threshold: 0.8, action: downgrade_to_fallback}\n";
     let mut balance = Balance::new(Ledger::default(), Accounts::default(), &rules(1_000_000, 10_000_000, threshold));
     let wanted = call(vec![candidate(10, 1, false), candidate(1, 1, true)], 0);
-    let (mut primary_after, mut switches) = (0, 0);
-    for _ in 0..100_000 {
-        let used: u64 = posted(&mut balance, NOW)[1];
-        let Weighed::Fits(fit) = balance.weigh(&wanted, NOW) else { break };
-        let is_primary = fit.candidates.iter().any(|candidate| !candidate.fallback);
-        primary_after += u64::from(is_primary && used >= 800_000);
+    let (mut primary_before, mut after, mut primary_after) = (0, 0, 0);
+    while after < 100_000 {
+        let is_over = posted(&mut balance, NOW)[1] >= 800_000;
+        let fit = fits(&mut balance, &wanted);
+        let to_primary = u64::from(fit.candidates.iter().any(|candidate| !candidate.fallback));
         let made = balance.make(&fit, &wanted);
         let cost = fit.candidates[0].price.output_nano_usd_per_token;
         balance.returned(made.number, settled(cost), NanoUsd::ZERO, NOW);
-        switches = balance.breaker_switches();
+        if is_over {
+            (after, primary_after) = (after + 1, primary_after + to_primary);
+        } else {
+            primary_before += to_primary;
+        }
     }
-    assert!(posted(&mut balance, NOW)[1] >= 800_000, "the threshold was crossed");
-    assert_eq!((primary_after, switches), (0, 1));
+    assert_eq!((primary_before, after, primary_after), (80_000, 100_000, 0));
+    assert_eq!(balance.breaker_switches(), 1);
+    assert_eq!(posted(&mut balance, NOW)[1], 900_000, "every one of them was served");
 }
 
 #[test]

@@ -159,7 +159,8 @@ fn rest_on(canon: &mut Canon, passage: &Passage) {
 /// Whether an answer may be given again: whole, allowed, and not a lesser one given only while the first choice failed.
 #[must_use]
 pub fn is_fit(draft: &Draft) -> bool {
-    !draft.cut_short && draft.rejection.is_none() && !draft.model.fallback && draft.model.provider != CACHE_PROVIDER
+    let is_whole = !draft.cut_short && !draft.ended_by_length && draft.rejection.is_none();
+    is_whole && !draft.model.fallback && draft.model.provider != CACHE_PROVIDER
 }
 
 /// Bytes an answer takes.
@@ -189,6 +190,7 @@ pub fn given_again(draft: &Draft) -> Draft {
             fallback: false,
         },
         cut_short: false,
+        ended_by_length: false,
         rejection: None,
     }
 }
@@ -239,6 +241,14 @@ pub fn read(plain: &[u8], now_unix_ms: u64) -> Option<Opened> {
         KeptContent::Abstained { reason } => DraftContent::Abstained { reason },
         KeptContent::Completion(body) => DraftContent::Completion(body),
     };
-    let draft = Draft { content, prompt_tokens: 0, completion_tokens: 0, model, cut_short: false, rejection: None };
+    let draft = Draft {
+        content,
+        prompt_tokens: 0,
+        completion_tokens: 0,
+        model,
+        cut_short: false,
+        ended_by_length: false,
+        rejection: None,
+    };
     Some(if now_unix_ms < until_unix_ms { Opened::Known(Box::new(draft)) } else { Opened::TooOld })
 }

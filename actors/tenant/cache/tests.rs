@@ -47,7 +47,15 @@ fn ask(text: &str) -> Matter {
 
 pub(super) fn draft(content: DraftContent) -> Draft {
     let model = ModelUsed { provider: "p".into(), name: "m".into(), region: "eu-west-1".into(), fallback: false };
-    Draft { content, prompt_tokens: 11, completion_tokens: 7, model, cut_short: false, rejection: None }
+    Draft {
+        content,
+        prompt_tokens: 11,
+        completion_tokens: 7,
+        model,
+        cut_short: false,
+        ended_by_length: false,
+        rejection: None,
+    }
 }
 
 pub(super) fn words(text: &str) -> Draft {
@@ -151,6 +159,7 @@ fn only_a_whole_answer_of_the_first_choice_is_remembered() {
     fallback.model.fallback = true;
     for unfit in [
         Draft { cut_short: true, ..words("x") },
+        Draft { ended_by_length: true, ..words("x") },
         Draft { rejection: Some(Rejection::new(Code::PolicyDenied, "no")), ..words("x") },
         fallback,
         given_again(&words("x")),

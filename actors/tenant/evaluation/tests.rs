@@ -62,6 +62,7 @@ fn answer(text: &str, citations: Vec<Citation>) -> Answer {
         policy_version: "1.0.0".to_owned(),
         receipt: String::new(),
         notes: Vec::new(),
+        ended_by_length: false,
     }
 }
 

@@ -38,9 +38,9 @@ struct Limit {
 /// What was taken from one counter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Part {
-    serial: u64,
-    member: Box<str>,
-    given: Given,
+    pub(super) serial: u64,
+    pub(super) member: Box<str>,
+    pub(super) given: Given,
 }
 
 /// Why nothing was taken. Nothing was counted.
@@ -71,6 +71,26 @@ pub(super) struct Book {
     next_serial: u64,
     /// No counter by a member's name is whole before this.
     busy_until_ns: u64,
+}
+
+/// The counter with the least left of those looked at.
+#[derive(Clone, Copy, Default)]
+struct Tightest(Option<(Rate, Cell)>);
+
+impl Tightest {
+    fn look_at(&mut self, rate: Rate, cell: Cell, now_ns: u64) {
+        if self.0.is_none_or(|(other, its)| rate.has_less_left(cell, other, its, now_ns)) {
+            self.0 = Some((rate, cell));
+        }
+    }
+
+    fn figure(self, now_ns: u64) -> Option<Figure> {
+        self.0.map(|(rate, cell)| Figure {
+            limit: rate.amount,
+            remaining: rate.remaining(cell, now_ns),
+            reset_ns: rate.whole_in_ns(cell, now_ns),
+        })
+    }
 }
 
 impl Limit {
@@ -160,24 +180,35 @@ impl Book {
         Ok(())
     }
 
-    /// Takes units that were looked at, from every level, and tells what was taken where.
-    pub(super) fn take(&mut self, scope: &Scope<'_>, now_ns: u64, units: u64, mut note: impl FnMut(Part)) {
+    /// Takes units that were looked at, from every level, and tells what was taken where. Gives the limit with the least left
+    /// afterwards: whoever takes wants to tell it, and every look at a member costs as much as the rest of a decision.
+    pub(super) fn take(
+        &mut self,
+        scope: &Scope<'_>,
+        now_ns: u64,
+        units: u64,
+        mut note: impl FnMut(u64, &str, Given),
+    ) -> Option<Figure> {
+        let mut tightest = Tightest::default();
         for limit in &mut self.limits {
             let Some(member) = limit.member(scope) else { continue };
             let rate = limit.spec.rate;
-            let given = match &mut limit.counters {
-                Counters::One(cell) => rate.take(cell, now_ns, units),
+            let take = |cell: &mut Cell| (rate.take(cell, now_ns, units), *cell);
+            let (given, cell) = match &mut limit.counters {
+                Counters::One(cell) => take(cell),
                 Counters::Each(cells) => match cells.get_mut(member) {
-                    Some(cell) => rate.take(cell, now_ns, units),
+                    Some(cell) => take(cell),
                     None => {
                         self.members = self.members.saturating_add(1);
                         self.busy_until_ns = 0;
-                        rate.take(cells.entry(member.into()).or_default(), now_ns, units)
+                        take(cells.entry(member.into()).or_default())
                     }
                 },
             };
-            note(Part { serial: limit.serial, member: member.into(), given });
+            note(limit.serial, member, given);
+            tightest.look_at(rate, cell, now_ns);
         }
+        tightest.figure(now_ns)
     }
 
     /// Gives units back to one counter, where it still stands.
@@ -195,18 +226,11 @@ impl Book {
 
     /// The limit with the least left for a scope.
     pub(super) fn tightest(&self, scope: &Scope<'_>, now_ns: u64) -> Option<Figure> {
-        let mut tightest: Option<(Rate, Cell)> = None;
+        let mut tightest = Tightest::default();
         for (limit, member) in held(&self.limits, scope) {
-            let (rate, cell) = (limit.spec.rate, limit.cell(member).unwrap_or_default());
-            if tightest.is_none_or(|(other, its)| rate.has_less_left(cell, other, its, now_ns)) {
-                tightest = Some((rate, cell));
-            }
+            tightest.look_at(limit.spec.rate, limit.cell(member).unwrap_or_default(), now_ns);
         }
-        tightest.map(|(rate, cell)| Figure {
-            limit: rate.amount,
-            remaining: rate.remaining(cell, now_ns),
-            reset_ns: rate.whole_in_ns(cell, now_ns),
-        })
+        tightest.figure(now_ns)
     }
 
     /// Cells that stand by a member's name.

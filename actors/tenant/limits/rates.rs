@@ -172,13 +172,13 @@ impl RequestRates {
         self.book.peek(scope, now_ns, 1).map_err(|closed| Refused { unit: Unit::Requests, wanted: 1, closed })
     }
 
-    /// Counts a request that was looked at, at every level.
-    pub fn take(&mut self, scope: &Scope<'_>, now_ns: u64) {
+    /// Counts a request that was looked at, at every level. Gives the tightest limit of its scope, for the headers.
+    pub fn take(&mut self, scope: &Scope<'_>, now_ns: u64) -> Option<Figure> {
         let now_ns = self.hands.at(now_ns);
-        self.book.take(scope, now_ns, 1, |_part| {});
+        self.book.take(scope, now_ns, 1, |_serial, _member, _given| {})
     }
 
-    /// The tightest limit of a scope, for the headers.
+    /// The tightest limit of a scope, for the headers of who is not let in.
     pub fn figure(&mut self, scope: &Scope<'_>, now_ns: u64) -> Option<Figure> {
         let now_ns = self.hands.at(now_ns);
         self.book.tightest(scope, now_ns)
@@ -250,7 +250,9 @@ impl TokenRates {
         let refused = |closed| Refused { unit: Unit::Tokens, wanted: tokens, closed };
         self.book.peek(scope, now_ns, tokens).map_err(refused)?;
         let mut parts = Vec::new();
-        self.book.take(scope, now_ns, tokens, |part| parts.push(part));
+        self.book.take(scope, now_ns, tokens, |serial, member, given| {
+            parts.push(Part { serial, member: member.into(), given });
+        });
         Ok(Taken { parts, tokens })
     }
 

@@ -150,7 +150,8 @@ fn several_levels_decide_as_the_oracle_on_a_million_arrivals_and_say_the_exact_w
         let here = || counters[at].iter().map(|(name, ..)| name);
         match rates.peek(&scope, now_ns) {
             Ok(()) => {
-                rates.take(&scope, now_ns);
+                let told = rates.take(&scope, now_ns);
+                assert_eq!(told, rates.figure(&scope, now_ns), "what is told of a taking is what is left after it");
                 for name in here() {
                     let bucket = buckets.get_mut(name).unwrap();
                     assert!(bucket.has(now_ns, 1), "{name} has nothing left");

@@ -5,7 +5,7 @@ use crate::catalog::{Price, ProviderEntry};
 use crate::question::{Matter, Passage, Question};
 use crate::ruling::Ruled;
 use crate::supervisor::sideways::Sideways;
-use crate::turn::{Answered, Awaiting, Case, Funded, ReplyLine, Turn};
+use crate::turn::{Answered, Awaiting, Case, Funded, Grounded, ReplyLine, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::ids::QueryId;
 use bailiwick_kernel::money::NanoUsd;
@@ -123,7 +123,7 @@ pub(super) fn candidate(provider: &str, fallback: bool) -> Candidate {
 }
 
 /// Collects one kind of message.
-pub(super) struct Collector<M>(pub(super) mpsc::UnboundedSender<M>);
+pub(crate) struct Collector<M>(pub(super) mpsc::UnboundedSender<M>);
 
 impl<M: Unpin + 'static> Actor for Collector<M> {
     type Context = Context<Self>;
@@ -138,7 +138,7 @@ impl<M: Message<Result = ()> + Unpin + Send + 'static> Handler<M> for Collector<
 }
 
 /// A recipient and what it received.
-pub(super) fn collector<M: Message<Result = ()> + Unpin + Send + 'static>() -> (Recipient<M>, mpsc::UnboundedReceiver<M>)
+pub(crate) fn collector<M: Message<Result = ()> + Unpin + Send + 'static>() -> (Recipient<M>, mpsc::UnboundedReceiver<M>)
 {
     let (sender, received) = mpsc::unbounded_channel();
     (Actor::start(Collector(sender)).recipient(), received)
@@ -172,8 +172,15 @@ pub(super) fn funded_with(
     policy: Arc<PolicySnapshot>,
     candidates: Vec<Candidate>,
 ) -> Funding {
-    let (line, asker) = if streaming { ReplyLine::streaming() } else { ReplyLine::whole() };
+    let (turn, asker) = grounded(matter, streaming, policy);
     let (home, returned) = collector::<Returned>();
+    let hold = Hold::new(1, amount, candidates, PROMPT_TOKENS, home);
+    Funding { turn: turn.fund(hold), asker, returned }
+}
+
+/// A turn whose passages were found, with a minute to go, and who waits for it.
+pub(crate) fn grounded(matter: Matter, streaming: bool, policy: Arc<PolicySnapshot>) -> (Turn<Grounded>, Awaiting) {
+    let (line, asker) = if streaming { ReplyLine::streaming() } else { ReplyLine::whole() };
     let principal = Principal { key_id: "key".into(), user_id: None, role: None, attributes: Default::default() };
     let ruled = Ruled::on(&policy, &matter, &principal, NOW).unwrap();
     let case = Case {
@@ -197,9 +204,7 @@ pub(super) fn funded_with(
         remembered_at: None,
         sideways: Sideways::unheard(),
     };
-    let hold = Hold::new(1, amount, candidates, PROMPT_TOKENS, home);
-    let turn = Turn::admit(case, line, Arc::default(), std::time::Duration::ZERO).ground(passages()).fund(hold);
-    Funding { turn, asker, returned }
+    (Turn::admit(case, line, Arc::default(), std::time::Duration::ZERO).ground(passages()), asker)
 }
 
 /// The question every test asks.

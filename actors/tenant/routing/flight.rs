@@ -1,21 +1,20 @@
 //! One turn's flight over its candidates: asks the rules for the next step, takes it, reports what came of it.
 use super::actor::Desk;
-use super::clients::Client;
+use super::allowance::Allowance;
+use super::landing::land;
 use super::lookup;
-use super::markers;
 use super::pace::TooFast;
 use super::providers::{GroundedCall, PassedCall, Provider, ProviderError, ProviderFuture, RankCall, Said};
 use super::relay::{End, Relay, Tally};
 use super::rules::{self, Choice, Course, News, Step};
 use super::spans;
 use super::standing::{Called, ModelKey};
-use super::tokens;
 use crate::budget::candidates::worst_case;
 use crate::budget::hold::Candidate;
 use crate::journey::walk::Calling;
-use crate::question::{Chat, Matter, ModelUsed, Ranking};
+use crate::question::{Chat, Matter, Ranking};
 use crate::ruling::ModelCall;
-use crate::turn::{Draft, DraftContent, FrameSink, Funded, Turn};
+use crate::turn::{Draft, FrameSink, Funded, Turn};
 use bailiwick_kernel::limits::STREAM_FRAMES_MAX;
 use bailiwick_kernel::mail;
 use bailiwick_kernel::money::NanoUsd;
@@ -307,8 +306,8 @@ async fn within(limit_ms: u64, candidate: &Candidate, call: ProviderFuture<Said>
     tokio::time::timeout(Duration::from_millis(limit_ms), call).await.map_err(late)?
 }
 
-/// Calls a provider with a relay between it and the asker. The call ends at once where the relay does: an asker who
-/// is gone, or a forbidden word, costs nothing further.
+/// Calls a provider with a relay between it and the asker. The call ends at once where the relay does, and its connection
+/// with it: an asker who is gone, a forbidden word, or words beyond what was held for cost nothing further.
 async fn streamed(
     turn: &Turn<Funded>,
     candidate: &Candidate,
@@ -327,6 +326,7 @@ async fn streamed(
             if turn.case.is_told_again() { relay.assembling() } else { relay }
         }
     };
+    let relay = relay.within(Allowance::of(candidate));
     let (sender, frames) = mpsc::channel(STREAM_FRAMES_MAX);
     let call = within(limit_ms, candidate, call(turn, candidate, provider, FrameSink::into_channel(sender)));
     let call = while_allowed(withdrawn, call);
@@ -335,7 +335,7 @@ async fn streamed(
         biased;
         tally = &mut relay => match tally.end {
             End::Whole => (Some(call.await), tally),
-            End::HungUp | End::Forbidden => (None, tally),
+            End::HungUp | End::Forbidden | End::Spent => (None, tally),
         },
         outcome = &mut call => (Some(outcome), relay.await),
     }
@@ -393,93 +393,4 @@ fn chat_body(chat: &Chat, route: &Route) -> Value {
         fields.insert(kept.into(), json!(limit));
     }
     body
-}
-
-/// What an attempt comes to. Words that came are billed whatever happened to them afterwards.
-async fn land(
-    turn: &Turn<Funded>,
-    candidate: &Candidate,
-    client: &Client,
-    outcome: Option<Result<Said, ProviderError>>,
-    tally: Tally,
-) -> Landing {
-    let (said, rejection, hung_up) = match (outcome, tally.end) {
-        (outcome, End::Forbidden) => {
-            let detail = "answering: the words of the answer match a pattern that output_forbidden_patterns of governance.yaml withholds; ask differently";
-            (outcome.and_then(Result::ok), Some(Rejection::new(Code::PolicyDenied, detail)), false)
-        }
-        (outcome, End::HungUp) => (outcome.and_then(Result::ok), None, true),
-        (Some(Ok(said)), End::Whole) => (Some(said), None, false),
-        (Some(Err(error)), End::Whole) => {
-            let relayed = tally.shown || !tally.heard.is_empty() || matches!(error, ProviderError::Cut { .. });
-            if !relayed {
-                return Landing::Failed(error);
-            }
-            let detail =
-                format!("calling a model: {error}, after part of the answer had come; what came is charged; try again");
-            (None, Some(Rejection::retry_after(Code::UpstreamFailed, detail, 1_000)), false)
-        }
-        (None, End::Whole) => return Landing::Failed(ProviderError::Passing("the call was dropped".into())),
-    };
-    let said = said.unwrap_or_else(|| Said {
-        content: partial(turn, &tally),
-        prompt_tokens: None,
-        completion_tokens: None,
-        relayed_chars: 0,
-        cut_short: hung_up,
-    });
-    let completion_tokens = match said.completion_tokens {
-        Some(reported) => reported,
-        None => reckon(turn, &said.content, &tally).await,
-    };
-    let content = match (said.content, tally.assembly) {
-        (DraftContent::Completion(last_chunk), Some(assembly)) => {
-            DraftContent::Completion(assembly.completion(last_chunk))
-        }
-        (content, _) => content,
-    };
-    Landing::Billed(Box::new(Draft {
-        prompt_tokens: said.prompt_tokens.unwrap_or(turn.stage.hold.prompt_tokens),
-        completion_tokens,
-        model: ModelUsed {
-            provider: candidate.route.provider.clone(),
-            name: candidate.route.model.clone(),
-            region: client.entry.region.clone(),
-            fallback: candidate.fallback,
-        },
-        cut_short: said.cut_short || hung_up,
-        content: cleaned(content, turn.stage.passages.len()),
-        rejection,
-    }))
-}
-
-/// What came of an answer that did not come whole.
-fn partial(turn: &Turn<Funded>, tally: &Tally) -> DraftContent {
-    match turn.case.matter {
-        Matter::Ask(_) => DraftContent::Grounded { text: tally.heard.clone(), spans: Vec::new() },
-        _ => DraftContent::Completion(json!({"object": "chat.completion.chunk", "choices": [], "usage": null})),
-    }
-}
-
-fn cleaned(content: DraftContent, passages: usize) -> DraftContent {
-    match content {
-        DraftContent::Grounded { text, spans } => {
-            DraftContent::Grounded { text: markers::clean(&text, passages), spans }
-        }
-        content => content,
-    }
-}
-
-/// Tokens of an answer nobody reported: those of the words that came.
-async fn reckon(turn: &Turn<Funded>, content: &DraftContent, tally: &Tally) -> u64 {
-    let mut text = tally.heard.clone();
-    match content {
-        _ if !text.is_empty() => {}
-        DraftContent::Grounded { text: whole, .. } => text.push_str(whole),
-        DraftContent::Completion(body) if matches!(turn.case.matter, Matter::Chat(_)) => {
-            super::output::collect_words(body, "message", &mut text)
-        }
-        DraftContent::Completion(_) | DraftContent::Abstained { .. } => {}
-    }
-    if text.len() > tokens::OFF_REACTOR_BYTES { tokens::count_off_reactor(text).await } else { tokens::count(&text) }
 }

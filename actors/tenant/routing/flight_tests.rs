@@ -27,9 +27,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
-struct House {
+pub(super) struct House {
     room: Addr<RoutingRoom>,
-    exit: mpsc::UnboundedReceiver<Turn<crate::turn::Answered>>,
+    pub(super) exit: mpsc::UnboundedReceiver<Turn<crate::turn::Answered>>,
     _died: mpsc::UnboundedReceiver<Died>,
 }
 
@@ -38,7 +38,7 @@ fn tenant(number: u128) -> TenantKey {
     TenantKey::mint(uuid::Uuid::from_u128(number))
 }
 
-fn house(clients: Clients) -> House {
+pub(super) fn house(clients: Clients) -> House {
     let (exit, answered): Exit = collector();
     let (to, died) = collector::<Died>();
     let parts = RoutingParts {
@@ -52,7 +52,7 @@ fn house(clients: Clients) -> House {
     House { room: RoutingRoom::start(parts), exit: answered, _died: died }
 }
 
-fn send(house: &House, turn: Turn<Funded>) {
+pub(super) fn send(house: &House, turn: Turn<Funded>) {
     house.room.try_send(turn).unwrap();
 }
 
@@ -86,11 +86,11 @@ fn failing(error: ProviderError) -> (Arc<Scripted>, Arc<AtomicUsize>) {
     (provider, calls)
 }
 
-fn scripted(name: &str) -> ProviderEntry {
+pub(super) fn scripted(name: &str) -> ProviderEntry {
     entry(name, "scripted", "http://127.0.0.1:9")
 }
 
-async fn shown(asker: &mut Awaiting) -> Vec<Frame> {
+pub(super) async fn shown(asker: &mut Awaiting) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let Some(frame) = asker.frames.recv().await {
         frames.push(frame);
@@ -98,14 +98,14 @@ async fn shown(asker: &mut Awaiting) -> Vec<Frame> {
     frames
 }
 
-fn deltas(frames: &[Frame]) -> String {
+pub(super) fn deltas(frames: &[Frame]) -> String {
     frames
         .iter()
         .filter_map(|frame| if let Frame::Delta(words) = frame { Some(words.as_str()) } else { None })
         .collect()
 }
 
-fn text(content: &DraftContent) -> &str {
+pub(super) fn text(content: &DraftContent) -> &str {
     let DraftContent::Grounded { text, .. } = content else { panic!("{content:?}") };
     text
 }

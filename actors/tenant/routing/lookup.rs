@@ -62,6 +62,7 @@ pub(super) fn paid_in_vain(desk: &Desk, turn: &Turn<Funded>, rejection: Rejectio
             fallback: false,
         },
         cut_short: false,
+        ended_by_length: false,
         rejection: Some(rejection),
     })
 }

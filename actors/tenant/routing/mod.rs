@@ -4,10 +4,12 @@
 //! Never: storage; a provider or model the hold does not name.
 //! Invariants: every call was held for; what was used is reported also when the asker hangs up.
 pub mod actor;
+mod allowance;
 mod assembly;
 pub mod clients;
 pub mod demands;
 mod flight;
+mod landing;
 mod lookup;
 pub mod markers;
 pub mod messages;
@@ -22,9 +24,11 @@ mod standing;
 pub mod tokens;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod flight_tests;
+#[cfg(test)]
+mod length_tests;
 #[cfg(test)]
 mod lookup_tests;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Patterns no answer may contain, watched while the words are still coming.
 use bailiwick_policy::redaction::Redactions;
 use regex::RegexSet;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// Bytes of recent text a pattern is searched in, besides the words just heard.
@@ -11,6 +11,8 @@ const WINDOW_BYTES: usize = 1_024;
 pub const WITHHELD_CHARS: usize = 64;
 /// Voices followed at once; a stream with more is refused, because it could not be watched.
 const VOICES_MAX: usize = 64;
+/// OpenAI's reason of an answer that ends because it may not be longer.
+const ENDED_FOR_LENGTH: &str = "length";
 
 /// Watches a stream. A voice is one run of words: the answer, or one field of one choice.
 #[derive(Debug)]
@@ -122,6 +124,44 @@ pub fn redacted(mut body: Value, part: &str, redactions: Redactions) -> Value {
     body
 }
 
+/// A body with the first so many bytes of its words, in the order [`collect_words`] collects them; each of its choices, and
+/// each further one of the `answers` asked for, ends for its length. What spells the words a second time is taken out.
+#[must_use]
+pub fn ended(mut body: Value, part: &str, bytes_max: usize, answers: u32) -> Value {
+    let Some(choices) = body.get_mut("choices").and_then(Value::as_array_mut) else { return body };
+    let mut left = bytes_max;
+    for choice in choices.iter_mut() {
+        for (field, value) in choice.get_mut(part).and_then(Value::as_object_mut).into_iter().flatten() {
+            if field != "role" {
+                shorten_below(value, &mut left);
+            }
+        }
+        if let Some(fields) = choice.as_object_mut() {
+            fields.insert("logprobs".into(), Value::Null);
+            fields.insert("finish_reason".into(), Value::from(ENDED_FOR_LENGTH));
+        }
+    }
+    let index_of = |choice: &Value| choice.get("index").and_then(Value::as_u64).unwrap_or(0);
+    for index in 0..u64::from(answers) {
+        if !choices.iter().any(|choice| index_of(choice) == index) {
+            choices.push(json!({ "index": index, part: {}, "logprobs": null, "finish_reason": ENDED_FOR_LENGTH }));
+        }
+    }
+    body
+}
+
+fn shorten_below(value: &mut Value, left: &mut usize) {
+    match value {
+        Value::String(words) => {
+            words.truncate(words.floor_char_boundary(*left));
+            *left = left.saturating_sub(words.len());
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten_below(item, left)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| shorten_below(field, left)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 fn redact_below(value: &mut Value, redactions: Redactions) {
     match value {
         Value::String(words) => {
@@ -161,7 +201,6 @@ fn for_each_text(value: &Value, voice: &str, hear: &mut dyn FnMut(&str, &str)) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
 
     fn patterns() -> RegexSet {
         RegexSet::new([r"\d{3}-\d{2}-\d{4}", "(?i)top secret"]).unwrap()
@@ -209,6 +248,21 @@ mod tests {
         ));
         assert!(!forbids_completion(&forbidden, &with(json!({"role": "top secret", "content": null}))));
         assert!(!forbids_completion(&RegexSet::empty(), &with(json!({"content": "top secret"}))));
+    }
+
+    #[test]
+    fn a_body_ends_for_its_length_in_every_choice() {
+        let body = json!({"id": "c", "choices": [
+            {"index": 0, "delta": {"role": "assistant", "content": "größer"}, "logprobs": {"content": []}, "finish_reason": null},
+            {"index": 2, "delta": {"tool_calls": [{"function": {"arguments": "{}"}}]}, "finish_reason": "stop"},
+        ]});
+        let ended = ended(body, "delta", 3, 3);
+        let choices = ended["choices"].as_array().unwrap();
+        assert_eq!(choices[0]["delta"], json!({"role": "assistant", "content": "gr"}), "no half of a character");
+        assert_eq!(choices[1]["delta"]["tool_calls"][0]["function"]["arguments"], "{");
+        assert_eq!((choices.len(), &choices[2]["index"], &choices[2]["delta"]), (3, &json!(1), &json!({})));
+        assert!(choices.iter().all(|choice| choice["finish_reason"] == "length" && choice["logprobs"].is_null()));
+        assert_eq!(ended["id"], "c");
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! Between a provider's words and the asker: markers that resolve to nothing are taken out, forbidden words stop the
 //! stream, and everything is counted, so that a stream that ends badly is settled all the same.
+use super::allowance::Allowance;
 use super::assembly::Assembly;
 use super::demands::{Demands, Sources, Within};
 use super::markers::{self, MarkerFilter};
@@ -22,6 +23,8 @@ pub(super) enum End {
     HungUp,
     /// Words the output policy forbids were withheld.
     Forbidden,
+    /// More came than was held for: what was within is told.
+    Spent,
 }
 
 /// What came through a relay.
@@ -35,6 +38,8 @@ pub(super) struct Tally {
     pub(super) end: End,
     /// The completion told, where it is wanted whole as well.
     pub(super) assembly: Option<Assembly>,
+    /// The chunk a passed-through stream was ended with, where more came than was held for.
+    pub(super) last_chunk: Option<Value>,
 }
 
 /// One stream's relay.
@@ -52,6 +57,7 @@ pub(super) struct Relay {
     within: Option<Within>,
     redactor: Option<Redactor>,
     whole: Option<Whole>,
+    allowance: Option<Allowance>,
     tally: Tally,
 }
 
@@ -143,6 +149,7 @@ impl Relay {
             within: None,
             redactor: None,
             whole: None,
+            allowance: None,
             tally: Tally::default(),
         }
     }
@@ -153,7 +160,13 @@ impl Relay {
         self
     }
 
-    /// Relays until the provider ends, the asker is gone or the policy forbids.
+    /// Ends where more comes than was held for.
+    pub(super) fn within(mut self, allowance: Option<Allowance>) -> Self {
+        self.allowance = allowance;
+        self
+    }
+
+    /// Relays until the provider ends, the asker is gone, the policy forbids or the tokens held for are used.
     pub(super) async fn run(mut self, mut frames: mpsc::Receiver<Frame>) -> Tally {
         let sink = self.sink.clone();
         let mut gone = std::pin::pin!(sink.closed());
@@ -164,7 +177,7 @@ impl Relay {
                 () = &mut gone => break End::HungUp,
             };
             let passed = match frame {
-                Some(frame) => self.pass(frame).await.map(|()| None),
+                Some(frame) => self.pass(frame).await,
                 None => self.end().await.map(|()| Some(End::Whole)),
             };
             match passed {
@@ -177,18 +190,22 @@ impl Relay {
         Tally { end, ..self.tally }
     }
 
-    async fn pass(&mut self, frame: Frame) -> Result<(), Stop> {
+    /// Passes a frame on; gives the end where it was the last one.
+    async fn pass(&mut self, frame: Frame) -> Result<Option<End>, Stop> {
+        let from = self.tally.heard.len();
         match frame {
-            Frame::Delta(words) => {
+            Frame::Delta(mut words) => {
                 self.tally.heard.push_str(&words);
+                let kept = self.bytes_within(from).await;
+                words.truncate(kept.unwrap_or(words.len()));
                 let words = match &mut self.filter {
                     Some(filter) => filter.push(&words),
                     None => words,
                 };
-                self.pass_words(words).await
+                self.pass_words(words).await?;
+                self.end_where(kept).await
             }
-            Frame::Chunk(chunk) => {
-                let from = self.tally.heard.len();
+            Frame::Chunk(mut chunk) => {
                 let (watch, heard, mut forbidden) = (&mut self.watch, &mut self.tally.heard, false);
                 if watch.is_idle() {
                     output::collect_words(&chunk, "delta", heard);
@@ -201,19 +218,42 @@ impl Relay {
                 if forbidden {
                     return Err(Stop::Forbidden);
                 }
+                let kept = self.bytes_within(from).await;
+                if let Some((allowance, kept)) = self.allowance.as_ref().zip(kept) {
+                    chunk = allowance.last_chunk(chunk, kept);
+                    self.tally.last_chunk = Some(chunk.clone());
+                }
                 if let Some(assembly) = &mut self.tally.assembly {
                     assembly.hear(&chunk);
                 }
                 if let Some(whole) = &mut self.whole {
                     whole.hear(chunk);
-                    return Ok(());
+                    return self.end_where(kept).await;
                 }
                 let chars = self.tally.heard.get(from..).map_or(0, |words| words.chars().count());
-                self.withhold(Frame::Chunk(chunk), chars).await
+                self.withhold(Frame::Chunk(chunk), chars).await?;
+                self.end_where(kept).await
             }
             // the passages shown are those of the turn, never a provider's own
-            Frame::Citations(_) => Ok(()),
+            Frame::Citations(_) => Ok(None),
         }
+    }
+
+    /// How many bytes of the words heard from here on were held for, where that is not all of them; the others are not heard.
+    async fn bytes_within(&mut self, from: usize) -> Option<usize> {
+        let end = self.allowance.as_mut()?.end_of(&self.tally.heard).await?;
+        // what was told is told
+        let end = end.max(from);
+        self.tally.heard.truncate(end);
+        Some(end.saturating_sub(from))
+    }
+
+    /// Tells what is left, where the words just passed on were the last ones that were held for.
+    async fn end_where(&mut self, kept: Option<usize>) -> Result<Option<End>, Stop> {
+        if kept.is_none() {
+            return Ok(None);
+        }
+        self.end().await.map(|()| Some(End::Spent))
     }
 
     async fn pass_words(&mut self, words: String) -> Result<(), Stop> {

@@ -40,6 +40,25 @@ pub fn count(text: &str) -> u64 {
     tokens
 }
 
+/// Where a text's first `tokens_max` tokens end, in bytes and behind a whole character; its length where it has no more.
+#[must_use]
+pub fn end_of(text: &str, tokens_max: u64) -> usize {
+    let vocabulary = tiktoken_rs::o200k_base_singleton();
+    let (mut left, mut at) = (usize::try_from(tokens_max).unwrap_or(usize::MAX), 0_usize);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let (piece, _) = rest.split_at(piece_end(rest));
+        let tokens = vocabulary.encode_ordinary(piece);
+        if tokens.len() > left {
+            let first = tokens.get(..left).unwrap_or_default();
+            let bytes = vocabulary.decode_bytes(first).map_or(0, |bytes| bytes.len());
+            return text.floor_char_boundary(at.saturating_add(bytes));
+        }
+        left = left.saturating_sub(tokens.len());
+        at = at.saturating_add(piece.len());
+    }
+    at
+}
+
 /// Tokens of a passed-through body's prompt, reckoned high: words, keys and numbers of everything a provider reads.
 #[must_use]
 pub fn count_chat(body: &Value) -> u64 {
@@ -72,6 +91,21 @@ pub fn count_ranking(ranking: &Ranking) -> u64 {
 pub async fn count_off_reactor(text: String) -> u64 {
     let most = u64::try_from(text.len()).unwrap_or(u64::MAX);
     off_reactor(move || count(&text)).await.unwrap_or(most)
+}
+
+/// As [`count`], where the text's length allows it.
+pub async fn count_where_it_fits(text: &str) -> u64 {
+    if text.len() > OFF_REACTOR_BYTES { count_off_reactor(text.to_owned()).await } else { count(text) }
+}
+
+/// As [`end_of`], where the text's length allows it. Where that fails, so many bytes, which are no more tokens.
+pub async fn end_of_where_it_fits(text: &str, tokens_max: u64) -> usize {
+    if text.len() <= OFF_REACTOR_BYTES {
+        return end_of(text, tokens_max);
+    }
+    let whole = text.to_owned();
+    let end = off_reactor(move || end_of(&whole, tokens_max)).await;
+    end.unwrap_or_else(|| text.floor_char_boundary(usize::try_from(tokens_max).unwrap_or(usize::MAX)))
 }
 
 /// Runs a count, or another reckoning of some milliseconds, off the reactor, few at a time. `None` where it failed.
@@ -141,6 +175,22 @@ mod tests {
         ] {
             let tokens = count(&text);
             assert!(tokens > 0 && tokens <= u64::try_from(text.len()).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_text_ends_behind_the_tokens_it_may_have() {
+        for text in
+            ["The quick brown fox jumps over the lazy dog. ".repeat(200), "🦀 größer ".repeat(900), "a".repeat(9_000)]
+        {
+            let whole = count(&text);
+            assert_eq!((end_of(&text, whole), end_of(&text, u64::MAX)), (text.len(), text.len()));
+            for tokens_max in [0, 1, 2, 17, 500, whole - 1] {
+                let told = &text[..end_of(&text, tokens_max)];
+                assert!(told.len() < text.len() && count(told) <= tokens_max, "{tokens_max} of {whole}");
+                let next = text[told.len()..].chars().take(24).collect::<String>();
+                assert!(count(&format!("{told}{next}")) > tokens_max, "more would be within: {tokens_max} of {whole}");
+            }
         }
     }
 

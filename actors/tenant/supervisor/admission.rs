@@ -46,10 +46,12 @@ impl Admission {
         let scope = Scope::of(matter, principal);
         // looked at before a place is taken, counted after: no refusal leaves a trace at another level
         let admitted = self.rates.peek(&scope, now_ns).map_err(Rejection::from).and_then(|()| self.places.take(&scope));
-        if admitted.is_ok() {
-            self.rates.take(&scope, now_ns);
-        }
-        line.note_requests(self.rates.figure(&scope, now_ns));
+        let is_admitted = admitted.is_ok();
+        line.note_requests(if is_admitted {
+            self.rates.take(&scope, now_ns)
+        } else {
+            self.rates.figure(&scope, now_ns)
+        });
         admitted
     }
 

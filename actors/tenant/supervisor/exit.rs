@@ -83,7 +83,7 @@ impl Words {
 pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, now_unix_ms: u64) -> Clearance {
     let usage =
         Usage { prompt_tokens: draft.prompt_tokens, completion_tokens: draft.completion_tokens, cost: charge.amount };
-    let Draft { content, model, cut_short, rejection, .. } = draft;
+    let Draft { content, model, cut_short, ended_by_length, rejection, .. } = draft;
     let (words, body) = match content {
         DraftContent::Grounded { text, spans } => {
             (ground(case.demands(), case.ruled.obligations().redact, passages, &text, &spans), None)
@@ -105,7 +105,11 @@ pub fn clear(case: &Case, passages: &[Passage], draft: Draft, charge: Charge, no
     } else if is_forbidden {
         Err(withheld())
     } else {
-        Ok(reply(case, words, body, model, usage))
+        let mut reply = reply(case, words, body, model, usage);
+        if let Reply::Answer(answer) = &mut reply {
+            answer.ended_by_length = ended_by_length;
+        }
+        Ok(reply)
     };
     let attribution = attribution(case, &record);
     let measured = worth.map(|worth| measured(&record, worth));
@@ -392,6 +396,7 @@ fn reply(case: &Case, words: Words, body: Option<serde_json::Value>, model: Mode
         policy_version,
         receipt: String::new(),
         notes: case.ranked_again.iter().filter_map(|looked| looked.as_ref().err().map(|reason| cut(reason))).collect(),
+        ended_by_length: false,
     }))
 }
 

@@ -132,7 +132,7 @@ pub(crate) struct Tenant {
 }
 
 #[expect(clippy::disallowed_methods, reason = "test")]
-pub(super) fn cipher(number: u128) -> Cipher {
+pub(crate) fn cipher(number: u128) -> Cipher {
     Cipher::derive(&[7; 32], TenantKey::mint(uuid::Uuid::from_u128(number))).unwrap()
 }
 

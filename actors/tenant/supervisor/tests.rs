@@ -111,7 +111,15 @@ fn passage(number: usize, text: &str) -> Passage {
 
 fn draft(content: DraftContent) -> Draft {
     let model = ModelUsed { provider: "p".into(), name: "m".into(), region: "eu-west-1".into(), fallback: false };
-    Draft { content, prompt_tokens: 11, completion_tokens: 7, model, cut_short: false, rejection: None }
+    Draft {
+        content,
+        prompt_tokens: 11,
+        completion_tokens: 7,
+        model,
+        cut_short: false,
+        ended_by_length: false,
+        rejection: None,
+    }
 }
 
 fn grounded(text: &str, spans: &[(usize, std::ops::Range<usize>)]) -> Draft {

@@ -44,5 +44,6 @@ fn answer(text: &str, citations: Vec<Citation>) -> Answer {
         policy_version: "1.0.0".into(),
         receipt: "bwr1.3.abc".into(),
         notes: Vec::new(),
+        ended_by_length: false,
     }
 }

@@ -1,10 +1,12 @@
-//! The model: flat tallies under labels of the calendar on the wall.
+//! The model: flat tallies under labels of the calendar on the wall, and prices reckoned anew.
 use super::super::accounts::Spender;
+use super::super::hold::{Candidate, Embedding};
+use crate::catalog::Price;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::Window;
 use jiff::tz::TimeZone;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// One ceiling as the model knows it.
 pub(super) struct Limit {
@@ -26,13 +28,47 @@ pub(super) struct Tally {
 /// Spender, admission, money and tokens, and how much of them was above the hold.
 type Posting = (Spender, u64, (u64, u64), (u64, u64));
 
+/// The name of a tally: which limit, and whose in which window.
+type Name = (usize, String);
+
+/// One ceiling a call stands under, as it is.
+pub(super) struct Standing {
+    /// `the tenant`, or level and name, as refusals say it.
+    pub(super) whose: String,
+    pub(super) window: Window,
+    pub(super) money: Option<u64>,
+    pub(super) tokens: Option<u64>,
+    pub(super) tally: Tally,
+}
+
+fn exact(amount: u128) -> u64 {
+    u64::try_from(amount).unwrap()
+}
+
+/// Money and tokens a candidate takes at worst, where its answers have at most so many tokens.
+pub(super) fn worst(candidate: &Candidate, prompt_tokens: u64, tokens_max: u32) -> (u64, u64) {
+    let Price { input_nano_usd_per_token, output_nano_usd_per_token } = candidate.price;
+    let said = u128::from(candidate.route.max_tokens.min(tokens_max)) * u128::from(candidate.answers);
+    let asked = u128::from(prompt_tokens);
+    let money = asked * u128::from(input_nano_usd_per_token) + said * u128::from(output_nano_usd_per_token);
+    (exact(money), exact(asked + said))
+}
+
+/// What looking a question up takes at worst.
+pub(super) fn embedding_at_worst(embedding: &Embedding) -> (u64, u64) {
+    let price = u128::from(embedding.price.input_nano_usd_per_token);
+    (exact(price * u128::from(embedding.tokens)), embedding.tokens)
+}
+
 /// What the model knows.
 pub(super) struct Model {
     limits: Vec<Limit>,
     zone: TimeZone,
     /// Every posting.
     pub(super) posted: Vec<Posting>,
-    tallies: HashMap<(usize, String), Tally>,
+    tallies: HashMap<Name, Tally>,
+    /// Tallies that were changed and not checked since.
+    changed: BTreeSet<Name>,
 }
 
 fn label(window: Window, at_unix_ms: u64, zone: &TimeZone) -> String {
@@ -59,11 +95,11 @@ impl Model {
             tokens: rule.limit_tokens,
         }));
         let zone = TimeZone::get(&budget.time_zone).unwrap();
-        Self { limits, zone, posted: Vec::new(), tallies: HashMap::new() }
+        Self { limits, zone, posted: Vec::new(), tallies: HashMap::new(), changed: BTreeSet::new() }
     }
 
     /// The limits a spender stands under at a time, with the key of each tally.
-    fn over(&self, spender: &Spender, at_unix_ms: u64) -> Vec<(usize, (usize, String))> {
+    fn over(&self, spender: &Spender, at_unix_ms: u64) -> Vec<(usize, Name)> {
         let mut over = Vec::new();
         for (index, limit) in self.limits.iter().enumerate() {
             let whose = match limit.level {
@@ -82,9 +118,31 @@ impl Model {
     }
 
     pub(super) fn change(&mut self, spender: &Spender, at_unix_ms: u64, change: impl Fn(&mut Tally)) {
-        for (_, key) in self.over(spender, at_unix_ms) {
-            change(self.tallies.entry(key).or_default());
+        for (_, name) in self.over(spender, at_unix_ms) {
+            change(self.tallies.entry(name.clone()).or_default());
+            self.changed.insert(name);
         }
+    }
+
+    /// The limits a spender stands under at a time, with what they count.
+    pub(super) fn under(&self, spender: &Spender, at_unix_ms: u64) -> Vec<Standing> {
+        let standing = |(index, name): (usize, Name)| {
+            let limit = &self.limits[index];
+            let (member, _window) = name.1.rsplit_once('/').unwrap();
+            let whose = match limit.level {
+                "tenant" => "the tenant".to_owned(),
+                "usecase" => format!("use case {member}"),
+                level => format!("{level} {member}"),
+            };
+            let tally = self.tallies.get(&name).copied().unwrap_or_default();
+            Standing { whose, window: limit.window, money: limit.money, tokens: limit.tokens, tally }
+        };
+        self.over(spender, at_unix_ms).into_iter().map(standing).collect()
+    }
+
+    /// What the calendar on the wall calls a window.
+    pub(super) fn label(&self, window: Window, at_unix_ms: u64) -> String {
+        label(window, at_unix_ms, &self.zone)
     }
 
     /// The room under every limit: now, and if all that is held came back.
@@ -131,14 +189,15 @@ impl Model {
         });
     }
 
-    /// posted + held never exceeds a limit, but for what providers charged above the hold and what a crash left unknown.
-    pub(super) fn check(&self, spender: &Spender, at_unix_ms: u64) {
-        for (index, key) in self.over(spender, at_unix_ms) {
-            let tally = self.tallies.get(&key).copied().unwrap_or_default();
-            let limit = &self.limits[index];
+    /// posted + held never exceeds a limit, but for what providers charged above the hold and what a crash left unknown: looked
+    /// at wherever something has changed.
+    pub(super) fn check(&mut self) {
+        for name in std::mem::take(&mut self.changed) {
+            let tally = self.tallies.get(&name).copied().unwrap_or_default();
+            let limit = &self.limits[name.0];
             let used = (tally.posted.0 + tally.held.0 - tally.above.0, tally.posted.1 + tally.held.1 - tally.above.1);
-            assert!(used.0 <= limit.money.unwrap_or(u64::MAX), "{key:?}: {} of {:?}", used.0, limit.money);
-            assert!(used.1 <= limit.tokens.unwrap_or(u64::MAX), "{key:?}: {} of {:?}", used.1, limit.tokens);
+            assert!(used.0 <= limit.money.unwrap_or(u64::MAX), "{name:?}: {} of {:?}", used.0, limit.money);
+            assert!(used.1 <= limit.tokens.unwrap_or(u64::MAX), "{name:?}: {} of {:?}", used.1, limit.tokens);
         }
     }
 }

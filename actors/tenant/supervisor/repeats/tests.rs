@@ -171,6 +171,7 @@ fn answer(words: &str) -> Reply {
         policy_version: "1".into(),
         receipt: String::new(),
         notes: Vec::new(),
+        ended_by_length: false,
     }))
 }
 
