@@ -1,6 +1,7 @@
 //! What is derived is saved as one unit, read back whole, and replayed where it cannot be read.
+use super::derived_keys::FOLD_KEY;
 use super::fixtures::{NOW, cipher};
-use super::lineage::{Derived, FOLD_KEY};
+use super::lineage::Derived;
 use crate::entry::{AnswerRecorded, Entry};
 use crate::question::{ModelUsed, Usage};
 use bailiwick_kernel::ids::QueryId;

@@ -1,7 +1,8 @@
 //! Lineage that another system wrote: brought in one portion at a time, and told beside what this journal proves.
 use super::actor::Supervisor;
 use super::audit::{failed, unreadable};
-use super::lineage::{Derived, DerivedError, position_of};
+use super::derived_keys::position_of;
+use super::lineage::{Derived, DerivedError};
 use super::lineage_forms::imported_of;
 use super::messages::{Lineage, LineageOfRecord};
 use super::opening::on_derived;

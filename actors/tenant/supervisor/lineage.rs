@@ -1,5 +1,9 @@
 //! Where answers stand in the journal: a derived shelf, advanced only by replaying the journal itself, so that it
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
+use super::derived_keys::{
+    ACCOUNT_PREFIX, ASKED, DISTRUST_PREFIX, ENDED, FOLD_KEY, OPEN_PREFIX, SPEND_PREFIX, key_of, key_of_account,
+    key_of_day, key_of_distrusted, key_of_erasure, key_of_open, number_of, position_of,
+};
 use super::exit;
 use super::fold::{Fold, query_of};
 use super::importing;
@@ -10,7 +14,7 @@ use super::repeats::index::{Index, Place};
 use super::repeats::judging::KeptReply;
 use super::repeats::keeping;
 use super::repeats::name::Name;
-use super::withholding::{key_of_erased, withhold};
+use super::withholding::{key_of_carried_out, key_of_erased, withhold};
 use crate::budget::accounts::{Account, Accounts, Quarters};
 use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
@@ -34,14 +38,6 @@ use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
-pub(super) const FOLD_KEY: &[u8] = b"fold-9";
-const QUERY_PREFIX: u8 = b'q';
-const SPEND_PREFIX: u8 = b's';
-const ACCOUNT_PREFIX: u8 = b'a';
-const OPEN_PREFIX: u8 = b'h';
-const DISTRUST_PREFIX: u8 = b't';
-const ERASURE_PREFIX: u8 = b'e';
 /// Holds and lumps in one value, with the longest names.
 const OPEN_PER_VALUE: usize = 8;
 /// Documents that have lost trust in one value.
@@ -93,6 +89,7 @@ enum Put<'a> {
     Distrusted(&'a [Distrusted]),
     Tile(&'a Vec<u8>),
     Position(Position),
+    Query(QueryId),
     Fold(&'a Fold),
 }
 
@@ -214,6 +211,7 @@ impl Derived {
         // a copy, so that a failure on the way leaves nothing folded whose places were not written
         let mut fold = self.fold.clone();
         let mut leaves = Vec::new();
+        let mut answered_before: Option<QueryId> = None;
         self.journal.replay(before, |position, hash, entry: Entry| {
             leaves.push(tree::leaf(&hash));
             fold.chain = hash;
@@ -230,8 +228,14 @@ impl Derived {
                 }
                 Entry::ErasureAsked(asked) => puts.push((key_of_erasure(&asked.id, ASKED), Put::Position(position))),
                 Entry::ErasureEnded(ended) => puts.push((key_of_erasure(&ended.id, ENDED), Put::Position(position))),
+                // behind the last record of the answer it let through, in the same append
+                Entry::ApprovalUsed(used) => {
+                    let key = key_of_carried_out(&used.id, Some(position));
+                    puts.extend(answered_before.map(|query| (key, Put::Query(query))));
+                }
                 _ => {}
             }
+            answered_before = entry.answers().and_then(QueryId::parse);
             fold.apply(position, &entry);
             if let Some(query) = query_of(&entry) {
                 puts.push((key_of(query, Some(position)), Put::Stand(())));
@@ -323,8 +327,23 @@ impl Derived {
         Ok(Ok(KeptReply { reply, cited }))
     }
 
-    /// Everything the journal holds about one question.
+    /// Everything the journal holds about one question, without words of what was erased.
     pub(super) fn lineage(&mut self, tenant_name: &str, query: QueryId) -> Result<Option<Lineage>, DerivedError> {
+        Ok(self.told(tenant_name, query)?.map(|(lineage, _withheld)| lineage))
+    }
+
+    /// As [`Derived::lineage`]; nothing either where its words are withheld.
+    pub(super) fn lineage_in_words(
+        &mut self,
+        tenant_name: &str,
+        query: QueryId,
+    ) -> Result<Option<Lineage>, DerivedError> {
+        let told = self.told(tenant_name, query)?;
+        Ok(told.filter(|(_lineage, withheld)| !withheld).map(|(lineage, _withheld)| lineage))
+    }
+
+    /// What is told of a question, and whether its words are withheld.
+    fn told(&mut self, tenant_name: &str, query: QueryId) -> Result<Option<(Lineage, bool)>, DerivedError> {
         self.catch_up()?;
         let stands = self.shelf.scan::<()>(&key_of(query, None), None, 1_024)?;
         let mut answered: Option<(Position, [u8; 32], AnswerRecorded)> = None;
@@ -350,10 +369,12 @@ impl Derived {
             }
         }
         let Some((position, hash, mut record)) = answered else { return Ok(None) };
-        if self.quotes_what_is_erased(position, &record)? {
+        let is_withheld = self.quotes_what_is_erased(position, &record)?;
+        if is_withheld {
             withhold(&mut record, &mut feedback);
         }
-        Ok(Some(Lineage { found, ranked, ..assemble(tenant_name, position, &hash, record, feedback) }))
+        let lineage = Lineage { found, ranked, ..assemble(tenant_name, position, &hash, record, feedback) };
+        Ok(Some((lineage, is_withheld)))
     }
 
     /// The requests that were answered or logged from a position on, oldest first.
@@ -413,14 +434,6 @@ impl Derived {
     }
 }
 
-/// Which end of a request for erasure a key is of.
-const ASKED: u8 = b'a';
-const ENDED: u8 = b'e';
-
-fn key_of_erasure(id: &str, which: u8) -> Vec<u8> {
-    [&[ERASURE_PREFIX, which], id.as_bytes()].concat()
-}
-
 fn recorded_of(answer: AnswerRecorded, action: Action, facts: Facts) -> Recorded {
     let is_grounded = answer.abstained || !answer.cited.is_empty() || answer.answer.is_empty();
     let ModelUsed { provider, name, region, fallback } = answer.model;
@@ -445,39 +458,4 @@ fn assemble(
         found: None,
         ranked: None,
     }
-}
-
-fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {
-    let mut key = vec![QUERY_PREFIX];
-    key.extend_from_slice(query.0.as_bytes());
-    key.extend(position.into_iter().flat_map(|position| position.0.to_be_bytes()));
-    key
-}
-
-fn key_of_account(account: &Account, day: u32) -> Vec<u8> {
-    [&[ACCOUNT_PREFIX], account.to_key().as_slice(), &[0], &day.to_be_bytes()].concat()
-}
-
-fn key_of_open(number: u32) -> Vec<u8> {
-    [&[OPEN_PREFIX], number.to_be_bytes().as_slice()].concat()
-}
-
-fn key_of_distrusted(number: u32) -> Vec<u8> {
-    [&[DISTRUST_PREFIX], number.to_be_bytes().as_slice()].concat()
-}
-
-fn key_of_day(day: u64) -> Vec<u8> {
-    let mut key = vec![SPEND_PREFIX];
-    key.extend(day.to_be_bytes());
-    key
-}
-
-/// The number a key ends with.
-fn number_of(key: &[u8]) -> Option<u64> {
-    let (_, last) = key.split_last_chunk::<8>()?;
-    Some(u64::from_be_bytes(*last))
-}
-
-pub(super) fn position_of(key: &[u8]) -> Option<Position> {
-    number_of(key).map(Position)
 }

@@ -9,6 +9,9 @@ use bailiwick_kernel::ids::{Position, QueryId};
 /// What stands in the place of words that are withheld.
 const WITHHELD: &str = "[withheld: a document this answer cites was erased]";
 const ERASED_PREFIX: u8 = b'x';
+const CARRIED_OUT_PREFIX: u8 = b'c';
+/// Answers that are looked at for one request that needed an approval: the same one may have been carried out again and again.
+const CARRIED_OUT_MAX: usize = 1_024;
 /// Records of one answer that are looked through for what it cites.
 const RECORDS_OF_ANSWER_MAX: usize = 512;
 
@@ -16,6 +19,17 @@ const RECORDS_OF_ANSWER_MAX: usize = 512;
 pub(super) fn key_of_erased(document_id: &str) -> Vec<u8> {
     let digest = digest(&SHA256, document_id.as_bytes());
     std::iter::once(ERASED_PREFIX).chain(digest.as_ref().iter().copied()).collect()
+}
+
+/// Under which key of the derived shelf the answer stands that a request with an approval came to; of all of them without a
+/// position.
+pub(super) fn key_of_carried_out(approval_id: &str, position: Option<Position>) -> Vec<u8> {
+    let digest = digest(&SHA256, approval_id.as_bytes());
+    let position = position.map(|position| position.0.to_be_bytes());
+    std::iter::once(CARRIED_OUT_PREFIX)
+        .chain(digest.as_ref().iter().copied())
+        .chain(position.into_iter().flatten())
+        .collect()
 }
 
 /// What an answer said, and what was said of it, is not told any more; that it was given, what it cited and what it cost is.
@@ -68,6 +82,17 @@ impl Derived {
         Ok(false)
     }
 
+    /// Whether a request that needed an approval was carried out by an answer that does.
+    fn request_quotes_what_is_erased(&self, approval_id: &str) -> Result<bool, DerivedError> {
+        let answers = self.shelf().scan::<QueryId>(&key_of_carried_out(approval_id, None), None, CARRIED_OUT_MAX)?;
+        for (_, query) in answers {
+            if self.answer_quotes_what_is_erased(query)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn is_withheld(&self, position: Position, entry: &Entry) -> Result<bool, DerivedError> {
         let query_id = match entry {
             Entry::DocumentAccepted(accepted) => return self.is_erased_since(&accepted.id, position),
@@ -75,6 +100,7 @@ impl Derived {
             Entry::AnswerContinued { query_id, .. } | Entry::ReplyContinued { query_id, .. } => query_id,
             Entry::ReplyKept(reply) => &reply.query_id,
             Entry::FeedbackGiven(given) => &given.query_id,
+            Entry::ApprovalAsked(asked) => return self.request_quotes_what_is_erased(&asked.id),
             _ => return Ok(false),
         };
         QueryId::parse(query_id).map_or(Ok(false), |query| self.answer_quotes_what_is_erased(query))
