@@ -29,6 +29,8 @@ use support::{Ended, House, copy_tenants, house, sign_policies, until};
 const CANARIES: usize = 1_000;
 /// Of them, those that are asked for, so that they stand in answers.
 const ASKED: usize = 200;
+/// Of those, the ones that users are called by.
+const USERS: usize = 10;
 const BATCH: usize = 250;
 /// How a canary begins, and how long it is.
 const MARK: &str = "zq";
@@ -68,25 +70,43 @@ fn canaries() -> Vec<String> {
     (0..CANARIES).map(|_| format!("{MARK}{:016x}", random.random::<u64>())).collect()
 }
 
-/// Every canary in a document of its own, in title, text and index; some documents too large to stand in the store.
-async fn plant(house: &House, key: &str, canaries: &[String]) {
+/// Every canary in a document of its own, in its id, title, text, domain, use case and metadata, and so in the index; some
+/// documents too large to stand in the store. Some of them in the words, the answers and the scopes of questions, and a few in
+/// the names of users that ask. Gives the ids of the questions.
+async fn plant(house: &House, key: &str, canaries: &[String]) -> Vec<Uuid> {
     for (batch, words) in canaries.chunks(BATCH).enumerate() {
         let document = |(number, canary): (usize, &String)| {
             let padding = "The quay is swept every morning. ".repeat(if number == 0 { 2_000 } else { 0 });
             let text = format!("The codeword of shed {canary} is {canary}. {padding}");
-            json!({"id": format!("{batch}-{number}"), "title": format!("Shed {canary}"), "text": text})
+            json!({"id": id_of(batch, number, canary), "title": format!("Shed {canary}"), "text": text,
+                "domain": format!("domain-{canary}"), "usecase": format!("use-{canary}"),
+                "metadata": {"subject": format!("person-{canary}"), canary.clone(): canary}})
         };
         let documents: Vec<Value> = words.iter().enumerate().map(document).collect();
         post(house, "/v1/documents", key, json!({"documents": documents})).await;
     }
-    house.indexed(key, &format!("{}-{}", CANARIES / BATCH - 1, BATCH - 1)).await;
-    for canary in &canaries[..ASKED] {
+    let last = canaries.len() - 1;
+    house.indexed(key, &id_of(last / BATCH, last % BATCH, &canaries[last])).await;
+    let mut users = Vec::new();
+    for canary in &canaries[..USERS] {
+        users.push(house.user_key("harbour", &format!("user-{canary}"), "operator").await);
+    }
+    let mut queries = Vec::new();
+    for (number, canary) in canaries[..ASKED].iter().enumerate() {
         let question = format!("What is the codeword of shed {canary}?");
-        let answer = post(house, "/v1/ask", key, json!({"question": question})).await;
+        let body =
+            json!({"question": question, "domain": format!("domain-{canary}"), "usecase": format!("use-{canary}")});
+        let answer = post(house, "/v1/ask", users.get(number).map_or(key, String::as_str), body).await;
         assert!(answer["answer"].as_str().unwrap().contains(canary), "{answer}");
         let remark = json!({"query_id": answer["query_id"], "rating": "up", "comment": format!("yes, {canary}")});
         post(house, "/v1/feedback", key, remark).await;
+        queries.push(answer["query_id"].as_str().unwrap().parse().unwrap());
     }
+    queries
+}
+
+fn id_of(batch: usize, number: usize, canary: &str) -> String {
+    format!("{batch}-{number}-{canary}")
 }
 
 /// Every file below a folder.
@@ -111,9 +131,27 @@ fn canaries_in(bytes: &[u8], canaries: &[String]) -> BTreeSet<Vec<u8>> {
     places.filter(|window| planted.contains(window)).map(<[u8]>::to_vec).collect()
 }
 
-/// How many canaries stand in the clear in a folder's files.
+/// How many canaries stand in the clear in a folder's files and their names.
 fn in_the_clear(folder: &Path, canaries: &[String]) -> usize {
-    files(folder).iter().map(|(_, bytes)| canaries_in(bytes, canaries).len()).sum()
+    let found = |(path, bytes): (PathBuf, Vec<u8>)| {
+        canaries_in(&bytes, canaries).len() + canaries_in(path.as_os_str().as_encoded_bytes(), canaries).len()
+    };
+    files(folder).into_iter().map(found).sum()
+}
+
+/// How many of these ids stand in a folder's files, as their bytes or as text.
+fn ids_in_the_clear(folder: &Path, ids: &[Uuid]) -> usize {
+    let texts: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    let planted: BTreeSet<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+    // all of them are of one day: what they begin with is the same
+    let begins = [&ids[0].as_bytes()[..2], &texts[0].as_bytes()[..4]];
+    let found = |(_, bytes): (PathBuf, Vec<u8>)| {
+        let raw = bytes.windows(16).filter(|window| window.starts_with(begins[0]) && planted.contains(window)).count();
+        let is_text =
+            |window: &[u8]| window.starts_with(begins[1]) && texts.iter().any(|text| text.as_bytes() == window);
+        raw + bytes.windows(36).filter(|window| is_text(window)).count()
+    };
+    files(folder).into_iter().map(found).sum()
 }
 
 /// The tenant's records as they lie in a folder, still sealed.
@@ -222,7 +260,7 @@ async fn nothing_of_a_destroyed_tenant_opens_and_its_neighbours_serve() {
     let neighbour = first.key(NEIGHBOUR, "owner").await;
     first.teach(&neighbour, "leave", "Leave", LEAVE).await;
     let ((tenant, key), canaries) = (harbour(&first).await, canaries());
-    plant(&first, &key, &canaries).await;
+    let queries = plant(&first, &key, &canaries).await;
     let mut first = first;
     let backup = folder.path().join("backup");
     backed_up(&first, &backup).await;
@@ -238,7 +276,8 @@ async fn nothing_of_a_destroyed_tenant_opens_and_its_neighbours_serve() {
     let (plain, index_opens) = opened(&own, &sealed, &index);
     assert!(index_opens && plain.len() == sealed.len());
     assert_eq!(canaries_in(&plain.concat(), &canaries).len(), CANARIES, "they are found where something opens");
-    assert_eq!(in_the_clear(&before, &canaries), 0);
+    assert_eq!(in_the_clear(&before, &canaries), 0, "neither words nor names while it lives");
+    assert_eq!(ids_in_the_clear(&before, &queries), 0);
     assert_eq!(in_the_clear(&backup, &canaries), 0);
     assert!(named_in(&backup, tenant) > 1, "its parts and its key are in the backup");
     let keyring = std::fs::read_to_string(before.join("keys").join(format!("{}.keyring", tenant.to_hex()))).unwrap();

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const READ_BATCH: usize = 512;
+/// Which names those of bodies are, among the names of a tenant.
+const BODIES: &str = "bodies";
 
 /// Why a journal could not be opened, read or written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -194,11 +196,17 @@ impl Journal {
         Ok(records.into_iter().map(show).collect())
     }
 
+    /// What a body stands under: whoever has the disk and guesses what a body is called learns nothing from it.
+    fn body(&self, name: &str) -> Result<String, JournalError> {
+        Ok(hex::encode(self.cipher.shelf_name(&[BODIES], name.as_bytes())?))
+    }
+
     /// Seals a document body under its name, to be stored with [`Journal::blobs_put`].
     ///
     /// # Errors
     /// [`JournalError::Cipher`].
-    pub fn blob(&self, name: String, plain: &[u8]) -> Result<Blob, JournalError> {
+    pub fn blob(&self, name: &str, plain: &[u8]) -> Result<Blob, JournalError> {
+        let name = self.body(name)?;
         let sealed = self.cipher.seal(Purpose::Blob, name.as_bytes(), plain)?;
         Ok(Blob { name, sealed })
     }
@@ -211,13 +219,18 @@ impl Journal {
         Ok(self.fabric.blobs_put(self.tenant(), blobs)?)
     }
 
-    /// Reads a document body. Blocking.
+    /// Reads a document body, one that an earlier build has stored under its plain name as well. Blocking.
     ///
     /// # Errors
     /// [`JournalError`].
     pub fn blob_get(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
-        let sealed = self.fabric.blob_get(self.tenant(), name)?;
-        Ok(sealed.map(|bytes| self.cipher.open(Purpose::Blob, name.as_bytes(), &bytes)).transpose()?)
+        let body = self.body(name)?;
+        for name in [body.as_str(), name] {
+            if let Some(sealed) = self.fabric.blob_get(self.tenant(), name)? {
+                return Ok(Some(self.cipher.open(Purpose::Blob, name.as_bytes(), &sealed)?));
+            }
+        }
+        Ok(None)
     }
 
     /// Removes a document body. Blocking.
@@ -225,6 +238,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub fn blob_delete(&self, name: &str) -> Result<(), JournalError> {
+        self.fabric.blob_delete(self.tenant(), &self.body(name)?)?;
         Ok(self.fabric.blob_delete(self.tenant(), name)?)
     }
 }

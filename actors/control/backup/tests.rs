@@ -101,7 +101,7 @@ fn said(belongings: &Belongings) -> Vec<String> {
 }
 
 async fn keep(belongings: &Belongings, name: &str, bytes: usize) {
-    let blob = belongings.journal.blob(name.to_owned(), &vec![7; bytes]).unwrap();
+    let blob = belongings.journal.blob(name, &vec![7; bytes]).unwrap();
     belongings.journal.blobs_put(vec![blob]).unwrap();
     belongings.journal.append(&[format!("put {name}")]).await.unwrap();
 }

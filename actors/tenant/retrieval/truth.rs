@@ -10,7 +10,7 @@ use bailiwick_kernel::fabric::{AppendError, Blob};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::outcome::{Code, Rejection};
-use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_kernel::shelf::{Belongings, Key, Shelf, ShelfError};
 use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::retention::Erasable;
 use bailiwick_policy::visibility::Visible;
@@ -19,11 +19,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const SHELF: &str = "documents";
-const DOCUMENT: &[u8] = b"d/";
-const MARK: &[u8] = b"mark";
+/// Documents by id.
+const DOCUMENT: Key = Key::of("document");
+/// Another name whenever the form of what is kept changes: the shelf is then folded anew.
+const MARK: Key = Key::of("mark-2");
 /// Requests for erasure by id, and the ids of those that are open.
-const ERASURE: &[u8] = b"e/";
-const OPEN: &[u8] = b"o/";
+const ERASURE: Key = Key::of("erasure");
+const OPEN: Key = Key::of("open");
 /// Documents gathered in a replay before they are written to the shelf.
 const REPLAY_BATCH: usize = 1_024;
 
@@ -69,7 +71,7 @@ pub(super) enum Kept {
     Document(Box<Held>),
     Mark(Mark),
     Erasure(Box<Standing>),
-    Open,
+    Open(String),
     Dense(Box<DenseMark>),
     /// Numbers of four bytes, least significant first.
     Vector(Vec<u8>),
@@ -103,7 +105,7 @@ impl Truth {
     /// [`TruthError`].
     pub fn open(belongings: &Belongings, judge: Judge<'_>) -> Result<Self, TruthError> {
         let shelf = belongings.shelf(SHELF)?;
-        let mark = match shelf.get::<Kept>(MARK) {
+        let mark = match shelf.get::<Kept>(&MARK) {
             Ok(Some(Kept::Mark(mark))) => mark,
             Ok(_) | Err(ShelfError::Cipher(_) | ShelfError::Codec(_)) => {
                 shelf.clear()?;
@@ -177,8 +179,8 @@ impl Truth {
                     let Some(standing) = self.erasure(&ended.id)? else { return Ok(()) };
                     return self.put_erasures(&[Standing { ended: Some(ended), ..standing }], Vec::new());
                 }
-                Entry::DenseJudged(judged) => return Ok(self.shelf.put(JUDGED, &Kept::Judged(judged))?),
-                Entry::WeightLearnt(learnt) => return Ok(self.shelf.put(LEARNT, &Kept::Learnt(learnt))?),
+                Entry::DenseJudged(judged) => return Ok(self.shelf.put(&JUDGED, &Kept::Judged(judged))?),
+                Entry::WeightLearnt(learnt) => return Ok(self.shelf.put(&LEARNT, &Kept::Learnt(learnt))?),
                 _ => return Ok(()),
             };
             changed = position.next().0;
@@ -237,13 +239,13 @@ impl Truth {
         })
     }
 
-    /// Documents in id order, after an id.
+    /// Documents in an order that stays and says nothing of their ids, after that of an id.
     ///
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn list(&self, after: Option<&str>, max: usize) -> Result<Vec<Held>, TruthError> {
-        let after = after.map(key);
-        let found = self.shelf.scan::<Kept>(DOCUMENT, after.as_deref(), max)?;
+        let after = after.map(|id| self.shelf.stored(&key(id))).transpose()?;
+        let found = self.shelf.scan::<Kept>(&DOCUMENT, after.as_ref(), max)?;
         Ok(found
             .into_iter()
             .filter_map(|(_key, kept)| if let Kept::Document(held) = kept { Some(*held) } else { None })
@@ -255,19 +257,19 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn erasure(&self, id: &str) -> Result<Option<Standing>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(&[ERASURE, id.as_bytes()].concat())? {
+        Ok(match self.shelf.get::<Kept>(&ERASURE.name(id))? {
             Some(Kept::Erasure(standing)) => Some(*standing),
             _ => None,
         })
     }
 
-    /// Requests for erasure in the order of their ids.
+    /// Requests for erasure in an order that stays, after that of an id.
     ///
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn erasures(&self, after: Option<&str>, max: usize) -> Result<Vec<Standing>, TruthError> {
-        let after = after.map(|id| [ERASURE, id.as_bytes()].concat());
-        let found = self.shelf.scan::<Kept>(ERASURE, after.as_deref(), max)?;
+        let after = after.map(|id| self.shelf.stored(&ERASURE.name(id))).transpose()?;
+        let found = self.shelf.scan::<Kept>(&ERASURE, after.as_ref(), max)?;
         Ok(found
             .into_iter()
             .filter_map(|(_key, kept)| if let Kept::Erasure(standing) = kept { Some(*standing) } else { None })
@@ -280,8 +282,8 @@ impl Truth {
     /// [`TruthError::Shelf`].
     pub fn open_erasures(&self) -> Result<Vec<ErasureAsked>, TruthError> {
         let mut open = Vec::new();
-        for (key, _) in self.shelf.scan::<Kept>(OPEN, None, usize::MAX)? {
-            let id = String::from_utf8_lossy(key.get(OPEN.len()..).unwrap_or_default()).into_owned();
+        for (_key, kept) in self.shelf.scan::<Kept>(&OPEN, None, usize::MAX)? {
+            let Kept::Open(id) = kept else { continue };
             open.extend(self.erasure(&id)?.map(|standing| standing.asked));
         }
         Ok(open)
@@ -294,34 +296,34 @@ impl Truth {
     /// [`TruthError::Shelf`]; the next opening folds it again from the journal.
     pub fn note_erasures(&self, standings: &[Standing], last: Position) -> Result<(), TruthError> {
         let mark = Mark { applied: last.next().0, ..self.mark() };
-        self.put_erasures(standings, vec![(MARK.to_vec(), Kept::Mark(mark))])?;
+        self.put_erasures(standings, vec![(MARK, Kept::Mark(mark))])?;
         self.lock().mark = mark;
         Ok(())
     }
 
     /// Takes over what an append says that is about no document.
-    pub(super) fn note(&self, mut puts: Vec<(Vec<u8>, Kept)>, last: Position) -> Result<(), TruthError> {
+    pub(super) fn note(&self, mut puts: Vec<(Key, Kept)>, last: Position) -> Result<(), TruthError> {
         let mark = Mark { applied: last.next().0, ..self.mark() };
-        puts.push((MARK.to_vec(), Kept::Mark(mark)));
+        puts.push((MARK, Kept::Mark(mark)));
         self.shelf.apply(&puts, &[])?;
         self.lock().mark = mark;
         Ok(())
     }
 
-    fn put_erasures(&self, standings: &[Standing], more: Vec<(Vec<u8>, Kept)>) -> Result<(), TruthError> {
+    fn put_erasures(&self, standings: &[Standing], more: Vec<(Key, Kept)>) -> Result<(), TruthError> {
         let (mut puts, mut ended) = (more, Vec::new());
         for standing in standings {
-            let id = standing.asked.id.as_bytes();
+            let id = &standing.asked.id;
             match standing.ended {
-                Some(_) => ended.push([OPEN, id].concat()),
-                None => puts.push(([OPEN, id].concat(), Kept::Open)),
+                Some(_) => ended.push(OPEN.name(id)),
+                None => puts.push((OPEN.name(id), Kept::Open(id.clone()))),
             }
-            puts.push(([ERASURE, id].concat(), Kept::Erasure(Box::new(standing.clone()))));
+            puts.push((ERASURE.name(id), Kept::Erasure(Box::new(standing.clone()))));
         }
         Ok(self.shelf.apply(&puts, &ended)?)
     }
 
-    /// Documents in id order that somebody may find.
+    /// Documents that somebody may find, in the order of [`Truth::list`].
     ///
     /// # Errors
     /// [`TruthError::Shelf`].
@@ -356,7 +358,7 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Journal`].
     pub fn body(&self, accepted: &DocumentAccepted, text: &str) -> Result<Blob, TruthError> {
-        Ok(self.journal.blob(body_name(&accepted.id, &accepted.text_sha256), text.as_bytes())?)
+        Ok(self.journal.blob(&body_name(&accepted.id, &accepted.text_sha256), text.as_bytes())?)
     }
 
     /// Stores the texts of documents; durable with the next append.
@@ -406,7 +408,7 @@ impl Truth {
         mark.changed = changed;
         let mut bodies = Vec::new();
         let mut freed: Vec<Footprint> = Vec::new();
-        let mut removals: Vec<Vec<u8>> = removed.iter().map(|id| key(id)).collect();
+        let mut removals: Vec<Key> = removed.iter().map(|id| key(id)).collect();
         let mut latest: BTreeMap<String, Held> = BTreeMap::new();
         for held in held {
             if let Some(earlier) = latest.insert(held.accepted.id.clone(), held) {
@@ -431,7 +433,7 @@ impl Truth {
         let added: Vec<Footprint> = latest.values().map(|held| Footprint::from(&held.accepted)).collect();
         let mut puts: Vec<_> =
             latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
-        puts.push((MARK.to_vec(), Kept::Mark(mark)));
+        puts.push((MARK, Kept::Mark(mark)));
         self.shelf.apply(&puts, &removals)?;
         let mut books = self.lock();
         books.mark = mark;
@@ -464,6 +466,6 @@ impl Truth {
     }
 }
 
-fn key(id: &str) -> Vec<u8> {
-    [DOCUMENT, id.as_bytes()].concat()
+fn key(id: &str) -> Key {
+    DOCUMENT.name(id)
 }

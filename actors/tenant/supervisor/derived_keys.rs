@@ -1,55 +1,96 @@
-//! Under which keys of the derived shelf it stands.
+//! Under which keys of the derived shelf it stands. All kinds there are on it are here, so that no two are the same.
+use super::repeats::name::Name;
 use crate::budget::accounts::Account;
 use bailiwick_kernel::ids::{Position, QueryId};
+use bailiwick_kernel::shelf::Key;
+use bailiwick_kernel::transparency::tree::TileId;
 
 /// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
-pub(super) const FOLD_KEY: &[u8] = b"fold-10";
-pub(super) const QUERY_PREFIX: u8 = b'q';
-pub(super) const SPEND_PREFIX: u8 = b's';
-pub(super) const ACCOUNT_PREFIX: u8 = b'a';
-pub(super) const OPEN_PREFIX: u8 = b'h';
-pub(super) const DISTRUST_PREFIX: u8 = b't';
-pub(super) const ERASURE_PREFIX: u8 = b'e';
+pub(super) const FOLD: Key = Key::of("fold-11");
+/// A day's rows of spend.
+pub(super) const SPEND: Key = Key::of("spend");
+/// What an account spent on a day.
+pub(super) const ACCOUNTS: Key = Key::of("account");
+/// Holds that are open.
+pub(super) const OPEN: Key = Key::of("hold");
+/// Documents that have lost trust.
+pub(super) const DISTRUSTED: Key = Key::of("distrusted");
 
-/// Which end of a request for erasure a key is of.
-pub(super) const ASKED: u8 = b'a';
-pub(super) const ENDED: u8 = b'e';
-
-pub(super) fn key_of_erasure(id: &str, which: u8) -> Vec<u8> {
-    [&[ERASURE_PREFIX, which], id.as_bytes()].concat()
+/// An end of a request for erasure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// It was asked for.
+    Asked,
+    /// Nothing is left of what it is about.
+    Ended,
 }
 
-pub(super) fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {
-    let mut key = vec![QUERY_PREFIX];
-    key.extend_from_slice(query.0.as_bytes());
-    key.extend(position.into_iter().flat_map(|position| position.0.to_be_bytes()));
-    key
+pub(super) fn key_of_erasure(id: &str, end: End) -> Key {
+    let kind = match end {
+        End::Asked => "erasure-asked",
+        End::Ended => "erasure-ended",
+    };
+    Key::of(kind).name(id)
 }
 
-pub(super) fn key_of_account(account: &Account, day: u32) -> Vec<u8> {
-    [&[ACCOUNT_PREFIX], account.to_key().as_slice(), &[0], &day.to_be_bytes()].concat()
+/// Where records of a question stand; of all of them without a position.
+pub(super) fn key_of(query: QueryId, position: Option<Position>) -> Key {
+    at(Key::of("question").name(query.0.as_bytes()), position)
 }
 
-pub(super) fn key_of_open(number: u32) -> Vec<u8> {
-    [&[OPEN_PREFIX], number.to_be_bytes().as_slice()].concat()
+/// Where lines of a question of another system stand: its name is a text of any form.
+pub(super) fn key_of_imported(query_id: &str, position: Option<Position>) -> Key {
+    at(Key::of("imported").name(query_id), position)
 }
 
-pub(super) fn key_of_distrusted(number: u32) -> Vec<u8> {
-    [&[DISTRUST_PREFIX], number.to_be_bytes().as_slice()].concat()
+/// The answers that a request with an approval came to; all of them without a position.
+pub(super) fn key_of_carried_out(approval_id: &str, position: Option<Position>) -> Key {
+    at(Key::of("carried-out").name(approval_id), position)
 }
 
-pub(super) fn key_of_day(day: u64) -> Vec<u8> {
-    let mut key = vec![SPEND_PREFIX];
-    key.extend(day.to_be_bytes());
-    key
+/// When a document was erased last.
+pub(super) fn key_of_erased(document_id: &str) -> Key {
+    Key::of("erased").name(document_id)
 }
 
-/// The number a key ends with.
-pub(super) fn number_of(key: &[u8]) -> Option<u64> {
-    let (_, last) = key.split_last_chunk::<8>()?;
-    Some(u64::from_be_bytes(*last))
+/// When a document was removed last, for whatever reason.
+pub(super) fn key_of_removed(document_id: &str) -> Key {
+    Key::of("removed").name(document_id)
 }
 
-pub(super) fn position_of(key: &[u8]) -> Option<Position> {
-    number_of(key).map(Position)
+/// Where the reply of a repeated call stands.
+pub(super) fn key_of_repeat(name: &Name) -> Key {
+    Key::of("repeat").name(name.as_bytes())
+}
+
+/// Who stands in a slot of the ring of kept replies.
+pub(super) fn key_of_slot(slot: u64) -> Key {
+    Key::of("slot").number(slot)
+}
+
+pub(super) fn key_of_tile(id: TileId) -> Key {
+    Key::of("tile").number(u64::from(id.level)).number(id.number)
+}
+
+pub(super) fn key_of_account(account: &Account, day: u32) -> Key {
+    ACCOUNTS.name(account.to_key()).number(u64::from(day))
+}
+
+pub(super) fn key_of_open(number: u64) -> Key {
+    OPEN.number(number)
+}
+
+pub(super) fn key_of_distrusted(number: u64) -> Key {
+    DISTRUSTED.number(number)
+}
+
+pub(super) fn key_of_day(day: u64) -> Key {
+    SPEND.number(day)
+}
+
+fn at(key: Key, position: Option<Position>) -> Key {
+    match position {
+        Some(position) => key.number(position.0),
+        None => key,
+    }
 }

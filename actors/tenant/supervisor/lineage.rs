@@ -1,20 +1,20 @@
 //! Where answers stand in the journal: a derived shelf, advanced only by replaying the journal itself, so that it
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
 use super::derived_keys::{
-    ACCOUNT_PREFIX, ASKED, DISTRUST_PREFIX, ENDED, FOLD_KEY, OPEN_PREFIX, SPEND_PREFIX, key_of, key_of_account,
-    key_of_day, key_of_distrusted, key_of_erasure, key_of_open, number_of, position_of,
+    ACCOUNTS, DISTRUSTED, End, FOLD, OPEN, SPEND, key_of, key_of_account, key_of_carried_out, key_of_day,
+    key_of_distrusted, key_of_erased, key_of_erasure, key_of_open, key_of_tile,
 };
 use super::exit;
 use super::fold::{Fold, query_of};
 use super::importing;
 use super::lineage_forms::{cited_by, lineage_of, lines_of};
 use super::messages::{Lineage, LineagePortion};
-use super::proving::{ShelfTiles, key_of_tile};
+use super::proving::ShelfTiles;
 use super::repeats::index::{Index, Place};
 use super::repeats::judging::KeptReply;
 use super::repeats::keeping;
 use super::repeats::name::Name;
-use super::withholding::{key_of_carried_out, key_of_erased, withhold};
+use super::withholding::withhold;
 use crate::budget::accounts::{Account, Accounts, Quarters};
 use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
@@ -27,7 +27,7 @@ use bailiwick_kernel::ids::{Position, QueryId, TenantKey};
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
 use bailiwick_kernel::outcome::Outcome;
-use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_kernel::shelf::{Belongings, Key, Shelf, ShelfError, Stored};
 use bailiwick_kernel::transparency::tree::{self, TreeError};
 use bailiwick_policy::language::{Action, Facts};
 use bailiwick_policy::rehearsal::{Recorded, RecordedModel};
@@ -95,22 +95,22 @@ enum Put<'a> {
 
 /// What was saved, rows of spend included.
 fn saved(shelf: &Shelf) -> Result<Option<Fold>, ShelfError> {
-    let Some(mut fold) = shelf.get::<Fold>(FOLD_KEY)? else { return Ok(None) };
-    let days = shelf.scan::<SpendDay>(&[SPEND_PREFIX], None, COST_DAYS_MAX)?;
-    let days = days.into_iter().filter_map(|(key, rows)| Some((number_of(&key)?, Arc::new(rows))));
+    let Some(mut fold) = shelf.get::<Fold>(&FOLD)? else { return Ok(None) };
+    let days = shelf.scan::<SpendDay>(&SPEND, None, COST_DAYS_MAX)?;
+    let days = days.into_iter().filter_map(|(key, rows)| Some((key.last_number()?, Arc::new(rows))));
     fold.spend = Spend::of(days.collect());
-    let accounts = every::<(Account, u32, Quarters)>(shelf, ACCOUNT_PREFIX)?;
+    let accounts = every::<(Account, u32, Quarters)>(shelf, &ACCOUNTS)?;
     fold.accounts = Accounts::of(accounts);
-    fold.ledger.restore(every::<Vec<Open>>(shelf, OPEN_PREFIX)?.into_iter().flatten());
-    fold.distrust = Distrust::of(every::<Vec<Distrusted>>(shelf, DISTRUST_PREFIX)?.into_iter().flatten());
+    fold.ledger.restore(every::<Vec<Open>>(shelf, &OPEN)?.into_iter().flatten());
+    fold.distrust = Distrust::of(every::<Vec<Distrusted>>(shelf, &DISTRUSTED)?.into_iter().flatten());
     Ok(Some(fold))
 }
 
-/// Every value under a prefix.
-fn every<T: DeserializeOwned>(shelf: &Shelf, prefix: u8) -> Result<Vec<T>, ShelfError> {
-    let (mut values, mut after) = (Vec::new(), None::<Vec<u8>>);
+/// Every value of a kind.
+fn every<T: DeserializeOwned>(shelf: &Shelf, kind: &Key) -> Result<Vec<T>, ShelfError> {
+    let (mut values, mut after) = (Vec::new(), None::<Stored>);
     loop {
-        let read = shelf.scan::<T>(&[prefix], after.as_deref(), VALUES_PER_READ)?;
+        let read = shelf.scan::<T>(kind, after.as_ref(), VALUES_PER_READ)?;
         let Some((last, _)) = read.last() else { return Ok(values) };
         after = Some(last.clone());
         values.extend(read.into_iter().map(|(_key, value)| value));
@@ -185,7 +185,7 @@ impl Derived {
     /// Where the record of an answer stands.
     pub(super) fn answer_of(&self, query: QueryId) -> Result<Option<Position>, DerivedError> {
         for (key, ()) in self.shelf.scan::<()>(&key_of(query, None), None, 1_024)? {
-            let Some(position) = position_of(&key) else { continue };
+            let Some(position) = key.last_number().map(Position) else { continue };
             if let Some((_, Entry::AnswerRecorded(_))) = self.journal.entry::<Entry>(position)? {
                 return Ok(Some(position));
             }
@@ -195,8 +195,8 @@ impl Derived {
 
     /// Where a request for erasure and its end stand; nothing where it has none.
     pub(super) fn erasure_of(&self, id: &str) -> Result<Option<(Position, Position)>, DerivedError> {
-        let stands = |which| self.shelf.get::<Position>(&key_of_erasure(id, which));
-        Ok(stands(ASKED)?.zip(stands(ENDED)?))
+        let stands = |end| self.shelf.get::<Position>(&key_of_erasure(id, end));
+        Ok(stands(End::Asked)?.zip(stands(End::Ended)?))
     }
 
     /// Reads the journal of another incarnation from now on.
@@ -226,8 +226,12 @@ impl Derived {
                         puts.push((key_of_erased(id), Put::Position(position)));
                     }
                 }
-                Entry::ErasureAsked(asked) => puts.push((key_of_erasure(&asked.id, ASKED), Put::Position(position))),
-                Entry::ErasureEnded(ended) => puts.push((key_of_erasure(&ended.id, ENDED), Put::Position(position))),
+                Entry::ErasureAsked(asked) => {
+                    puts.push((key_of_erasure(&asked.id, End::Asked), Put::Position(position)))
+                }
+                Entry::ErasureEnded(ended) => {
+                    puts.push((key_of_erasure(&ended.id, End::Ended), Put::Position(position)))
+                }
                 // behind the last record of the answer it let through, in the same append
                 Entry::ApprovalUsed(used) => {
                     let key = key_of_carried_out(&used.id, Some(position));
@@ -256,22 +260,22 @@ impl Derived {
             let (open, open_before) = (fold.ledger.open(), self.fold.ledger.open());
             let portions = open.len().div_ceil(OPEN_PER_VALUE);
             if open != open_before {
-                let values = (0_u32..).zip(open.chunks(OPEN_PER_VALUE));
+                let values = (0_u64..).zip(open.chunks(OPEN_PER_VALUE));
                 puts.extend(values.map(|(number, portion)| (key_of_open(number), Put::Open(portion))));
             }
             let distrusted: Vec<Distrusted> = fold.distrust.documents().cloned().collect();
             let distrusted_before = self.fold.distrust.documents().count().div_ceil(DISTRUSTED_PER_VALUE);
             if fold.distrust != self.fold.distrust {
-                let values = (0_u32..).zip(distrusted.chunks(DISTRUSTED_PER_VALUE));
+                let values = (0_u64..).zip(distrusted.chunks(DISTRUSTED_PER_VALUE));
                 puts.extend(values.map(|(number, portion)| (key_of_distrusted(number), Put::Distrusted(portion))));
             }
-            let trusted = (0_u32..).take(distrusted_before).skip(distrusted.len().div_ceil(DISTRUSTED_PER_VALUE));
+            let trusted = (0_u64..).take(distrusted_before).skip(distrusted.len().div_ceil(DISTRUSTED_PER_VALUE));
             let tiles = tree::extend(&ShelfTiles(&self.shelf), before.0, &leaves)?;
             puts.extend(tiles.iter().map(|(id, hashes)| (key_of_tile(*id), Put::Tile(hashes))));
-            puts.push((FOLD_KEY.to_vec(), Put::Fold(&fold)));
+            puts.push((FOLD, Put::Fold(&fold)));
             let days = was.keys().filter(|day| !is.contains_key(day)).map(|day| key_of_day(*day));
             let quiet = accounts.forgotten_since(accounts_before).into_iter();
-            let ended = (0_u32..).take(open_before.len().div_ceil(OPEN_PER_VALUE)).skip(portions);
+            let ended = (0_u64..).take(open_before.len().div_ceil(OPEN_PER_VALUE)).skip(portions);
             let forgotten: Vec<_> = days
                 .chain(quiet.map(|(account, day)| key_of_account(account, day)))
                 .chain(ended.map(key_of_open))
@@ -349,7 +353,7 @@ impl Derived {
         let mut answered: Option<(Position, [u8; 32], AnswerRecorded)> = None;
         let (mut feedback, mut found, mut ranked) = (Vec::new(), None, None);
         for (key, ()) in stands {
-            let Some(position) = position_of(&key) else { continue };
+            let Some(position) = key.last_number().map(Position) else { continue };
             match self.journal.entry::<Entry>(position)? {
                 Some((hash, Entry::AnswerRecorded(record))) => answered = Some((position, hash, *record)),
                 Some((_, Entry::AnswerContinued { text, .. })) => {

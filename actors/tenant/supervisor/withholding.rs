@@ -1,36 +1,17 @@
 //! What an erasure takes out of what the journal shows. Records stay where they are, so that every proof stays valid; the words
 //! of those that speak of what was erased are shown to nobody any more.
+use super::derived_keys::{key_of_carried_out, key_of_erased};
 use super::lineage::{Derived, DerivedError};
 use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
-use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_kernel::disclosure::Shown;
 use bailiwick_kernel::ids::{Position, QueryId};
 
 /// What stands in the place of words that are withheld.
 const WITHHELD: &str = "[withheld: a document this answer cites was erased]";
-const ERASED_PREFIX: u8 = b'x';
-const CARRIED_OUT_PREFIX: u8 = b'c';
 /// Answers that are looked at for one request that needed an approval: the same one may have been carried out again and again.
 const CARRIED_OUT_MAX: usize = 1_024;
 /// Records of one answer that are looked through for what it cites.
 const RECORDS_OF_ANSWER_MAX: usize = 512;
-
-/// Under which key of the derived shelf it stands when a document was erased last.
-pub(super) fn key_of_erased(document_id: &str) -> Vec<u8> {
-    let digest = digest(&SHA256, document_id.as_bytes());
-    std::iter::once(ERASED_PREFIX).chain(digest.as_ref().iter().copied()).collect()
-}
-
-/// Under which key of the derived shelf the answer stands that a request with an approval came to; of all of them without a
-/// position.
-pub(super) fn key_of_carried_out(approval_id: &str, position: Option<Position>) -> Vec<u8> {
-    let digest = digest(&SHA256, approval_id.as_bytes());
-    let position = position.map(|position| position.0.to_be_bytes());
-    std::iter::once(CARRIED_OUT_PREFIX)
-        .chain(digest.as_ref().iter().copied())
-        .chain(position.into_iter().flatten())
-        .collect()
-}
 
 /// What an answer said, and what was said of it, is not told any more; that it was given, what it cited and what it cost is.
 pub(super) fn withhold(record: &mut AnswerRecorded, feedback: &mut [FeedbackGiven]) {

@@ -5,7 +5,9 @@ use bailiwick_kernel::fabric::AppendError;
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::JournalError;
 use bailiwick_kernel::limits::RECORD_BYTES_MAX;
-use bailiwick_kernel::shelf::{Belongings, ShelfError, Traces, Vault};
+use bailiwick_kernel::shelf::{Belongings, Key, ShelfError, Stored, Traces, Vault};
+
+const KEY: Key = Key::of("key");
 
 fn cipher(number: u128) -> Cipher {
     Cipher::derive(&[3; 32], tenant(number)).unwrap()
@@ -23,10 +25,10 @@ async fn entries_blobs_and_shelves_survive_reopening() {
     {
         let vault = Vault::open(folder.path()).unwrap();
         let own = vault.belongings(cipher(1)).unwrap();
-        own.journal.blobs_put(vec![own.journal.blob("doc".into(), b"the body").unwrap()]).unwrap();
+        own.journal.blobs_put(vec![own.journal.blob("doc", b"the body").unwrap()]).unwrap();
         let appended = own.journal.append(&[String::from("one"), String::from("two")]).await.unwrap();
         assert_eq!((appended.first, appended.last), (Position(0), Position(1)));
-        own.shelf("notes").unwrap().put(b"key", &String::from("derived")).unwrap();
+        own.shelf("notes").unwrap().put(&KEY, &String::from("derived")).unwrap();
         vault.sync().unwrap();
     }
     let vault = Vault::open(folder.path()).unwrap();
@@ -36,7 +38,7 @@ async fn entries_blobs_and_shelves_survive_reopening() {
     assert_eq!(own.journal.entry::<String>(Position(1)).unwrap().unwrap().1, "two");
     assert_eq!(own.journal.entry::<String>(Position(2)).unwrap(), None);
     assert_eq!(own.journal.blob_get("doc").unwrap(), Some(b"the body".to_vec()));
-    assert_eq!(own.shelf("notes").unwrap().get(b"key").unwrap(), Some(String::from("derived")));
+    assert_eq!(own.shelf("notes").unwrap().get(&KEY).unwrap(), Some(String::from("derived")));
     vault.shred(tenant(1)).unwrap();
     assert!(matches!(own.journal.append(&[1_u8]).await, Err(JournalError::Append(AppendError::Stale { .. }))));
     assert_eq!(entries(&vault.belongings(cipher(1)).unwrap()), []);
@@ -47,38 +49,111 @@ fn another_key_reads_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let vault = Vault::open(folder.path()).unwrap();
     let own = vault.belongings(cipher(1)).unwrap();
-    own.shelf("notes").unwrap().put(b"key", &1_u8).unwrap();
-    own.journal.blobs_put(vec![own.journal.blob("doc".into(), b"the body").unwrap()]).unwrap();
+    own.shelf("notes").unwrap().put(&KEY, &1_u8).unwrap();
+    own.journal.blobs_put(vec![own.journal.blob("doc", b"the body").unwrap()]).unwrap();
     let wrong = vault.belongings(Cipher::derive(&[4; 32], tenant(1)).unwrap()).unwrap();
-    assert!(matches!(wrong.shelf("notes").unwrap().get::<u8>(b"key"), Err(ShelfError::Cipher(_))));
-    assert!(matches!(wrong.journal.blob_get("doc"), Err(JournalError::Cipher(_))));
+    assert!(matches!(wrong.shelf("notes").unwrap().get::<u8>(&KEY), Err(ShelfError::Cipher(_))));
+    assert_eq!(wrong.journal.blob_get("doc").unwrap(), None, "it does not even know what a body is called");
     let other = vault.belongings(cipher(2)).unwrap();
-    assert_eq!(other.shelf("notes").unwrap().get::<u8>(b"key").unwrap(), None);
+    assert_eq!(other.shelf("notes").unwrap().get::<u8>(&KEY).unwrap(), None);
     assert_eq!(other.journal.blob_get("doc").unwrap(), None);
 }
 
 #[test]
-fn a_shelf_scans_in_key_order_within_a_prefix() {
+fn a_shelf_scans_its_kinds_names_and_numbers() {
     let folder = tempfile::tempdir().unwrap();
-    let shelf = Vault::open(folder.path()).unwrap().belongings(cipher(1)).unwrap().shelf("notes").unwrap();
-    let puts: Vec<(Vec<u8>, u8)> =
-        [("a1", 1), ("a2", 2), ("a20", 3), ("b1", 4)].map(|(key, value)| (key.into(), value)).into();
+    let own = Vault::open(folder.path()).unwrap().belongings(cipher(1)).unwrap();
+    let shelf = own.shelf("notes").unwrap();
+    let of = |name: &str, number: u64| Key::of("a").name(name).number(number);
+    let puts = [
+        (of("x", 1), 1_u8),
+        (of("x", 256), 3),
+        (of("x", 2), 2),
+        (of("y", 1), 4),
+        (Key::of("ab").number(7), 5),
+        (Key::of("a"), 6),
+    ];
     shelf.apply(&puts, &[]).unwrap();
-    let scan = |prefix: &str, after: Option<&str>, max| -> Vec<u8> {
-        let found = shelf.scan::<u8>(prefix.as_bytes(), after.map(str::as_bytes), max).unwrap();
-        found.into_iter().map(|(_, value)| value).collect()
+    let scan = |prefix: &Key, after: Option<&Stored>, max| -> Vec<u8> {
+        shelf.scan::<u8>(prefix, after, max).unwrap().into_iter().map(|(_, value)| value).collect()
     };
-    assert_eq!(scan("a", None, 10), [1, 2, 3]);
-    assert_eq!(scan("a", Some("a1"), 10), [2, 3]);
-    assert_eq!(scan("a", Some("a2"), 1), [3]);
-    assert_eq!(scan("a", Some("Z"), 10), [1, 2, 3], "a key before the prefix starts at the prefix");
-    assert_eq!(scan("a", Some("b"), 10), Vec::<u8>::new());
-    assert_eq!(scan("", None, 2), [1, 2]);
-    shelf.apply(&[(b"a1".to_vec(), 9_u8)], &[b"a2".to_vec()]).unwrap();
-    shelf.remove(b"b1").unwrap();
-    assert_eq!(scan("", None, 10), [9, 3]);
+    let x = Key::of("a").name("x");
+    assert_eq!(scan(&x, None, 10), [1, 2, 3], "numbers ascend");
+    assert_eq!(scan(&x, Some(&shelf.stored(&of("x", 1)).unwrap()), 10), [2, 3]);
+    assert_eq!(scan(&x, Some(&shelf.stored(&of("x", 2)).unwrap()), 1), [3]);
+    let mut all = scan(&Key::of("a"), None, 10);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4, 6], "a kind is never the beginning of another one");
+    assert_eq!(scan(&Key::of("ab"), None, 10), [5]);
+    assert_eq!(shelf.scan::<u8>(&Key::of("ab"), None, 1).unwrap()[0].0.last_number(), Some(7));
+
+    // page by page, in an order that stays
+    let (mut paged, mut after) = (Vec::new(), None);
+    while let Some((stored, value)) = shelf.scan::<u8>(&Key::of("a"), after.as_ref(), 1).unwrap().pop() {
+        paged.push(value);
+        after = Some(stored);
+    }
+    assert_eq!(paged, scan(&Key::of("a"), None, 10));
+    shelf.apply(&[(of("x", 1), 9_u8)], &[of("x", 2)]).unwrap();
+    shelf.remove(&of("y", 1)).unwrap();
+    assert_eq!(scan(&x, None, 10), [9, 3]);
     shelf.clear().unwrap();
-    assert_eq!(scan("", None, 10), Vec::<u8>::new());
+    assert_eq!(scan(&Key::of("a"), None, 10), Vec::<u8>::new());
+}
+
+#[test]
+fn names_on_a_shelf_stay_over_versions_and_are_others_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::open(folder.path()).unwrap();
+    let stored = |tenant: u128, versions: &[u8], shelf: &'static str, key: &Key| {
+        let own = vault.shelf(Cipher::new(keys(tenant, versions, "local")).unwrap(), shelf).unwrap();
+        own.stored(key).unwrap()
+    };
+    let key = Key::of("document").name("salaries-2026.pdf");
+    let here = stored(1, &[5], "documents", &key);
+    assert_eq!(
+        stored(1, &[5, 6], "documents", &key),
+        here,
+        "a new version of the tenant's key finds what an older one named"
+    );
+    let others = [
+        stored(2, &[5], "documents", &key),
+        stored(1, &[6], "documents", &key),
+        stored(1, &[5], "derived", &key),
+        stored(1, &[5], "documents", &Key::of("erasure").name("salaries-2026.pdf")),
+        stored(1, &[5], "documents", &Key::of("document").name("salaries-2025.pdf")),
+    ];
+    assert!(others.iter().all(|other| *other != here), "{others:?}");
+}
+
+#[actix_rt::test]
+async fn nothing_anybody_has_named_stands_in_the_files_of_the_store() {
+    const NAMES: [&str; 3] = ["salaries-of-the-board.pdf", "user-wintergreen", "body-of-the-letter"];
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::open(folder.path()).unwrap();
+    let own = vault.belongings(cipher(1)).unwrap();
+    let shelf = own.shelf("notes").unwrap();
+    shelf.put(&Key::of("document").name(NAMES[0]), &NAMES[0].to_owned()).unwrap();
+    shelf.apply(&[(Key::of("account").name(NAMES[1]).number(4), 1_u8)], &[Key::of("gone").name(NAMES[1])]).unwrap();
+    own.journal.blobs_put(vec![own.journal.blob(NAMES[2], b"words").unwrap()]).unwrap();
+    own.journal.append(&[String::from("synced")]).await.unwrap();
+    let (mut read, mut folders) = (0, vec![folder.path().to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            read += bytes.len();
+            for name in NAMES {
+                let found = bytes.windows(name.len()).any(|window| window == name.as_bytes());
+                assert!(!found, "{name} in {}", path.display());
+            }
+        }
+    }
+    assert!(read > 100, "something was written");
+    assert_eq!(shelf.get::<String>(&Key::of("document").name(NAMES[0])).unwrap().as_deref(), Some(NAMES[0]));
 }
 
 #[actix_rt::test]
@@ -149,9 +224,9 @@ async fn a_journal_whose_keys_are_withdrawn_takes_and_tells_nothing_until_it_is_
     let withdrawn = JournalError::Cipher(CipherError::Withdrawn);
     assert_eq!(own.journal.append(&[String::from("two")]).await.unwrap_err(), withdrawn);
     assert_eq!(own.journal.entry::<String>(Position(0)).unwrap_err(), withdrawn);
-    let put = own.shelf("notes").unwrap().put(b"key", &1_u8);
+    let put = own.shelf("notes").unwrap().put(&KEY, &1_u8);
     assert_eq!(put, Err(ShelfError::Cipher(CipherError::Withdrawn)));
-    assert_eq!(own.journal.blob("doc".into(), b"x").unwrap_err(), withdrawn);
+    assert_eq!(own.journal.blob("doc", b"x").unwrap_err(), withdrawn);
     let rebuilt = own.reacquire().unwrap();
     assert_eq!(
         rebuilt.journal.append(&[String::from("two")]).await.unwrap_err(),

@@ -11,7 +11,7 @@ use bailiwick_kernel::fabric::{
 };
 use bailiwick_kernel::ids::{Epoch, Position, TenantKey};
 use bailiwick_kernel::journal::Journal;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(in super::super) const LEAKS: &[Leak] = &[
@@ -37,7 +37,7 @@ pub(in super::super) const LEAKS: &[Leak] = &[
     ),
     leak(
         "blobs_without_tenant",
-        "document bodies are kept under their name alone",
+        "a document's body is looked for among everybody's",
         Fault::Parts(|parts| tap(parts, Tap::BlobsByName)),
     ),
     leak(
@@ -84,6 +84,8 @@ enum Tap {
 struct Tapped {
     inner: Arc<dyn Fabric>,
     others: Arc<AtomicU64>,
+    /// What the bodies of B are called.
+    bodies: Arc<Mutex<Vec<String>>>,
     /// How many of theirs there were at A's last append, and how many A has made.
     noted: AtomicU64,
     own: AtomicU64,
@@ -143,12 +145,16 @@ impl Fabric for Tapped {
     }
 
     fn blobs_put(&self, tenant: TenantKey, blobs: Vec<Blob>) -> Result<(), FabricError> {
+        if self.tap == Tap::Counts {
+            self.bodies.lock().unwrap().extend(blobs.iter().map(|blob| blob.name.clone()));
+        }
         self.inner.blobs_put(tenant, blobs)
     }
 
     fn blob_get(&self, tenant: TenantKey, name: &str) -> Result<Option<Vec<u8>>, FabricError> {
         if self.tap == Tap::BlobsByName
-            && let Some(theirs) = self.inner.blob_get(cipher(B).tenant(), name)?
+            && let Some(body) = self.bodies.lock().unwrap().first()
+            && let Some(theirs) = self.inner.blob_get(cipher(B).tenant(), body)?
         {
             return Ok(Some(theirs));
         }
@@ -170,10 +176,11 @@ impl Fabric for Tapped {
 
 /// Puts a tapped log under both, so that A's hears of B's appends.
 fn tap(parts: &mut Parts<'_>, tap: Tap) {
-    let others = Arc::new(AtomicU64::new(0));
+    let (others, bodies) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
     for (tenant, tap) in [(&mut parts.a, tap), (&mut parts.b, Tap::Counts)] {
         let [noted, own] = [AtomicU64::new(0), AtomicU64::new(0)];
-        let tapped = Tapped { inner: parts.vault.fabric(), others: Arc::clone(&others), noted, own, tap };
+        let (inner, others, bodies) = (parts.vault.fabric(), Arc::clone(&others), Arc::clone(&bodies));
+        let tapped = Tapped { inner, others, bodies, noted, own, tap };
         let cipher = tenant.belongings.cipher.clone();
         tenant.belongings.journal = Journal::acquire(Arc::new(tapped), cipher).unwrap();
     }
