@@ -60,7 +60,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn tag(self) -> u8 {
+    /// The byte it is known by in what is sealed.
+    pub(crate) fn tag(self) -> u8 {
         match self {
             Self::Record => 1,
             Self::Blob => 2,

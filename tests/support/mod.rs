@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 pub mod certificates;
 pub mod collector;
+pub mod disk;
 pub mod foreign;
 pub mod issuer;
 pub mod scene;

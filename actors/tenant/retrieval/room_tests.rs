@@ -111,12 +111,15 @@ async fn what_stands_only_in_the_journal_is_folded() {
     let removed = Entry::DocumentRemoved { id: "j2".into(), at_unix_ms: 6, by: "key".into() };
     let second = DocumentAccepted { id: "j2".into(), ..accepted.clone() };
     let journal = house.belongings().journal;
-    for accepted in [&accepted, &second] {
+    let written = [&accepted, &second].map(|accepted| {
         let name = super::rules::body_name(&accepted.id, &accepted.text_sha256);
-        journal.blobs_put(vec![journal.blob(&name, body.as_bytes()).unwrap()]).unwrap();
-    }
-    let entries = [Entry::DocumentAccepted(accepted), Entry::DocumentAccepted(second), removed];
-    journal.append(&entries).await.unwrap();
+        journal.of_document(&Entry::DocumentAccepted(accepted.clone()), &name, body.as_bytes()).unwrap()
+    });
+    let (mut records, bodies) = journal.place(written.into()).unwrap();
+    journal.blobs_put(bodies).unwrap();
+    journal.secrets_sync().unwrap();
+    records.push(journal.record(&removed).unwrap());
+    journal.append_records(records).await.unwrap();
 
     let mut tenant = house.tenant(policy().into());
     assert_eq!(ids(&tenant.search("Fischotter").await), ["j1"]);

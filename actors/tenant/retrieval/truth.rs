@@ -1,5 +1,6 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
 use super::dense::vectors::{DenseMark, JUDGED, LEARNT};
+use super::rows::{Change, Found, Left, Row};
 use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
 use crate::entry::{DocumentAccepted, Entry};
 use crate::erasures::records::ErasureAsked;
@@ -15,14 +16,14 @@ use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::retention::Erasable;
 use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const SHELF: &str = "documents";
 /// Documents by id.
 const DOCUMENT: Key = Key::of("document");
 /// Another name whenever the form of what is kept changes: the shelf is then folded anew.
-const MARK: Key = Key::of("mark-2");
+const MARK: Key = Key::of("mark-3");
 /// Requests for erasure by id, and the ids of those that are open.
 const ERASURE: Key = Key::of("erasure");
 const OPEN: Key = Key::of("open");
@@ -68,7 +69,7 @@ impl From<TruthError> for Rejection {
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum Kept {
-    Document(Box<Held>),
+    Document(Box<Row>),
     Mark(Mark),
     Erasure(Box<Standing>),
     Open(String),
@@ -164,13 +165,13 @@ impl Truth {
     }
 
     fn fold(&self, judge: Judge<'_>) -> Result<(), TruthError> {
-        let mut found: BTreeMap<String, Option<(DocumentAccepted, u64)>> = BTreeMap::new();
+        let mut found = Found::default();
         let mut trouble = None;
         let mut changed = self.mark().changed;
         let mut visit = |position: Position, entry: Entry| {
             match entry {
-                Entry::DocumentAccepted(accepted) => found.insert(accepted.id.clone(), Some((accepted, position.0))),
-                Entry::DocumentRemoved { id, .. } => found.insert(id, None),
+                Entry::DocumentAccepted(accepted) => found.note(accepted.id.clone(), Some((accepted, position.0))),
+                Entry::DocumentRemoved { id, .. } => found.note(id, None),
                 Entry::ErasureAsked(asked) => {
                     let standing = Standing { asked: *asked, asked_at: position.0, ended: None };
                     return self.put_erasures(&[standing], Vec::new());
@@ -184,7 +185,7 @@ impl Truth {
                 _ => return Ok(()),
             };
             changed = position.next().0;
-            if found.len() < REPLAY_BATCH {
+            if found.documents.len() < REPLAY_BATCH {
                 return Ok(());
             }
             self.fold_batch(std::mem::take(&mut found), changed, changed, judge)
@@ -201,16 +202,10 @@ impl Truth {
         }
     }
 
-    fn fold_batch(
-        &self,
-        found: BTreeMap<String, Option<(DocumentAccepted, u64)>>,
-        applied: u64,
-        changed: u64,
-        judge: Judge<'_>,
-    ) -> Result<(), TruthError> {
+    fn fold_batch(&self, found: Found, applied: u64, changed: u64, judge: Judge<'_>) -> Result<(), TruthError> {
         let mut held = Vec::new();
         let mut gone = Vec::new();
-        for (id, document) in found {
+        for (id, document) in found.documents {
             match document {
                 Some((accepted, seq)) => {
                     let verdict = match self.text(&accepted) {
@@ -225,18 +220,34 @@ impl Truth {
                 None => gone.push(id),
             }
         }
-        self.apply(held, &gone, applied, changed, &mut Claim::default())
+        let change = Change { held, removed: &gone, replaced: found.replaced, applied, changed };
+        self.apply(change, &mut Claim::default())
+    }
+
+    fn row(&self, id: &str) -> Result<Option<Row>, TruthError> {
+        Ok(match self.shelf.get::<Kept>(&key(id))? {
+            Some(Kept::Document(row)) => Some(*row),
+            _ => None,
+        })
+    }
+
+    /// The document of a row; nothing where its record was shredded.
+    fn held(&self, row: Row) -> Result<Option<Held>, TruthError> {
+        let Row { seq, verdict, .. } = row;
+        Ok(match self.journal.entry::<Entry>(Position(seq))? {
+            Some((_, Entry::DocumentAccepted(accepted))) => Some(Held { accepted, seq, verdict }),
+            _ => None,
+        })
     }
 
     /// One document.
     ///
     /// # Errors
-    /// [`TruthError::Shelf`].
+    /// [`TruthError`].
     pub fn get(&self, id: &str) -> Result<Option<Held>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(&key(id))? {
-            Some(Kept::Document(held)) => Some(*held),
-            _ => None,
-        })
+        let held = self.row(id)?.map(|row| self.held(row)).transpose()?.flatten();
+        // a row names its record, and the record whose it is
+        Ok(held.filter(|held| held.accepted.id == id))
     }
 
     /// Documents in an order that stays and says nothing of their ids, after that of an id.
@@ -246,10 +257,9 @@ impl Truth {
     pub fn list(&self, after: Option<&str>, max: usize) -> Result<Vec<Held>, TruthError> {
         let after = after.map(|id| self.shelf.stored(&key(id))).transpose()?;
         let found = self.shelf.scan::<Kept>(&DOCUMENT, after.as_ref(), max)?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(_key, kept)| if let Kept::Document(held) = kept { Some(*held) } else { None })
-            .collect())
+        let rows =
+            found.into_iter().filter_map(|(_key, kept)| if let Kept::Document(row) = kept { Some(*row) } else { None });
+        rows.filter_map(|row| self.held(row).transpose()).collect()
     }
 
     /// A request for erasure.
@@ -353,14 +363,6 @@ impl Truth {
         })
     }
 
-    /// Seals the text of a document.
-    ///
-    /// # Errors
-    /// [`TruthError::Journal`].
-    pub fn body(&self, accepted: &DocumentAccepted, text: &str) -> Result<Blob, TruthError> {
-        Ok(self.journal.blob(&body_name(&accepted.id, &accepted.text_sha256), text.as_bytes())?)
-    }
-
     /// Stores the texts of documents; durable with the next append.
     ///
     /// # Errors
@@ -382,7 +384,9 @@ impl Truth {
         claim: &mut Claim,
     ) -> Result<(), TruthError> {
         let removed: Vec<String> = removed.iter().map(|leave| leave.id().to_owned()).collect();
-        self.apply(held, &removed, last.next().0, last.next().0, claim)
+        let next = last.next().0;
+        let change = Change { held, removed: &removed, replaced: Vec::new(), applied: next, changed: next };
+        self.apply(change, claim)
     }
 
     /// Writes another verdict on documents that stay what they are.
@@ -390,49 +394,45 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn rejudged(&self, held: Vec<Held>) -> Result<(), TruthError> {
-        let puts: Vec<_> =
-            held.into_iter().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
+        let puts: Vec<_> = held.iter().map(document).collect();
         Ok(self.shelf.apply(&puts, &[])?)
     }
 
-    fn apply(
-        &self,
-        held: Vec<Held>,
-        removed: &[String],
-        applied: u64,
-        changed: u64,
-        claim: &mut Claim,
-    ) -> Result<(), TruthError> {
+    fn apply(&self, change: Change<'_>, claim: &mut Claim) -> Result<(), TruthError> {
+        let Change { held, removed, mut replaced, applied, changed } = change;
         let mut mark = self.mark();
         mark.applied = applied;
         mark.changed = changed;
-        let mut bodies = Vec::new();
         let mut freed: Vec<Footprint> = Vec::new();
         let mut removals: Vec<Key> = removed.iter().map(|id| key(id)).collect();
         let mut latest: BTreeMap<String, Held> = BTreeMap::new();
         for held in held {
-            if let Some(earlier) = latest.insert(held.accepted.id.clone(), held) {
-                bodies.push(body_name(&earlier.accepted.id, &earlier.accepted.text_sha256));
-            }
+            replaced.extend(latest.insert(held.accepted.id.clone(), held).map(|earlier| Left::of(&earlier)));
         }
         for id in latest.keys().chain(removed) {
-            if let Some(former) = self.get(id)? {
-                mark.documents = mark.documents.saturating_sub(1);
-                mark.bytes = mark.bytes.saturating_sub(former.accepted.bytes);
-                freed.push(Footprint::from(&former.accepted));
-                removals.extend(self.keys_of_vectors(&former)?);
-                bodies.push(body_name(id, &former.accepted.text_sha256));
+            // what was replaced by itself, in a replay, is no former version
+            let Some(row) = self.row(id)? else { continue };
+            mark.documents = mark.documents.saturating_sub(1);
+            mark.bytes = mark.bytes.saturating_sub(row.bytes);
+            removals.extend(self.keys_of_vectors(&row)?);
+            if latest.get(id).is_none_or(|held| held.seq != row.seq) {
+                replaced.push(Left { seq: row.seq, body: row.body.clone() });
             }
+            freed.extend(self.held(row)?.map(|former| Footprint::from(&former.accepted)));
         }
         for held in latest.values() {
             mark.documents = mark.documents.saturating_add(1);
             mark.bytes = mark.bytes.saturating_add(held.accepted.bytes);
-            let body = body_name(&held.accepted.id, &held.accepted.text_sha256);
-            bodies.retain(|former| *former != body);
         }
+        let kept: BTreeSet<String> =
+            latest.values().map(|held| body_name(&held.accepted.id, &held.accepted.text_sha256)).collect();
+        let records: Vec<Position> = replaced.iter().map(|left| Position(left.seq)).collect();
+        let bodies: Vec<String> =
+            replaced.into_iter().map(|left| left.body).filter(|body| !kept.contains(body)).collect();
+        // before the shelf forgets them: what a crash leaves undone is done by the next replay
+        self.journal.shred(&records, &bodies)?;
         let added: Vec<Footprint> = latest.values().map(|held| Footprint::from(&held.accepted)).collect();
-        let mut puts: Vec<_> =
-            latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
+        let mut puts: Vec<_> = latest.values().map(document).collect();
         puts.push((MARK, Kept::Mark(mark)));
         self.shelf.apply(&puts, &removals)?;
         let mut books = self.lock();
@@ -466,6 +466,10 @@ impl Truth {
     }
 }
 
-fn key(id: &str) -> Key {
+pub(super) fn key(id: &str) -> Key {
     DOCUMENT.name(id)
+}
+
+fn document(held: &Held) -> (Key, Kept) {
+    (key(&held.accepted.id), Kept::Document(Box::new(Row::of(held))))
 }

@@ -1,7 +1,6 @@
 //! Passages' vectors beside their documents, in the same sealed shelf: what takes a document out takes its vectors out with
 //! it, as one unit. A vector is named by its chunk's place, so that one of a former version is nobody's. Blocking.
-use super::super::index::place;
-use super::super::rules::Held;
+use super::super::rows::Row;
 use super::super::truth::{Kept, Truth, TruthError};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::shelf::{Key, Stored};
@@ -112,11 +111,11 @@ impl Truth {
     ///
     /// # Errors
     /// [`TruthError::Shelf`].
-    pub(in super::super) fn keys_of_vectors(&self, former: &Held) -> Result<Vec<Key>, TruthError> {
+    pub(in super::super) fn keys_of_vectors(&self, former: &Row) -> Result<Vec<Key>, TruthError> {
         if self.dense_mark()?.is_none() {
             return Ok(Vec::new());
         }
-        Ok((0..former.accepted.chunks).map(|number| key(place(former.seq, number))).collect())
+        Ok(former.places().map(key).collect())
     }
 
     /// What golden questions came to with and without the search by meaning.

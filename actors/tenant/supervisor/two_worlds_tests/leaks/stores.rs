@@ -7,12 +7,12 @@ use super::{Leak, leak};
 use crate::retrieval::messages::Content;
 use crate::retrieval::{Chunk, FirstOfDocument, SearchIndex, Stamp};
 use bailiwick_kernel::fabric::{
-    AppendError, Appended, Blob, BoxFuture, Fabric, FabricError, Holding, SealedRecord, Tenure,
+    AppendError, Appended, Blob, BoxFuture, Fabric, FabricError, Holding, SealedRecord, Secret, SecretState, Tenure,
 };
 use bailiwick_kernel::ids::{Epoch, Position, TenantKey};
 use bailiwick_kernel::journal::Journal;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 pub(in super::super) const LEAKS: &[Leak] = &[
     leak(
@@ -163,6 +163,22 @@ impl Fabric for Tapped {
 
     fn blob_delete(&self, tenant: TenantKey, name: &str) -> Result<(), FabricError> {
         self.inner.blob_delete(tenant, name)
+    }
+
+    fn secrets_keep(&self, tenant: TenantKey, secrets: &[Secret]) -> Result<u64, FabricError> {
+        self.inner.secrets_keep(tenant, secrets)
+    }
+
+    fn secrets_sync(&self, tenant: TenantKey) -> Result<(), FabricError> {
+        self.inner.secrets_sync(tenant)
+    }
+
+    fn secrets(&self, tenant: TenantKey, slots: &[u64]) -> Result<Vec<SecretState>, FabricError> {
+        self.inner.secrets(tenant, slots)
+    }
+
+    fn secrets_destroy(&self, tenant: TenantKey, slots: &[u64]) -> Result<(), FabricError> {
+        self.inner.secrets_destroy(tenant, slots)
     }
 
     fn shred(&self, tenant: TenantKey) -> Result<(), FabricError> {
