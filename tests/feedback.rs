@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 mod support;
-use support::{Ended, House, house, until};
+use support::{Ended, House, erase, house, until};
 
 /// Its policy trusts uploads with 0.7 and serves nothing below 0.6.
 const TENANT: &str = "acme-corp";
@@ -153,5 +153,32 @@ async fn accepted_answers_become_golden_questions() {
     // a later word on the same answer counts, not the earlier one
     assert_eq!(scene.judge(&scene.owner, json!({"query_id": first, "rating": "down"})).await, 201);
     assert_eq!(printed(&scene.house, &scene.owner, &["candidates"]).lines().count(), 1);
+    let _ended = Ended(Some(scene.house));
+}
+
+#[tokio::test]
+async fn what_quotes_an_erased_document_is_no_golden_question() {
+    let (_folder, mut ended) = house();
+    let house = ended.0.take().unwrap();
+    let owner = house.key(TENANT, "owner").await;
+    let scene = Scene { house, owner };
+    scene.house.teach(&scene.owner, "gone", "Herons", "Herons eat fish and frogs at the lake.").await;
+    let (accepted, _) = scene.ask().await;
+    let (corrected, _) = scene.ask().await;
+    assert_eq!(scene.judge(&scene.owner, json!({"query_id": accepted, "rating": "up"})).await, 201);
+    let words = json!({"query_id": corrected, "rating": "down", "correct_answer": "Frogs at the lake."});
+    assert_eq!(scene.judge(&scene.owner, words.clone()).await, 201);
+    assert_eq!(scene.view().await["candidates"].as_array().unwrap().len(), 2);
+
+    erase(&scene.house, &scene.owner, "gone").await;
+    assert_eq!(scene.view().await["candidates"], json!([]), "neither the answer nor what was said of it");
+    // what is said of it from now on is no candidate either, and what cites something else is one
+    assert_eq!(scene.judge(&scene.owner, words).await, 201);
+    scene.house.teach(&scene.owner, "stays", "Herons", "Herons eat newts and snails in the meadow.").await;
+    let (other, _) = scene.ask().await;
+    assert_eq!(scene.judge(&scene.owner, json!({"query_id": other, "rating": "up"})).await, 201);
+    let candidates = scene.view().await["candidates"].clone();
+    let answer = "Herons eat newts and snails in the meadow.";
+    assert_eq!(candidates, json!([{"question": QUESTION, "answer": answer, "relevant": ["stays"]}]));
     let _ended = Ended(Some(scene.house));
 }

@@ -17,6 +17,8 @@ use aws_lc_rs::aead::NONCE_LEN;
 use aws_lc_rs::rand::SystemRandom;
 use data_key::{COMMITMENT_BYTES, DataKey, KEY_BYTES, SALT_BYTES, TAG_BYTES};
 use keys::{KeyVersion, TenantKeys};
+use names::Names;
+pub(crate) use names::SHELF_NAME_BYTES;
 use present::{Count, DrawSalt, Present, Sealing, draw_salt};
 use std::collections::HashMap;
 use std::fmt;
@@ -58,7 +60,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn tag(self) -> u8 {
+    /// The byte it is known by in what is sealed.
+    pub(crate) fn tag(self) -> u8 {
         match self {
             Self::Record => 1,
             Self::Blob => 2,
@@ -174,7 +177,8 @@ impl Cipher {
         let messages_max = messages.min(MESSAGES_PER_DATA_KEY_MAX);
         let newest = versions.last().ok_or(CipherError::Keyless)?;
         let sealing = Sealing::begin(tenant, newest, &draw_salt()?, messages_max)?;
-        let present = Present { legacy: legacy.map(Arc::new), versions, sealing };
+        let names = Names::of(tenant, versions.first().ok_or(CipherError::Keyless)?)?;
+        let present = Present { legacy: legacy.map(Arc::new), versions, sealing, names };
         let inner = Inner {
             tenant,
             now: ArcSwapOption::from_pointee(present),
@@ -374,7 +378,8 @@ impl Inner {
     fn succeed(&self, now: &Present, versions: Vec<Arc<KeyVersion>>, newest: &KeyVersion) -> Result<(), CipherError> {
         let sealing = Sealing::begin(self.tenant, newest, &(self.draw_salt)()?, self.messages_max)?;
         self.keep(&now.sealing.head, Arc::clone(&now.sealing.key));
-        self.now.store(Some(Arc::new(Present { legacy: now.legacy.clone(), versions, sealing })));
+        let (legacy, names) = (now.legacy.clone(), now.names.clone());
+        self.now.store(Some(Arc::new(Present { legacy, versions, sealing, names })));
         Ok(())
     }
 

@@ -4,15 +4,20 @@
 //! Layout: the sealed record key, a 32-byte commitment to it, ciphertext, 16-byte tag. The commitment makes the sealed bytes
 //! mean one thing: no second key opens them to other words (AES-GCM alone would allow that), so that a record that is in the
 //! tree of its journal cannot be shown differently to different people.
+//!
+//! What is written of a document, its record and its body, begins with a byte and a number more: the slot its secret lies in.
+//! The sealed key is then only half of it: the key that encrypts follows from both, and where the secret is destroyed, nobody
+//! opens it any more, the tenant's own keys or not. Its bytes stay what they are, and so does every proof about them.
 use crate::cipher::{Cipher, CipherError, OVERHEAD_BYTES, Purpose, key_version_of};
 use crate::codec::{self, CodecError};
-use crate::fabric::chain;
+use crate::fabric::{Secret, SecretState, chain};
 use crate::ids::{Epoch, Position};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use serde::de::DeserializeOwned;
+use std::collections::HashMap;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -23,8 +28,33 @@ const COMMITMENT_BYTES: usize = 32;
 const NAME: &[u8] = b"record key";
 const SEALED_KEY_BYTES: usize = KEY_BYTES + OVERHEAD_BYTES;
 const TAG_BYTES: usize = 16;
-/// Bytes sealing a record adds.
-pub const RECORD_OVERHEAD_BYTES: usize = SEALED_KEY_BYTES + COMMITMENT_BYTES + TAG_BYTES;
+/// First byte of what is written of a document.
+const OF_DOCUMENT: u8 = 0xD0;
+/// What stands before the sealed key of what is written of a document: that byte, and the slot.
+const SLOT_HEAD_BYTES: usize = 1 + size_of::<u64>();
+/// A slot nobody has: what is sealed before its secret has a slot.
+const NO_SLOT: u64 = u64::MAX;
+/// Bytes sealing a record adds, at most.
+pub const RECORD_OVERHEAD_BYTES: usize = SLOT_HEAD_BYTES + SEALED_KEY_BYTES + COMMITMENT_BYTES + TAG_BYTES;
+
+/// What is sealed, and what its key is sealed as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    purpose: Purpose,
+    name: &'a [u8],
+}
+
+impl Place<'static> {
+    /// A record of a journal.
+    pub(crate) const RECORD: Self = Self { purpose: Purpose::Record, name: NAME };
+}
+
+impl<'a> Place<'a> {
+    /// The body of a document, under its name.
+    pub(crate) fn body(name: &'a str) -> Self {
+        Self { purpose: Purpose::Blob, name: name.as_bytes() }
+    }
+}
 
 /// The key of one record.
 #[derive(Clone)]
@@ -71,6 +101,18 @@ impl RecordKey {
         Ok((LessSafeKey::new(key), commitment))
     }
 
+    /// The key of what is written of a document: from its half that lies with it and from the document's secret.
+    fn of_document(half: &[u8; KEY_BYTES], secret: &Secret, place: Place<'_>) -> Result<Self, CipherError> {
+        let mut bytes = Zeroizing::new([0_u8; KEY_BYTES]);
+        let context = [b"bailiwick document v1".as_slice(), &[place.purpose.tag()]];
+        hkdf::Salt::new(hkdf::HKDF_SHA256, secret.as_bytes())
+            .extract(half)
+            .expand(&context, Length(KEY_BYTES))
+            .and_then(|okm| okm.fill(bytes.as_mut_slice()))
+            .map_err(|_unspecified| CipherError::Refused)?;
+        Ok(Self(bytes))
+    }
+
     /// Opens what stands behind the sealed key of a record.
     ///
     /// # Errors
@@ -92,47 +134,172 @@ fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
+fn drawn() -> Result<Zeroizing<[u8; KEY_BYTES]>, CipherError> {
+    let mut bytes = Zeroizing::new([0_u8; KEY_BYTES]);
+    SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_unspecified| CipherError::Random)?;
+    Ok(bytes)
+}
+
 /// Seals a record under a fresh key of its own.
 ///
 /// # Errors
 /// As [`Cipher::seal`].
 pub fn seal(cipher: &Cipher, plain: &[u8]) -> Result<Vec<u8>, CipherError> {
-    let mut bytes = Zeroizing::new([0_u8; KEY_BYTES]);
-    SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_unspecified| CipherError::Random)?;
-    let record_key = RecordKey(bytes);
-    let (key, commitment) = record_key.derived()?;
+    let own = drawn()?;
     let mut sealed = Vec::with_capacity(plain.len().saturating_add(RECORD_OVERHEAD_BYTES));
-    cipher.seal_into(Purpose::Record, NAME, record_key.as_bytes(), &mut sealed)?;
+    seal_behind(cipher, Place::RECORD, &own, &RecordKey(own.clone()), plain, &mut sealed)?;
+    Ok(sealed)
+}
+
+/// Seals what is written of a document under its secret as well. It has no slot yet: [`put_in_slot`] gives it one.
+///
+/// # Errors
+/// As [`Cipher::seal`].
+pub(crate) fn seal_of_document(
+    cipher: &Cipher,
+    place: Place<'_>,
+    secret: &Secret,
+    plain: &[u8],
+) -> Result<Vec<u8>, CipherError> {
+    let half = drawn()?;
+    let mut sealed = Vec::with_capacity(plain.len().saturating_add(RECORD_OVERHEAD_BYTES));
+    sealed.push(OF_DOCUMENT);
+    sealed.extend_from_slice(&NO_SLOT.to_be_bytes());
+    seal_behind(cipher, place, &half, &RecordKey::of_document(&half, secret, place)?, plain, &mut sealed)?;
+    Ok(sealed)
+}
+
+/// Says in which slot the secret of something lies that was sealed for a document.
+pub(crate) fn put_in_slot(sealed: &mut [u8], slot: u64) {
+    if let Some((_mark, rest)) = sealed.split_first_mut()
+        && let Some(place) = rest.first_chunk_mut::<8>()
+    {
+        *place = slot.to_be_bytes();
+    }
+}
+
+/// Appends `with` sealed, the commitment to `key`, and what `key` makes of the words.
+fn seal_behind(
+    cipher: &Cipher,
+    place: Place<'_>,
+    with: &[u8; KEY_BYTES],
+    key: &RecordKey,
+    plain: &[u8],
+    sealed: &mut Vec<u8>,
+) -> Result<(), CipherError> {
+    let (key, commitment) = key.derived()?;
+    cipher.seal_into(place.purpose, place.name, with, sealed)?;
     sealed.extend_from_slice(&commitment);
     // room for the tag: sealed in place, it is not moved while it is plain
     let mut body = Vec::with_capacity(plain.len().saturating_add(TAG_BYTES));
     body.extend_from_slice(plain);
     key.seal_in_place_append_tag(nonce(), Aad::empty(), &mut body).map_err(|_unspecified| CipherError::Refused)?;
     sealed.extend_from_slice(&body);
-    Ok(sealed)
+    Ok(())
+}
+
+/// The slot that something names for its secret, where it is of a document. Whether that is true shows when it opens.
+#[must_use]
+pub fn slot_named(sealed: &[u8]) -> Option<u64> {
+    let (mark, rest) = sealed.split_first()?;
+    let (slot, _) = rest.split_first_chunk::<8>()?;
+    (*mark == OF_DOCUMENT).then(|| u64::from_be_bytes(*slot))
+}
+
+/// What stands before the sealed key.
+fn head_bytes(sealed: &[u8]) -> usize {
+    if sealed.first() == Some(&OF_DOCUMENT) { SLOT_HEAD_BYTES } else { 0 }
+}
+
+/// What its owner's keys make of something sealed.
+pub(crate) enum Unlocked<'a> {
+    /// Its key, and what it opens.
+    Key(RecordKey, &'a [u8]),
+    /// It is of a document: half of its key.
+    Half(Half<'a>),
+}
+
+/// Half of the key of something that is written of a document.
+pub(crate) struct Half<'a> {
+    /// Where the secret lies that is the other half.
+    pub(crate) slot: u64,
+    place: Place<'a>,
+    half: Zeroizing<[u8; KEY_BYTES]>,
+    body: &'a [u8],
+}
+
+impl<'a> Half<'a> {
+    /// The whole key, and what it opens.
+    pub(crate) fn with(&self, secret: &Secret) -> Result<(RecordKey, &'a [u8]), CipherError> {
+        Ok((RecordKey::of_document(&self.half, secret, self.place)?, self.body))
+    }
+}
+
+/// Opens the key of something sealed, or the half of it that lies with it.
+///
+/// # Errors
+/// [`CipherError::Refused`] where it belongs elsewhere, or is older than such keys.
+pub(crate) fn unlock<'a>(cipher: &Cipher, place: Place<'a>, sealed: &'a [u8]) -> Result<Unlocked<'a>, CipherError> {
+    let (head, rest) = sealed.split_at_checked(head_bytes(sealed)).ok_or(CipherError::Refused)?;
+    let (own, body) = rest.split_at_checked(SEALED_KEY_BYTES).ok_or(CipherError::Refused)?;
+    let own = Zeroizing::new(cipher.open(place.purpose, place.name, own)?);
+    let own = Zeroizing::new(<[u8; KEY_BYTES]>::try_from(own.as_slice()).map_err(|_length| CipherError::Refused)?);
+    Ok(match head.split_last_chunk::<8>() {
+        Some((_mark, slot)) => Unlocked::Half(Half { slot: u64::from_be_bytes(*slot), place, half: own, body }),
+        None => Unlocked::Key(RecordKey(own), body),
+    })
+}
+
+/// What a key opens.
+///
+/// # Errors
+/// [`CipherError::Refused`] where it was altered or belongs elsewhere.
+pub(crate) fn read(key: &RecordKey, body: &[u8]) -> Result<Vec<u8>, CipherError> {
+    key.open(body)
 }
 
 /// The key of a record, for its owner.
 ///
 /// # Errors
-/// [`CipherError::Refused`] where the record belongs elsewhere, or is older than keys of records.
+/// [`CipherError::Refused`] where the record belongs elsewhere, is of a document, or is older than keys of records.
 pub fn key_of(cipher: &Cipher, payload: &[u8]) -> Result<RecordKey, CipherError> {
-    let (sealed, _body) = payload.split_at_checked(SEALED_KEY_BYTES).ok_or(CipherError::Refused)?;
-    let bytes = Zeroizing::new(cipher.open(Purpose::Record, NAME, sealed)?);
-    let bytes = <[u8; KEY_BYTES]>::try_from(bytes.as_slice()).map_err(|_length| CipherError::Refused)?;
-    Ok(RecordKey::from_bytes(bytes))
+    match unlock(cipher, Place::RECORD, payload)? {
+        Unlocked::Key(key, _body) => Ok(key),
+        Unlocked::Half(_) => Err(CipherError::Refused),
+    }
 }
 
-/// Opens a record for its owner, one from before records had keys of their own as well.
+/// What opening a record comes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// What it says.
+    Words(Zeroizing<Vec<u8>>),
+    /// It went with its document, whose secret was destroyed.
+    Shredded,
+    /// The secret of its document is not there.
+    Secretless,
+}
+
+/// Opens a record for its owner, one from before records had keys of their own as well. `secrets` has what the slots hold
+/// that records name.
 ///
 /// # Errors
 /// [`CipherError::Refused`] where it was altered or belongs elsewhere.
-pub fn open(cipher: &Cipher, payload: &[u8]) -> Result<Vec<u8>, CipherError> {
-    match key_of(cipher, payload) {
-        Ok(key) => key.open(payload.get(SEALED_KEY_BYTES..).unwrap_or_default()),
-        Err(CipherError::Refused) => cipher.open(Purpose::Record, b"", payload),
-        Err(other) => Err(other),
-    }
+pub fn open(cipher: &Cipher, payload: &[u8], secrets: &HashMap<u64, SecretState>) -> Result<Opened, CipherError> {
+    let plain = match unlock(cipher, Place::RECORD, payload) {
+        Ok(Unlocked::Key(key, body)) => key.open(body)?,
+        Ok(Unlocked::Half(half)) => match secrets.get(&half.slot) {
+            Some(SecretState::Held(secret)) => {
+                let (key, body) = half.with(secret)?;
+                key.open(body)?
+            }
+            Some(SecretState::Destroyed) => return Ok(Opened::Shredded),
+            Some(SecretState::Free) | None => return Ok(Opened::Secretless),
+        },
+        Err(CipherError::Refused) => cipher.open(Purpose::Record, b"", payload)?,
+        Err(other) => return Err(other),
+    };
+    Ok(Opened::Words(Zeroizing::new(plain)))
 }
 
 /// A record as it is shown to somebody without the tenant's keys.
@@ -171,7 +338,7 @@ impl Shown {
     /// The version of the tenant's key its own key is sealed under: a part of its sealed bytes, and so of its chain hash.
     #[must_use]
     pub fn key_version(&self) -> Option<u32> {
-        key_version_of(&self.payload)
+        self.payload.get(head_bytes(&self.payload)..).and_then(key_version_of)
     }
 
     /// What it says.
@@ -179,7 +346,8 @@ impl Shown {
     /// # Errors
     /// [`ShownError`].
     pub fn entry<T: DeserializeOwned>(&self) -> Result<T, ShownError> {
-        let body = self.payload.get(SEALED_KEY_BYTES..).ok_or(CipherError::Refused)?;
+        let behind = head_bytes(&self.payload).saturating_add(SEALED_KEY_BYTES);
+        let body = self.payload.get(behind..).ok_or(CipherError::Refused)?;
         let key = self.key.as_ref().ok_or(CipherError::Refused)?;
         Ok(codec::decode(&key.open(body)?)?)
     }

@@ -1,4 +1,4 @@
-//! Shelves: derived, per-tenant key-value trees, values sealed. The truth is the journal; a shelf can be rebuilt.
+//! Shelves: derived, per-tenant key-value trees, values sealed and names digested. The truth is the journal; a shelf can be rebuilt.
 //!
 //! Writes become durable with the next acknowledged append (one log underneath), never by themselves.
 use crate::cipher::{Cipher, CipherError, Purpose};
@@ -15,6 +15,9 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
+mod key;
+pub use key::{Key, Stored};
+
 /// Why a shelf failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShelfError {
@@ -29,9 +32,10 @@ pub enum ShelfError {
     Codec(#[from] CodecError),
 }
 
-/// One named tree of one tenant.
+/// One named tree of one tenant. Neither its values nor the names they stand under can be read without the tenant's keys.
 #[derive(Clone, Debug)]
 pub struct Shelf {
+    name: &'static str,
     tree: Tree,
     cipher: Cipher,
 }
@@ -41,56 +45,80 @@ impl Shelf {
     ///
     /// # Errors
     /// [`ShelfError`].
-    pub fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ShelfError> {
-        self.tree.get(key)?.map(|sealed| self.open(key, &sealed)).transpose()
+    pub fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, ShelfError> {
+        let stored = self.stored(key)?;
+        self.tree.get(stored.as_bytes())?.map(|sealed| self.open(&stored, &sealed)).transpose()
     }
 
     /// Writes one value.
     ///
     /// # Errors
     /// [`ShelfError`].
-    pub fn put<T: Serialize>(&self, key: &[u8], value: &T) -> Result<(), ShelfError> {
-        Ok(self.tree.put(key, self.seal(key, value)?)?)
+    pub fn put<T: Serialize>(&self, key: &Key, value: &T) -> Result<(), ShelfError> {
+        let stored = self.stored(key)?;
+        Ok(self.tree.put(stored.as_bytes(), self.seal(&stored, value)?)?)
     }
 
     /// Writes and removes as one unit.
     ///
     /// # Errors
     /// [`ShelfError`].
-    pub fn apply<T: Serialize>(&self, puts: &[(Vec<u8>, T)], removals: &[Vec<u8>]) -> Result<(), ShelfError> {
-        let sealed = puts
-            .iter()
-            .map(|(key, value)| Ok((key.clone(), self.seal(key, value)?)))
-            .collect::<Result<Vec<_>, ShelfError>>()?;
-        Ok(self.tree.apply(sealed, removals)?)
+    pub fn apply<T: Serialize>(&self, puts: &[(Key, T)], removals: &[Key]) -> Result<(), ShelfError> {
+        let sealed = puts.iter().map(|(key, value)| {
+            let stored = self.stored(key)?;
+            let sealed = self.seal(&stored, value)?;
+            Ok((stored.into_bytes(), sealed))
+        });
+        let sealed = sealed.collect::<Result<Vec<_>, ShelfError>>()?;
+        let removals = removals.iter().map(|key| Ok(self.stored(key)?.into_bytes()));
+        Ok(self.tree.apply(sealed, &removals.collect::<Result<Vec<_>, ShelfError>>()?)?)
     }
 
     /// Removes one value.
     ///
     /// # Errors
     /// [`ShelfError`].
-    pub fn remove(&self, key: &[u8]) -> Result<(), ShelfError> {
-        Ok(self.tree.apply(Vec::new(), &[key.to_vec()])?)
+    pub fn remove(&self, key: &Key) -> Result<(), ShelfError> {
+        Ok(self.tree.apply(Vec::new(), &[self.stored(key)?.into_bytes()])?)
     }
 
-    /// Visits keys with a prefix in order, starting after `after` where given, at most `max` values.
+    /// Visits what begins with a key, names in an order that says nothing of them, numbers ascending; starting after `after`
+    /// where given, at most `max` values.
     ///
     /// # Errors
     /// [`ShelfError`].
     pub fn scan<T: DeserializeOwned>(
         &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
+        prefix: &Key,
+        after: Option<&Stored>,
         max: usize,
-    ) -> Result<Vec<(Vec<u8>, T)>, ShelfError> {
+    ) -> Result<Vec<(Stored, T)>, ShelfError> {
         self.tree
-            .scan(prefix, after, max)?
+            .scan(self.stored(prefix)?.as_bytes(), after.map(Stored::as_bytes), max)?
             .into_iter()
             .map(|(key, sealed)| {
-                let value = self.open(&key, &sealed)?;
-                Ok((key, value))
+                let stored = Stored::from_store(key);
+                let value = self.open(&stored, &sealed)?;
+                Ok((stored, value))
             })
             .collect()
+    }
+
+    /// What a value stands under in the store, to go on after it.
+    ///
+    /// # Errors
+    /// [`ShelfError::Cipher`] where the keys were withdrawn.
+    pub fn stored(&self, key: &Key) -> Result<Stored, ShelfError> {
+        Ok(key.stored(self.name, &self.cipher)?)
+    }
+
+    /// Reads what an earlier build wrote, under the bytes it wrote it under: for what is no fold and cannot be made anew.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn get_of_earlier_build<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ShelfError> {
+        let Some(sealed) = self.tree.get(key)? else { return Ok(None) };
+        Ok(Some(codec::decode(&Zeroizing::new(self.cipher.open(Purpose::Shelf, key, &sealed)?))?))
     }
 
     /// Empties the shelf.
@@ -101,12 +129,19 @@ impl Shelf {
         Ok(self.tree.clear()?)
     }
 
-    fn seal<T: Serialize>(&self, key: &[u8], value: &T) -> Result<Vec<u8>, ShelfError> {
-        Ok(self.cipher.seal(Purpose::Shelf, key, &Zeroizing::new(codec::encode(value)?))?)
+    /// What a value is sealed for: this shelf and this place on it.
+    fn place(&self, stored: &Stored) -> Vec<u8> {
+        [self.name.as_bytes(), &[0], stored.as_bytes()].concat()
     }
 
-    fn open<T: DeserializeOwned>(&self, key: &[u8], sealed: &[u8]) -> Result<T, ShelfError> {
-        Ok(codec::decode(&Zeroizing::new(self.cipher.open(Purpose::Shelf, key, sealed)?))?)
+    fn seal<T: Serialize>(&self, stored: &Stored, value: &T) -> Result<Vec<u8>, ShelfError> {
+        let plain = Zeroizing::new(codec::encode(value)?);
+        Ok(self.cipher.seal(Purpose::Shelf, &self.place(stored), &plain)?)
+    }
+
+    fn open<T: DeserializeOwned>(&self, stored: &Stored, sealed: &[u8]) -> Result<T, ShelfError> {
+        let plain = Zeroizing::new(self.cipher.open(Purpose::Shelf, &self.place(stored), sealed)?);
+        Ok(codec::decode(&plain)?)
     }
 }
 
@@ -131,7 +166,7 @@ impl Belongings {
     /// # Errors
     /// [`ShelfError::Store`].
     pub fn shelf(&self, name: &'static str) -> Result<Shelf, ShelfError> {
-        Ok(Shelf { tree: self.store.tree(self.cipher.tenant(), name)?, cipher: self.cipher.clone() })
+        Ok(Shelf { name, tree: self.store.tree(self.cipher.tenant(), name)?, cipher: self.cipher.clone() })
     }
 
     /// Acquires the journal anew, for rebuilt rooms: what an earlier incarnation still had in flight becomes stale.
@@ -197,7 +232,7 @@ impl Vault {
     /// # Errors
     /// [`ShelfError::Store`].
     pub fn shelf(&self, cipher: Cipher, name: &'static str) -> Result<Shelf, ShelfError> {
-        Ok(Shelf { tree: self.store.tree(cipher.tenant(), name)?, cipher })
+        Ok(Shelf { name, tree: self.store.tree(cipher.tenant(), name)?, cipher })
     }
 
     /// What lies here of a tenant. Blocking.

@@ -10,6 +10,7 @@ use crate::proofs::records::{AnswerGrounded, ConversationTold, HeadWitnessed};
 use crate::question::{ModelUsed, Usage};
 use crate::rollout::rules::{QualityStanding, Standing};
 use crate::slo::records::{FreezeOverridden, OverrideAsked, ReleasesFrozen, TurnsCounted};
+use bailiwick_kernel::journal::Readable;
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::language::{Action, RecordedFact};
@@ -181,6 +182,16 @@ pub enum Entry {
     AnswerJudged(Box<AnswerJudged>),
     /// What the answers of both releases of a rollout came to, whenever answers have been weighed.
     QualityWeighed(Box<QualityStanding>),
+    /// A document was accepted, and what was written of it went with its secret when it was removed or replaced. Read in the
+    /// place of such a record, never written.
+    #[serde(skip)]
+    DocumentShredded,
+}
+
+impl Readable for Entry {
+    fn shredded() -> Option<Self> {
+        Some(Self::DocumentShredded)
+    }
 }
 
 impl Entry {

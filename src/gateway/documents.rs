@@ -26,7 +26,7 @@ pub struct IngestAnswer {
 /// A page of documents.
 #[derive(Serialize, JsonSchema, Debug)]
 pub struct DocumentList {
-    /// Documents in id order.
+    /// Documents, those of one page in id order; pages follow each other in an order that stays and says nothing of ids.
     pub documents: Vec<DocumentView>,
     /// Send it as `after` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,8 +126,9 @@ pub(super) async fn of_tenant(request: HttpRequest, tenant: web::Path<String>) -
 
 async fn page(request: &HttpRequest, handle: &AuditHandle) -> Result<HttpResponse, Failure> {
     let Page { after, limit } = Page::of(request, PAGE_ITEMS_MAX)?;
-    let documents = handle.documents(after, limit).await?;
+    let mut documents = handle.documents(after, limit).await?;
     let next = documents.last().filter(|_| documents.len() >= limit).map(|last| last.id.clone());
+    documents.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(ok(&DocumentList { documents, next }))
 }
 

@@ -35,7 +35,7 @@ pub struct ErasureBody {
 /// Requests for erasure.
 #[derive(Serialize, JsonSchema, Debug)]
 pub struct ErasureList {
-    /// In the order of their ids.
+    /// Those of one page in the order of their ids; pages follow each other in an order that stays and says nothing of ids.
     pub erasures: Vec<ErasureView>,
     /// Send it as `after` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,8 +59,9 @@ pub(super) async fn ask(request: HttpRequest, payload: web::Payload) -> Result<H
 pub(super) async fn list(request: HttpRequest) -> Result<HttpResponse, Failure> {
     let handle = knock::edge(&request)?.door.audit(knock::claim(&request)).await?;
     let Page { after, limit } = Page::of(&request, ERASURES_PER_PAGE_MAX)?;
-    let erasures = handle.erasures(after, limit).await?;
+    let mut erasures = handle.erasures(after, limit).await?;
     let next = erasures.last().filter(|_| erasures.len() >= limit).map(|last| last.id.clone());
+    erasures.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(ok(&ErasureList { erasures, next }))
 }
 

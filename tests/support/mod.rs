@@ -2,13 +2,14 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 use bailiwick_kernel::money::NanoUsd;
 use reqwest::{Client, Method, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub mod certificates;
 pub mod collector;
+pub mod disk;
 pub mod foreign;
 pub mod issuer;
 pub mod scene;
@@ -253,4 +254,17 @@ pub fn house() -> (tempfile::TempDir, Ended) {
 /// An amount as the doors write it.
 pub fn usd(amount: &Value) -> NanoUsd {
     NanoUsd::parse_usd(amount.as_str().unwrap_or_else(|| panic!("no amount: {amount}"))).unwrap()
+}
+
+/// Has a document erased on request, and waits until it is.
+pub async fn erase(house: &House, key: &str, document: &str) {
+    let body = json!({"document": document, "basis": "GDPR article 17"});
+    let (status, asked) = house.call(Method::POST, "/v1/erasures", key, Some(body)).await;
+    assert_eq!(status, 202, "{asked}");
+    let path = format!("/v1/erasures/{}", asked["id"].as_str().unwrap_or_default());
+    until("an erasure is done", async || {
+        let (_, view) = house.call(Method::GET, &path, key, None).await;
+        (view["state"] == "done").then_some(())
+    })
+    .await;
 }

@@ -141,7 +141,7 @@ impl Making<'_> {
                         before.texts = end.texts;
                         before.end = Some(end);
                     }
-                    Piece::Begin(_) | Piece::Records(_) | Piece::Bytes(_) | Piece::Text { .. } => {}
+                    Piece::Begin(_) | Piece::Records(_) | Piece::Bytes(_) | Piece::Text { .. } | Piece::Secrets(_) => {}
                 }
             }
         }
@@ -192,7 +192,9 @@ impl Making<'_> {
         let held = self.store.hold_blobs();
         let end = self.store.end_of(subject.tenant)?;
         let now = self.blobs(subject.tenant, &mut copied, &mut part)?;
+        let secrets = self.store.secrets_of(subject.tenant)?;
         drop(held);
+        secrets.chunks(PIECE_BYTES).try_for_each(|secrets| part.put(&Piece::Secrets(secrets.to_vec())))?;
         let gone: Vec<BlobDigest> = copied.difference(&now).copied().collect();
         gone.chunks(DIGESTS_PER_PIECE).try_for_each(|gone| part.put(&Piece::Gone(gone.to_vec())))?;
         let from = Position(from.map_or(0, |end| end.next));

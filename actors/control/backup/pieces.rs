@@ -63,6 +63,8 @@ pub(super) enum Piece {
         name: String,
         text: String,
     },
+    /// Secrets of documents, those of all pieces behind each other by slot. What stands in the last part is what there is.
+    Secrets(Vec<u8>),
     End(End),
 }
 
@@ -77,6 +79,7 @@ impl Piece {
             Self::Gone(digests) => tagged(4, digests.concat()),
             Self::Text { name, text } => tagged(5, codec::encode(&(name, text))?),
             Self::End(end) => tagged(6, codec::encode(end)?),
+            Self::Secrets(bytes) => tagged(7, bytes.clone()),
         })
     }
 
@@ -96,6 +99,7 @@ impl Piece {
                 Self::Text { name, text }
             }
             6 => Self::End(codec::decode(body).ok()?),
+            7 => Self::Secrets(body.to_vec()),
             _ => return None,
         })
     }

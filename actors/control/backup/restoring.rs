@@ -23,6 +23,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What is put back, and where.
 #[derive(Debug)]
@@ -241,12 +242,14 @@ fn put_back(target: &Target, vault: &Vault, tenant: &TenantKeysOf, last: &PartRe
     let live = live_blobs(target, &parts, tenant, last)?;
     let store = vault.store();
     let mut returning = store.put_back(tenant.tenant)?;
-    let (mut texts, mut end) = (FileTexts::new(), None);
+    let (mut texts, mut secrets, mut end) = (FileTexts::new(), Zeroizing::new(Vec::new()), None);
     let mut before = None;
     for (number, sha256) in &parts {
         let name = part_name(&last.tenant, *number);
         let mut reader = open(target, tenant, last, *number)?;
         let mut fresh_texts = FileTexts::new();
+        // those of the part before: what was destroyed since is in this one no more
+        secrets = Zeroizing::default();
         while let Some(piece) = reader.next()? {
             match piece {
                 Piece::Begin(Begin { before: named, from, .. }) => {
@@ -263,6 +266,7 @@ fn put_back(target: &Target, vault: &Vault, tenant: &TenantKeysOf, last: &PartRe
                     fresh_texts.insert(name, text);
                 }
                 Piece::Gone(_) => {}
+                Piece::Secrets(bytes) => secrets.extend_from_slice(&bytes),
                 Piece::Bytes(_) => return Err(altered(name, "has bytes of no blob")),
                 Piece::End(found) => end = Some(Head { next: Position(found.next), hash: found.hash }),
             }
@@ -273,6 +277,9 @@ fn put_back(target: &Target, vault: &Vault, tenant: &TenantKeysOf, last: &PartRe
         before = Some((*number, *sha256));
     }
     let end = end.ok_or_else(|| altered(part_name(&last.tenant, last.number), "has no end"))?;
+    if !secrets.is_empty() {
+        store.put_secrets_back(tenant.tenant, &secrets)?;
+    }
     returning.end(end)?;
     Ok(texts)
 }

@@ -101,9 +101,12 @@ fn said(belongings: &Belongings) -> Vec<String> {
 }
 
 async fn keep(belongings: &Belongings, name: &str, bytes: usize) {
-    let blob = belongings.journal.blob(name.to_owned(), &vec![7; bytes]).unwrap();
-    belongings.journal.blobs_put(vec![blob]).unwrap();
-    belongings.journal.append(&[format!("put {name}")]).await.unwrap();
+    let journal = &belongings.journal;
+    let document = journal.of_document(&format!("put {name}"), name, &vec![7; bytes]).unwrap();
+    let (records, bodies) = journal.place(vec![document]).unwrap();
+    journal.blobs_put(bodies).unwrap();
+    journal.secrets_sync().unwrap();
+    journal.append_records(records).await.unwrap();
 }
 
 async fn drop_blob(belongings: &Belongings, name: &str) {

@@ -44,7 +44,7 @@ impl Archive {
     /// # Errors
     /// `internal` where it cannot be kept.
     pub fn keep(&self, tenant: Uuid, report: &Report) -> Outcome<()> {
-        let blob = self.journal.blob(name_of(tenant, &report.week), &bytes_of(report)?);
+        let blob = self.journal.blob(&name_of(tenant, &report.week), &bytes_of(report)?);
         let kept = blob.and_then(|blob| self.journal.blobs_put(vec![blob]));
         kept.map_err(|error| failed("keeping a weekly report", &error.to_string()))
     }

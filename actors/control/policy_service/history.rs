@@ -42,7 +42,7 @@ impl History {
         let texts: FileTexts =
             texts.iter().filter(|(file, _)| decides(file)).map(|(file, text)| (file.clone(), text.clone())).collect();
         let bytes = codec::encode(&texts).map_err(|error| unreadable(DOING, &error.to_string()))?;
-        let blob = self.journal.blob(name_of(tenant, release), &bytes);
+        let blob = self.journal.blob(&name_of(tenant, release), &bytes);
         let kept = blob.and_then(|blob| self.journal.blobs_put(vec![blob]));
         kept.map_err(|error| unreadable(DOING, &error.to_string()))
     }

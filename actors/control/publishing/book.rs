@@ -2,7 +2,7 @@
 use super::rules::Booked;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::ids::TenantKey;
-use bailiwick_kernel::shelf::{Shelf, Vault};
+use bailiwick_kernel::shelf::{Key, Shelf, Vault};
 
 const SHELF: &str = "published";
 
@@ -13,8 +13,12 @@ pub(super) struct Book {
     vault: Vault,
 }
 
-fn key(target: &str, tenant: TenantKey) -> Vec<u8> {
+fn place(target: &str, tenant: TenantKey) -> Vec<u8> {
     [tenant.as_bytes().as_slice(), target.as_bytes()].concat()
+}
+
+fn key(target: &str, tenant: TenantKey) -> Key {
+    Key::of("head").name(place(target, tenant))
 }
 
 impl Book {
@@ -25,7 +29,11 @@ impl Book {
 
     /// What was published last at a place. Blocking.
     pub(super) fn last(&self, target: &str, tenant: TenantKey) -> Result<Option<Booked>, String> {
-        self.shelf.get(&key(target, tenant)).map_err(|error| format!("reading the book of heads: {error}"))
+        let noted = self.shelf.get(&key(target, tenant)).and_then(|noted| match noted {
+            Some(noted) => Ok(Some(noted)),
+            None => self.shelf.get_of_earlier_build(&place(target, tenant)),
+        });
+        noted.map_err(|error| format!("reading the book of heads: {error}"))
     }
 
     /// Notes what was published; it is on the disk when this returns. Blocking.

@@ -183,7 +183,9 @@ impl Registry {
             ),
             JournalError::Append(AppendError::TooLarge { .. } | AppendError::Count { .. })
             | JournalError::Codec(_)
-            | JournalError::Cipher(_) => {
+            | JournalError::Cipher(_)
+            | JournalError::Secretless(_)
+            | JournalError::Shredded(_) => {
                 Rejection::new(Code::Internal, "the change could not be written; nothing was changed")
             }
             JournalError::Append(AppendError::Stale { .. }) => {

@@ -2,6 +2,7 @@
 //! codec version. Contents of files do not stand here: `tenants/` is their truth.
 use super::credentials::Digest;
 use crate::compliance::report::Score;
+use bailiwick_kernel::journal::Readable;
 use bailiwick_policy::access::Role;
 use bailiwick_policy::commit::Committed;
 use bailiwick_policy::rehearsal::Rehearsal;
@@ -78,6 +79,9 @@ impl From<&Rehearsal> for RehearsalFigures {
         }
     }
 }
+
+/// The control plane keeps no documents.
+impl Readable for Entry {}
 
 /// One entry of the control journal.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! How many entries a second a journal makes durable, what a record of its own key costs beside sealing alone, and how long a
-//! proof takes in a tree of ten million leaves.
+//! proof takes in a tree of ten million leaves, whose tiles lie sealed on a shelf as those of a tenant do.
 //!
 //! `cargo bench -p bailiwick-kernel --bench proofs`; `BAILIWICK_LEAVES` says how many leaves.
 #![allow(
@@ -11,7 +11,7 @@
 use bailiwick_kernel::cipher::{Cipher, Purpose};
 use bailiwick_kernel::disclosure;
 use bailiwick_kernel::ids::TenantKey;
-use bailiwick_kernel::shelf::Vault;
+use bailiwick_kernel::shelf::{Key, Shelf, Vault};
 use bailiwick_kernel::transparency::Hash;
 use bailiwick_kernel::transparency::tree::{TileId, Tiles, check_inclusion, extend, leaf, prove_inclusion, root};
 use futures_util::StreamExt;
@@ -27,12 +27,16 @@ const IN_FLIGHT: usize = 256;
 const ENTRY: [u8; 400] = [7; 400];
 const SEALED: usize = 200_000;
 
-#[derive(Default)]
-struct Kept(HashMap<TileId, Vec<u8>>);
+/// Tiles where the product has them: each is found under its key, opened and decoded whenever a proof needs it.
+struct Kept(Shelf);
+
+fn key(id: TileId) -> Key {
+    Key::of("tile").number(u64::from(id.level)).number(id.number)
+}
 
 impl Tiles for Kept {
     fn tile(&self, id: TileId) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.get(&id).cloned())
+        self.0.get(&key(id)).map_err(|error| error.to_string())
     }
 }
 
@@ -70,8 +74,8 @@ fn main() {
         "seal {} bytes: under the tenant's key alone {alone:.2} us, under a key of its own {own:.2} us",
         ENTRY.len()
     );
-    let sealed = disclosure::seal(&cipher, &ENTRY).unwrap();
-    println!("open it: {:.2} us", micros(|| drop(black_box(disclosure::open(&cipher, &sealed).unwrap()))));
+    let (sealed, secrets) = (disclosure::seal(&cipher, &ENTRY).unwrap(), HashMap::new());
+    println!("open it: {:.2} us", micros(|| drop(black_box(disclosure::open(&cipher, &sealed, &secrets).unwrap()))));
     println!(
         "durable entries of {} bytes: {:.0} a second, {IN_FLIGHT} in flight",
         ENTRY.len(),
@@ -84,15 +88,20 @@ fn main() {
         bytes[..8].copy_from_slice(&number.to_be_bytes());
         leaf(&bytes)
     };
-    let (mut kept, began, mut size) = (Kept::default(), Instant::now(), 0);
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::open(folder.path()).unwrap();
+    let kept = Kept(vault.shelf(cipher, "tiles").unwrap());
+    let (began, mut size) = (Instant::now(), 0);
     while size < count {
         let leaves: Vec<Hash> = (size..(size + PORTION).min(count)).map(hash_of).collect();
         let changed = extend(&kept, size, &leaves).unwrap();
-        kept.0.extend(changed);
+        let puts: Vec<(Key, Vec<u8>)> = changed.into_iter().map(|(id, hashes)| (key(id), hashes)).collect();
+        kept.0.apply(&puts, &[]).unwrap();
         size += leaves.len() as u64;
     }
+    vault.sync().unwrap();
     println!(
-        "a tree of {size} leaves grown in {:.1} s, {:.2} us a leaf",
+        "a tree of {size} leaves grown on a shelf in {:.1} s, {:.2} us a leaf",
         began.elapsed().as_secs_f64(),
         began.elapsed().as_secs_f64() * 1e6 / size as f64
     );

@@ -2,6 +2,7 @@
 use super::data_key::{DataKey, SALT_BYTES};
 use super::keys::KeyVersion;
 use super::legacy::LegacyKey;
+use super::names::Names;
 use super::{CipherError, Head, head_of};
 use crate::ids::TenantKey;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -28,6 +29,7 @@ pub(super) struct Present {
     /// In ascending order.
     pub(super) versions: Vec<Arc<KeyVersion>>,
     pub(super) sealing: Sealing,
+    pub(super) names: Names,
 }
 
 /// The data key that seals.

@@ -135,6 +135,11 @@ impl Blobs {
         }
     }
 
+    /// Waits until nobody copies, and lets nobody begin to while what it gives lives.
+    pub(super) fn removing(&self) -> Removing<'_> {
+        Removing::of(self.removals.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Lets no blob be removed while what it gives lives.
     pub fn hold(&self) -> BlobsHeld<'_> {
         BlobsHeld::of(self.removals.write().unwrap_or_else(PoisonError::into_inner))
@@ -192,7 +197,7 @@ impl Blobs {
     /// [`FabricError::Store`].
     pub fn delete(&self, tenant: TenantKey, name: &str) -> Result<(), FabricError> {
         const DOING: &str = "removing a blob";
-        let _removing = Removing::of(self.removals.read().unwrap_or_else(PoisonError::into_inner));
+        let _removing = self.removing();
         let digest = digest_of(name);
         let file = self.file(tenant, &digest);
         if let Some(tree) = self.store.existing(&tree_name(tenant)) {

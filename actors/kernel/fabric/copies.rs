@@ -7,11 +7,12 @@ use crate::ids::{Epoch, Position, TenantKey};
 use crate::limits::INLINE_BLOB_BYTES_MAX;
 use std::collections::BTreeSet;
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
+use zeroize::Zeroizing;
 
 /// What a blob stands under: a digest of its name.
 pub type BlobDigest = [u8; 32];
 
-/// While it lives, no blob of this node is removed.
+/// While it lives, no blob of this node is removed, and no secret of a document destroyed.
 #[derive(Debug)]
 pub struct BlobsHeld<'a>(#[expect(dead_code, reason = "held, never looked at")] RwLockWriteGuard<'a, ()>);
 
@@ -81,6 +82,22 @@ impl Embedded {
     /// [`FabricError::Store`].
     pub fn put_under(&self, tenant: TenantKey, digest: BlobDigest, sealed: Vec<u8>) -> Result<(), FabricError> {
         self.blobs().put_under(tenant, digest, sealed)
+    }
+
+    /// The secrets of a tenant's documents, by slot, as they are now. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    pub fn secrets_of(&self, tenant: TenantKey) -> Result<Zeroizing<Vec<u8>>, FabricError> {
+        self.secrets_kept().copied(tenant)
+    }
+
+    /// Puts the secrets of a tenant's documents back where it has none; durable when this returns. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    pub fn put_secrets_back(&self, tenant: TenantKey, secrets: &[u8]) -> Result<(), FabricError> {
+        self.secrets_kept().put_back(tenant, secrets)
     }
 
     /// Begins to put a journal back where there is none. Blocking.

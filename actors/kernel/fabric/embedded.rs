@@ -2,6 +2,7 @@
 use super::blobs::Blobs;
 use super::chain::{Damage, End, Head, Walk};
 use super::seats::{Seat, Seats, Standing};
+use super::secrets::Secrets;
 use super::store::{Keyed, Pairs, SledStore, Store, StoreFailure};
 use super::writer::{Append, Writer, ended};
 use super::*;
@@ -19,6 +20,7 @@ pub struct Embedded {
     store: Arc<dyn Store>,
     ledger: Arc<dyn Keyed>,
     blobs: Blobs,
+    secrets: Secrets,
     seats: Seats,
 }
 
@@ -131,10 +133,10 @@ impl Embedded {
     /// [`FabricError::Store`].
     pub fn over(store: Arc<dyn Store>, folder: &Path, queue_max: usize) -> Result<Self, FabricError> {
         let opening = |failure: StoreFailure| failure.while_doing("opening the store");
-        let blobs = Blobs::open(Arc::clone(&store), folder)?;
+        let (blobs, secrets) = (Blobs::open(Arc::clone(&store), folder)?, Secrets::open(folder)?);
         let ledger = store.tree(ledger::TREE).map_err(opening)?;
         let writer = Writer::start(Arc::clone(&store), queue_max).map_err(opening)?;
-        Ok(Self { writer, store, ledger, blobs, seats: Seats::default() })
+        Ok(Self { writer, store, ledger, blobs, secrets, seats: Seats::default() })
     }
 
     /// Opens one tree of one tenant. Blocking.
@@ -179,13 +181,13 @@ impl Embedded {
         Ok(newest)
     }
 
-    /// Whether a tenant has anything in the store or among the blobs.
+    /// Whether a tenant has anything in the store, among the blobs or among the secrets.
     ///
     /// # Errors
     /// [`FabricError::Store`] where the folders cannot be read.
     pub fn holds(&self, tenant: TenantKey) -> Result<bool, FabricError> {
         let in_store = !self.store.names(&format!("{}/", tenant.to_hex())).is_empty();
-        Ok(in_store || self.blobs.holds(tenant)?)
+        Ok(in_store || self.blobs.holds(tenant)? || self.secrets.holds(tenant)?)
     }
 
     fn ledger_entry(&self, tenant: TenantKey) -> Result<ledger::Entry, FabricError> {
@@ -206,6 +208,11 @@ impl Embedded {
     /// The blobs.
     pub(super) fn blobs(&self) -> &Blobs {
         &self.blobs
+    }
+
+    /// The secrets of documents.
+    pub(super) fn secrets_kept(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Writes records of a journal nobody owns.
@@ -344,6 +351,24 @@ impl Fabric for Embedded {
         self.blobs.delete(tenant, name)
     }
 
+    fn secrets_keep(&self, tenant: TenantKey, secrets: &[Secret]) -> Result<u64, FabricError> {
+        self.secrets.keep(tenant, secrets)
+    }
+
+    fn secrets_sync(&self, tenant: TenantKey) -> Result<(), FabricError> {
+        self.secrets.sync(tenant)
+    }
+
+    fn secrets(&self, tenant: TenantKey, slots: &[u64]) -> Result<Vec<SecretState>, FabricError> {
+        self.secrets.states(tenant, slots)
+    }
+
+    fn secrets_destroy(&self, tenant: TenantKey, slots: &[u64]) -> Result<(), FabricError> {
+        // whoever copies blobs and secrets finds both as they were at one moment
+        let _removing = self.blobs.removing();
+        self.secrets.destroy(tenant, slots)
+    }
+
     fn shred(&self, tenant: TenantKey) -> Result<(), FabricError> {
         const DOING: &str = "removing the trees of a tenant";
         let seat = self.seats.of(tenant);
@@ -356,6 +381,7 @@ impl Fabric for Embedded {
             self.store.drop_tree(&name).map_err(|failure| failure.while_doing(DOING))?;
         }
         self.blobs.shred(tenant)?;
+        self.secrets.shred(tenant)?;
         self.sync()
     }
 

@@ -6,8 +6,11 @@
 //! Never: sees plaintext. Every byte that crosses the seam was sealed by the tenant's cipher.
 //! Invariants: JRN1 (dense and chained), JRN2 (acknowledged means durable), stale owners cannot append.
 use crate::ids::{Epoch, Position, TenantKey};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use zeroize::Zeroizing;
 
 mod blobs;
 pub mod chain;
@@ -20,6 +23,7 @@ pub mod ledger;
 mod memory;
 pub mod record;
 mod seats;
+mod secrets;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -145,6 +149,49 @@ pub struct Blob {
     pub sealed: Vec<u8>,
 }
 
+/// The secret of one document: without it nothing that was written of the document opens, with all keys there are.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<[u8; secrets::SECRET_BYTES]>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    /// A secret nobody has had yet; nothing where the random source failed.
+    #[must_use]
+    pub fn drawn() -> Option<Self> {
+        let mut bytes = Zeroizing::new([0; secrets::SECRET_BYTES]);
+        SystemRandom::new().fill(bytes.as_mut_slice()).ok()?;
+        Some(Self(bytes))
+    }
+
+    /// A secret from its bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; secrets::SECRET_BYTES]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; secrets::SECRET_BYTES] {
+        &self.0
+    }
+}
+
+/// What a slot for a secret holds.
+#[derive(Clone, Debug)]
+pub enum SecretState {
+    /// Nothing: nobody has used it.
+    Free,
+    /// Nothing any more: it was written over.
+    Destroyed,
+    /// A secret.
+    Held(Secret),
+}
+
 /// What carries the house. All methods are safe to call from any thread; appends are group-committed across tenants.
 pub trait Fabric: Send + Sync + 'static {
     /// Takes ownership of a tenant's journal: verifies the whole chain, cuts a torn tail to the last whole record,
@@ -186,7 +233,32 @@ pub trait Fabric: Send + Sync + 'static {
     /// [`FabricError::Store`].
     fn blob_delete(&self, tenant: TenantKey, name: &str) -> Result<(), FabricError>;
 
-    /// Removes every record and blob of a tenant. Blocking.
+    /// Keeps secrets in slots that follow each other and that nobody has used, and gives the first. Durable once
+    /// [`Fabric::secrets_sync`] has returned.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    fn secrets_keep(&self, tenant: TenantKey, secrets: &[Secret]) -> Result<u64, FabricError>;
+
+    /// Returns once all secrets kept before are on the disk. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    fn secrets_sync(&self, tenant: TenantKey) -> Result<(), FabricError>;
+
+    /// What slots hold, in the order asked for. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    fn secrets(&self, tenant: TenantKey, slots: &[u64]) -> Result<Vec<SecretState>, FabricError>;
+
+    /// Destroys secrets: they are written over where they stand, on the disk, when this returns. Blocking.
+    ///
+    /// # Errors
+    /// [`FabricError::Store`].
+    fn secrets_destroy(&self, tenant: TenantKey, slots: &[u64]) -> Result<(), FabricError>;
+
+    /// Removes every record, blob and secret of a tenant. Blocking.
     ///
     /// # Errors
     /// [`FabricError::Store`].

@@ -232,6 +232,7 @@ impl Ledger {
             | Entry::RequestJudged(_)
             | Entry::RolloutStands { .. }
             | Entry::RequestLogged(_)
+            | Entry::DocumentShredded
             | Entry::ApprovalAsked(_)
             | Entry::ApprovalDecided(_)
             | Entry::ApprovalUsed(_)

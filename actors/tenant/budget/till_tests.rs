@@ -17,7 +17,7 @@ use crate::turn::{Awaiting, Funded, Turn};
 use actix::prelude::*;
 use bailiwick_kernel::clock::ManualClock;
 use bailiwick_kernel::fabric::{
-    AppendError, Appended, Blob, BoxFuture, Fabric, FabricError, Holding, SealedRecord, Tenure,
+    AppendError, Appended, Blob, BoxFuture, Fabric, FabricError, Holding, SealedRecord, Secret, SecretState, Tenure,
 };
 use bailiwick_kernel::ids::{Epoch, Position, TenantKey};
 use bailiwick_kernel::journal::{Journal, JournalError};
@@ -93,6 +93,22 @@ impl Fabric for SlowLog {
     }
 
     fn blob_delete(&self, _: TenantKey, _: &str) -> Result<(), FabricError> {
+        Ok(())
+    }
+
+    fn secrets_keep(&self, _: TenantKey, _: &[Secret]) -> Result<u64, FabricError> {
+        Ok(0)
+    }
+
+    fn secrets_sync(&self, _: TenantKey) -> Result<(), FabricError> {
+        Ok(())
+    }
+
+    fn secrets(&self, _: TenantKey, _: &[u64]) -> Result<Vec<SecretState>, FabricError> {
+        Ok(Vec::new())
+    }
+
+    fn secrets_destroy(&self, _: TenantKey, _: &[u64]) -> Result<(), FabricError> {
         Ok(())
     }
 

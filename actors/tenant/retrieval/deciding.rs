@@ -7,8 +7,7 @@ use super::reserve::Reserved;
 use super::rules::{Decision, Held, decide, may_replace};
 use super::truth::{Truth, TruthError};
 use crate::limits::storage::{Ceilings, Footprint};
-use bailiwick_kernel::fabric::Blob;
-use bailiwick_kernel::journal::Record;
+use bailiwick_kernel::journal::OfDocument;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::retention::Rules;
 use std::collections::BTreeMap;
@@ -20,10 +19,8 @@ pub struct Decided {
     pub answers: Vec<Answer>,
     /// Documents to be kept, and whether an earlier version of each stands somewhere.
     pub keep: Vec<(Prepared, Former)>,
-    /// Their entries.
-    pub records: Vec<Record>,
-    /// Their texts.
-    pub bodies: Vec<Blob>,
+    /// What is written of them.
+    pub sealed: Vec<OfDocument>,
     /// What they and the rest of the request may add, reserved.
     pub reserved: Reserved,
 }
@@ -57,8 +54,7 @@ impl Deciding {
         reserved.recount();
         let ceilings = Ceilings::of(&policy.tenant.quotas);
         let retention = policy.retention();
-        let decided =
-            Decided { answers: Vec::new(), keep: Vec::new(), records: Vec::new(), bodies: Vec::new(), reserved };
+        let decided = Decided { answers: Vec::new(), keep: Vec::new(), sealed: Vec::new(), reserved };
         Self { truth, policy, ceilings, retention, decided, places: BTreeMap::new(), trouble: None }
     }
 
@@ -85,8 +81,8 @@ impl Deciding {
         if self.decided.answers.is_empty() && self.ceilings.reach_below_the_tenant() {
             self.truth.count_levels()?;
         }
-        let Decided { answers, keep, records, bodies, reserved } = &mut self.decided;
-        let (mut prepared, sealed) = match document {
+        let Decided { answers, keep, sealed, reserved } = &mut self.decided;
+        let (mut prepared, written) = match document {
             Ok(prepared) => prepared,
             Err(failed) => {
                 answers.push(Answer::Final(not_taken(failed)));
@@ -127,8 +123,7 @@ impl Deciding {
         if prepared.verdict.guard != self.policy.guard.fingerprint {
             prepared.judge(&self.policy);
         }
-        records.push(sealed.record);
-        bodies.push(sealed.body);
+        sealed.push(written);
         self.places.insert(id, keep.len());
         answers.push(Answer::Kept(keep.len()));
         keep.push((prepared, stands));

@@ -216,9 +216,11 @@ impl Engine {
     fn put_all(&mut self) -> Result<(), EngineError> {
         let mut after: Option<String> = None;
         loop {
-            let documents = self.truth.list(after.as_deref(), REBUILD_BATCH)?;
+            let mut documents = self.truth.list(after.as_deref(), REBUILD_BATCH)?;
             let Some(last) = documents.last() else { return Ok(()) };
             after = Some(last.accepted.id.clone());
+            // as they came: an index made anew is in the order of the one it replaces
+            documents.sort_by_key(|held| held.seq);
             for held in documents {
                 self.put_held(held)?;
             }

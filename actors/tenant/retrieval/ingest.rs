@@ -17,6 +17,7 @@ use crate::limits::storage::Ceilings;
 use bailiwick_kernel::erasures::TenantErasures;
 use bailiwick_kernel::fabric::Appended;
 use bailiwick_kernel::ids::Position;
+use bailiwick_kernel::journal::{OfDocument, Record};
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::retention::Erasable;
@@ -149,10 +150,11 @@ impl Desk {
     ) -> Result<(Vec<Ingested>, Reserved), Refused> {
         // Held until the index has been told: changes reach it in the journal's order.
         let _gate = Arc::clone(&self.corpus.gate).lock_owned().await;
-        let Decided { answers: places, keep, records, reserved, .. } = self.decide(truth, prepared, reserved).await?;
+        let Decided { answers: places, keep, sealed, reserved } = self.decide(truth, prepared, reserved).await?;
         if keep.is_empty() {
             return Ok((answers(places, &[], 0), reserved));
         }
+        let records = self.store(truth, &keep, sealed).await?;
         let appended = truth.journal().append_records(records).await.map_err(TruthError::from)?;
         let answered = move |keep: &[(Prepared, Former)]| answers(places, keep, appended.first.0);
         let change = Change { keep, removed: Vec::new(), first: appended.first, last: appended.last, reserved };
@@ -161,16 +163,37 @@ impl Desk {
         taken.ok_or_else(Refused::lost)
     }
 
-    /// Decides about the documents and stores the bodies of those to be kept. Under the gate.
+    /// Decides about the documents. Under the gate.
     async fn decide(&self, truth: &Arc<Truth>, prepared: Preparation, reserved: Reserved) -> Outcome<Decided> {
         let (threads, lane) = (&self.corpus.lanes.writing, self.corpus.parsers());
         let deciding = Deciding::new(Arc::clone(truth), self.corpus.policy.load_full(), reserved);
         let deciding = fold_in_slices(threads, lane, PATIENCE, deciding, prepared, Deciding::next).await?;
-        let mut decided = deciding.end()?;
-        let (putting, bodies) = (Arc::clone(truth), in_batches(std::mem::take(&mut decided.bodies)));
-        let put = in_slices(threads, lane, PATIENCE, bodies, move |bodies| putting.put_bodies(bodies)).await?;
-        put.into_iter().collect::<Result<(), TruthError>>()?;
-        Ok(decided)
+        Ok(deciding.end()?)
+    }
+
+    /// Gives each document a slot for its secret and stores their bodies, which are durable with the append of the records it
+    /// gives. The secrets are durable when this resolves: a record that outlived its secret would never open.
+    async fn store(
+        &self,
+        truth: &Arc<Truth>,
+        keep: &[(Prepared, Former)],
+        sealed: Vec<OfDocument>,
+    ) -> Outcome<Vec<Record>> {
+        let (threads, lane) = (&self.corpus.lanes.writing, self.corpus.parsers());
+        let [placing, putting, syncing] = [(); 3].map(|()| Arc::clone(truth));
+        let placed = in_one_slice(threads, lane, PATIENCE, move || placing.journal().place(sealed)).await?;
+        let (records, bodies) = placed.map_err(TruthError::from)?;
+        let synced = in_one_slice(threads, lane, PATIENCE, move || syncing.journal().secrets_sync());
+        let put = in_slices(threads, lane, PATIENCE, in_batches(bodies), move |bodies| putting.put_bodies(bodies));
+        // a body of the same text takes the place of a former one: it must not lie there before its secret does
+        let (synced, put) = if keep.iter().any(|(_, former)| *former == Former::Possible) {
+            (synced.await, put.await)
+        } else {
+            tokio::join!(synced, put)
+        };
+        synced?.map_err(TruthError::from)?;
+        put?.into_iter().collect::<Result<(), TruthError>>()?;
+        Ok(records)
     }
 
     /// Takes an append over into the shelf and tells the index; gives what is then to be said, and what is still

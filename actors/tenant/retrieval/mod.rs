@@ -29,6 +29,7 @@ mod recalled;
 mod requests;
 mod reranking;
 mod reserve;
+mod rows;
 mod rules;
 pub mod sealed_directory;
 mod selection;

@@ -6,12 +6,12 @@ use super::messages::Content;
 use super::parse::{ParseError, Parsed, Sandbox, detect};
 use super::pools::{PATIENCE, in_slices};
 use super::reserve::{Arrivals, Arrived};
-use super::rules::{Intake, Verdict, cut_title, judge, sha256_hex};
+use super::rules::{Intake, Verdict, body_name, cut_title, judge, sha256_hex};
 use super::truth::{Truth, TruthError};
 use crate::entry::{DocumentAccepted, Entry};
-use bailiwick_kernel::fabric::{AppendError, Blob};
+use bailiwick_kernel::fabric::AppendError;
 use bailiwick_kernel::fair::Lane;
-use bailiwick_kernel::journal::{JournalError, Record};
+use bailiwick_kernel::journal::{JournalError, OfDocument};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::language::Facts;
@@ -43,15 +43,6 @@ impl Prepared {
         let chunks = self.pieces.iter().map(|piece| piece.text.as_str());
         (self.verdict, self.admitted) = judge(&policy.guard, &self.accepted.source, chunks);
     }
-}
-
-/// What is written of a document, sealed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sealed {
-    /// Its entry, an [`Entry::DocumentAccepted`].
-    pub record: Record,
-    /// Its text.
-    pub body: Blob,
 }
 
 /// What is the same for all documents of a request.
@@ -89,7 +80,7 @@ impl Failed {
 }
 
 /// What becomes of a document.
-pub type Outlook = Result<(Prepared, Sealed), Failed>;
+pub type Outlook = Result<(Prepared, OfDocument), Failed>;
 
 /// What becomes of each document of a portion, in its order.
 pub type Preparation = Vec<Outlook>;
@@ -185,14 +176,14 @@ fn finish(read: Read, occasion: &Occasion, truth: &Truth) -> Outlook {
         at_unix_ms: occasion.now_unix_ms,
         by: occasion.by.clone(),
     };
-    let record = record(truth, &accepted).map_err(|rejection| Failed::of(&intake, rejection))?;
-    let body = truth.body(&accepted, &parsed.text).map_err(|error| Failed::of(&intake, error.into()))?;
-    Ok((Prepared { accepted, pieces, verdict, admitted }, Sealed { record, body }))
+    let sealed = sealed(truth, &accepted, &parsed.text).map_err(|rejection| Failed::of(&intake, rejection))?;
+    Ok((Prepared { accepted, pieces, verdict, admitted }, sealed))
 }
 
 /// One record that is too large would take the whole append with it.
-fn record(truth: &Truth, accepted: &DocumentAccepted) -> Outcome<Record> {
-    let sealed = truth.journal().record(&Entry::DocumentAccepted(accepted.clone()));
+fn sealed(truth: &Truth, accepted: &DocumentAccepted, text: &str) -> Outcome<OfDocument> {
+    let (entry, body) = (Entry::DocumentAccepted(accepted.clone()), body_name(&accepted.id, &accepted.text_sha256));
+    let sealed = truth.journal().of_document(&entry, &body, text.as_bytes());
     sealed.map_err(|error| match TruthError::from(error) {
         TruthError::Journal(JournalError::Append(AppendError::TooLarge { .. }) | JournalError::Codec(_)) => {
             Rejection::new(Code::TooLarge, "taking a document: it has too many pages for one record; split it")

@@ -77,6 +77,7 @@ impl Said {
 struct Found {
     subjects: Vec<String>,
     stored_unix_ms: u64,
+    record: Position,
     body: String,
 }
 
@@ -93,11 +94,12 @@ pub async fn reapply(
 ) -> Result<usize, JournalError> {
     let mut said = Said::of(events);
     let mut documents: BTreeMap<String, Found> = BTreeMap::new();
-    belongings.journal.replay(Position(0), |_position, _hash, entry: Entry| match entry {
+    belongings.journal.replay(Position(0), |position, _hash, entry: Entry| match entry {
         Entry::DocumentAccepted(accepted) => {
             let found = Found {
                 subjects: subjects(&accepted),
                 stored_unix_ms: accepted.at_unix_ms,
+                record: position,
                 body: body_name(&accepted.id, &accepted.text_sha256),
             };
             documents.insert(accepted.id, found);
@@ -110,19 +112,21 @@ pub async fn reapply(
         }
         _ => {}
     })?;
-    let (mut entries, mut bodies) = (Vec::new(), Vec::new());
+    let (mut entries, mut records, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
     entries.extend(said.asked.values().cloned().map(|asked| Entry::ErasureAsked(Box::new(asked))));
     let asked = entries.len();
     for (id, found) in &documents {
         if let Some(request) = said.erased_for(found, erasures, id) {
             let by = removed_for(if request.is_empty() { super::erasing::BY } else { request });
             entries.push(Entry::DocumentRemoved { id: id.clone(), at_unix_ms: now_unix_ms, by });
+            records.push(found.record);
             bodies.push(found.body.clone());
         }
     }
     for portion in entries.chunks(DOCUMENTS_PER_REQUEST_MAX) {
         belongings.journal.append(portion).await?;
     }
+    belongings.journal.shred(&records, &bodies)?;
     for body in bodies {
         belongings.journal.blob_delete(&body)?;
     }

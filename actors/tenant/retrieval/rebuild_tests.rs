@@ -5,6 +5,7 @@ use super::indexer::{WORK_MAX, Work};
 use super::pools::WRITERS_MAX;
 use super::rules::Wanted;
 use super::test_house::{House, ids, named, policy};
+use super::truth::Kept;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::visibility::Visible;
 use std::sync::Arc;
@@ -88,4 +89,32 @@ async fn a_document_that_a_catch_up_found_on_its_way_stands_in_the_index_once() 
         Wanted { text: "harbour".into(), top_k: 10, domain: None, usecase: None, visible: Visible::everything() };
     let found = corpus.served(&policy.guard.fingerprint).unwrap().search(&wanted).unwrap();
     assert_eq!(ids(&found), ["a", "b"]);
+}
+
+/// Whoever can write to the disk puts back what stood there: sealed for this shelf and this place, it opens, and names a record
+/// that does not.
+#[actix::test]
+async fn a_row_put_back_from_before_names_no_document() {
+    let house = House::new();
+    let tenant = house.tenant(Arc::new(policy()));
+    tenant.ingest(vec![named("a", "The harbour opens at dawn.")]).await.unwrap();
+    tenant.ingest(vec![named("b", "The quay is swept at noon.")]).await.unwrap();
+    let truth = tenant.desk.corpus.truth().await.unwrap();
+    let row = |id: &str| {
+        let key = super::truth::key(id);
+        (key.clone(), truth.shelf.get::<Kept>(&key).unwrap().unwrap())
+    };
+    let [before, other] = ["a", "b"].map(row);
+    tenant.ingest(vec![named("a", "The harbour is closed.")]).await.unwrap();
+    let held = truth.get("a").unwrap().unwrap();
+    assert_eq!(truth.text(&held.accepted).unwrap(), "The harbour is closed.");
+
+    let (place, after) = row("a");
+    truth.shelf.put(&place, &before.1).unwrap();
+    assert_eq!(truth.get("a").unwrap(), None, "an earlier version under its own name");
+    assert_eq!(truth.list(None, 9).unwrap().len(), 1);
+    truth.shelf.put(&place, &other.1).unwrap();
+    assert_eq!(truth.get("a").unwrap(), None, "the row of another document");
+    truth.shelf.put(&place, &after).unwrap();
+    assert_eq!(truth.get("a").unwrap(), Some(held));
 }

@@ -93,10 +93,13 @@ impl Tenant {
         self.next_due().await
     }
 
+    /// Ids of the documents that are kept, in their order.
     async fn kept(&self) -> Vec<String> {
         let list =
             |reply| ListDocuments { after: None, limit: 1_000, principal: super::test_house::principal(), reply };
-        self.ask(list).await.unwrap().into_iter().map(|view| view.id).collect()
+        let mut kept: Vec<String> = self.ask(list).await.unwrap().into_iter().map(|view| view.id).collect();
+        kept.sort();
+        kept
     }
 
     /// Ids of the documents that the journal says were removed, by whom and when.

@@ -111,12 +111,15 @@ async fn what_stands_only_in_the_journal_is_folded() {
     let removed = Entry::DocumentRemoved { id: "j2".into(), at_unix_ms: 6, by: "key".into() };
     let second = DocumentAccepted { id: "j2".into(), ..accepted.clone() };
     let journal = house.belongings().journal;
-    for accepted in [&accepted, &second] {
+    let written = [&accepted, &second].map(|accepted| {
         let name = super::rules::body_name(&accepted.id, &accepted.text_sha256);
-        journal.blobs_put(vec![journal.blob(name, body.as_bytes()).unwrap()]).unwrap();
-    }
-    let entries = [Entry::DocumentAccepted(accepted), Entry::DocumentAccepted(second), removed];
-    journal.append(&entries).await.unwrap();
+        journal.of_document(&Entry::DocumentAccepted(accepted.clone()), &name, body.as_bytes()).unwrap()
+    });
+    let (mut records, bodies) = journal.place(written.into()).unwrap();
+    journal.blobs_put(bodies).unwrap();
+    journal.secrets_sync().unwrap();
+    records.push(journal.record(&removed).unwrap());
+    journal.append_records(records).await.unwrap();
 
     let mut tenant = house.tenant(policy().into());
     assert_eq!(ids(&tenant.search("Fischotter").await), ["j1"]);
@@ -365,11 +368,26 @@ async fn lists_come_in_portions() {
             .await
             .unwrap()
     };
-    let portion = list(None, 3).await;
-    assert_eq!(portion.iter().map(|view| view.id.as_str()).collect::<Vec<_>>(), ["d0", "d1", "d2"]);
-    assert_eq!(portion[2].metadata, serde_json::json!({ "n": 2 }));
-    assert_eq!(list(Some("d2"), 100).await.len(), 4);
-    assert_eq!(list(Some("d6"), 100).await, []);
+    // page by page everything comes once, each page going on after the last document of the one before
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let portion = list(after.as_deref(), 3).await;
+        let Some(last) = portion.last() else { break };
+        assert_eq!(portion.len(), 3.min(7 - seen.len()));
+        after = Some(last.id.clone());
+        seen.extend(portion);
+    }
+    assert!(seen.iter().all(|view| view.id == format!("d{}", view.metadata["n"])), "{seen:?}");
+    assert_eq!(seen, list(None, 100).await, "in an order that stays");
+    seen.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(
+        seen.iter().map(|view| view.id.as_str()).collect::<Vec<_>>(),
+        ["d0", "d1", "d2", "d3", "d4", "d5", "d6"]
+    );
+    // whoever goes on after a document that went meanwhile goes on where it stood
+    let whole = list(None, 100).await;
+    tenant.remove(&whole[2].id).await.unwrap();
+    assert_eq!(list(Some(&whole[2].id), 100).await, whole[3..]);
 }
 
 #[actix::test]

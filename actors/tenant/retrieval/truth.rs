@@ -1,5 +1,6 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
 use super::dense::vectors::{DenseMark, JUDGED, LEARNT};
+use super::rows::{Change, Found, Left, Row};
 use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
 use crate::entry::{DocumentAccepted, Entry};
 use crate::erasures::records::ErasureAsked;
@@ -10,20 +11,22 @@ use bailiwick_kernel::fabric::{AppendError, Blob};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::outcome::{Code, Rejection};
-use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_kernel::shelf::{Belongings, Key, Shelf, ShelfError};
 use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::retention::Erasable;
 use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const SHELF: &str = "documents";
-const DOCUMENT: &[u8] = b"d/";
-const MARK: &[u8] = b"mark";
+/// Documents by id.
+const DOCUMENT: Key = Key::of("document");
+/// Another name whenever the form of what is kept changes: the shelf is then folded anew.
+const MARK: Key = Key::of("mark-3");
 /// Requests for erasure by id, and the ids of those that are open.
-const ERASURE: &[u8] = b"e/";
-const OPEN: &[u8] = b"o/";
+const ERASURE: Key = Key::of("erasure");
+const OPEN: Key = Key::of("open");
 /// Documents gathered in a replay before they are written to the shelf.
 const REPLAY_BATCH: usize = 1_024;
 
@@ -66,10 +69,10 @@ impl From<TruthError> for Rejection {
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum Kept {
-    Document(Box<Held>),
+    Document(Box<Row>),
     Mark(Mark),
     Erasure(Box<Standing>),
-    Open,
+    Open(String),
     Dense(Box<DenseMark>),
     /// Numbers of four bytes, least significant first.
     Vector(Vec<u8>),
@@ -103,7 +106,7 @@ impl Truth {
     /// [`TruthError`].
     pub fn open(belongings: &Belongings, judge: Judge<'_>) -> Result<Self, TruthError> {
         let shelf = belongings.shelf(SHELF)?;
-        let mark = match shelf.get::<Kept>(MARK) {
+        let mark = match shelf.get::<Kept>(&MARK) {
             Ok(Some(Kept::Mark(mark))) => mark,
             Ok(_) | Err(ShelfError::Cipher(_) | ShelfError::Codec(_)) => {
                 shelf.clear()?;
@@ -162,13 +165,13 @@ impl Truth {
     }
 
     fn fold(&self, judge: Judge<'_>) -> Result<(), TruthError> {
-        let mut found: BTreeMap<String, Option<(DocumentAccepted, u64)>> = BTreeMap::new();
+        let mut found = Found::default();
         let mut trouble = None;
         let mut changed = self.mark().changed;
         let mut visit = |position: Position, entry: Entry| {
             match entry {
-                Entry::DocumentAccepted(accepted) => found.insert(accepted.id.clone(), Some((accepted, position.0))),
-                Entry::DocumentRemoved { id, .. } => found.insert(id, None),
+                Entry::DocumentAccepted(accepted) => found.note(accepted.id.clone(), Some((accepted, position.0))),
+                Entry::DocumentRemoved { id, .. } => found.note(id, None),
                 Entry::ErasureAsked(asked) => {
                     let standing = Standing { asked: *asked, asked_at: position.0, ended: None };
                     return self.put_erasures(&[standing], Vec::new());
@@ -177,12 +180,12 @@ impl Truth {
                     let Some(standing) = self.erasure(&ended.id)? else { return Ok(()) };
                     return self.put_erasures(&[Standing { ended: Some(ended), ..standing }], Vec::new());
                 }
-                Entry::DenseJudged(judged) => return Ok(self.shelf.put(JUDGED, &Kept::Judged(judged))?),
-                Entry::WeightLearnt(learnt) => return Ok(self.shelf.put(LEARNT, &Kept::Learnt(learnt))?),
+                Entry::DenseJudged(judged) => return Ok(self.shelf.put(&JUDGED, &Kept::Judged(judged))?),
+                Entry::WeightLearnt(learnt) => return Ok(self.shelf.put(&LEARNT, &Kept::Learnt(learnt))?),
                 _ => return Ok(()),
             };
             changed = position.next().0;
-            if found.len() < REPLAY_BATCH {
+            if found.documents.len() < REPLAY_BATCH {
                 return Ok(());
             }
             self.fold_batch(std::mem::take(&mut found), changed, changed, judge)
@@ -199,16 +202,10 @@ impl Truth {
         }
     }
 
-    fn fold_batch(
-        &self,
-        found: BTreeMap<String, Option<(DocumentAccepted, u64)>>,
-        applied: u64,
-        changed: u64,
-        judge: Judge<'_>,
-    ) -> Result<(), TruthError> {
+    fn fold_batch(&self, found: Found, applied: u64, changed: u64, judge: Judge<'_>) -> Result<(), TruthError> {
         let mut held = Vec::new();
         let mut gone = Vec::new();
-        for (id, document) in found {
+        for (id, document) in found.documents {
             match document {
                 Some((accepted, seq)) => {
                     let verdict = match self.text(&accepted) {
@@ -223,31 +220,46 @@ impl Truth {
                 None => gone.push(id),
             }
         }
-        self.apply(held, &gone, applied, changed, &mut Claim::default())
+        let change = Change { held, removed: &gone, replaced: found.replaced, applied, changed };
+        self.apply(change, &mut Claim::default())
+    }
+
+    fn row(&self, id: &str) -> Result<Option<Row>, TruthError> {
+        Ok(match self.shelf.get::<Kept>(&key(id))? {
+            Some(Kept::Document(row)) => Some(*row),
+            _ => None,
+        })
+    }
+
+    /// The document of a row; nothing where its record was shredded.
+    fn held(&self, row: Row) -> Result<Option<Held>, TruthError> {
+        let Row { seq, verdict, .. } = row;
+        Ok(match self.journal.entry::<Entry>(Position(seq))? {
+            Some((_, Entry::DocumentAccepted(accepted))) => Some(Held { accepted, seq, verdict }),
+            _ => None,
+        })
     }
 
     /// One document.
     ///
     /// # Errors
-    /// [`TruthError::Shelf`].
+    /// [`TruthError`].
     pub fn get(&self, id: &str) -> Result<Option<Held>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(&key(id))? {
-            Some(Kept::Document(held)) => Some(*held),
-            _ => None,
-        })
+        let held = self.row(id)?.map(|row| self.held(row)).transpose()?.flatten();
+        // a row names its record, and the record whose it is
+        Ok(held.filter(|held| held.accepted.id == id))
     }
 
-    /// Documents in id order, after an id.
+    /// Documents in an order that stays and says nothing of their ids, after that of an id.
     ///
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn list(&self, after: Option<&str>, max: usize) -> Result<Vec<Held>, TruthError> {
-        let after = after.map(key);
-        let found = self.shelf.scan::<Kept>(DOCUMENT, after.as_deref(), max)?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(_key, kept)| if let Kept::Document(held) = kept { Some(*held) } else { None })
-            .collect())
+        let after = after.map(|id| self.shelf.stored(&key(id))).transpose()?;
+        let found = self.shelf.scan::<Kept>(&DOCUMENT, after.as_ref(), max)?;
+        let rows =
+            found.into_iter().filter_map(|(_key, kept)| if let Kept::Document(row) = kept { Some(*row) } else { None });
+        rows.filter_map(|row| self.held(row).transpose()).collect()
     }
 
     /// A request for erasure.
@@ -255,19 +267,19 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn erasure(&self, id: &str) -> Result<Option<Standing>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(&[ERASURE, id.as_bytes()].concat())? {
+        Ok(match self.shelf.get::<Kept>(&ERASURE.name(id))? {
             Some(Kept::Erasure(standing)) => Some(*standing),
             _ => None,
         })
     }
 
-    /// Requests for erasure in the order of their ids.
+    /// Requests for erasure in an order that stays, after that of an id.
     ///
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn erasures(&self, after: Option<&str>, max: usize) -> Result<Vec<Standing>, TruthError> {
-        let after = after.map(|id| [ERASURE, id.as_bytes()].concat());
-        let found = self.shelf.scan::<Kept>(ERASURE, after.as_deref(), max)?;
+        let after = after.map(|id| self.shelf.stored(&ERASURE.name(id))).transpose()?;
+        let found = self.shelf.scan::<Kept>(&ERASURE, after.as_ref(), max)?;
         Ok(found
             .into_iter()
             .filter_map(|(_key, kept)| if let Kept::Erasure(standing) = kept { Some(*standing) } else { None })
@@ -280,8 +292,8 @@ impl Truth {
     /// [`TruthError::Shelf`].
     pub fn open_erasures(&self) -> Result<Vec<ErasureAsked>, TruthError> {
         let mut open = Vec::new();
-        for (key, _) in self.shelf.scan::<Kept>(OPEN, None, usize::MAX)? {
-            let id = String::from_utf8_lossy(key.get(OPEN.len()..).unwrap_or_default()).into_owned();
+        for (_key, kept) in self.shelf.scan::<Kept>(&OPEN, None, usize::MAX)? {
+            let Kept::Open(id) = kept else { continue };
             open.extend(self.erasure(&id)?.map(|standing| standing.asked));
         }
         Ok(open)
@@ -294,34 +306,34 @@ impl Truth {
     /// [`TruthError::Shelf`]; the next opening folds it again from the journal.
     pub fn note_erasures(&self, standings: &[Standing], last: Position) -> Result<(), TruthError> {
         let mark = Mark { applied: last.next().0, ..self.mark() };
-        self.put_erasures(standings, vec![(MARK.to_vec(), Kept::Mark(mark))])?;
+        self.put_erasures(standings, vec![(MARK, Kept::Mark(mark))])?;
         self.lock().mark = mark;
         Ok(())
     }
 
     /// Takes over what an append says that is about no document.
-    pub(super) fn note(&self, mut puts: Vec<(Vec<u8>, Kept)>, last: Position) -> Result<(), TruthError> {
+    pub(super) fn note(&self, mut puts: Vec<(Key, Kept)>, last: Position) -> Result<(), TruthError> {
         let mark = Mark { applied: last.next().0, ..self.mark() };
-        puts.push((MARK.to_vec(), Kept::Mark(mark)));
+        puts.push((MARK, Kept::Mark(mark)));
         self.shelf.apply(&puts, &[])?;
         self.lock().mark = mark;
         Ok(())
     }
 
-    fn put_erasures(&self, standings: &[Standing], more: Vec<(Vec<u8>, Kept)>) -> Result<(), TruthError> {
+    fn put_erasures(&self, standings: &[Standing], more: Vec<(Key, Kept)>) -> Result<(), TruthError> {
         let (mut puts, mut ended) = (more, Vec::new());
         for standing in standings {
-            let id = standing.asked.id.as_bytes();
+            let id = &standing.asked.id;
             match standing.ended {
-                Some(_) => ended.push([OPEN, id].concat()),
-                None => puts.push(([OPEN, id].concat(), Kept::Open)),
+                Some(_) => ended.push(OPEN.name(id)),
+                None => puts.push((OPEN.name(id), Kept::Open(id.clone()))),
             }
-            puts.push(([ERASURE, id].concat(), Kept::Erasure(Box::new(standing.clone()))));
+            puts.push((ERASURE.name(id), Kept::Erasure(Box::new(standing.clone()))));
         }
         Ok(self.shelf.apply(&puts, &ended)?)
     }
 
-    /// Documents in id order that somebody may find.
+    /// Documents that somebody may find, in the order of [`Truth::list`].
     ///
     /// # Errors
     /// [`TruthError::Shelf`].
@@ -351,14 +363,6 @@ impl Truth {
         })
     }
 
-    /// Seals the text of a document.
-    ///
-    /// # Errors
-    /// [`TruthError::Journal`].
-    pub fn body(&self, accepted: &DocumentAccepted, text: &str) -> Result<Blob, TruthError> {
-        Ok(self.journal.blob(body_name(&accepted.id, &accepted.text_sha256), text.as_bytes())?)
-    }
-
     /// Stores the texts of documents; durable with the next append.
     ///
     /// # Errors
@@ -380,7 +384,9 @@ impl Truth {
         claim: &mut Claim,
     ) -> Result<(), TruthError> {
         let removed: Vec<String> = removed.iter().map(|leave| leave.id().to_owned()).collect();
-        self.apply(held, &removed, last.next().0, last.next().0, claim)
+        let next = last.next().0;
+        let change = Change { held, removed: &removed, replaced: Vec::new(), applied: next, changed: next };
+        self.apply(change, claim)
     }
 
     /// Writes another verdict on documents that stay what they are.
@@ -388,50 +394,46 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn rejudged(&self, held: Vec<Held>) -> Result<(), TruthError> {
-        let puts: Vec<_> =
-            held.into_iter().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
+        let puts: Vec<_> = held.iter().map(document).collect();
         Ok(self.shelf.apply(&puts, &[])?)
     }
 
-    fn apply(
-        &self,
-        held: Vec<Held>,
-        removed: &[String],
-        applied: u64,
-        changed: u64,
-        claim: &mut Claim,
-    ) -> Result<(), TruthError> {
+    fn apply(&self, change: Change<'_>, claim: &mut Claim) -> Result<(), TruthError> {
+        let Change { held, removed, mut replaced, applied, changed } = change;
         let mut mark = self.mark();
         mark.applied = applied;
         mark.changed = changed;
-        let mut bodies = Vec::new();
         let mut freed: Vec<Footprint> = Vec::new();
-        let mut removals: Vec<Vec<u8>> = removed.iter().map(|id| key(id)).collect();
+        let mut removals: Vec<Key> = removed.iter().map(|id| key(id)).collect();
         let mut latest: BTreeMap<String, Held> = BTreeMap::new();
         for held in held {
-            if let Some(earlier) = latest.insert(held.accepted.id.clone(), held) {
-                bodies.push(body_name(&earlier.accepted.id, &earlier.accepted.text_sha256));
-            }
+            replaced.extend(latest.insert(held.accepted.id.clone(), held).map(|earlier| Left::of(&earlier)));
         }
         for id in latest.keys().chain(removed) {
-            if let Some(former) = self.get(id)? {
-                mark.documents = mark.documents.saturating_sub(1);
-                mark.bytes = mark.bytes.saturating_sub(former.accepted.bytes);
-                freed.push(Footprint::from(&former.accepted));
-                removals.extend(self.keys_of_vectors(&former)?);
-                bodies.push(body_name(id, &former.accepted.text_sha256));
+            // what was replaced by itself, in a replay, is no former version
+            let Some(row) = self.row(id)? else { continue };
+            mark.documents = mark.documents.saturating_sub(1);
+            mark.bytes = mark.bytes.saturating_sub(row.bytes);
+            removals.extend(self.keys_of_vectors(&row)?);
+            if latest.get(id).is_none_or(|held| held.seq != row.seq) {
+                replaced.push(Left { seq: row.seq, body: row.body.clone() });
             }
+            freed.extend(self.held(row)?.map(|former| Footprint::from(&former.accepted)));
         }
         for held in latest.values() {
             mark.documents = mark.documents.saturating_add(1);
             mark.bytes = mark.bytes.saturating_add(held.accepted.bytes);
-            let body = body_name(&held.accepted.id, &held.accepted.text_sha256);
-            bodies.retain(|former| *former != body);
         }
+        let kept: BTreeSet<String> =
+            latest.values().map(|held| body_name(&held.accepted.id, &held.accepted.text_sha256)).collect();
+        let records: Vec<Position> = replaced.iter().map(|left| Position(left.seq)).collect();
+        let bodies: Vec<String> =
+            replaced.into_iter().map(|left| left.body).filter(|body| !kept.contains(body)).collect();
+        // before the shelf forgets them: what a crash leaves undone is done by the next replay
+        self.journal.shred(&records, &bodies)?;
         let added: Vec<Footprint> = latest.values().map(|held| Footprint::from(&held.accepted)).collect();
-        let mut puts: Vec<_> =
-            latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
-        puts.push((MARK.to_vec(), Kept::Mark(mark)));
+        let mut puts: Vec<_> = latest.values().map(document).collect();
+        puts.push((MARK, Kept::Mark(mark)));
         self.shelf.apply(&puts, &removals)?;
         let mut books = self.lock();
         books.mark = mark;
@@ -464,6 +466,10 @@ impl Truth {
     }
 }
 
-fn key(id: &str) -> Vec<u8> {
-    [DOCUMENT, id.as_bytes()].concat()
+pub(super) fn key(id: &str) -> Key {
+    DOCUMENT.name(id)
+}
+
+fn document(held: &Held) -> (Key, Kept) {
+    (key(&held.accepted.id), Kept::Document(Box::new(Row::of(held))))
 }

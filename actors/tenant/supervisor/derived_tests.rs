@@ -1,6 +1,7 @@
 //! What is derived is saved as one unit, read back whole, and replayed where it cannot be read.
+use super::derived_keys::{FOLD, SPEND, key_of_day};
 use super::fixtures::{NOW, cipher};
-use super::lineage::{Derived, FOLD_KEY};
+use super::lineage::Derived;
 use crate::entry::{AnswerRecorded, Entry};
 use crate::question::{ModelUsed, Usage};
 use bailiwick_kernel::ids::QueryId;
@@ -53,14 +54,14 @@ async fn spend_is_read_back_as_it_was_folded_and_replayed_where_it_cannot_be_rea
     let whole = opened(&own);
     assert_eq!(whole.spend.days().len(), COST_DAYS_MAX);
     assert_eq!(opened(&own), whole, "read back from the shelf");
-    assert_eq!(shelf.scan::<crate::spend::rows::SpendDay>(b"s", None, 1_000).unwrap().len(), COST_DAYS_MAX);
+    assert_eq!(shelf.scan::<crate::spend::rows::SpendDay>(&SPEND, None, 1_000).unwrap().len(), COST_DAYS_MAX);
     for (day, rows) in whole.spend.days() {
         assert_eq!(rows.total().cost_usd, whole.ledger.by_day.get(day).copied().unwrap_or_default());
     }
     // a value of another form, as another build may have left it
-    shelf.put(FOLD_KEY, &"no fold").unwrap();
+    shelf.put(&FOLD, &"no fold").unwrap();
     let stray = whole.spend.days().first_key_value().unwrap().1;
-    shelf.put(&[b"s".as_slice(), &0_u64.to_be_bytes()].concat(), &**stray).unwrap();
+    shelf.put(&key_of_day(0), &**stray).unwrap();
     assert_eq!(opened(&own), whole, "replayed from the journal");
     assert_eq!(opened(&own), whole, "and saved again, without the stray day");
 }

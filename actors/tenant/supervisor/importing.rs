@@ -1,26 +1,24 @@
 //! Lineage that another system wrote: brought in one portion at a time, and told beside what this journal proves.
 use super::actor::Supervisor;
 use super::audit::{failed, unreadable};
-use super::lineage::{Derived, DerivedError, position_of};
+use super::derived_keys::key_of_imported;
+use super::lineage::{Derived, DerivedError};
 use super::lineage_forms::imported_of;
 use super::messages::{Lineage, LineageOfRecord};
 use super::opening::on_derived;
 use crate::entry::Entry;
 use crate::imports::messages::{ImportLineage, ImportView};
 use crate::imports::records::{ImportedLines, LineageImport};
-use crate::imports::rules::{Imports, decide, sha256};
+use crate::imports::rules::{Imports, decide};
 use actix::prelude::*;
 use bailiwick_kernel::ids::{Position, QueryId};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::shelf::Key;
 use bailiwick_policy::sovereignty::Flow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
-/// Under which keys of the derived shelf it stands where lines of a question were brought in.
-const IMPORTED_PREFIX: u8 = b'i';
-/// Bytes of the digest a question of another system is found by.
-const NAME_BYTES: usize = 16;
 /// Records that are looked at for one question of another system.
 const RECORDS_OF_QUERY_MAX: usize = 1_024;
 
@@ -50,22 +48,14 @@ impl Importing {
     }
 }
 
-/// Where the lines of a question of another system stand: its name is a text of any form.
-fn key_of(query_id: &str, position: Option<Position>) -> Vec<u8> {
-    let mut key = vec![IMPORTED_PREFIX];
-    key.extend(sha256(query_id.as_bytes()).into_iter().take(NAME_BYTES));
-    key.extend(position.into_iter().flat_map(|position| position.0.to_be_bytes()));
-    key
-}
-
 /// Where the lines of a record are to be found, by question.
-pub(super) fn stands(position: Position, entry: &Entry) -> impl Iterator<Item = Vec<u8>> {
+pub(super) fn stands(position: Position, entry: &Entry) -> impl Iterator<Item = Key> {
     let lines = match entry {
         Entry::LineageImported(import) => lines_of(import).map(|lines| lines.lines.as_slice()).unwrap_or_default(),
         _ => &[],
     };
     let queries: BTreeSet<&str> = lines.iter().map(|line| line.said.query_id.as_str()).collect();
-    queries.into_iter().map(|query_id| key_of(query_id, Some(position))).collect::<Vec<_>>().into_iter()
+    queries.into_iter().map(|query_id| key_of_imported(query_id, Some(position))).collect::<Vec<_>>().into_iter()
 }
 
 fn lines_of(import: &LineageImport) -> Option<&ImportedLines> {
@@ -102,8 +92,8 @@ impl Derived {
         };
         self.catch_up()?;
         let mut imported = Vec::new();
-        for (key, ()) in self.shelf().scan::<()>(&key_of(query_id, None), None, RECORDS_OF_QUERY_MAX)? {
-            let Some(position) = position_of(&key) else { continue };
+        for (key, ()) in self.shelf().scan::<()>(&key_of_imported(query_id, None), None, RECORDS_OF_QUERY_MAX)? {
+            let Some(position) = key.last_number().map(Position) else { continue };
             let Some((hash, Entry::LineageImported(import))) = self.journal().entry::<Entry>(position)? else {
                 continue;
             };

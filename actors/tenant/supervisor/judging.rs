@@ -122,7 +122,7 @@ pub(super) fn candidates(derived: &mut Derived, name: &str) -> Result<Vec<Candid
         let Some(query) = QueryId::parse(&given.query_id).filter(|_| seen.insert(given.query_id.clone())) else {
             continue;
         };
-        let record = derived.lineage(name, query)?.and_then(|lineage| lineage.record);
+        let record = derived.lineage_in_words(name, query)?.and_then(|lineage| lineage.record);
         candidates.extend(record.and_then(|record| candidate(&record, &given)));
         if candidates.len() >= CANDIDATES_SHOWN {
             break;

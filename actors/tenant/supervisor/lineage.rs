@@ -1,16 +1,20 @@
 //! Where answers stand in the journal: a derived shelf, advanced only by replaying the journal itself, so that it
 //! cannot disagree with it. Everything here blocks and runs off the arbiter.
+use super::derived_keys::{
+    ACCOUNTS, DISTRUSTED, End, FOLD, OPEN, SPEND, key_of, key_of_account, key_of_carried_out, key_of_day,
+    key_of_distrusted, key_of_erased, key_of_erasure, key_of_open, key_of_tile,
+};
 use super::exit;
 use super::fold::{Fold, query_of};
 use super::importing;
 use super::lineage_forms::{cited_by, lineage_of, lines_of};
 use super::messages::{Lineage, LineagePortion};
-use super::proving::{ShelfTiles, key_of_tile};
+use super::proving::ShelfTiles;
 use super::repeats::index::{Index, Place};
 use super::repeats::judging::KeptReply;
 use super::repeats::keeping;
 use super::repeats::name::Name;
-use super::withholding::{key_of_erased, withhold};
+use super::withholding::withhold;
 use crate::budget::accounts::{Account, Accounts, Quarters};
 use crate::budget::ledger::Open;
 use crate::digest::MatterDigest;
@@ -23,7 +27,7 @@ use bailiwick_kernel::ids::{Position, QueryId, TenantKey};
 use bailiwick_kernel::journal::{Journal, JournalError};
 use bailiwick_kernel::limits::{COST_DAYS_MAX, REPEATS_KEPT_MAX};
 use bailiwick_kernel::outcome::Outcome;
-use bailiwick_kernel::shelf::{Belongings, Shelf, ShelfError};
+use bailiwick_kernel::shelf::{Belongings, Key, Shelf, ShelfError, Stored};
 use bailiwick_kernel::transparency::tree::{self, TreeError};
 use bailiwick_policy::language::{Action, Facts};
 use bailiwick_policy::rehearsal::{Recorded, RecordedModel};
@@ -34,14 +38,6 @@ use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Another name whenever the form of what is saved changes: what an earlier build saved is then replayed, not misread.
-pub(super) const FOLD_KEY: &[u8] = b"fold-10";
-const QUERY_PREFIX: u8 = b'q';
-const SPEND_PREFIX: u8 = b's';
-const ACCOUNT_PREFIX: u8 = b'a';
-const OPEN_PREFIX: u8 = b'h';
-const DISTRUST_PREFIX: u8 = b't';
-const ERASURE_PREFIX: u8 = b'e';
 /// Holds and lumps in one value, with the longest names.
 const OPEN_PER_VALUE: usize = 8;
 /// Documents that have lost trust in one value.
@@ -93,27 +89,28 @@ enum Put<'a> {
     Distrusted(&'a [Distrusted]),
     Tile(&'a Vec<u8>),
     Position(Position),
+    Query(QueryId),
     Fold(&'a Fold),
 }
 
 /// What was saved, rows of spend included.
 fn saved(shelf: &Shelf) -> Result<Option<Fold>, ShelfError> {
-    let Some(mut fold) = shelf.get::<Fold>(FOLD_KEY)? else { return Ok(None) };
-    let days = shelf.scan::<SpendDay>(&[SPEND_PREFIX], None, COST_DAYS_MAX)?;
-    let days = days.into_iter().filter_map(|(key, rows)| Some((number_of(&key)?, Arc::new(rows))));
+    let Some(mut fold) = shelf.get::<Fold>(&FOLD)? else { return Ok(None) };
+    let days = shelf.scan::<SpendDay>(&SPEND, None, COST_DAYS_MAX)?;
+    let days = days.into_iter().filter_map(|(key, rows)| Some((key.last_number()?, Arc::new(rows))));
     fold.spend = Spend::of(days.collect());
-    let accounts = every::<(Account, u32, Quarters)>(shelf, ACCOUNT_PREFIX)?;
+    let accounts = every::<(Account, u32, Quarters)>(shelf, &ACCOUNTS)?;
     fold.accounts = Accounts::of(accounts);
-    fold.ledger.restore(every::<Vec<Open>>(shelf, OPEN_PREFIX)?.into_iter().flatten());
-    fold.distrust = Distrust::of(every::<Vec<Distrusted>>(shelf, DISTRUST_PREFIX)?.into_iter().flatten());
+    fold.ledger.restore(every::<Vec<Open>>(shelf, &OPEN)?.into_iter().flatten());
+    fold.distrust = Distrust::of(every::<Vec<Distrusted>>(shelf, &DISTRUSTED)?.into_iter().flatten());
     Ok(Some(fold))
 }
 
-/// Every value under a prefix.
-fn every<T: DeserializeOwned>(shelf: &Shelf, prefix: u8) -> Result<Vec<T>, ShelfError> {
-    let (mut values, mut after) = (Vec::new(), None::<Vec<u8>>);
+/// Every value of a kind.
+fn every<T: DeserializeOwned>(shelf: &Shelf, kind: &Key) -> Result<Vec<T>, ShelfError> {
+    let (mut values, mut after) = (Vec::new(), None::<Stored>);
     loop {
-        let read = shelf.scan::<T>(&[prefix], after.as_deref(), VALUES_PER_READ)?;
+        let read = shelf.scan::<T>(kind, after.as_ref(), VALUES_PER_READ)?;
         let Some((last, _)) = read.last() else { return Ok(values) };
         after = Some(last.clone());
         values.extend(read.into_iter().map(|(_key, value)| value));
@@ -188,7 +185,7 @@ impl Derived {
     /// Where the record of an answer stands.
     pub(super) fn answer_of(&self, query: QueryId) -> Result<Option<Position>, DerivedError> {
         for (key, ()) in self.shelf.scan::<()>(&key_of(query, None), None, 1_024)? {
-            let Some(position) = position_of(&key) else { continue };
+            let Some(position) = key.last_number().map(Position) else { continue };
             if let Some((_, Entry::AnswerRecorded(_))) = self.journal.entry::<Entry>(position)? {
                 return Ok(Some(position));
             }
@@ -198,8 +195,8 @@ impl Derived {
 
     /// Where a request for erasure and its end stand; nothing where it has none.
     pub(super) fn erasure_of(&self, id: &str) -> Result<Option<(Position, Position)>, DerivedError> {
-        let stands = |which| self.shelf.get::<Position>(&key_of_erasure(id, which));
-        Ok(stands(ASKED)?.zip(stands(ENDED)?))
+        let stands = |end| self.shelf.get::<Position>(&key_of_erasure(id, end));
+        Ok(stands(End::Asked)?.zip(stands(End::Ended)?))
     }
 
     /// Reads the journal of another incarnation from now on.
@@ -214,6 +211,7 @@ impl Derived {
         // a copy, so that a failure on the way leaves nothing folded whose places were not written
         let mut fold = self.fold.clone();
         let mut leaves = Vec::new();
+        let mut answered_before: Option<QueryId> = None;
         self.journal.replay(before, |position, hash, entry: Entry| {
             leaves.push(tree::leaf(&hash));
             fold.chain = hash;
@@ -228,10 +226,20 @@ impl Derived {
                         puts.push((key_of_erased(id), Put::Position(position)));
                     }
                 }
-                Entry::ErasureAsked(asked) => puts.push((key_of_erasure(&asked.id, ASKED), Put::Position(position))),
-                Entry::ErasureEnded(ended) => puts.push((key_of_erasure(&ended.id, ENDED), Put::Position(position))),
+                Entry::ErasureAsked(asked) => {
+                    puts.push((key_of_erasure(&asked.id, End::Asked), Put::Position(position)))
+                }
+                Entry::ErasureEnded(ended) => {
+                    puts.push((key_of_erasure(&ended.id, End::Ended), Put::Position(position)))
+                }
+                // behind the last record of the answer it let through, in the same append
+                Entry::ApprovalUsed(used) => {
+                    let key = key_of_carried_out(&used.id, Some(position));
+                    puts.extend(answered_before.map(|query| (key, Put::Query(query))));
+                }
                 _ => {}
             }
+            answered_before = entry.answers().and_then(QueryId::parse);
             fold.apply(position, &entry);
             if let Some(query) = query_of(&entry) {
                 puts.push((key_of(query, Some(position)), Put::Stand(())));
@@ -252,22 +260,22 @@ impl Derived {
             let (open, open_before) = (fold.ledger.open(), self.fold.ledger.open());
             let portions = open.len().div_ceil(OPEN_PER_VALUE);
             if open != open_before {
-                let values = (0_u32..).zip(open.chunks(OPEN_PER_VALUE));
+                let values = (0_u64..).zip(open.chunks(OPEN_PER_VALUE));
                 puts.extend(values.map(|(number, portion)| (key_of_open(number), Put::Open(portion))));
             }
             let distrusted: Vec<Distrusted> = fold.distrust.documents().cloned().collect();
             let distrusted_before = self.fold.distrust.documents().count().div_ceil(DISTRUSTED_PER_VALUE);
             if fold.distrust != self.fold.distrust {
-                let values = (0_u32..).zip(distrusted.chunks(DISTRUSTED_PER_VALUE));
+                let values = (0_u64..).zip(distrusted.chunks(DISTRUSTED_PER_VALUE));
                 puts.extend(values.map(|(number, portion)| (key_of_distrusted(number), Put::Distrusted(portion))));
             }
-            let trusted = (0_u32..).take(distrusted_before).skip(distrusted.len().div_ceil(DISTRUSTED_PER_VALUE));
+            let trusted = (0_u64..).take(distrusted_before).skip(distrusted.len().div_ceil(DISTRUSTED_PER_VALUE));
             let tiles = tree::extend(&ShelfTiles(&self.shelf), before.0, &leaves)?;
             puts.extend(tiles.iter().map(|(id, hashes)| (key_of_tile(*id), Put::Tile(hashes))));
-            puts.push((FOLD_KEY.to_vec(), Put::Fold(&fold)));
+            puts.push((FOLD, Put::Fold(&fold)));
             let days = was.keys().filter(|day| !is.contains_key(day)).map(|day| key_of_day(*day));
             let quiet = accounts.forgotten_since(accounts_before).into_iter();
-            let ended = (0_u32..).take(open_before.len().div_ceil(OPEN_PER_VALUE)).skip(portions);
+            let ended = (0_u64..).take(open_before.len().div_ceil(OPEN_PER_VALUE)).skip(portions);
             let forgotten: Vec<_> = days
                 .chain(quiet.map(|(account, day)| key_of_account(account, day)))
                 .chain(ended.map(key_of_open))
@@ -323,14 +331,29 @@ impl Derived {
         Ok(Ok(KeptReply { reply, cited }))
     }
 
-    /// Everything the journal holds about one question.
+    /// Everything the journal holds about one question, without words of what was erased.
     pub(super) fn lineage(&mut self, tenant_name: &str, query: QueryId) -> Result<Option<Lineage>, DerivedError> {
+        Ok(self.told(tenant_name, query)?.map(|(lineage, _withheld)| lineage))
+    }
+
+    /// As [`Derived::lineage`]; nothing either where its words are withheld.
+    pub(super) fn lineage_in_words(
+        &mut self,
+        tenant_name: &str,
+        query: QueryId,
+    ) -> Result<Option<Lineage>, DerivedError> {
+        let told = self.told(tenant_name, query)?;
+        Ok(told.filter(|(_lineage, withheld)| !withheld).map(|(lineage, _withheld)| lineage))
+    }
+
+    /// What is told of a question, and whether its words are withheld.
+    fn told(&mut self, tenant_name: &str, query: QueryId) -> Result<Option<(Lineage, bool)>, DerivedError> {
         self.catch_up()?;
         let stands = self.shelf.scan::<()>(&key_of(query, None), None, 1_024)?;
         let mut answered: Option<(Position, [u8; 32], AnswerRecorded)> = None;
         let (mut feedback, mut found, mut ranked, mut conversation) = (Vec::new(), None, None, None);
         for (key, ()) in stands {
-            let Some(position) = position_of(&key) else { continue };
+            let Some(position) = key.last_number().map(Position) else { continue };
             match self.journal.entry::<Entry>(position)? {
                 Some((hash, Entry::AnswerRecorded(record))) => answered = Some((position, hash, *record)),
                 Some((_, Entry::AnswerContinued { text, .. })) => {
@@ -351,10 +374,13 @@ impl Derived {
             }
         }
         let Some((position, hash, mut record)) = answered else { return Ok(None) };
-        if self.quotes_what_is_erased(position, &record)? {
+        let is_withheld = self.quotes_what_is_erased(position, &record)?;
+        if is_withheld {
             withhold(&mut record, &mut feedback);
         }
-        Ok(Some(Lineage { found, ranked, conversation, ..assemble(tenant_name, position, &hash, record, feedback) }))
+        let lineage =
+            Lineage { found, ranked, conversation, ..assemble(tenant_name, position, &hash, record, feedback) };
+        Ok(Some((lineage, is_withheld)))
     }
 
     /// The requests that were answered or logged from a position on, oldest first.
@@ -414,14 +440,6 @@ impl Derived {
     }
 }
 
-/// Which end of a request for erasure a key is of.
-const ASKED: u8 = b'a';
-const ENDED: u8 = b'e';
-
-fn key_of_erasure(id: &str, which: u8) -> Vec<u8> {
-    [&[ERASURE_PREFIX, which], id.as_bytes()].concat()
-}
-
 fn recorded_of(answer: AnswerRecorded, action: Action, facts: Facts) -> Recorded {
     let is_grounded = answer.abstained || !answer.cited.is_empty() || answer.answer.is_empty();
     let ModelUsed { provider, name, region, fallback } = answer.model;
@@ -447,39 +465,4 @@ fn assemble(
         ranked: None,
         conversation: None,
     }
-}
-
-fn key_of(query: QueryId, position: Option<Position>) -> Vec<u8> {
-    let mut key = vec![QUERY_PREFIX];
-    key.extend_from_slice(query.0.as_bytes());
-    key.extend(position.into_iter().flat_map(|position| position.0.to_be_bytes()));
-    key
-}
-
-fn key_of_account(account: &Account, day: u32) -> Vec<u8> {
-    [&[ACCOUNT_PREFIX], account.to_key().as_slice(), &[0], &day.to_be_bytes()].concat()
-}
-
-fn key_of_open(number: u32) -> Vec<u8> {
-    [&[OPEN_PREFIX], number.to_be_bytes().as_slice()].concat()
-}
-
-fn key_of_distrusted(number: u32) -> Vec<u8> {
-    [&[DISTRUST_PREFIX], number.to_be_bytes().as_slice()].concat()
-}
-
-fn key_of_day(day: u64) -> Vec<u8> {
-    let mut key = vec![SPEND_PREFIX];
-    key.extend(day.to_be_bytes());
-    key
-}
-
-/// The number a key ends with.
-fn number_of(key: &[u8]) -> Option<u64> {
-    let (_, last) = key.split_last_chunk::<8>()?;
-    Some(u64::from_be_bytes(*last))
-}
-
-pub(super) fn position_of(key: &[u8]) -> Option<Position> {
-    number_of(key).map(Position)
 }

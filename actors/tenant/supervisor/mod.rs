@@ -19,6 +19,7 @@ mod clearing;
 #[cfg(test)]
 mod dense_tests;
 mod departure;
+mod derived_keys;
 #[cfg(test)]
 mod derived_tests;
 pub mod doors;

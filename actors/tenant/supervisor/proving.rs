@@ -1,6 +1,7 @@
 //! What the journal proves: its tree, kept beside the fold and grown with it, and what is shown of it.
 use super::actor::Supervisor;
 use super::audit::{unknown_query, unreadable};
+use super::derived_keys::key_of_tile;
 use super::lineage::{Derived, DerivedError};
 use super::opening::on_derived;
 use crate::entry::Entry;
@@ -16,17 +17,10 @@ use bailiwick_policy::language::Action;
 use bailiwick_policy::sovereignty::Flow;
 use std::sync::Arc;
 
-/// Under which keys of the derived shelf the tree's tiles stand.
-const TILE_PREFIX: u8 = b't';
 /// Records of one answer that are shown, at most: an answer's words and citations fill fewer.
 const RECORDS_OF_ANSWER_MAX: usize = 512;
 /// Records of one portion of an export, at most.
 const RECORDS_SHOWN_MAX: usize = 256;
-
-/// The key of a tile.
-pub(super) fn key_of_tile(id: TileId) -> Vec<u8> {
-    [&[TILE_PREFIX, id.level], id.number.to_be_bytes().as_slice()].concat()
-}
 
 /// The tiles of a tenant's derived shelf.
 pub(super) struct ShelfTiles<'a>(pub(super) &'a Shelf);

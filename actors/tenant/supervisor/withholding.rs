@@ -1,22 +1,17 @@
 //! What an erasure takes out of what the journal shows. Records stay where they are, so that every proof stays valid; the words
 //! of those that speak of what was erased are shown to nobody any more.
+use super::derived_keys::{key_of_carried_out, key_of_erased};
 use super::lineage::{Derived, DerivedError};
 use crate::entry::{AnswerRecorded, Entry, FeedbackGiven};
-use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_kernel::disclosure::Shown;
 use bailiwick_kernel::ids::{Position, QueryId};
 
 /// What stands in the place of words that are withheld.
 const WITHHELD: &str = "[withheld: a document this answer cites was erased]";
-const ERASED_PREFIX: u8 = b'x';
+/// Answers that are looked at for one request that needed an approval: the same one may have been carried out again and again.
+const CARRIED_OUT_MAX: usize = 1_024;
 /// Records of one answer that are looked through for what it cites.
 const RECORDS_OF_ANSWER_MAX: usize = 512;
-
-/// Under which key of the derived shelf it stands when a document was erased last.
-pub(super) fn key_of_erased(document_id: &str) -> Vec<u8> {
-    let digest = digest(&SHA256, document_id.as_bytes());
-    std::iter::once(ERASED_PREFIX).chain(digest.as_ref().iter().copied()).collect()
-}
 
 /// What an answer said, and what was said of it, is not told any more; that it was given, what it cited and what it cost is.
 pub(super) fn withhold(record: &mut AnswerRecorded, feedback: &mut [FeedbackGiven]) {
@@ -68,6 +63,17 @@ impl Derived {
         Ok(false)
     }
 
+    /// Whether a request that needed an approval was carried out by an answer that does.
+    fn request_quotes_what_is_erased(&self, approval_id: &str) -> Result<bool, DerivedError> {
+        let answers = self.shelf().scan::<QueryId>(&key_of_carried_out(approval_id, None), None, CARRIED_OUT_MAX)?;
+        for (_, query) in answers {
+            if self.answer_quotes_what_is_erased(query)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn is_withheld(&self, position: Position, entry: &Entry) -> Result<bool, DerivedError> {
         let query_id = match entry {
             Entry::DocumentAccepted(accepted) => return self.is_erased_since(&accepted.id, position),
@@ -75,6 +81,7 @@ impl Derived {
             Entry::AnswerContinued { query_id, .. } | Entry::ReplyContinued { query_id, .. } => query_id,
             Entry::ReplyKept(reply) => &reply.query_id,
             Entry::FeedbackGiven(given) => &given.query_id,
+            Entry::ApprovalAsked(asked) => return self.request_quotes_what_is_erased(&asked.id),
             _ => return Ok(false),
         };
         QueryId::parse(query_id).map_or(Ok(false), |query| self.answer_quotes_what_is_erased(query))

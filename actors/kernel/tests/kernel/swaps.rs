@@ -1,6 +1,9 @@
 //! A hundred thousand times something sealed is put where it does not belong: nothing is taken.
 use super::keys;
+use super::vault::keep;
 use bailiwick_kernel::cipher::{Cipher, CipherError, OVERHEAD_BYTES, Purpose};
+use bailiwick_kernel::journal::JournalError;
+use bailiwick_kernel::shelf::Vault;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -100,4 +103,31 @@ fn nothing_opens_at_another_place() {
     assert_eq!(accepted, 0);
     println!("{tried} swaps across tenant, region, version, purpose and object: {accepted} accepted");
     assert!(all.iter().any(|sealed| sealed.version == 2));
+}
+
+/// What stood under a name before, put back under it: the same tenant, purpose and name, and still it opens no more once what it
+/// is of was replaced.
+#[actix_rt::test]
+async fn an_earlier_value_under_the_same_name_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::open(folder.path()).unwrap();
+    let own = vault.belongings(cipher((1, "local"), 1)).unwrap();
+    let tenant = own.journal.tenant();
+    let stands = || {
+        let digests = vault.store().blob_digests(tenant).unwrap();
+        let digest = *digests.first().unwrap();
+        (digest, vault.store().blob_under(tenant, &digest).unwrap().unwrap())
+    };
+    let first = keep(&own, "leave", "thirty days").await;
+    let (digest, before) = stands();
+    own.journal.shred(&[first], &["leave".to_owned()]).unwrap();
+    let second = keep(&own, "leave", "twenty days").await;
+    let (_, now) = stands();
+    assert_ne!(before, now);
+    vault.store().put_under(tenant, digest, before).unwrap();
+    assert_eq!(own.journal.blob_get("leave").unwrap(), None);
+    vault.store().put_under(tenant, digest, now).unwrap();
+    assert_eq!(own.journal.blob_get("leave").unwrap().as_deref(), Some(b"twenty days".as_slice()));
+    assert_eq!(own.journal.entry::<String>(second).unwrap().unwrap().1, "accepted leave");
+    assert_eq!(own.journal.entry::<String>(first).unwrap_err(), JournalError::Shredded(first));
 }

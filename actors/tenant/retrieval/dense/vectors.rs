@@ -1,16 +1,16 @@
 //! Passages' vectors beside their documents, in the same sealed shelf: what takes a document out takes its vectors out with
 //! it, as one unit. A vector is named by its chunk's place, so that one of a former version is nobody's. Blocking.
-use super::super::index::{of_place, place};
-use super::super::rules::Held;
+use super::super::rows::Row;
 use super::super::truth::{Kept, Truth, TruthError};
 use bailiwick_kernel::ids::Position;
+use bailiwick_kernel::shelf::{Key, Stored};
 use bailiwick_policy::dense::{Judged, Learnt};
 use serde::{Deserialize, Serialize};
 
-const VECTOR: &[u8] = b"v/";
-const DENSE: &[u8] = b"dense";
-pub(in super::super) const JUDGED: &[u8] = b"judged";
-pub(in super::super) const LEARNT: &[u8] = b"learnt";
+const VECTOR: Key = Key::of("vector");
+const DENSE: Key = Key::of("dense");
+pub(in super::super) const JUDGED: Key = Key::of("judged");
+pub(in super::super) const LEARNT: Key = Key::of("learnt");
 const NUMBER_BYTES: usize = size_of::<f32>();
 
 /// How far passages have been embedded, and with what.
@@ -33,14 +33,8 @@ pub struct Placed {
     pub vector: Vec<f32>,
 }
 
-fn key(place: u64) -> Vec<u8> {
-    let (version, number) = of_place(place);
-    [VECTOR, &version.to_be_bytes(), &number.to_be_bytes()].concat()
-}
-
-fn of_key(key: &[u8]) -> Option<u64> {
-    let (version, number) = key.get(VECTOR.len()..)?.split_first_chunk::<8>()?;
-    Some(place(u64::from_be_bytes(*version), u32::from_be_bytes(number.try_into().ok()?)))
+fn key(place: u64) -> Key {
+    VECTOR.number(place)
 }
 
 fn numbers(bytes: &[u8]) -> Vec<f32> {
@@ -53,7 +47,7 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn dense_mark(&self) -> Result<Option<DenseMark>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(DENSE)? {
+        Ok(match self.shelf.get::<Kept>(&DENSE)? {
             Some(Kept::Dense(mark)) => Some(*mark),
             _ => None,
         })
@@ -69,7 +63,7 @@ impl Truth {
             (key(placed.place), Kept::Vector(bytes))
         };
         let mut puts: Vec<_> = vectors.iter().map(kept).collect();
-        puts.push((DENSE.to_vec(), Kept::Dense(Box::new(mark.clone()))));
+        puts.push((DENSE, Kept::Dense(Box::new(mark.clone()))));
         Ok(self.shelf.apply(&puts, &[])?)
     }
 
@@ -89,9 +83,10 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn vectors(&self, after: Option<u64>, max: usize) -> Result<Vec<Placed>, TruthError> {
-        let found = self.shelf.scan::<Kept>(VECTOR, after.map(key).as_deref(), max)?;
-        let placed = |(key, kept): (Vec<u8>, Kept)| match kept {
-            Kept::Vector(bytes) => Some(Placed { place: of_key(&key)?, vector: numbers(&bytes) }),
+        let after = after.map(|place| self.shelf.stored(&key(place))).transpose()?;
+        let found = self.shelf.scan::<Kept>(&VECTOR, after.as_ref(), max)?;
+        let placed = |(key, kept): (Stored, Kept)| match kept {
+            Kept::Vector(bytes) => Some(Placed { place: key.last_number()?, vector: numbers(&bytes) }),
             _ => None,
         };
         Ok(found.into_iter().filter_map(placed).collect())
@@ -102,11 +97,11 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn forget_vectors(&self, max: usize) -> Result<bool, TruthError> {
-        let found = self.shelf.scan::<Kept>(VECTOR, None, max)?;
-        let mut keys: Vec<Vec<u8>> = found.into_iter().map(|(key, _)| key).collect();
-        let is_last = keys.len() < max;
+        let found = self.shelf.scan::<Kept>(&VECTOR, None, max)?;
+        let mut keys: Vec<Key> = found.iter().filter_map(|(stored, _)| stored.last_number().map(key)).collect();
+        let is_last = found.len() < max;
         if is_last {
-            keys.push(DENSE.to_vec());
+            keys.push(DENSE);
         }
         self.shelf.apply::<Kept>(&[], &keys)?;
         Ok(!is_last)
@@ -116,11 +111,11 @@ impl Truth {
     ///
     /// # Errors
     /// [`TruthError::Shelf`].
-    pub(in super::super) fn keys_of_vectors(&self, former: &Held) -> Result<Vec<Vec<u8>>, TruthError> {
+    pub(in super::super) fn keys_of_vectors(&self, former: &Row) -> Result<Vec<Key>, TruthError> {
         if self.dense_mark()?.is_none() {
             return Ok(Vec::new());
         }
-        Ok((0..former.accepted.chunks).map(|number| key(place(former.seq, number))).collect())
+        Ok(former.places().map(key).collect())
     }
 
     /// What golden questions came to with and without the search by meaning.
@@ -128,7 +123,7 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn judged(&self) -> Result<Option<Judged>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(JUDGED)? {
+        Ok(match self.shelf.get::<Kept>(&JUDGED)? {
             Some(Kept::Judged(judged)) => Some(*judged),
             _ => None,
         })
@@ -139,7 +134,7 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`]; the next opening folds it again from the journal.
     pub fn note_judged(&self, judged: &Judged, last: Position) -> Result<(), TruthError> {
-        self.note(vec![(JUDGED.to_vec(), Kept::Judged(Box::new(judged.clone())))], last)
+        self.note(vec![(JUDGED, Kept::Judged(Box::new(judged.clone())))], last)
     }
 
     /// What accepted answers and golden questions came to for the weight, the last time.
@@ -147,7 +142,7 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn learnt(&self) -> Result<Option<Learnt>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(LEARNT)? {
+        Ok(match self.shelf.get::<Kept>(&LEARNT)? {
             Some(Kept::Learnt(learnt)) => Some(*learnt),
             _ => None,
         })
@@ -158,6 +153,6 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`]; the next opening folds it again from the journal.
     pub fn note_learnt(&self, learnt: &Learnt, last: Position) -> Result<(), TruthError> {
-        self.note(vec![(LEARNT.to_vec(), Kept::Learnt(Box::new(learnt.clone())))], last)
+        self.note(vec![(LEARNT, Kept::Learnt(Box::new(learnt.clone())))], last)
     }
 }

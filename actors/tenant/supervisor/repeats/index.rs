@@ -2,17 +2,11 @@
 //! reply stands in slot n modulo the ring's size, so that the shelf is bounded without being counted, and a replay that
 //! was interrupted may run again. Blocks; runs off the arbiter.
 use super::name::Name;
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::supervisor::derived_keys::{key_of_removed, key_of_repeat, key_of_slot};
 use bailiwick_kernel::ids::Position;
 use bailiwick_kernel::limits::REPEATS_KEPT_MS;
-use bailiwick_kernel::shelf::{Shelf, ShelfError};
+use bailiwick_kernel::shelf::{Key, Shelf, ShelfError};
 use serde::{Deserialize, Serialize};
-
-// apart from the other keys on the same shelf, which begin with `a` (accounts), `f` (fold), `h` (holds), `q` (questions)
-// and `s` (spend)
-const NAME_PREFIX: u8 = b'k';
-const SLOT_PREFIX: u8 = b'n';
-const REMOVED_PREFIX: u8 = b'r';
 
 /// Where a kept reply stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -57,32 +51,32 @@ impl Index {
         let slot = self.slot_key(place.number);
         let before: Option<Slot> = self.shelf.get(&slot)?;
         if let Some(before) = before.filter(|before| before.number < place.number) {
-            let former = name_key(&Name::from_bytes(before.name));
+            let former = key_of_repeat(&Name::from_bytes(before.name));
             // the same name may have been kept anew since, in another slot
             if self.shelf.get::<Place>(&former)?.is_some_and(|stands| stands.number == before.number) {
                 self.shelf.remove(&former)?;
             }
         }
-        self.shelf.put(&name_key(&name), &place)?;
+        self.shelf.put(&key_of_repeat(&name), &place)?;
         self.shelf.put(&slot, &Slot { number: place.number, name: *name.as_bytes() })
     }
 
     /// Where the reply of this name stands, if it is still kept.
     pub(in crate::supervisor) fn find(&self, name: &Name, now_unix_ms: u64) -> Result<Option<Place>, ShelfError> {
-        let place: Option<Place> = self.shelf.get(&name_key(name))?;
+        let place: Option<Place> = self.shelf.get(&key_of_repeat(name))?;
         Ok(place.filter(|place| place.kept_for_ms(now_unix_ms).is_some()))
     }
 
     /// Milliseconds until the slot of this number is free; nothing where it is.
     pub(in crate::supervisor) fn full_for_ms(&self, number: u64, now_unix_ms: u64) -> Result<Option<u64>, ShelfError> {
         let Some(slot) = self.shelf.get::<Slot>(&self.slot_key(number))? else { return Ok(None) };
-        let stands: Option<Place> = self.shelf.get(&name_key(&Name::from_bytes(slot.name)))?;
+        let stands: Option<Place> = self.shelf.get(&key_of_repeat(&Name::from_bytes(slot.name)))?;
         Ok(stands.filter(|place| place.number == slot.number).and_then(|place| place.kept_for_ms(now_unix_ms)))
     }
 
     /// A document was removed.
     pub(in crate::supervisor) fn removed(&self, document_id: &str, position: Position) -> Result<(), ShelfError> {
-        self.shelf.put(&removed_key(document_id), &position)
+        self.shelf.put(&key_of_removed(document_id), &position)
     }
 
     /// True where a document was removed after this position.
@@ -91,21 +85,11 @@ impl Index {
         document_id: &str,
         position: Position,
     ) -> Result<bool, ShelfError> {
-        let removed: Option<Position> = self.shelf.get(&removed_key(document_id))?;
+        let removed: Option<Position> = self.shelf.get(&key_of_removed(document_id))?;
         Ok(removed.is_some_and(|removed| removed > position))
     }
 
-    fn slot_key(&self, number: u64) -> Vec<u8> {
-        let slot = number.checked_rem(self.slots).unwrap_or_default();
-        std::iter::once(SLOT_PREFIX).chain(slot.to_be_bytes()).collect()
+    fn slot_key(&self, number: u64) -> Key {
+        key_of_slot(number.checked_rem(self.slots).unwrap_or_default())
     }
-}
-
-fn name_key(name: &Name) -> Vec<u8> {
-    std::iter::once(NAME_PREFIX).chain(*name.as_bytes()).collect()
-}
-
-fn removed_key(document_id: &str) -> Vec<u8> {
-    let digest = digest(&SHA256, document_id.as_bytes());
-    std::iter::once(REMOVED_PREFIX).chain(digest.as_ref().iter().copied()).collect()
 }

@@ -7,12 +7,12 @@ use super::{Leak, leak};
 use crate::retrieval::messages::Content;
 use crate::retrieval::{Chunk, FirstOfDocument, SearchIndex, Stamp};
 use bailiwick_kernel::fabric::{
-    AppendError, Appended, Blob, BoxFuture, Fabric, FabricError, Holding, SealedRecord, Tenure,
+    AppendError, Appended, Blob, BoxFuture, Fabric, FabricError, Holding, SealedRecord, Secret, SecretState, Tenure,
 };
 use bailiwick_kernel::ids::{Epoch, Position, TenantKey};
 use bailiwick_kernel::journal::Journal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 pub(in super::super) const LEAKS: &[Leak] = &[
     leak(
@@ -37,7 +37,7 @@ pub(in super::super) const LEAKS: &[Leak] = &[
     ),
     leak(
         "blobs_without_tenant",
-        "document bodies are kept under their name alone",
+        "a document's body is looked for among everybody's",
         Fault::Parts(|parts| tap(parts, Tap::BlobsByName)),
     ),
     leak(
@@ -84,6 +84,8 @@ enum Tap {
 struct Tapped {
     inner: Arc<dyn Fabric>,
     others: Arc<AtomicU64>,
+    /// What the bodies of B are called.
+    bodies: Arc<Mutex<Vec<String>>>,
     /// How many of theirs there were at A's last append, and how many A has made.
     noted: AtomicU64,
     own: AtomicU64,
@@ -143,12 +145,16 @@ impl Fabric for Tapped {
     }
 
     fn blobs_put(&self, tenant: TenantKey, blobs: Vec<Blob>) -> Result<(), FabricError> {
+        if self.tap == Tap::Counts {
+            self.bodies.lock().unwrap().extend(blobs.iter().map(|blob| blob.name.clone()));
+        }
         self.inner.blobs_put(tenant, blobs)
     }
 
     fn blob_get(&self, tenant: TenantKey, name: &str) -> Result<Option<Vec<u8>>, FabricError> {
         if self.tap == Tap::BlobsByName
-            && let Some(theirs) = self.inner.blob_get(cipher(B).tenant(), name)?
+            && let Some(body) = self.bodies.lock().unwrap().first()
+            && let Some(theirs) = self.inner.blob_get(cipher(B).tenant(), body)?
         {
             return Ok(Some(theirs));
         }
@@ -157,6 +163,22 @@ impl Fabric for Tapped {
 
     fn blob_delete(&self, tenant: TenantKey, name: &str) -> Result<(), FabricError> {
         self.inner.blob_delete(tenant, name)
+    }
+
+    fn secrets_keep(&self, tenant: TenantKey, secrets: &[Secret]) -> Result<u64, FabricError> {
+        self.inner.secrets_keep(tenant, secrets)
+    }
+
+    fn secrets_sync(&self, tenant: TenantKey) -> Result<(), FabricError> {
+        self.inner.secrets_sync(tenant)
+    }
+
+    fn secrets(&self, tenant: TenantKey, slots: &[u64]) -> Result<Vec<SecretState>, FabricError> {
+        self.inner.secrets(tenant, slots)
+    }
+
+    fn secrets_destroy(&self, tenant: TenantKey, slots: &[u64]) -> Result<(), FabricError> {
+        self.inner.secrets_destroy(tenant, slots)
     }
 
     fn shred(&self, tenant: TenantKey) -> Result<(), FabricError> {
@@ -170,10 +192,11 @@ impl Fabric for Tapped {
 
 /// Puts a tapped log under both, so that A's hears of B's appends.
 fn tap(parts: &mut Parts<'_>, tap: Tap) {
-    let others = Arc::new(AtomicU64::new(0));
+    let (others, bodies) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
     for (tenant, tap) in [(&mut parts.a, tap), (&mut parts.b, Tap::Counts)] {
         let [noted, own] = [AtomicU64::new(0), AtomicU64::new(0)];
-        let tapped = Tapped { inner: parts.vault.fabric(), others: Arc::clone(&others), noted, own, tap };
+        let (inner, others, bodies) = (parts.vault.fabric(), Arc::clone(&others), Arc::clone(&bodies));
+        let tapped = Tapped { inner, others, bodies, noted, own, tap };
         let cipher = tenant.belongings.cipher.clone();
         tenant.belongings.journal = Journal::acquire(Arc::new(tapped), cipher).unwrap();
     }
