@@ -1,7 +1,8 @@
 //! Golden questions searched for a rehearsal: under the policy in force, and as another one would have it, on the index as
 //! it is. What the other guard would keep out is taken out of what is found; what only it would let in is not there yet.
-use super::actor::{RetrievalRoom, find};
+use super::RetrievalRoom;
 use super::dense::Way;
+use super::finding::find;
 use super::messages::SearchGolden;
 use super::rules::{may_be_retrieved, wanted};
 use crate::question::{Matter, Passage, Search};

@@ -1,4 +1,5 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
+use super::dense::mirrored::MirrorMark;
 use super::dense::vectors::{DenseMark, JUDGED, LEARNT};
 use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
 use crate::entry::{DocumentAccepted, Entry};
@@ -75,6 +76,10 @@ pub(super) enum Kept {
     Vector(Vec<u8>),
     Judged(Box<Judged>),
     Learnt(Box<Learnt>),
+    Mirror(Box<MirrorMark>),
+    Waiting,
+    /// Chunks of a version whose points have to go.
+    Owed(u32),
 }
 
 /// The sums of what is kept, and what is reserved for what may be.
@@ -404,7 +409,7 @@ impl Truth {
         let mut mark = self.mark();
         mark.applied = applied;
         mark.changed = changed;
-        let mut bodies = Vec::new();
+        let (mut bodies, mut owed) = (Vec::new(), Vec::new());
         let mut freed: Vec<Footprint> = Vec::new();
         let mut removals: Vec<Vec<u8>> = removed.iter().map(|id| key(id)).collect();
         let mut latest: BTreeMap<String, Held> = BTreeMap::new();
@@ -419,6 +424,9 @@ impl Truth {
                 mark.bytes = mark.bytes.saturating_sub(former.accepted.bytes);
                 freed.push(Footprint::from(&former.accepted));
                 removals.extend(self.keys_of_vectors(&former)?);
+                let (owing, forgotten) = self.parting(&former)?;
+                owed.extend(owing);
+                removals.extend(forgotten);
                 bodies.push(body_name(id, &former.accepted.text_sha256));
             }
         }
@@ -432,6 +440,7 @@ impl Truth {
         let mut puts: Vec<_> =
             latest.into_values().map(|held| (key(&held.accepted.id), Kept::Document(Box::new(held)))).collect();
         puts.push((MARK.to_vec(), Kept::Mark(mark)));
+        puts.extend(owed);
         self.shelf.apply(&puts, &removals)?;
         let mut books = self.lock();
         books.mark = mark;

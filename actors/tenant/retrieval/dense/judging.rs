@@ -1,10 +1,11 @@
 //! Golden questions searched by words and by words and meaning, so that the second is used only where it does not lose.
-use super::super::actor::{RetrievalRoom, find};
+use super::super::RetrievalRoom;
+use super::super::finding::find;
 use super::super::golden::{PATIENCE, SEARCHED_MAX, documents, reader, visible};
 use super::super::messages::JudgeDense;
 use super::super::rules::wanted;
 use super::super::truth::TruthError;
-use super::arm::Standing;
+use super::arm::Dense;
 use super::searching::{Found, Way};
 use crate::entry::Entry;
 use crate::question::{Matter, Search};
@@ -30,8 +31,10 @@ fn judgement(settings: &DenseSettings, gains: &[(f64, f64)], at_unix_ms: u64) ->
 }
 
 /// What is searched while passages still wait for their vectors would be judged by half of it.
-pub(super) fn is_ready(standing: &Standing) -> Outcome<()> {
-    match standing.pending {
+pub(super) fn is_ready(dense: &Dense) -> Outcome<()> {
+    let is_outside = dense.outlined.load().is_some();
+    let waiting = if is_outside { dense.outside().waiting } else { 0 };
+    match dense.standing().pending.saturating_add(waiting) {
         0 => Ok(()),
         pending => {
             let detail =
@@ -55,7 +58,7 @@ impl Handler<JudgeDense> for RetrievalRoom {
             let judged: Outcome<Option<Judged>> = async {
                 let policy = desk.corpus.policy.load_full();
                 let Some(settings) = &policy.dense else { return Ok(None) };
-                is_ready(&desk.corpus.dense.standing())?;
+                is_ready(&desk.corpus.dense)?;
                 let sees = visible(&policy, clock.now_unix_ms());
                 let answerable = golden.into_iter().filter(|golden| !golden.relevant.is_empty());
                 let mut gains = Vec::new();
@@ -63,7 +66,8 @@ impl Handler<JudgeDense> for RetrievalRoom {
                     let search = Search { query: golden.question.clone(), top_k: Some(TOP_K_MAX), ..Search::default() };
                     let Some(wanted) = wanted(&Matter::Search(search), &policy, sees.clone()) else { continue };
                     let by_words = find(&desk, &policy, PATIENCE, wanted.clone(), Way::Words).await?;
-                    let way = desk.corpus.way_in_any_case(&door, settings, &golden.question, &reader()).await;
+                    let way =
+                        desk.corpus.way_in_any_case(&door, (&policy, settings), &golden.question, &reader()).await;
                     let by_both = find(&desk, &policy, PATIENCE, wanted, way).await?;
                     by_both.hybrid.clone().map_err(|reason| {
                         Rejection::retry_after(Code::Conflict, format!("comparing searches: {reason}"), 1_000)

@@ -1,6 +1,7 @@
 //! The weight of the search by meaning, learnt where the policy wants it, and taken back where somebody says so: one record
 //! of the journal, and every search from then on.
-use super::super::actor::{RetrievalRoom, in_index};
+use super::super::RetrievalRoom;
+use super::super::finding::arms;
 use super::super::fusion::Scored;
 use super::super::golden::{PATIENCE, SEARCHED_MAX, visible};
 use super::super::index::Spot;
@@ -104,11 +105,9 @@ impl Desk {
         for golden in answerable.take(SEARCHED_MAX) {
             let search = Search { query: golden.question.clone(), top_k: Some(TOP_K_MAX), ..Search::default() };
             let Some(wanted) = wanted(&Matter::Search(search), policy, sees.clone()) else { continue };
-            let way = self.corpus.way_in_any_case(door, settings, &golden.question, &indexer()).await;
+            let way = self.corpus.way_in_any_case(door, (policy, settings), &golden.question, &indexer()).await;
             let found = match way {
-                Way::Both(meaning) => {
-                    in_index(self, policy, PATIENCE, move |served| served.arms(&wanted, &meaning)).await?
-                }
+                Way::Both(meaning) => arms(self, policy, PATIENCE, wanted, meaning).await?,
                 Way::WordsBecause(reason) => Err(reason),
                 Way::Words => Err("the tenant wants no search by meaning".to_owned()),
             };
@@ -138,7 +137,7 @@ impl Handler<LearnWeight> for RetrievalRoom {
                 if desk.is_learning_stopped().await? {
                     return Ok(None);
                 }
-                is_ready(&desk.corpus.dense.standing())?;
+                is_ready(&desk.corpus.dense)?;
                 // a golden question is known better than an accepted answer to the same one
                 let is_new = |one: &Golden| golden.iter().all(|known| known.question != one.question);
                 let accepted: Vec<Golden> = accepted.into_iter().filter(is_new).collect();

@@ -70,6 +70,7 @@ impl Truth {
         };
         let mut puts: Vec<_> = vectors.iter().map(kept).collect();
         puts.push((DENSE.to_vec(), Kept::Dense(Box::new(mark.clone()))));
+        puts.extend(self.waiting_puts(vectors)?);
         Ok(self.shelf.apply(&puts, &[])?)
     }
 
@@ -104,11 +105,12 @@ impl Truth {
     pub fn forget_vectors(&self, max: usize) -> Result<bool, TruthError> {
         let found = self.shelf.scan::<Kept>(VECTOR, None, max)?;
         let mut keys: Vec<Vec<u8>> = found.into_iter().map(|(key, _)| key).collect();
-        let is_last = keys.len() < max;
+        let (is_last, mut puts) = (keys.len() < max, Vec::new());
         if is_last {
             keys.push(DENSE.to_vec());
+            puts.extend(self.unknown_mirror()?);
         }
-        self.shelf.apply::<Kept>(&[], &keys)?;
+        self.shelf.apply(&puts, &keys)?;
         Ok(!is_last)
     }
 
