@@ -23,6 +23,7 @@ use bailiwick_tenant::routing::clients::Clients;
 use bailiwick_tenant::routing::tokens;
 use bailiwick_tenant::supervisor::messages::Happened;
 use bailiwick_tenant::supervisor::{self, SupervisorParts};
+use bailiwick_tenant::vector_store::VectorStores;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,11 +75,12 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let handles = arbiters.iter().map(Arbiter::handle).collect();
     let shared = Shared::open(config, Arc::clone(&clock))?;
     let (pools, clients) = (shared.pools.clone(), Arc::clone(&shared.clients));
-    let shared_cache = shared.shared_cache.clone();
+    let (shared_cache, vector_stores) = (shared.shared_cache.clone(), shared.vector_stores.clone());
     let (house_vault, house_keys, house_ledger) = (vault.clone(), keys.clone(), Arc::clone(&ledger));
     let node = config.region.clone();
     let housing = move |happened: Recipient<Happened>| -> Arc<dyn Housing> {
-        Arc::new(House::new(house_vault, house_keys, handles, node, house_ledger, shared.furnish(happened)))
+        let stores = shared.vector_stores.clone();
+        Arc::new(House::new(house_vault, house_keys, handles, node, house_ledger, stores, shared.furnish(happened)))
     };
     let parts = Parts {
         tenants: config.tenants.clone(),
@@ -107,6 +109,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let figures = move || {
         publish_fairness(pools.fair().chain(clients.fair()));
         publish_shared_cache(shared_cache.as_deref());
+        publish_vector_stores(&vector_stores);
         shown.render()
     };
     let edge = Edge::new(control.door, clock, config.settings(), Arc::clone(&draining), Arc::new(figures), exposition);
@@ -118,6 +121,7 @@ struct Shared {
     clients: Arc<Clients>,
     shared_cache: Option<Arc<SharedService>>,
     buckets: Buckets,
+    vector_stores: VectorStores,
     catalog: ModelCatalog,
     clock: SharedClock,
     sandbox: Sandbox,
@@ -142,7 +146,8 @@ impl Shared {
         }
         let (pools, settings) = (Pools::default(), config.settings());
         let (shared_cache, buckets) = (config.shared_answers()?, config.corpus_buckets()?);
-        Ok(Self { clients, shared_cache, buckets, catalog, clock, sandbox, pools, settings })
+        let vector_stores = config.stores_of_vectors()?;
+        Ok(Self { clients, shared_cache, buckets, vector_stores, catalog, clock, sandbox, pools, settings })
     }
 
     fn furnish(self, happened: Recipient<Happened>) -> Furnish {
@@ -151,6 +156,7 @@ impl Shared {
             supervisor::start(SupervisorParts {
                 shared_cache: self.shared_cache.clone(),
                 buckets: self.buckets.of(&name),
+                vector_stores: self.vector_stores.of(&name),
                 name,
                 generation,
                 belongings,
@@ -188,6 +194,13 @@ fn publish_fairness<'a>(pools: impl Iterator<Item = &'a FairPool>) {
 fn publish_shared_cache(service: Option<&SharedService>) {
     for (outcome, count) in service.map(|service| service.tally.counts()).into_iter().flatten() {
         metrics::counter!("bailiwick_shared_cache_total", "outcome" => outcome).absolute(count);
+    }
+}
+
+/// What became of searches in vector stores, and of points on their way there and out of them.
+fn publish_vector_stores(stores: &VectorStores) {
+    for (outcome, count) in stores.tally().counts() {
+        metrics::counter!("bailiwick_vector_store_total", "outcome" => outcome).absolute(count);
     }
 }
 

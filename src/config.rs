@@ -21,6 +21,7 @@ mod provider;
 mod shared_cache;
 mod tls;
 mod variables;
+mod vector_stores;
 
 pub use alerts::{AlertKind, AlertTarget, Smtp, SmtpSecurity};
 pub use buckets::BucketEntry;
@@ -33,6 +34,7 @@ pub use prices::{ModelPrice, ModelPrices};
 pub use provider::{Provider, ProviderKind};
 pub use shared_cache::SharedCacheEntry;
 pub use tls::{ClientCertificates, Tls};
+pub use vector_stores::VectorStoreEntry;
 
 /// The file's name where none is given.
 pub const FILE: &str = "config.toml";
@@ -86,6 +88,9 @@ pub struct Config {
     /// Buckets tenants' documents may lie in; none where absent.
     #[serde(default)]
     pub buckets: Vec<BucketEntry>,
+    /// Collections tenants' vectors may be searched in; none where absent.
+    #[serde(default)]
+    pub vector_stores: Vec<VectorStoreEntry>,
     /// The root key.
     #[serde(default)]
     pub kms: Kms,
@@ -188,6 +193,7 @@ impl Default for Config {
             alerts: Vec::new(),
             shared_cache: None,
             buckets: Vec::new(),
+            vector_stores: Vec::new(),
             kms: Kms::default(),
             console: Console::default(),
             observability: Observability::default(),
@@ -232,6 +238,14 @@ pub enum ConfigError {
     Bucket {
         /// Which.
         bucket: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The key of a vector store is not where the file says it is.
+    #[error("opening the namespace {namespace} of [[vector_stores]]: {problem}")]
+    VectorStore {
+        /// Which.
+        namespace: String,
         /// What is wrong and what to do.
         problem: String,
     },
@@ -316,6 +330,14 @@ impl Config {
                 at(file, text, text.find("[[buckets]]").unwrap_or(0), format!("bucket {}: {problem}", entry.bucket))
             })?;
             buckets.push(&entry.bucket);
+        }
+        let mut namespaces: Vec<&str> = Vec::new();
+        for entry in &config.vector_stores {
+            entry.check(&namespaces).map_err(|problem| {
+                let problem = format!("namespace {}: {problem}", entry.namespace);
+                at(file, text, text.find("[[vector_stores]]").unwrap_or(0), problem)
+            })?;
+            namespaces.push(&entry.namespace);
         }
         let mut known: Vec<&str> = Vec::new();
         for trusted in &config.issuers {

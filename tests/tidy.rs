@@ -122,6 +122,7 @@ fn pure_files_name_no_effects() {
                 "routing/markers.rs",
                 "routing/prompt.rs",
                 "retrieval/chunk.rs",
+                "dense/outline.rs",
                 "fabric/chain.rs",
                 "fabric/record.rs",
             ]
@@ -173,6 +174,7 @@ fn one_file_names_each_engine() {
         ),
         ("moka::", &["actors/tenant/cache/store.rs"][..]),
         ("redis::", &["actors/tenant/cache/redis.rs", "actors/tenant/cache/mod.rs"][..]),
+        ("qdrant::", &["actors/tenant/vector_store/", "actors/policy/stores.rs"][..]),
         ("object_store::", &["actors/tenant/bucket/s3.rs"][..]),
         ("candle_core::", &["actors/tenant/embedding/encoder.rs", "actors/tenant/embedding/kernels.rs"][..]),
         ("tokenizers::", &["actors/tenant/embedding/vocabulary.rs"][..]),

@@ -15,7 +15,13 @@ use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::sovereignty::{Cleared, Region};
 use bailiwick_tenant::egress::clear_to_keep;
 use bailiwick_tenant::supervisor::doors::Doors;
+use bailiwick_tenant::vector_store::VectorStores;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// How long a store outside has to delete one collection.
+const DELETE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What one tenant's supervisor is started with, beside what all tenants share.
 #[derive(Debug)]
@@ -46,6 +52,7 @@ pub struct House {
     arbiters: Vec<ArbiterHandle>,
     node: Region,
     ledger: Arc<Ledger>,
+    vector_stores: VectorStores,
     furnish: Furnish,
 }
 
@@ -58,9 +65,10 @@ impl House {
         arbiters: Vec<ArbiterHandle>,
         node: Region,
         ledger: Arc<Ledger>,
+        vector_stores: VectorStores,
         furnish: Furnish,
     ) -> Self {
-        Self { vault, keys, arbiters, node, ledger, furnish }
+        Self { vault, keys, arbiters, node, ledger, vector_stores, furnish }
     }
 
     /// The same tenant always lives on the same arbiter.
@@ -146,5 +154,20 @@ impl Housing for House {
         // the keys first: whatever a power cut leaves of the rest opens no more
         self.keys.destroy(tenant).map_err(|error| failed(error.to_string()))?;
         self.vault.shred(tenant).map_err(|error| failed(error.to_string()))
+    }
+
+    fn shred_outside(&self, name: &str) -> Outcome<usize> {
+        let deleting = self.vector_stores.of(name);
+        if deleting.is_empty() {
+            return Ok(0);
+        }
+        let deleted = Handle::current().block_on(async move { deleting.delete_all(DELETE_WITHIN).await });
+        deleted.map_err(|problem| {
+            let detail = format!(
+                "destroying the tenant: everything it owned on this node is destroyed, but not {problem}; it is tried again, and \
+                 certified when nothing is left"
+            );
+            Rejection::new(Code::UpstreamFailed, detail)
+        })
     }
 }

@@ -49,7 +49,7 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
         published: Vec::new(),
         clock: ManualClock::at(NOW),
         housing: Box::new(move |_happened| {
-            Arc::new(House::new(house_vault, house_keys, arbiters, here(), house_ledger, furnish))
+            Arc::new(House::new(house_vault, house_keys, arbiters, here(), house_ledger, Default::default(), furnish))
         }),
     };
     start(parts).await.unwrap()
@@ -114,7 +114,7 @@ async fn the_keys_of_a_tenant_are_destroyed_before_anything_else_of_it() {
     own.journal.append(&[String::from("first")]).await.unwrap();
     let furnish: Furnish = Arc::new(|_residence| panic!("nothing is opened"));
     let ledger = ledger(data.path(), &keys);
-    let house = House::new(vault.clone(), keys, Vec::new(), here(), ledger, furnish);
+    let house = House::new(vault.clone(), keys, Vec::new(), here(), ledger, Default::default(), furnish);
 
     // keys that cannot be destroyed: nothing else is, and the destruction is tried again
     let file = data.path().join(crate::kms::shown(key));

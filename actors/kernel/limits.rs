@@ -246,6 +246,10 @@ pub const BUCKET_ANSWER_BYTES_MAX: usize = DOCUMENT_BYTES_MAX;
 pub const EMBEDDING_DIMENSIONS_MAX: usize = 8_192;
 /// Bytes of the vectors of one tenant's passages in memory, a byte a number: 174,762 passages of 384 numbers.
 pub const DENSE_BYTES_MAX: usize = 64 << 20;
+/// Passages of one tenant whose vectors are searched outside the node: their numbers are in memory.
+pub const OUTSIDE_POINTS_MAX: usize = 1_000_000;
+/// Bytes of one answer of a vector store: the numbers of what was found.
+pub const VECTOR_ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Longest time a question may take to be looked up before a model is asked instead.
 pub const LOOKUP_MS_MAX: u64 = 5_000;
 /// Ceilings of one budget below the tenant.

@@ -67,6 +67,10 @@ pub enum Flow {
     Trace,
     /// Documents are read from a bucket.
     Fetch,
+    /// Vectors of passages are kept and searched in a store outside.
+    Index,
+    /// What lies outside is taken away from there.
+    TakeBack,
 }
 
 impl Flow {
@@ -80,6 +84,8 @@ impl Flow {
             Self::Publish => "publishing a signed head",
             Self::Trace => "sending traces",
             Self::Fetch => "reading documents from a bucket",
+            Self::Index => "searching vectors outside the node",
+            Self::TakeBack => "taking back what lies outside the node",
         }
     }
 }
@@ -105,7 +111,8 @@ impl InTransit {
     }
 }
 
-/// The proof that a flow of bytes to a region was decided about and is allowed. Made by [`Sovereignty::clear`] alone.
+/// The proof that a flow of bytes to a region was decided about and is allowed. Made by [`Sovereignty::clear`] and
+/// [`Sovereignty::clear_to_take_back`] alone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cleared {
     flow: Flow,
@@ -148,10 +155,24 @@ impl Sovereignty {
     pub fn clear(&self, flow: Flow, region: &str) -> Result<Cleared, String> {
         let refused = |problem: String| format!("{}: {problem} (data-sovereignty.yaml)", flow.doing());
         region_allowed(self, region).map_err(refused)?;
-        let in_transit = InTransit::named(&self.encryption.in_transit).ok_or_else(|| {
-            refused(format!("encryption.in_transit {:?} is not known: write TLS-1.3", self.encryption.in_transit))
-        })?;
-        Ok(Cleared { flow, region: Region(region.to_owned()), in_transit })
+        Ok(Cleared { flow, region: Region(region.to_owned()), in_transit: self.in_transit().map_err(refused)? })
+    }
+
+    /// Decides about a request that has deleted what lies in a region. It says by its number what is to go, never what that is,
+    /// so that lists which do not allow the region any more cannot keep it there.
+    ///
+    /// # Errors
+    /// An encryption nobody knows.
+    pub fn clear_to_take_back(&self, region: &Region) -> Result<Cleared, String> {
+        let refused = |problem: String| format!("{}: {problem} (data-sovereignty.yaml)", Flow::TakeBack.doing());
+        let in_transit = self.in_transit().map_err(refused)?;
+        Ok(Cleared { flow: Flow::TakeBack, region: region.clone(), in_transit })
+    }
+
+    fn in_transit(&self) -> Result<InTransit, String> {
+        InTransit::named(&self.encryption.in_transit).ok_or_else(|| {
+            format!("encryption.in_transit {:?} is not known: write TLS-1.3", self.encryption.in_transit)
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a tenant says about stores outside the node (specification 2.3): where its documents lie, where its answers are
-//! remembered. Who holds the credentials and where such a store is, the operator says; here are names alone.
+//! remembered, where its passages' vectors are searched. Who holds the credentials and where such a store is, the operator says; here are names alone.
 use crate::compile::TENANT;
 use crate::findings::{Findings, Source};
 use crate::parse::FileError;
@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 const PREFIX_BYTES_MAX: usize = 512;
 /// Lengths of the name in a cache's prefix.
 const CACHE_NAME_CHARS: std::ops::RangeInclusive<usize> = 1..=64;
+/// Lengths of the name of an index's namespace.
+const NAMESPACE_CHARS: std::ops::RangeInclusive<usize> = 1..=64;
+/// How a namespace begins: which kind of store it is in.
+const NAMESPACE_KIND: &str = "qdrant::";
 /// Lengths of a bucket's name (S3's own rules).
 const BUCKET_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
 
@@ -27,6 +31,11 @@ pub struct RetrievalStorage {
     /// in `config.toml`; which answers, and how long, is said by `cache.exact` of `router.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_prefix: Option<String>,
+    /// In which collection its passages' vectors are searched: `qdrant::NAME`, this tenant's alone, where `retrieval.yaml` has
+    /// passages found by their meaning (`settings.dense`). The store stands in `config.toml` for this tenant, with its region and
+    /// its key; the collection is made, filled and deleted by the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_namespace: Option<String>,
 }
 
 /// A place in a bucket.
@@ -102,8 +111,32 @@ fn prefix_problem(prefix: &str) -> Option<String> {
     })
 }
 
+/// What is wrong with a text as the name of a namespace, without its kind; `None` where it is one. It becomes part of an address.
+#[must_use]
+pub fn namespace_problem(name: &str) -> Option<String> {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = NAMESPACE_CHARS.contains(&name.len()) && name.bytes().all(is_letter);
+    (!fits).then(|| format!("{name:?} is no name of a namespace: write 1 to 64 lower-case letters, digits and hyphens"))
+}
+
+/// The name in a namespace as a tenant writes it.
+fn namespace_name(written: &str) -> Result<&str, String> {
+    let name = written.strip_prefix(NAMESPACE_KIND);
+    let name = name.ok_or_else(|| format!("{written:?} is no namespace: write {NAMESPACE_KIND}NAME"))?;
+    namespace_problem(name).map_or(Ok(name), Err)
+}
+
+/// A namespace as a tenant writes it.
+#[must_use]
+pub fn namespace_written(name: &str) -> String {
+    format!("{NAMESPACE_KIND}{name}")
+}
+
 pub(crate) fn check(source: &Source<TenantFile>, findings: &mut Findings) {
-    let Some(RetrievalStorage { corpus_bucket, cache_prefix }) = &source.value.storage else { return };
+    let Some(RetrievalStorage { corpus_bucket, cache_prefix, index_namespace }) = &source.value.storage else { return };
+    if let Some(Err(problem)) = index_namespace.as_deref().map(namespace_name) {
+        findings.refuse(source, "storage.index_namespace", problem);
+    }
     if let Some(problem) = cache_prefix.as_deref().and_then(prefix_problem) {
         findings.refuse(source, "storage.cache_prefix", problem);
     }
@@ -119,7 +152,20 @@ pub fn prefix_taken(text: &str) -> FileError {
     Places::of(text).error(TENANT, "storage.cache_prefix", problem)
 }
 
+/// What is wrong with a tenant whose namespace another one has, with the place in its file.
+#[must_use]
+pub fn namespace_taken(text: &str) -> FileError {
+    let problem = "another tenant of this node has this namespace: write one of its own, such as qdrant::<tenant>";
+    Places::of(text).error(TENANT, "storage.index_namespace", problem)
+}
+
 impl TenantFile {
+    /// The name of the namespace its vectors are searched in outside the node, where it says so.
+    #[must_use]
+    pub fn index_namespace(&self) -> Option<&str> {
+        namespace_name(self.storage.as_ref()?.index_namespace.as_deref()?).ok()
+    }
+
     /// Under which names its answers are remembered outside the node, where it says so.
     #[must_use]
     pub fn cache_prefix(&self) -> Option<&str> {
@@ -184,6 +230,30 @@ mod tests {
             ["", "redis:", "redis::", "tenant-acme:", "redis:tenant-acme", "redis:a:b:", "redis:Acme:", "redis:a*:"]
         {
             assert!(prefix_problem(text).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_one_name_behind_its_kind() {
+        for (sound, name) in [("qdrant::tenant-acme", "tenant-acme"), ("qdrant::1", "1")] {
+            assert_eq!(namespace_name(sound), Ok(name));
+            assert_eq!(namespace_written(name), sound);
+        }
+        let long = format!("qdrant::{}", "a".repeat(65));
+        for text in [
+            "",
+            "qdrant::",
+            "tenant-acme",
+            "qdrant:tenant-acme",
+            "pinecone::tenant-acme",
+            "qdrant::Acme",
+            "qdrant::a/b",
+            "qdrant::a b",
+            "qdrant::..",
+            "qdrant::a::b",
+            long.as_str(),
+        ] {
+            assert!(namespace_name(text).is_err(), "{text}");
         }
     }
 

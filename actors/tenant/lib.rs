@@ -31,3 +31,4 @@ pub mod spend;
 pub mod supervisor;
 pub mod tiers;
 pub mod turn;
+pub mod vector_store;

@@ -328,12 +328,15 @@ async fn a_destroyed_tenant_opens_from_no_backup() {
     node.make(&[1, 2]);
     copy(&node.path("backup"), &node.path("elsewhere"));
     let (vault, keys) = (node.backups.vault.clone(), node.backups.keys.clone());
-    let gone = node.backups.destroying(tenant(1), "operator", || {
+    let shred = || {
         keys.destroy(tenant(1)).map_err(|error| Rejection::new(Code::Internal, error.to_string()))?;
         vault.shred(tenant(1)).map_err(|error| Rejection::new(Code::Internal, error.to_string()))
-    });
-    gone.unwrap();
+    };
     let hex = tenant(1).to_hex();
+    let down = || Err(Rejection::new(Code::UpstreamFailed, "a store outside is down"));
+    node.backups.destroying(tenant(1), "operator", shred, down).unwrap_err();
+    assert!(node.backups.certificate(&hex).is_err(), "not certified while something may be left outside");
+    node.backups.destroying(tenant(1), "operator", shred, || Ok(1)).unwrap();
     assert!(files(&node.path("backup")).iter().all(|file| !file.to_string_lossy().contains(&hex)));
     let restored = node.restore("backup", "back").run().await.unwrap();
     assert_eq!((restored.tenants.len(), restored.left_out), (1, vec!["tenant-1: it was destroyed".to_owned()]));
@@ -350,7 +353,7 @@ async fn a_destroyed_tenant_opens_from_no_backup() {
     let certificate = node.backups.certificate(&hex).unwrap();
     let said = bailiwick_tenant::proofs::certificates::verified(&certificate, Some(&certificate.verifier_key)).unwrap();
     assert_eq!([said.said("what"), said.said("records_before")], [Some("tenant"), Some("1")]);
-    assert_eq!(said.said("backups_not_reached"), Some("0"));
+    assert_eq!([said.said("backups_not_reached"), said.said("collections_deleted")], [Some("0"), Some("1")]);
 }
 
 fn rules(days: u32) -> Rules {

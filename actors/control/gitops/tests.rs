@@ -152,7 +152,7 @@ fn a_record_with_every_quota_reads_back_as_it_was() {
         ],
     }))
     .unwrap();
-    let storage = serde_json::json!({"corpus_bucket": "s3://tenant-acme/a: b", "cache_prefix": "redis:tenant-acme:"});
+    let storage = serde_json::json!({"corpus_bucket": "s3://tenant-acme/a: b", "cache_prefix": "redis:tenant-acme:", "index_namespace": "qdrant::tenant-acme"});
     file.storage = serde_json::from_value(storage).unwrap();
     let policy = policy_of(&file);
     assert_eq!(policy.tenant, file);

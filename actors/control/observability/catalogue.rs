@@ -159,6 +159,13 @@ pub const METRICS: &[Metric] = &[
         "Looks into the shared cache and answers put there, by outcome.",
     )
     .by("outcome", &["hit", "miss", "failed", "refused", "stored"]),
+    metric(
+        "bailiwick_vector_store_total",
+        Counter,
+        Node,
+        "Searches in vector stores, points put there and taken out, by outcome.",
+    )
+    .by("outcome", &["found", "failed", "refused", "stored", "removed"]),
     metric("bailiwick_tokens_refused_total", Counter, Node, "Bearer tokens refused, by reason.").by("reason", TOKENS),
     metric("bailiwick_knocks_refused_total", Counter, Node, "Requests refused at the registry's door, by code.")
         .by("code", &["unauthenticated", "forbidden", "not_found"]),

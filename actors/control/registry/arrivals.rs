@@ -12,7 +12,9 @@ use bailiwick_kernel::ids::{Generation, TenantKey};
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
 use bailiwick_policy::compile::{PolicySnapshot, TENANT};
-use bailiwick_policy::stores::prefix_taken;
+use bailiwick_policy::parse::{FileError, FileTexts};
+use bailiwick_policy::schema::TenantFile;
+use bailiwick_policy::stores::{namespace_taken, prefix_taken};
 use bailiwick_tenant::egress::clear_to_keep;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -26,11 +28,20 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    /// Whether another one remembers its answers under the same names.
-    fn has_prefix_of(&self, other: &Self) -> bool {
-        let prefix = other.candidate.policy.tenant.cache_prefix();
-        prefix.is_some() && self.candidate.policy.tenant.cache_prefix() == prefix
+    /// What is wrong with a folder that names a store of this one's.
+    fn named_by(&self, other: &Self) -> Option<FileError> {
+        taken_from(&self.candidate.policy.tenant, &other.candidate.policy.tenant, &other.candidate.texts)
     }
+}
+
+/// What is wrong with a tenant that names what another one has outside the node.
+fn taken_from(other: &TenantFile, one: &TenantFile, texts: &FileTexts) -> Option<FileError> {
+    let is_same = |of: fn(&TenantFile) -> Option<&str>| of(one).is_some() && of(one) == of(other);
+    let text = texts.get(TENANT).map(String::as_str).unwrap_or_default();
+    if is_same(TenantFile::cache_prefix) {
+        return Some(prefix_taken(text));
+    }
+    is_same(TenantFile::index_namespace).then(|| namespace_taken(text))
 }
 
 impl Registry {
@@ -44,10 +55,8 @@ impl Registry {
                     if arrived.iter().any(|other| other.id == one.id) {
                         let problem = "tenant.yaml: another new folder has the same id; every tenant has its own";
                         self.note_refused(&name, problem.to_owned(), ctx);
-                    } else if arrived.iter().any(|other| other.has_prefix_of(&one)) {
-                        let text = one.candidate.texts.get(TENANT).map(String::as_str).unwrap_or_default();
-                        let problem = prefix_taken(text).to_string();
-                        self.note_refused(&name, problem, ctx);
+                    } else if let Some(problem) = arrived.iter().find_map(|other| other.named_by(&one)) {
+                        self.note_refused(&name, problem.to_string(), ctx);
                     } else {
                         arrived.push(one);
                     }
@@ -67,12 +76,11 @@ impl Registry {
         });
     }
 
-    /// Whether another tenant here remembers its answers under the same names.
-    fn has_prefix_of_another(&self, name: &str, policy: &PolicySnapshot) -> bool {
-        let prefix = policy.tenant.cache_prefix();
-        let mut others = self.directory.tenants().filter(|other| other.name != name);
-        prefix.is_some()
-            && others.any(|other| other.policy.as_ref().is_some_and(|other| other.tenant.cache_prefix() == prefix))
+    /// What is wrong with a folder that names what another tenant here has outside the node.
+    fn taken_from_another(&self, name: &str, policy: &PolicySnapshot, texts: &FileTexts) -> Option<FileError> {
+        let others = self.directory.tenants().filter(|other| other.name != name);
+        let mut policies = others.filter_map(|other| other.policy.as_ref());
+        policies.find_map(|other| taken_from(&other.tenant, &policy.tenant, texts))
     }
 
     /// Whose folder it is; `None` where it cannot be loaded, which is noted.
@@ -81,9 +89,8 @@ impl Registry {
             return None;
         }
         let Sound { policy, texts, golden } = sound;
-        if self.has_prefix_of_another(name, &policy) {
-            let text = texts.get(TENANT).map(String::as_str).unwrap_or_default();
-            self.note_refused(name, prefix_taken(text).to_string(), ctx);
+        if let Some(problem) = self.taken_from_another(name, &policy, &texts) {
+            self.note_refused(name, problem.to_string(), ctx);
             return None;
         }
         let (id, entry) = match arrive(&self.directory, name, &policy, self.clock.now_unix_ms()) {

@@ -209,6 +209,8 @@ pub(super) struct Probes {
     pub(super) opened: Mutex<Vec<(String, u64)>>,
     /// Tenants that were destroyed.
     pub(super) destroyed: Mutex<Vec<TenantKey>>,
+    /// Collections of the tenants outside cannot be reached.
+    pub(super) is_cut_off: AtomicBool,
     /// Tenants whose keys were taken away.
     pub(super) withdrawn: Mutex<Vec<TenantKey>>,
     /// Versions every keyring has.
@@ -262,6 +264,11 @@ impl Housing for Probes {
     fn shred(&self, tenant: TenantKey) -> Outcome<()> {
         self.destroyed.lock().unwrap().push(tenant);
         self.vault.shred(tenant).map_err(|error| Rejection::new(Code::Internal, error.to_string()))
+    }
+
+    fn shred_outside(&self, _name: &str) -> Outcome<usize> {
+        let is_cut_off = self.is_cut_off.load(Ordering::SeqCst);
+        if is_cut_off { Err(Rejection::new(Code::UpstreamFailed, "the collection is not reached")) } else { Ok(1) }
     }
 }
 
@@ -365,6 +372,7 @@ impl Bench {
             arbiter: Arbiter::current(),
             opened: Mutex::default(),
             destroyed: Mutex::default(),
+            is_cut_off: AtomicBool::default(),
             withdrawn: Mutex::default(),
             version: AtomicU32::new(1),
             fails: Mutex::default(),

@@ -23,8 +23,11 @@ use bailiwick_policy::compile::TENANT;
 use bailiwick_tenant::egress::clear_to_keep;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
+/// When a destruction that could not be finished is tried again.
+const DESTROY_AGAIN: Duration = Duration::from_secs(60);
 /// By whom a certificate says a destruction was finished that an earlier start had begun.
 const AGAIN: &str = "the node, at its start";
 
@@ -307,17 +310,19 @@ impl Registry {
             forgotten.await?;
             reports.await?;
             let work = move || {
-                backups.destroying(key, &by, || {
+                let shred = || {
                     housing.shred(key)?;
                     folders.remove(&name).map_err(|error| not_written(&error))
-                })
+                };
+                backups.destroying(key, &by, shred, || housing.shred_outside(&name))
             };
             tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
         };
         ctx.spawn(destroying.into_actor(self).map(move |outcome, act, ctx| match (outcome, slot) {
             (Ok(write), slot) => act.enqueue(Change::Destroyed(key, write, slot), ctx),
             (Err(rejection), slot) => {
-                tracing::error!(tenant = %key, problem = %rejection, "destroying; it is tried again at the next start");
+                tracing::error!(tenant = %key, problem = %rejection, "destroying; it is tried again in a minute, and at the next start");
+                ctx.run_later(DESTROY_AGAIN, move |act, ctx| act.finish_destruction(key, None, ctx));
                 if let Some(slot) = slot {
                     slot.answer(Err(rejection));
                 }

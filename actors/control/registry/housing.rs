@@ -66,4 +66,11 @@ pub trait Housing: Send + Sync + 'static {
     /// # Errors
     /// `internal` where something may be left; it is tried again at the next start.
     fn shred(&self, tenant: TenantKey) -> Outcome<()>;
+
+    /// Deletes what a tenant has in stores outside the node, and says how many of its collections that were. Deleting what is gone is no
+    /// error.
+    ///
+    /// # Errors
+    /// `upstream_failed` where something may be left; it is tried again.
+    fn shred_outside(&self, name: &str) -> Outcome<usize>;
 }

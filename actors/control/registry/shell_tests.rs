@@ -382,6 +382,19 @@ async fn an_interrupted_destruction_is_finished_at_the_next_start() {
 }
 
 #[actix::test]
+async fn a_tenant_of_which_something_is_left_outside_is_not_destroyed_yet() {
+    let bench = Bench::start().await;
+    let id = bench.create("acme").await.record.id.to_string();
+    bench.probes.is_cut_off.store(true, Ordering::SeqCst);
+    assert_eq!(code(bench.fleet().await.delete("acme".into(), true).await), Code::UpstreamFailed);
+    assert_eq!(code(bench.fleet().await.certificate(id.clone()).await), Code::NotFound);
+    let again = bench.restart().await;
+    while again.fleet().await.certificate(id.clone()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[actix::test]
 async fn closing_ends_every_tenant_and_lets_nobody_in() {
     let bench = Bench::start().await;
     bench.create("acme").await;

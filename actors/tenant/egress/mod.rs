@@ -105,6 +105,24 @@ impl Egress {
         self.begin(Flow::Fetch, region)
     }
 
+    /// Begins keeping vectors in a store outside, or asking there, by the rules in force. It is under way until what this gives is
+    /// dropped.
+    ///
+    /// # Errors
+    /// `sovereignty_violation`; nothing is under way then.
+    pub fn index(self: &Arc<Self>, region: &str) -> Outcome<Transfer> {
+        self.begin(Flow::Index, region)
+    }
+
+    /// Decides about having something deleted where it lies outside. Nobody waits for its end: it is on the way to where nothing is
+    /// to be any more.
+    ///
+    /// # Errors
+    /// `sovereignty_violation` where the encryption on the way is not known.
+    pub fn take_back(&self, region: &Region) -> Outcome<Cleared> {
+        self.in_force.borrow().clear_to_take_back(region).map_err(|problem| violation(&problem))
+    }
+
     fn begin(self: &Arc<Self>, flow: Flow, region: &str) -> Outcome<Transfer> {
         // counted before it is decided, like every transfer
         let counted = Counted::one(Arc::clone(self), region);

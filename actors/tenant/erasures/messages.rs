@@ -80,6 +80,9 @@ pub struct ErasureView {
     /// Documents that were erased for it; told when it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<u64>,
+    /// What it waits for where no document is left, and something of one may still lie outside the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// Documents that something keeps.
     pub kept_documents: u64,
     /// The first of them that the asker may see, each with what keeps it.

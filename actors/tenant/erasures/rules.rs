@@ -189,6 +189,7 @@ pub fn view(standing: Standing, kept: Vec<KeptDocument>, kept_documents: u64) ->
         due_at: rfc3339(due),
         ended_at: ended.as_ref().map(|ended| rfc3339(ended.at_unix_ms)),
         erased: ended.map(|ended| ended.erased),
+        waits_for: None,
         kept_documents,
         kept,
     }

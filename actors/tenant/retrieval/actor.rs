@@ -1,8 +1,8 @@
 //! The room's shell: takes a message, reads the clock, starts the task that carries it out.
-use super::corpus::{Corpus, NotServed, Served};
-use super::dense::{self, Door, Found, Indexing, Way};
+use super::corpus::Corpus;
+use super::dense::{self, Door, Found, Indexing, Mirroring, Way};
 use super::erasing::Erasing;
-use super::index::IndexError;
+use super::finding::find;
 use super::indexer::{self, Orders, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
@@ -10,10 +10,10 @@ use super::messages::{
     Passivate, Rejudge, RemoveDocument, ShowDocument,
 };
 use super::parse::Sandbox;
-use super::pools::{Lanes, in_slot};
+use super::pools::Lanes;
 use super::prepare::Occasion;
 use super::reranking::{Routed, second_look};
-use super::rules::{LIST_MAX, Wanted, may_be_found, wanted};
+use super::rules::{LIST_MAX, may_be_found, wanted};
 use super::selection;
 use super::upload::Uploads;
 use super::view::view;
@@ -23,13 +23,14 @@ use crate::question::Matter;
 use crate::ruling;
 use crate::supervisor::messages::AdmitAside;
 use crate::turn::{Admitted, Grounded, Turn};
+use crate::vector_store::{TenantCollections, TenantVectorStores};
 use actix::prelude::*;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::erasures::TenantErasures;
 use bailiwick_kernel::limits::MAILBOX_MAX;
 use bailiwick_kernel::mail::{self, Undelivered};
 use bailiwick_kernel::obituary::Obituary;
-use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::outcome::Outcome;
 use bailiwick_kernel::shelf::Belongings;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
@@ -59,6 +60,8 @@ pub struct RetrievalParts {
     pub owes_erasure: bool,
     /// Documents that have lost trust.
     pub distrust: Arc<SharedDistrust>,
+    /// The stores its vectors may be searched in.
+    pub vector_stores: TenantVectorStores,
     /// Where questions go with their passages: budget.
     pub next: Recipient<Turn<Grounded>>,
     /// Where searches go with their hits: the supervisor's exit.
@@ -105,7 +108,9 @@ impl RetrievalRoom {
     pub(super) fn furnish(parts: RetrievalParts) -> Self {
         let (queue, work) = mpsc::channel(indexer::WORK_MAX);
         let (presence, room) = watch::channel(());
-        let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.lanes));
+        let tenant = parts.belongings.journal.tenant();
+        let collections = TenantCollections::new(parts.vector_stores, &parts.egress, &parts.clock, tenant);
+        let corpus = Arc::new(Corpus::new(parts.belongings, parts.policy, parts.lanes, collections));
         Self {
             desk: Desk { corpus, sandbox: parts.sandbox, queue, erasures: parts.erasures },
             egress: parts.egress,
@@ -158,10 +163,14 @@ impl Actor for RetrievalRoom {
         if let Some(orders) = self.orders.take() {
             let (corpus, clock) = (Arc::clone(&self.desk.corpus), Arc::clone(&self.clock));
             let (door, room) = (self.embedding.clone(), orders.room.clone());
+            let told = ctx.address().downgrade();
+            actix::spawn(dense::mirror(Mirroring { corpus: Arc::clone(&corpus), told, room: room.clone() }));
             actix::spawn(dense::run(Indexing { corpus: Arc::clone(&corpus), door, clock: Arc::clone(&clock), room }));
-            if corpus.policy.load().dense.is_some() {
+            let policy = corpus.policy.load();
+            if policy.dense.is_some() || policy.tenant.index_namespace().is_some() {
                 corpus.dense.nudge();
             }
+            drop(policy);
             actix::spawn(indexer::run(corpus, clock, orders));
         }
         self.look_for_due(ctx);
@@ -248,55 +257,6 @@ fn forward(next: &Recipient<Turn<Grounded>>, turn: Turn<Grounded>) {
     if let Err((turn, undelivered)) = mail::offer(next, turn) {
         turn.refuse(undelivered.into());
     }
-}
-
-pub(super) async fn find(
-    desk: &Desk,
-    policy: &PolicySnapshot,
-    patience: Duration,
-    wanted: Wanted,
-    way: Way,
-) -> Outcome<Found> {
-    let search = move |served: &Served| match way {
-        Way::Words => Ok(Found { passages: served.search(&wanted)?, hybrid: Ok(()) }),
-        Way::WordsBecause(reason) => Ok(Found { passages: served.search(&wanted)?, hybrid: Err(reason) }),
-        Way::Both(meaning) => served.search_by(&wanted, &meaning),
-    };
-    in_index(desk, policy, patience, search).await
-}
-
-/// Looks something up in the index that is served under a policy's guard; wakes it where it sleeps.
-pub(super) async fn in_index<T: Send + 'static>(
-    desk: &Desk,
-    policy: &PolicySnapshot,
-    patience: Duration,
-    search: impl FnOnce(&Served) -> Result<T, IndexError> + Send + 'static,
-) -> Outcome<T> {
-    let guard = policy.guard.fingerprint.as_str();
-    let served = match desk.corpus.served(guard) {
-        Err(NotServed::Asleep) => {
-            desk.ask_index(Work::Wake).await?;
-            desk.corpus.dense.nudge();
-            desk.corpus.served(guard)
-        }
-        known => known,
-    };
-    let served = served.map_err(|_not_served| {
-        let detail = "searching: the policy is being changed and the index is being judged anew; try again shortly";
-        Rejection::retry_after(Code::Conflict, detail, 250)
-    })?;
-    let slot = desk.corpus.lanes.searches.of(policy.tenant.plan).enter(patience).await?;
-    match in_slot(&desk.corpus.lanes.computing, slot, move || search(&served)).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => mend(desk, error.into()).await,
-        Err(panicked) => mend(desk, panicked).await,
-    }
-}
-
-/// The index is damaged: it is built anew, and the asker may try again.
-async fn mend<T>(desk: &Desk, found: Rejection) -> Outcome<T> {
-    desk.ask_index(Work::Mend).await?;
-    Err(Rejection::retry_after(Code::Lost, format!("{}; the index was rebuilt, try again", found.detail), 100))
 }
 
 impl Handler<AdmitUpload> for RetrievalRoom {

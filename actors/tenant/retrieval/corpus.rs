@@ -1,12 +1,13 @@
 //! What the tasks of one room share: the tenant's belongings, the policy in force, and the view that is served.
 use super::chunk::chunk;
-use super::dense::{Arm, Arms, Dense, Found, Matrix, Meaning, searching};
+use super::dense::{Arm, Arms, Dense, Found, Matrix, Meaning, Near, Nearby, Sides, searching};
 use super::fusion::{Scored, fuse};
 use super::index::{IndexError, Rows, Spot, Stamp, View};
 use super::pools::{Lanes, PATIENCE, off_the_arbiter};
 use super::rules::{Held, Reached, Wanted, judge, may_be_found_at};
 use super::truth::{Truth, TruthError};
 use crate::question::Passage;
+use crate::vector_store::TenantCollections;
 use arc_swap::ArcSwap;
 use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::ids::TenantKey;
@@ -75,12 +76,19 @@ pub struct Corpus {
     reached: AtomicU64,
     /// Its search by meaning.
     pub dense: Dense,
+    /// Where its vectors may be searched outside.
+    pub collections: TenantCollections,
 }
 
 impl Corpus {
     /// A corpus that has opened nothing yet.
     #[must_use]
-    pub fn new(belongings: Belongings, policy: Arc<PolicySnapshot>, lanes: Lanes) -> Self {
+    pub fn new(
+        belongings: Belongings,
+        policy: Arc<PolicySnapshot>,
+        lanes: Lanes,
+        collections: TenantCollections,
+    ) -> Self {
         Self {
             belongings,
             lanes,
@@ -93,6 +101,7 @@ impl Corpus {
             given: AtomicU64::new(0),
             reached: AtomicU64::new(0),
             dense: Dense::default(),
+            collections,
         }
     }
 
@@ -242,16 +251,33 @@ impl Served {
         self.view.search(wanted)
     }
 
-    /// Searches by words and meaning; by words alone where the vectors or their figures are of no use. Blocking.
+    /// Chunks each ranking names, at most, before they become one.
+    #[must_use]
+    pub fn depth(wanted: &Wanted) -> usize {
+        wanted.top_k.max(DEPTH)
+    }
+
+    /// The chunks that may be found, by place, in order; and of what lies outside, what may be found and what not. Blocking.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the index is damaged.
+    pub fn sides(&self, wanted: &Wanted, arm: &Arm) -> Result<(Vec<(u64, Spot)>, Sides), IndexError> {
+        let found = self.view.places(wanted)?;
+        let places = found.iter().map(|(place, _)| *place);
+        let sides = arm.outline().map(|outline| outline.sides(places)).unwrap_or_default();
+        Ok((found, sides))
+    }
+
+    /// Searches by words and meaning; by words alone where the vectors or their figures are of no use. Where they are searched
+    /// outside, `nearby` says what was found there. Blocking.
     ///
     /// # Errors
     /// [`IndexError`].
-    pub fn search_by(&self, wanted: &Wanted, meaning: &Meaning) -> Result<Found, IndexError> {
-        let by_words = self.view.by_words(wanted, wanted.top_k.max(DEPTH))?;
-        let hybrid = match self.by_meaning(wanted, meaning) {
+    pub fn search_by(&self, wanted: &Wanted, meaning: &Meaning, nearby: Option<Nearby>) -> Result<Found, IndexError> {
+        let by_words = self.view.by_words(wanted, Self::depth(wanted))?;
+        let hybrid = match self.by_meaning(wanted, meaning, nearby)? {
             Ok(by_meaning) => fuse(&by_words, &by_meaning, meaning.rule).map_err(|error| error.to_string()),
-            Err(searching::Failed::Index(error)) => return Err(error),
-            Err(searching::Failed::Truth(error)) => Err(error.to_string()),
+            Err(reason) => Err(reason),
         };
         let (ranked, hybrid) = match hybrid {
             Ok(ranked) => (ranked, Ok(())),
@@ -264,28 +290,55 @@ impl Served {
     ///
     /// # Errors
     /// [`IndexError`] where the index is damaged.
-    pub fn arms(&self, wanted: &Wanted, meaning: &Meaning) -> Result<Result<Arms, String>, IndexError> {
-        let lexical = self.view.by_words(wanted, wanted.top_k.max(DEPTH))?;
-        let dense = match self.by_meaning(wanted, meaning) {
+    pub fn arms(
+        &self,
+        wanted: &Wanted,
+        meaning: &Meaning,
+        nearby: Option<Nearby>,
+    ) -> Result<Result<Arms, String>, IndexError> {
+        let lexical = self.view.by_words(wanted, Self::depth(wanted))?;
+        let dense = match self.by_meaning(wanted, meaning, nearby)? {
             Ok(dense) => dense,
-            Err(searching::Failed::Index(error)) => return Err(error),
-            Err(searching::Failed::Truth(error)) => return Ok(Err(error.to_string())),
+            Err(reason) => return Ok(Err(reason)),
         };
         let passages = self.view.standing_at(lexical.iter().chain(&dense).map(|scored| scored.key))?;
         Ok(Ok(Arms { lexical, dense, passages }))
     }
 
-    fn by_meaning(&self, wanted: &Wanted, meaning: &Meaning) -> Result<Vec<Scored<Spot>>, searching::Failed> {
-        let matrix = meaning.arm.read();
-        let rows = self.rows(&meaning.arm, &matrix)?;
+    fn by_meaning(
+        &self,
+        wanted: &Wanted,
+        meaning: &Meaning,
+        nearby: Option<Nearby>,
+    ) -> Result<Result<Vec<Scored<Spot>>, String>, IndexError> {
+        let found = match (nearby, meaning.arm.matrix()) {
+            (Some(nearby), _) => searching::reckoned(meaning, nearby, Self::depth(wanted)),
+            (None, Some(matrix)) => self.in_memory(wanted, meaning, &matrix),
+            (None, None) => return Ok(Err("the passages' vectors are searched elsewhere by now".to_owned())),
+        };
+        match found {
+            Ok(found) => Ok(Ok(found)),
+            Err(searching::Failed::Index(error)) => Err(error),
+            Err(searching::Failed::Truth(error)) => Ok(Err(error.to_string())),
+            Err(searching::Failed::Outside(reason)) => Ok(Err(reason)),
+        }
+    }
+
+    fn in_memory(
+        &self,
+        wanted: &Wanted,
+        meaning: &Meaning,
+        matrix: &Matrix,
+    ) -> Result<Vec<Scored<Spot>>, searching::Failed> {
+        let rows = self.rows(&meaning.arm, matrix)?;
         let admitted = self.view.admitted(wanted, &rows)?;
         let near = matrix.nearest(
             &meaning.vector,
             admitted.as_deref().unwrap_or_else(|| rows.found()),
-            wanted.top_k.max(DEPTH),
-            |row| searching::exactly(&matrix, &meaning.truth, row),
+            Self::depth(wanted),
+            |row| searching::exactly(matrix, &meaning.truth, row),
         )?;
-        let scored = |near: super::dense::Near| Some(Scored { key: rows.spot(near.row)?, score: near.similarity });
+        let scored = |near: Near| Some(Scored { key: rows.spot(near.row)?, score: near.similarity });
         Ok(near.into_iter().filter_map(scored).collect())
     }
 

@@ -78,6 +78,21 @@ impl Drop for Timer {
 #[rtype(result = "()")]
 struct Wake;
 
+/// The points of every document that went are gone outside too.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct PointsGone;
+
+impl Handler<PointsGone> for RetrievalRoom {
+    type Result = ();
+
+    fn handle(&mut self, _gone: PointsGone, ctx: &mut Context<Self>) {
+        if self.owes_erasure {
+            self.look_for_due(ctx);
+        }
+    }
+}
+
 /// A look has ended, and with what.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -237,6 +252,10 @@ impl Desk {
         .await?;
         if erased {
             self.ask_index(Work::Settle).await?;
+        }
+        if self.blocking(&truth, Truth::owes_points).await? {
+            // what of a document may still lie outside is not erased; whoever takes it out says when it is gone
+            still_open.extend(asked.iter().map(|asked| asked.id.clone()));
         }
         let ended: Vec<_> = asked.into_iter().filter(|asked| !still_open.contains(&asked.id)).collect();
         self.end_erasures(&truth, ended, clock.now_unix_ms()).await?;

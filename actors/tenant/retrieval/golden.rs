@@ -1,9 +1,10 @@
 //! Golden questions searched for a rehearsal: under the policy in force, and as another one would have it, on the index as
 //! it is, by words and meaning where that policy would. What the other guard would keep out is taken out of what is found;
 //! what only it would let in is not there yet.
-use super::actor::{RetrievalRoom, find, in_index};
+use super::RetrievalRoom;
 use super::corpus::Corpus;
 use super::dense::{self, Door, InForce, Way};
+use super::finding::{find, served};
 use super::ingest::Desk;
 use super::messages::SearchGolden;
 use super::rules::{Wanted, may_be_retrieved, wanted};
@@ -58,7 +59,7 @@ struct Side {
 
 impl Side {
     fn of(corpus: &Corpus, policy: Arc<PolicySnapshot>, now_unix_ms: u64) -> Self {
-        let in_force = policy.dense.as_ref().map(|settings| corpus.dense_in_force(settings));
+        let in_force = policy.dense.as_ref().map(|settings| corpus.dense_in_force(&policy, settings));
         Self { sees: visible(&policy, now_unix_ms), in_force, policy }
     }
 
@@ -167,7 +168,7 @@ impl Handler<SearchGolden> for RetrievalRoom {
             let searched: Outcome<GoldenSearch> = async {
                 if let Some(settings) = &before.dense {
                     // nobody may have come for a while: what then sleeps would not be found by anybody
-                    in_index(&desk, &before, PATIENCE, |_served| Ok(())).await?;
+                    served(&desk, &before).await?;
                     desk.corpus.dense.loaded(&settings.model, LOADING).await;
                 }
                 let side = |policy| Side::of(&desk.corpus, policy, now_unix_ms);

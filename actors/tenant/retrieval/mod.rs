@@ -1,7 +1,7 @@
 //! Purpose: keeps one tenant's documents and finds the passages an answer may rest on.
 //! Owns: document bodies (blobs), the document shelf, the storage account, the search index of one tenant.
 //! Sends to: budget (`Turn<Grounded>`), the supervisor's exit (searches).
-//! Never: network, another tenant's shelf, a passage the guard in force did not admit.
+//! Never: network but through `vector_store`, another tenant's shelf, a passage the guard in force did not admit.
 //! Invariants: RET1 (nothing is taken out that something keeps), IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
 mod actor;
 mod analyser;
@@ -13,6 +13,7 @@ mod deciding;
 pub mod dense;
 mod engine;
 mod erasing;
+mod finding;
 pub mod fusion;
 mod golden;
 mod index;

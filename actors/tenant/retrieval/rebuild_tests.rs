@@ -73,7 +73,7 @@ async fn a_document_that_a_catch_up_found_on_its_way_stands_in_the_index_once() 
     house.restart();
 
     let policy = Arc::new(policy());
-    let corpus = Arc::new(Corpus::new(house.belongings(), Arc::clone(&policy), house.lanes()));
+    let corpus = Arc::new(Corpus::new(house.belongings(), Arc::clone(&policy), house.lanes(), Default::default()));
     let truth = corpus.truth().await.unwrap();
     let mut engine = Engine::new(Arc::clone(&corpus), Arc::clone(&truth));
     engine.start_over().unwrap();

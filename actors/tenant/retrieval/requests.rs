@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Documents read at once.
 const PORTION: usize = 256;
+/// What a request waits for when its documents are gone here.
+const OUTSIDE: &str = "vectors of documents that were erased are not known to be gone from the vector store yet";
 /// Kept documents that are named in one view.
 const KEPT_NAMED_MAX: usize = 20;
 
@@ -164,9 +166,11 @@ impl Desk {
         let (rules, erasures) = (self.corpus.policy.load().retention(), self.erasures.clone());
         let looking = move |truth: &Truth| kept_against(truth, &open, &rules, &erasures, &visible, now_unix_ms);
         let mut kept = self.blocking(truth, looking).await?;
+        let owes = self.blocking(truth, Truth::owes_points).await?;
         let views = found.into_iter().map(|standing| {
             let Kept { named, count } = kept.remove(&standing.asked.id).unwrap_or_default();
-            view(standing, named, count)
+            let is_waiting = owes && count == 0 && standing.ended.is_none();
+            ErasureView { waits_for: is_waiting.then(|| OUTSIDE.to_owned()), ..view(standing, named, count) }
         });
         Ok(views.collect())
     }

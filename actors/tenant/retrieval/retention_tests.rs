@@ -263,17 +263,17 @@ async fn what_came_to_be_held_while_the_room_looked_stays() {
 }
 
 impl Tenant {
-    async fn ask_erasure(&self, subject: &str) -> ErasureView {
+    pub(super) async fn ask_erasure(&self, subject: &str) -> ErasureView {
         let wish = super::requests::of_subject(subject);
         self.ask(|reply| AskErasure { wish, principal: super::test_house::principal(), reply }).await.unwrap()
     }
 
-    async fn erasure(&self, id: &str) -> ErasureView {
+    pub(super) async fn erasure(&self, id: &str) -> ErasureView {
         let id = id.to_owned();
         self.ask(|reply| ShowErasure { id, principal: super::test_house::principal(), reply }).await.unwrap()
     }
 
-    async fn erased(&self, id: &str) -> ErasureView {
+    pub(super) async fn erased(&self, id: &str) -> ErasureView {
         loop {
             let view = self.erasure(id).await;
             if view.state == "done" {

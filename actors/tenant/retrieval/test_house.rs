@@ -7,12 +7,14 @@ use super::messages::*;
 use super::parse::Sandbox;
 use super::pools::{Lanes, Pools};
 use super::tests::{security, text};
+use crate::egress::Egress;
 use crate::egress::fixtures::borders;
 use crate::entry::Entry;
 use crate::question::{Matter, Passage, Search};
 use crate::ruling::Ruled;
 use crate::supervisor::sideways::Sideways;
 use crate::turn::{Case, Grounded, ReplyLine, Turn};
+use crate::vector_store::TenantVectorStores;
 use actix::prelude::*;
 use bailiwick_kernel::cipher::Cipher;
 use bailiwick_kernel::clock::ManualClock;
@@ -74,6 +76,8 @@ pub(super) struct House {
     pub(super) vault: Option<Vault>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) embedder: Embedder,
+    /// Where vectors may be searched outside.
+    pub(super) vector_stores: TenantVectorStores,
 }
 
 pub(super) struct Tenant {
@@ -82,6 +86,7 @@ pub(super) struct Tenant {
     pub(super) belongings: Belongings,
     pub(super) found: mpsc::UnboundedReceiver<Turn<Grounded>>,
     pub(super) policy: Arc<PolicySnapshot>,
+    pub(super) egress: Arc<Egress>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "test")]
@@ -93,7 +98,13 @@ impl House {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let vault = Some(Vault::open(folder.path()).unwrap());
-        Self { folder, vault, clock: ManualClock::at(100 * DAY_MS), embedder: Embedder::default() }
+        Self {
+            folder,
+            vault,
+            clock: ManualClock::at(100 * DAY_MS),
+            embedder: Embedder::default(),
+            vector_stores: Default::default(),
+        }
     }
 
     /// Everything closed and opened again, as after a restart of the process.
@@ -129,23 +140,25 @@ impl House {
     pub(super) fn incarnation(&self, belongings: Belongings, policy: Arc<PolicySnapshot>) -> Tenant {
         let (caught, found) = mpsc::unbounded_channel();
         let neighbour = Neighbour(caught).start();
+        let egress = borders(&policy);
         let room = RetrievalRoom::furnish(RetrievalParts {
             belongings: belongings.clone(),
             policy: Arc::clone(&policy),
-            egress: borders(&policy),
+            egress: Arc::clone(&egress),
             clock: self.clock.clone(),
             sandbox: Sandbox::new("/nonexistent".into(), vec![]),
             lanes: self.lanes(),
             erasures: self.erasures(),
             owes_erasure: true,
             distrust: Arc::default(),
+            vector_stores: self.vector_stores.clone(),
             next: neighbour.clone().recipient(),
             search_exit: neighbour.clone().recipient(),
             embedding: self.embedder.clone().start().recipient(),
             obituary: Obituary::new("retrieval", 1, neighbour.recipient()),
         });
         let desk = room.desk.clone();
-        Tenant { room: Actor::start(room), desk, belongings, found, policy }
+        Tenant { room: Actor::start(room), desk, belongings, found, policy, egress }
     }
 }
 

@@ -1,4 +1,5 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
+use super::dense::mirrored::MirrorMark;
 use super::dense::vectors::{DenseMark, JUDGED, LEARNT};
 use super::rows::{Change, Found, Left, Row};
 use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
@@ -78,6 +79,10 @@ pub(super) enum Kept {
     Vector(Vec<u8>),
     Judged(Box<Judged>),
     Learnt(Box<Learnt>),
+    Mirror(Box<MirrorMark>),
+    Waiting,
+    /// Chunks of a version whose points have to go.
+    Owed(u32),
 }
 
 /// The sums of what is kept, and what is reserved for what may be.
@@ -403,7 +408,7 @@ impl Truth {
         let mut mark = self.mark();
         mark.applied = applied;
         mark.changed = changed;
-        let mut freed: Vec<Footprint> = Vec::new();
+        let (mut freed, mut owed): (Vec<Footprint>, Vec<_>) = (Vec::new(), Vec::new());
         let mut removals: Vec<Key> = removed.iter().map(|id| key(id)).collect();
         let mut latest: BTreeMap<String, Held> = BTreeMap::new();
         for held in held {
@@ -417,6 +422,9 @@ impl Truth {
             removals.extend(self.keys_of_vectors(&row)?);
             if latest.get(id).is_none_or(|held| held.seq != row.seq) {
                 replaced.push(Left { seq: row.seq, body: row.body.clone() });
+                let (owing, forgotten) = self.parting(&row)?;
+                owed.extend(owing);
+                removals.extend(forgotten);
             }
             freed.extend(self.held(row)?.map(|former| Footprint::from(&former.accepted)));
         }
@@ -434,6 +442,7 @@ impl Truth {
         let added: Vec<Footprint> = latest.values().map(|held| Footprint::from(&held.accepted)).collect();
         let mut puts: Vec<_> = latest.values().map(document).collect();
         puts.push((MARK, Kept::Mark(mark)));
+        puts.extend(owed);
         self.shelf.apply(&puts, &removals)?;
         let mut books = self.lock();
         books.mark = mark;

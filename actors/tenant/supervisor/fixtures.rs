@@ -219,6 +219,7 @@ impl Stage {
             clients: Arc::clone(&self.clients),
             shared_cache: self.shared_cache.clone(),
             buckets: self.buckets.of(&policy.tenant.name),
+            vector_stores: Default::default(),
             catalog: Arc::clone(&self.catalog),
             clock: clock.clone(),
             draw: Arc::new(SystemDraw),

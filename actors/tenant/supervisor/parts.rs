@@ -7,6 +7,7 @@ use crate::query_ids::SharedDraw;
 use crate::retrieval::Pools;
 use crate::retrieval::parse::Sandbox;
 use crate::routing::clients::Clients;
+use crate::vector_store::TenantVectorStores;
 use actix::Recipient;
 use bailiwick_kernel::clock::SharedClock;
 use bailiwick_kernel::erasures::TenantErasures;
@@ -40,6 +41,8 @@ pub struct SupervisorParts {
     pub shared_cache: Option<Arc<SharedService>>,
     /// The buckets its documents may lie in.
     pub buckets: TenantBuckets,
+    /// The stores its vectors may be searched in.
+    pub vector_stores: TenantVectorStores,
     /// Prices.
     pub catalog: Arc<Catalog>,
     /// Time.

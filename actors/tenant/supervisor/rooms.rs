@@ -89,6 +89,7 @@ impl Rooms {
             erasures: parts.erasures.clone(),
             owes_erasure: opened.fold.erasures_open > 0,
             distrust: Arc::clone(&opened.distrust),
+            vector_stores: parts.vector_stores.clone(),
             next: cache.clone().recipient(),
             search_exit: supervisor.clone().recipient(),
             embedding: supervisor.clone().recipient(),

@@ -1,19 +1,24 @@
-//! What the stores outside the node need: their secrets, and a region their tenant allows. Buckets are not asked.
+//! What the stores outside the node need: their secrets, a region their tenant allows, and that they are there. Buckets are not asked.
 use super::{Finding, State, finding};
-use crate::config::Config;
+use crate::config::{Config, VectorStoreEntry};
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::sovereignty::Flow;
+use bailiwick_policy::stores::namespace_written;
 use bailiwick_tenant::cache::{SharedService, SharedStore};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the cache has to answer, its connection included.
 const ANSWERED: Duration = Duration::from_secs(6);
+/// How long a server has to take a connection.
+const CONNECT: Duration = Duration::from_secs(1);
 
 /// What the configuration says of them, and whether the cache answers: it may be missing, and every question would be made anew.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = buckets(config);
     findings.extend(cache(config));
+    findings.extend(vector_stores(config));
     findings
 }
 
@@ -49,6 +54,36 @@ fn asked(service: &SharedService, place: &str) -> Finding {
     }
 }
 
+fn takes_connections(host: &str, port: u16) -> bool {
+    let addresses = (host, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+    addresses.iter().any(|address| TcpStream::connect_timeout(address, CONNECT).is_ok())
+}
+
+fn vector_stores(config: &Config) -> Vec<Finding> {
+    if let Err(error) = config.stores_of_vectors() {
+        return vec![finding("vectors", State::Bad, error.to_string())];
+    }
+    let of = |entry: &VectorStoreEntry| match entry.address() {
+        Err(problem) => finding("vectors", State::Bad, problem),
+        Ok((host, port)) if takes_connections(&host, port) => {
+            let VectorStoreEntry { namespace, region, tenant, .. } = entry;
+            finding(
+                "vectors",
+                State::Good,
+                format!("{namespace} in {region} is {tenant}'s: {host}:{port} takes connections"),
+            )
+        }
+        Ok((host, port)) => {
+            let words = format!(
+                "{}: {host}:{port} takes no connection: {}'s questions are searched by their words meanwhile; start it",
+                entry.namespace, entry.tenant
+            );
+            finding("vectors", State::Warning, words)
+        }
+    };
+    config.vector_stores.iter().map(of).collect()
+}
+
 fn buckets(config: &Config) -> Vec<Finding> {
     match config.corpus_buckets() {
         Err(error) => vec![finding("buckets", State::Bad, error.to_string())],
@@ -61,8 +96,34 @@ fn buckets(config: &Config) -> Vec<Finding> {
     }
 }
 
-/// Whether the bucket a tenant names is declared for it, in a region it allows.
-pub(super) fn of_tenant(name: &str, policy: &PolicySnapshot, config: &Config) -> Option<Finding> {
+/// Whether what a tenant names is declared for it, in a region it allows.
+pub(super) fn of_tenant(name: &str, policy: &PolicySnapshot, config: &Config) -> Vec<Finding> {
+    bucket_of(name, policy, config).into_iter().chain(vectors_of(name, policy, config)).collect()
+}
+
+fn vectors_of(name: &str, policy: &PolicySnapshot, config: &Config) -> Option<Finding> {
+    let namespace = policy.tenant.index_namespace()?;
+    let written = namespace_written(namespace);
+    let entry = config.vector_stores.iter().find(|entry| entry.namespace == namespace && entry.tenant == name);
+    let Some(entry) = entry else {
+        let words = format!(
+            "{name}: {written} is named, and no namespace of that name is declared for it: its questions are searched by their words. \
+             Declare it under [[vector_stores]] in config.toml"
+        );
+        return Some(finding("vectors", State::Warning, words));
+    };
+    if policy.dense.is_none() {
+        let words =
+            format!("{name}: {written} is named, and retrieval.yaml has no settings.dense: there are no vectors");
+        return Some(finding("vectors", State::Warning, words));
+    }
+    Some(match policy.sovereignty.clear(Flow::Index, entry.region.as_str()) {
+        Ok(_cleared) => finding("vectors", State::Good, format!("{name}: its vectors are searched in {written}")),
+        Err(problem) => finding("vectors", State::Warning, format!("{name}: {problem}; nothing is put there")),
+    })
+}
+
+fn bucket_of(name: &str, policy: &PolicySnapshot, config: &Config) -> Option<Finding> {
     let place = policy.tenant.corpus_bucket()?;
     let Some(entry) = config.buckets.iter().find(|entry| entry.bucket == place.bucket && entry.tenant == name) else {
         let words = format!(

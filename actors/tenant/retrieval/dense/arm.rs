@@ -1,12 +1,15 @@
 //! What one tenant's search by meaning has in memory: its vectors, a few questions, and how it stands. Dropped when the
 //! index closes.
-use super::matrix::Matrix;
+use super::super::index::of_place;
+use super::matrix::{Matrix, Unfit};
+use super::outline::Outline;
+use super::vectors::Placed;
 use crate::digest::sha256;
 use arc_swap::ArcSwapOption;
-use bailiwick_kernel::limits::DENSE_BYTES_MAX;
+use bailiwick_kernel::limits::{DENSE_BYTES_MAX, OUTSIDE_POINTS_MAX};
 use bailiwick_policy::dense::{Judged, Learnt};
-use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -19,51 +22,133 @@ const QUESTIONS_MAX: usize = 256;
 pub struct Arm {
     /// Which model's.
     pub model: String,
-    matrix: RwLock<Matrix>,
+    vectors: Vectors,
+}
+
+/// Where they are searched.
+#[derive(Debug)]
+enum Vectors {
+    /// In memory.
+    Here(RwLock<Matrix>),
+    /// In a collection outside.
+    Outside { namespace: String, outline: RwLock<Outline> },
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Arm {
-    /// No vectors yet.
+    /// No vectors yet, to be searched in the collection of a namespace where there is one, in memory otherwise.
     #[must_use]
-    pub fn of(model: &str) -> Self {
-        Self { model: model.to_owned(), matrix: RwLock::new(Matrix::new(DENSE_BYTES_MAX)) }
+    pub fn of(model: &str, namespace: Option<&str>) -> Self {
+        let vectors = match namespace {
+            None => Vectors::Here(RwLock::new(Matrix::new(DENSE_BYTES_MAX))),
+            Some(namespace) => Vectors::Outside {
+                namespace: namespace.to_owned(),
+                outline: RwLock::new(Outline::new(OUTSIDE_POINTS_MAX)),
+            },
+        };
+        Self { model: model.to_owned(), vectors }
     }
 
-    /// Its vectors, to search in.
-    pub fn read(&self) -> RwLockReadGuard<'_, Matrix> {
-        self.matrix.read().unwrap_or_else(PoisonError::into_inner)
+    /// Whether it is this model's, searched there.
+    #[must_use]
+    pub fn is_of(&self, model: &str, namespace: Option<&str>) -> bool {
+        let own = match &self.vectors {
+            Vectors::Here(_) => None,
+            Vectors::Outside { namespace, .. } => Some(namespace.as_str()),
+        };
+        self.model == model && own == namespace
     }
 
-    /// Its vectors, to be changed; searches wait meanwhile.
-    pub fn write(&self) -> RwLockWriteGuard<'_, Matrix> {
-        self.matrix.write().unwrap_or_else(PoisonError::into_inner)
+    /// Its vectors in memory, to search in.
+    #[must_use]
+    pub fn matrix(&self) -> Option<RwLockReadGuard<'_, Matrix>> {
+        match &self.vectors {
+            Vectors::Here(matrix) => Some(read(matrix)),
+            Vectors::Outside { .. } => None,
+        }
     }
-}
 
-/// How the search by meaning stands, as it is told.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct DenseView {
-    /// The model that embeds.
-    pub model: String,
-    /// Passages are found by words and meaning now; by words alone otherwise.
-    pub in_force: bool,
-    /// Passages with a vector.
-    pub indexed: u64,
-    /// Passages that wait for theirs.
-    pub pending: u64,
-    /// Passages no vector could be had for; they are found by their words alone.
-    pub skipped: u64,
-    /// Why it is not in force, or why passages wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What golden questions came to with and without it, the last time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judged: Option<Judged>,
-    /// Weight of the ranking by meaning now.
-    pub weight: f64,
-    /// What accepted answers and golden questions came to for the weight, the last time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub learnt: Option<Learnt>,
+    /// What of it lies outside.
+    #[must_use]
+    pub fn outline(&self) -> Option<RwLockReadGuard<'_, Outline>> {
+        match &self.vectors {
+            Vectors::Here(_) => None,
+            Vectors::Outside { outline, .. } => Some(read(outline)),
+        }
+    }
+
+    /// What of it lies outside, to be changed.
+    #[must_use]
+    pub fn outline_mut(&self) -> Option<RwLockWriteGuard<'_, Outline>> {
+        match &self.vectors {
+            Vectors::Here(_) => None,
+            Vectors::Outside { outline, .. } => Some(write(outline)),
+        }
+    }
+
+    /// Vectors it has.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match &self.vectors {
+            Vectors::Here(matrix) => read(matrix).count(),
+            Vectors::Outside { outline, .. } => read(outline).count(),
+        }
+    }
+
+    /// Whether so many vectors of so many numbers would be taken in.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub fn fits(&self, numbers: usize, vectors: usize) -> Result<(), Unfit> {
+        match &self.vectors {
+            Vectors::Here(matrix) => read(matrix).fits(numbers, vectors),
+            Vectors::Outside { outline, .. } => read(outline).fits(numbers, vectors),
+        }
+    }
+
+    /// Whether so many more of its own length would be.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub fn has_room(&self, vectors: usize) -> Result<(), Unfit> {
+        let numbers = match &self.vectors {
+            Vectors::Here(matrix) => read(matrix).dimensions(),
+            Vectors::Outside { outline, .. } => read(outline).dimensions(),
+        };
+        self.fits(numbers, vectors)
+    }
+
+    /// Takes in vectors that are on the shelf; searches in memory wait meanwhile.
+    ///
+    /// # Errors
+    /// [`Unfit`]; those before are in.
+    pub fn put(&self, vectors: &[Placed]) -> Result<(), Unfit> {
+        match &self.vectors {
+            Vectors::Here(matrix) => {
+                let mut matrix = write(matrix);
+                vectors.iter().try_for_each(|placed| matrix.put(placed.place, &placed.vector))
+            }
+            Vectors::Outside { outline, .. } => {
+                let mut outline = write(outline);
+                vectors.iter().try_for_each(|placed| outline.put(placed.place, placed.vector.len()))
+            }
+        }
+    }
+
+    /// Drops the vectors of versions that are not wanted any more.
+    pub fn retain(&self, wanted: impl Fn(u64) -> bool) {
+        match &self.vectors {
+            Vectors::Here(matrix) => write(matrix).retain(|place| wanted(of_place(place).0)),
+            Vectors::Outside { outline, .. } => write(outline).retain(wanted),
+        }
+    }
 }
 
 /// How far the background has come.
@@ -78,6 +163,21 @@ pub struct Standing {
     /// What keeps the others waiting, where something does.
     pub trouble: Option<String>,
     /// Times it has come to the end of what there was to do.
+    pub rounds: u64,
+}
+
+/// How the collection outside stands.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OutsideStanding {
+    /// Passages whose vectors are there.
+    pub points: u64,
+    /// Passages whose vectors are not there yet.
+    pub waiting: u64,
+    /// Versions of documents whose points are not known to be gone.
+    pub owed: u64,
+    /// What keeps any of it waiting.
+    pub trouble: Option<String>,
+    /// Times the background has come to the end of what there was to do.
     pub rounds: u64,
 }
 
@@ -96,8 +196,15 @@ pub struct Dense {
     pub judged: ArcSwapOption<Judged>,
     /// What they, and accepted answers, came to for the weight.
     pub learnt: ArcSwapOption<Learnt>,
+    /// The vectors that are searched outside, from when they were read: what the background there keeps up.
+    pub outlined: ArcSwapOption<Arm>,
+    /// Held while a collection outside is changed, and while it is read how it stands.
+    pub mirroring: tokio::sync::Mutex<()>,
     standing: watch::Sender<Standing>,
+    outside: watch::Sender<OutsideStanding>,
     nudge: Notify,
+    nudge_outside: Notify,
+    is_suspect: AtomicBool,
     questions: Mutex<Questions>,
 }
 
@@ -105,6 +212,51 @@ impl Dense {
     /// Something may have changed for the background to look at.
     pub fn nudge(&self) {
         self.nudge.notify_one();
+        self.nudge_outside.notify_one();
+    }
+
+    /// Something may have changed for the collection outside.
+    pub fn nudge_outside(&self) {
+        self.nudge_outside.notify_one();
+    }
+
+    /// Resolves when something may have changed for the collection outside since it resolved last.
+    pub async fn nudged_outside(&self) {
+        self.nudge_outside.notified().await;
+    }
+
+    /// A search found the collection outside not as it should be: it is looked at.
+    pub fn suspect(&self) {
+        self.is_suspect.store(true, Ordering::Relaxed);
+        self.nudge_outside.notify_one();
+    }
+
+    /// Whether it is to be looked at.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.is_suspect.load(Ordering::Relaxed)
+    }
+
+    /// It was looked at.
+    pub fn trust(&self) {
+        self.is_suspect.store(false, Ordering::Relaxed);
+    }
+
+    /// How the collection outside stands.
+    #[must_use]
+    pub fn outside(&self) -> OutsideStanding {
+        self.outside.borrow().clone()
+    }
+
+    /// Says how the collection outside stands.
+    pub fn stand_outside(&self, change: impl FnOnce(&mut OutsideStanding)) {
+        self.outside.send_modify(change);
+    }
+
+    /// Waits until the collection outside stands so.
+    #[cfg(test)]
+    pub async fn stands_outside(&self, so: impl FnMut(&OutsideStanding) -> bool) -> OutsideStanding {
+        self.outside.subscribe().wait_for(so).await.unwrap().clone()
     }
 
     /// Resolves when something may have changed since it resolved last.
@@ -163,6 +315,7 @@ impl Dense {
     /// Drops what is in memory: the index closes.
     pub fn drop_arm(&self) {
         self.arm.store(None);
+        self.outlined.store(None);
         *self.questions() = Questions::default();
     }
 }

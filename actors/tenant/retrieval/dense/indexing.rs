@@ -2,7 +2,7 @@
 //! tenant's own pace, with the tenant's own money. How far it has come is kept with the vectors, so that it goes on there.
 use super::super::chunk::chunk;
 use super::super::corpus::Corpus;
-use super::super::index::{of_place, place};
+use super::super::index::place;
 use super::super::pools::{PATIENCE, in_one_slice};
 use super::super::rules::{Held, judge};
 use super::super::truth::{Truth, TruthError};
@@ -81,6 +81,16 @@ pub fn indexer() -> Principal {
     Principal { key_id: KEY.to_owned(), user_id: None, role: Some(Role::Operator), attributes: BTreeMap::new() }
 }
 
+/// Reads or writes beside the documents on a thread that gives way to whoever waits for an answer.
+pub(super) async fn slice<T: Send + 'static>(
+    corpus: &Corpus,
+    truth: &Arc<Truth>,
+    work: impl FnOnce(&Truth) -> Result<T, TruthError> + Send + 'static,
+) -> Outcome<T> {
+    let (truth, lane) = (Arc::clone(truth), corpus.parsers());
+    Ok(in_one_slice(&corpus.lanes.writing, lane, PATIENCE, move || work(&truth)).await??)
+}
+
 impl Background {
     async fn rounds(&self) {
         let mut course = Course::new(1);
@@ -115,15 +125,16 @@ impl Background {
         truth: &Arc<Truth>,
         work: impl FnOnce(&Truth) -> Result<T, TruthError> + Send + 'static,
     ) -> Outcome<T> {
-        let truth = Arc::clone(truth);
-        let lane = self.corpus.parsers();
-        Ok(in_one_slice(&self.corpus.lanes.writing, lane, PATIENCE, move || work(&truth)).await??)
+        slice(&self.corpus, truth, work).await
     }
 
-    /// Serves the vectors where the index is open.
+    /// Serves the vectors where the index is open. What nobody has kept up with a collection outside is read anew.
     fn publish(&self, arm: &Arc<Arm>) {
-        if self.corpus.current().is_some() {
-            self.corpus.dense.arm.store(Some(Arc::clone(arm)));
+        let dense = &self.corpus.dense;
+        let is_kept_up =
+            arm.outline().is_none() || dense.outlined.load().as_ref().is_some_and(|kept| Arc::ptr_eq(kept, arm));
+        if is_kept_up && self.corpus.current().is_some() {
+            dense.arm.store(Some(Arc::clone(arm)));
         }
     }
 
@@ -180,7 +191,7 @@ impl Background {
         if backlog.is_empty() && self.corpus.current().is_none() {
             return Ok(());
         }
-        let arm = self.arm(&truth, &settings, &backlog).await?;
+        let arm = self.arm(&truth, &policy, &settings, &backlog).await?;
         course.keep_pace(settings.chunks_per_minute);
         let mut backlog = backlog;
         self.tell(&arm, &backlog, course);
@@ -192,8 +203,7 @@ impl Background {
             }
             let began_unix_ms = self.clock.now_unix_ms();
             let texts: Vec<&str> = batch.iter().map(|todo| todo.text.as_str()).collect();
-            let dimensions = arm.read().dimensions();
-            arm.read().fits(dimensions, texts.len()).map_err(|unfit| Stop::Full(unfit.to_string()))?;
+            arm.has_room(texts.len()).map_err(|unfit| Stop::Full(unfit.to_string()))?;
             let embedded = self.door.embed(&settings.model, &texts, indexer(), BATCH_MS).await;
             let embedded = embedded.and_then(|vectors| self.fit(&arm, &vectors).map(|()| vectors));
             let wait_ms = match embedded {
@@ -225,17 +235,18 @@ impl Background {
     /// Vectors of another length are another model's.
     fn fit(&self, arm: &Arm, vectors: &[Vec<f32>]) -> Outcome<()> {
         let length = vectors.first().map_or(0, Vec::len);
-        let fits = arm.read().fits(length, 0);
+        let fits = arm.fits(length, 0);
         fits.map_err(|unfit| Rejection::new(Code::UpstreamFailed, unfit.to_string()))
     }
 
     fn is_still(&self, policy: &PolicySnapshot) -> bool {
         let now = self.corpus.policy.load();
-        now.dense == policy.dense && now.guard.fingerprint == policy.guard.fingerprint
+        let is_searched_there = now.tenant.index_namespace() == policy.tenant.index_namespace();
+        is_searched_there && now.dense == policy.dense && now.guard.fingerprint == policy.guard.fingerprint
     }
 
     fn tell(&self, arm: &Arm, backlog: &Backlog, course: &Course) {
-        let indexed = u64::try_from(arm.read().count()).unwrap_or(u64::MAX);
+        let indexed = u64::try_from(arm.count()).unwrap_or(u64::MAX);
         self.corpus.dense.stand(|standing| {
             standing.indexed = indexed;
             standing.pending = backlog.chunks();
@@ -266,23 +277,32 @@ impl Background {
         }
     }
 
-    /// The vectors in memory: those of versions that are still there.
-    async fn arm(&self, truth: &Arc<Truth>, settings: &DenseSettings, backlog: &Backlog) -> Result<Arc<Arm>, Stop> {
-        let open = self.corpus.dense.arm.load_full().filter(|arm| arm.model == settings.model);
+    /// The vectors as they are searched: those of versions that are still there.
+    async fn arm(
+        &self,
+        truth: &Arc<Truth>,
+        policy: &PolicySnapshot,
+        settings: &DenseSettings,
+        backlog: &Backlog,
+    ) -> Result<Arc<Arm>, Stop> {
+        let dense = &self.corpus.dense;
+        let namespace = policy.tenant.index_namespace();
+        let open = dense.arm.load_full().filter(|arm| arm.is_of(&settings.model, namespace));
         if let Some(arm) = open {
-            arm.write().retain(|place| backlog.holds(of_place(place).0));
+            arm.retain(|version| backlog.holds(version));
             return Ok(arm);
         }
-        let (arm, mut after) = (Arc::new(Arm::of(&settings.model)), None);
+        // nothing is brought to a collection outside while it is read what lies there
+        let _until_known = dense.mirroring.lock().await;
+        dense.drop_arm();
+        let (arm, mut after) = (Arc::new(Arm::of(&settings.model, namespace)), None);
         let full = loop {
             let filling = Arc::clone(&arm);
             let read = self.slice(truth, move |truth| {
                 let portion = truth.vectors(after, PORTION)?;
                 let (last, is_last) = (portion.last().map(|placed| placed.place), portion.len() < PORTION);
-                let mut matrix = filling.write();
                 // what has no room is found by its words alone
-                let unfit = portion.iter().find_map(|placed| matrix.put(placed.place, &placed.vector).err());
-                Ok((last, is_last, unfit))
+                Ok((last, is_last, filling.put(&portion).err()))
             });
             let (last, is_last, unfit) = read.await?;
             after = last;
@@ -290,10 +310,16 @@ impl Background {
                 break unfit;
             }
         };
-        arm.write().retain(|place| backlog.holds(of_place(place).0));
+        arm.retain(|version| backlog.holds(version));
+        if arm.outline().is_some() {
+            let outlined = Arc::clone(&arm);
+            self.slice(truth, move |truth| truth.note_sent(&outlined)).await?;
+            dense.outlined.store(Some(Arc::clone(&arm)));
+            dense.suspect();
+        }
         self.publish(&arm);
-        let indexed = u64::try_from(arm.read().count()).unwrap_or(u64::MAX);
-        self.corpus.dense.stand(|standing| standing.indexed = indexed);
+        let indexed = u64::try_from(arm.count()).unwrap_or(u64::MAX);
+        dense.stand(|standing| standing.indexed = indexed);
         match full {
             Some(unfit) => Err(Stop::Full(unfit.to_string())),
             None => Ok(arm),
@@ -340,10 +366,11 @@ impl Background {
                 }
             }
             truth.put_vectors(&placed, &mark)?;
-            let mut matrix = arm.write();
-            Ok(placed.iter().find_map(|placed| matrix.put(placed.place, &placed.vector).err()))
+            Ok(arm.put(&placed).err())
         });
-        match kept.await? {
+        let kept = kept.await?;
+        self.corpus.dense.nudge_outside();
+        match kept {
             Some(unfit) => Err(Stop::Full(unfit.to_string())),
             None => Ok(()),
         }

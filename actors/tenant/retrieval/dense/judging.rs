@@ -1,6 +1,7 @@
 //! Questions of which it is known what answers them, searched once each: whether words and meaning together are better than words
 //! alone, and which weight the second should have.
-use super::super::actor::{RetrievalRoom, in_index};
+use super::super::RetrievalRoom;
+use super::super::finding::arms;
 use super::super::fusion::{Rule, Scored};
 use super::super::golden::{PATIENCE, SEARCHED_MAX, visible};
 use super::super::index::Spot;
@@ -9,7 +10,7 @@ use super::super::messages::{DenseJudgement, JudgeDense};
 use super::super::rules::wanted;
 use super::super::truth::TruthError;
 use super::super::weights::{Labelled, Lesson, lesson};
-use super::arm::Standing;
+use super::arm::Dense;
 use super::asking::Door;
 use super::indexing::indexer;
 use super::searching::{Arms, rule};
@@ -72,8 +73,10 @@ fn gains<'l>(labels: impl Iterator<Item = &'l Labelled>, rule: Rule) -> Vec<(f64
 }
 
 /// What is searched while passages still wait for their vectors would be judged by half of it.
-fn is_ready(standing: &Standing) -> Outcome<()> {
-    match standing.pending {
+fn is_ready(dense: &Dense) -> Outcome<()> {
+    let is_outside = dense.outlined.load().is_some();
+    let waiting = if is_outside { dense.outside().waiting } else { 0 };
+    match dense.standing().pending.saturating_add(waiting) {
         0 => Ok(()),
         pending => {
             let detail =
@@ -99,7 +102,7 @@ impl Judging {
     /// What each ranking finds for the questions, one after another.
     async fn labels(&self, settings: &DenseSettings, questions: &[&Golden]) -> Outcome<Vec<Labelled>> {
         let (corpus, policy) = (&self.desk.corpus, &self.policy);
-        let in_any_case = corpus.in_any_case(settings).map_err(|reason| not_by_meaning(&reason))?;
+        let in_any_case = corpus.in_any_case(policy, settings).map_err(|reason| not_by_meaning(&reason))?;
         let truth = corpus.truth().await?;
         let texts: Vec<&str> = questions.iter().map(|golden| golden.question.as_str()).collect();
         let vectors = corpus.embedded(&self.door, &settings.model, &texts, &indexer(), EMBEDDING).await;
@@ -110,7 +113,7 @@ impl Judging {
             let search = Search { query: golden.question.clone(), top_k: Some(TOP_K_MAX), ..Search::default() };
             let Some(wanted) = wanted(&Matter::Search(search), policy, sees.clone()) else { continue };
             let meaning = in_any_case.meaning(&truth, vector);
-            let found = in_index(&self.desk, policy, PATIENCE, move |served| served.arms(&wanted, &meaning)).await?;
+            let found = arms(&self.desk, policy, PATIENCE, wanted, meaning).await?;
             labels.push(labelled(golden, &found.map_err(|reason| not_by_meaning(&reason))?));
         }
         Ok(labels)
@@ -118,7 +121,7 @@ impl Judging {
 
     async fn judge(self, golden: Vec<Golden>, accepted: Vec<Golden>, by: String) -> Outcome<DenseJudgement> {
         let Some(settings) = &self.policy.dense else { return Ok(DenseJudgement::default()) };
-        is_ready(&self.desk.corpus.dense.standing())?;
+        is_ready(&self.desk.corpus.dense)?;
         let learns = settings.learn && !self.desk.is_learning_stopped().await?;
         // a golden question is known better than an accepted answer to the same one
         let known: BTreeSet<&str> = golden.iter().map(|golden| golden.question.as_str()).collect();

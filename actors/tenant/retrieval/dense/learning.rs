@@ -1,6 +1,6 @@
 //! The weight of the search by meaning, learnt where the policy wants it, and taken back where somebody says so: one record
 //! of the journal, and every search from then on.
-use super::super::actor::RetrievalRoom;
+use super::super::RetrievalRoom;
 use super::super::ingest::Desk;
 use super::super::messages::{SteerWeight, WeightOrder};
 use super::super::truth::{Truth, TruthError};

@@ -271,7 +271,7 @@ fn dot(row: &[i8], question: &[i16]) -> i32 {
 }
 
 /// The sum of products as they were embedded.
-fn exact(one: &[f32], other: &[f32]) -> f32 {
+pub fn exact(one: &[f32], other: &[f32]) -> f32 {
     let (ours, theirs) = (one.chunks_exact(LANES), other.chunks_exact(LANES));
     let rest: f32 = ours.remainder().iter().zip(theirs.remainder()).map(|(a, b)| a * b).sum();
     let mut sums = [0.0_f32; LANES];

@@ -209,7 +209,7 @@ async fn filters_stand_inside_the_search() {
     let way = corpus.way(&door, policy, "automobile", &asker, patience).await;
     let super::Way::Both(meaning) = way else { panic!("by words alone") };
     let served = corpus.current().unwrap();
-    let of = |visible| served.search_by(&wanted(visible), &meaning).unwrap().passages;
+    let of = |visible| served.search_by(&wanted(visible), &meaning, None).unwrap().passages;
     assert_eq!(ids(&of(only)), ["yes"]);
     assert_eq!(ids(&of(Visible::nothing())), [""; 0]);
     assert_eq!(of(Visible::everything()).len(), 10);

@@ -3,14 +3,17 @@ use super::super::corpus::Corpus;
 use super::super::fusion::{Rule, Scored};
 use super::super::index::{IndexError, Spot};
 use super::super::truth::{Truth, TruthError};
-use super::arm::{Arm, DenseView};
+use super::arm::{Arm, OutsideStanding};
 use super::asking::Door;
-use super::matrix::Matrix;
+use super::matrix::{Matrix, exact};
+use super::views::{DenseView, OutsideView};
 use crate::question::Passage;
+use crate::vector_store::TenantCollection;
 use bailiwick_kernel::limits::LOOKUP_MS_MAX;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::dense::{DenseSettings, Judged, Learnt};
+use bailiwick_policy::stores::namespace_written;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +32,8 @@ pub struct Meaning {
     pub truth: Arc<Truth>,
     /// The question's.
     pub vector: Arc<[f32]>,
+    /// The collection it is searched in; the node's memory where there is none.
+    pub outside: Option<Arc<TenantCollection>>,
     /// How the two rankings become one.
     pub rule: Rule,
 }
@@ -38,6 +43,8 @@ pub struct Meaning {
 pub struct InForce {
     /// The passages' vectors.
     pub arm: Arc<Arm>,
+    /// The collection they are searched in; the node's memory where there is none.
+    pub outside: Option<Arc<TenantCollection>>,
     /// How the two rankings become one.
     pub rule: Rule,
 }
@@ -46,8 +53,8 @@ impl InForce {
     /// What it takes to search for a question of this vector.
     #[must_use]
     pub fn meaning(&self, truth: &Arc<Truth>, vector: &Arc<[f32]>) -> Meaning {
-        let Self { arm, rule } = self;
-        Meaning { arm: Arc::clone(arm), truth: Arc::clone(truth), vector: Arc::clone(vector), rule: *rule }
+        let Self { arm, outside, rule } = self.clone();
+        Meaning { arm, truth: Arc::clone(truth), vector: Arc::clone(vector), outside, rule }
     }
 }
 
@@ -78,6 +85,17 @@ pub enum Failed {
     /// The vectors.
     #[error(transparent)]
     Truth(#[from] TruthError),
+    /// The collection they are searched in.
+    #[error("{0}")]
+    Outside(String),
+}
+
+/// What a collection outside has found, to be held against the index once more.
+pub struct Nearby {
+    /// The points it named, in order; why none.
+    pub ids: Result<Vec<u64>, String>,
+    /// The chunks that could be found, by place, in order.
+    pub found: Vec<(u64, Spot)>,
 }
 
 /// The rule of a tenant's settings as they are written.
@@ -101,19 +119,39 @@ impl Corpus {
     ///
     /// # Errors
     /// Why by none.
-    pub fn dense_in_force(&self, settings: &DenseSettings) -> Result<InForce, String> {
+    pub fn dense_in_force(&self, policy: &PolicySnapshot, settings: &DenseSettings) -> Result<InForce, String> {
         settings.in_force(self.dense.judged.load().as_deref())?;
         let weight = settings.weight_in_force(self.dense.learnt.load().as_deref());
-        Ok(InForce { arm: self.arm_of(settings)?, rule: Rule { weight, ..rule(settings) } })
+        self.by(policy, settings, Rule { weight, ..rule(settings) })
     }
 
-    /// The vectors, whether or not they are used.
-    fn arm_of(&self, settings: &DenseSettings) -> Result<Arc<Arm>, String> {
-        match self.dense.arm.load_full() {
-            Some(arm) if arm.model == settings.model => Ok(arm),
-            Some(_) => Err("the passages have vectors of another model".to_owned()),
-            None => Err("the passages' vectors are being read".to_owned()),
+    /// The vectors and where they are searched, whether or not they are used.
+    fn by(&self, policy: &PolicySnapshot, settings: &DenseSettings, rule: Rule) -> Result<InForce, String> {
+        let namespace = policy.tenant.index_namespace();
+        let outside = namespace.map(|namespace| self.collection(namespace)).transpose()?;
+        let arm = self.dense.arm.load_full().ok_or_else(|| "the passages' vectors are being read".to_owned())?;
+        if arm.model != settings.model {
+            return Err("the passages have vectors of another model".to_owned());
         }
+        if !arm.is_of(&settings.model, namespace) {
+            return Err("the passages' vectors are being read".to_owned());
+        }
+        let is_there = arm.outline().is_none_or(|outline| outline.is_filled());
+        match namespace {
+            Some(namespace) if !is_there => {
+                Err(format!("the passages' vectors are being brought to {}", namespace_written(namespace)))
+            }
+            _ => Ok(InForce { arm, outside, rule }),
+        }
+    }
+
+    /// The collection of a namespace, where it may be used.
+    fn collection(&self, namespace: &str) -> Result<Arc<TenantCollection>, String> {
+        let collection = self.collections.get(namespace).ok_or_else(|| {
+            format!("no vector store {} is declared for this tenant in config.toml", namespace_written(namespace))
+        })?;
+        collection.may_be_used()?;
+        Ok(Arc::clone(collection))
     }
 
     /// How the search by meaning stands, where the tenant wants it.
@@ -121,7 +159,7 @@ impl Corpus {
     pub fn dense_view(&self) -> Option<DenseView> {
         let policy = self.policy.load();
         let settings = policy.dense.as_ref()?;
-        let (standing, in_force) = (self.dense.standing(), self.dense_in_force(settings));
+        let (standing, in_force) = (self.dense.standing(), self.dense_in_force(&policy, settings));
         Some(DenseView {
             model: settings.model.clone(),
             in_force: in_force.is_ok(),
@@ -132,7 +170,14 @@ impl Corpus {
             judged: self.dense.judged.load_full().map(|judged| Judged::clone(&judged)),
             weight: settings.weight_in_force(self.dense.learnt.load().as_deref()),
             learnt: self.dense.learnt.load_full().map(|learnt| Learnt::clone(&learnt)),
+            outside: policy.tenant.index_namespace().map(|namespace| self.outside_view(namespace)),
         })
+    }
+
+    fn outside_view(&self, namespace: &str) -> OutsideView {
+        let OutsideStanding { points, waiting, owed, trouble, .. } = self.dense.outside();
+        let region = self.collections.get(namespace).map(|collection| collection.region().to_string());
+        OutsideView { namespace: namespace_written(namespace), region, points, waiting, owed, trouble }
     }
 
     /// How a question's passages are looked for: by words and meaning where that is in force and the question can be
@@ -146,7 +191,7 @@ impl Corpus {
         patience: Duration,
     ) -> Way {
         let Some(settings) = &policy.dense else { return Way::Words };
-        match self.dense_in_force(settings) {
+        match self.dense_in_force(policy, settings) {
             Ok(in_force) => self.meaning(door, in_force, question, asker, patience).await,
             Err(reason) => Way::WordsBecause(reason),
         }
@@ -156,8 +201,8 @@ impl Corpus {
     ///
     /// # Errors
     /// Why there are none.
-    pub(super) fn in_any_case(&self, settings: &DenseSettings) -> Result<InForce, String> {
-        Ok(InForce { arm: self.arm_of(settings)?, rule: rule(settings) })
+    pub(super) fn in_any_case(&self, policy: &PolicySnapshot, settings: &DenseSettings) -> Result<InForce, String> {
+        self.by(policy, settings, rule(settings))
     }
 
     async fn meaning(
@@ -215,6 +260,23 @@ impl Corpus {
         embedded.map_err(|detail: String| format!("{NOT_EMBEDDED}: {detail}"))?;
         vectors.into_iter().map(|(_, vector)| vector.ok_or_else(|| NOT_EMBEDDED.to_owned())).collect()
     }
+}
+
+/// What a collection outside has named, nearest first by the vectors as they were embedded: how near it says they are counts for
+/// nothing. Equal ones in the order of their places.
+pub(in super::super) fn reckoned(meaning: &Meaning, nearby: Nearby, most: usize) -> Result<Vec<Scored<Spot>>, Failed> {
+    let Nearby { ids, found } = nearby;
+    let mut near = Vec::new();
+    for id in ids.map_err(Failed::Outside)? {
+        let spot = found.binary_search_by_key(&id, |(place, _)| *place).ok().and_then(|at| found.get(at));
+        let vector = meaning.truth.vector(id)?.filter(|vector| vector.len() == meaning.vector.len());
+        if let (Some((_, spot)), Some(vector)) = (spot, vector) {
+            near.push(Scored { key: *spot, score: exact(&meaning.vector, &vector) });
+        }
+    }
+    near.sort_by(|one, other| other.score.total_cmp(&one.score));
+    near.truncate(most);
+    Ok(near)
 }
 
 /// The vector of a row as it was embedded.

@@ -64,6 +64,7 @@ impl Truth {
         };
         let mut puts: Vec<_> = vectors.iter().map(kept).collect();
         puts.push((DENSE, Kept::Dense(Box::new(mark.clone()))));
+        puts.extend(self.waiting_puts(vectors)?);
         Ok(self.shelf.apply(&puts, &[])?)
     }
 
@@ -99,11 +100,12 @@ impl Truth {
     pub fn forget_vectors(&self, max: usize) -> Result<bool, TruthError> {
         let found = self.shelf.scan::<Kept>(&VECTOR, None, max)?;
         let mut keys: Vec<Key> = found.iter().filter_map(|(stored, _)| stored.last_number().map(key)).collect();
-        let is_last = found.len() < max;
+        let (is_last, mut puts) = (found.len() < max, Vec::new());
         if is_last {
             keys.push(DENSE);
+            puts.extend(self.unknown_mirror()?);
         }
-        self.shelf.apply::<Kept>(&[], &keys)?;
+        self.shelf.apply(&puts, &keys)?;
         Ok(!is_last)
     }
 

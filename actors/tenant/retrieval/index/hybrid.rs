@@ -7,6 +7,7 @@ use crate::retrieval::rules::Wanted;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use tantivy::collector::{Collector, SegmentCollector, TopDocs};
+use tantivy::query::AllQuery;
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 
 /// The field of a chunk's [`place`].
@@ -102,6 +103,24 @@ impl View {
             }
         }
         Ok(Some(admitted))
+    }
+
+    /// The chunks that may be found, by place, in order. Blocking; looks at every one of them.
+    ///
+    /// # Errors
+    /// [`IndexError`] where the index is damaged.
+    pub fn places(&self, wanted: &Wanted) -> Result<Vec<(u64, Spot)>, IndexError> {
+        let doing = "looking which passages may be found";
+        let query = self.findable(wanted).unwrap_or_else(|| Box::new(AllQuery));
+        let matched = self.searcher.search(&*query, &Matching).map_err(failed(doing))?;
+        let mut found = Vec::new();
+        for (segment_ord, chunks) in matched {
+            let places = self.searcher.segment_reader(segment_ord).fast_fields().u64(PLACE).map_err(failed(doing))?;
+            let spot = |doc_id| Some((places.first(doc_id)?, Spot(DocAddress { segment_ord, doc_id })));
+            found.extend(chunks.into_iter().filter_map(spot));
+        }
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// The chunks that rank best by their words. Blocking.

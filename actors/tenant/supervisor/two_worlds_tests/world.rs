@@ -175,6 +175,7 @@ impl Common {
             policy,
             clients: Arc::clone(&self.clients),
             buckets: Default::default(),
+            vector_stores: Default::default(),
             shared_cache: None,
             catalog: Arc::clone(&self.catalog),
             clock: self.clock.clone(),

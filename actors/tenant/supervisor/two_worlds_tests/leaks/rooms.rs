@@ -274,6 +274,7 @@ fn one_shelf(world: &World) {
                 erasures: b.parts.erasures.clone(),
                 owes_erasure: false,
                 distrust: Arc::default(),
+                vector_stores: b.parts.vector_stores.clone(),
                 next: rooms.cache.clone().recipient(),
                 search_exit: home.clone().recipient(),
                 embedding: home.clone().recipient(),
