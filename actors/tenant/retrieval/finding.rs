@@ -13,6 +13,9 @@ use bailiwick_policy::compile::PolicySnapshot;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A search on its way to a slot.
+type Looking = Box<dyn FnOnce(&Served) -> Result<Found, IndexError> + Send>;
+
 /// The passages found in one of the ways there are.
 pub(super) async fn find(
     desk: &Desk,
@@ -22,7 +25,7 @@ pub(super) async fn find(
     way: Way,
 ) -> Outcome<Found> {
     let served = served(desk, policy).await?;
-    let search: Box<dyn FnOnce(&Served) -> Result<Found, IndexError> + Send> = match way {
+    let search: Looking = match way {
         Way::Words => Box::new(move |served| Ok(Found { passages: served.search(&wanted)?, hybrid: Ok(()) })),
         Way::WordsBecause(reason) => {
             Box::new(move |served| Ok(Found { passages: served.search(&wanted)?, hybrid: Err(reason) }))

@@ -415,6 +415,7 @@ impl Truth {
             replaced.extend(latest.insert(held.accepted.id.clone(), held).map(|earlier| Left::of(&earlier)));
         }
         for id in latest.keys().chain(removed) {
+<<<<<<< ours
             // what was replaced by itself, in a replay, is no former version
             let Some(row) = self.row(id)? else { continue };
             mark.documents = mark.documents.saturating_sub(1);
@@ -425,6 +426,17 @@ impl Truth {
                 let (owing, forgotten) = self.parting(&row)?;
                 owed.extend(owing);
                 removals.extend(forgotten);
+=======
+            if let Some(former) = self.get(id)? {
+                mark.documents = mark.documents.saturating_sub(1);
+                mark.bytes = mark.bytes.saturating_sub(former.accepted.bytes);
+                freed.push(Footprint::from(&former.accepted));
+                removals.extend(self.keys_of_vectors(&former)?);
+                let parting = self.parting(&former)?;
+                owed.extend(parting.owing);
+                removals.extend(parting.forgotten);
+                bodies.push(body_name(id, &former.accepted.text_sha256));
+>>>>>>> theirs
             }
             freed.extend(self.held(row)?.map(|former| Footprint::from(&former.accepted)));
         }
