@@ -7,14 +7,12 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
-use bailiwick_tenant::entry::Entry;
-use bailiwick_tenant::proofs::forms::ShownRecord;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::process::{Command, Output};
 
 mod support;
-use support::{Ended, House, copy_tenants, erase, sign_policies};
+use support::{Ended, House, copy_tenants, sign_policies};
 
 const TENANT: &str = "acme-corp";
 const QUESTION: &str = "Who signs the discharge letters?";
@@ -149,38 +147,4 @@ async fn people_decide_on_the_command_line() {
     assert!(denied["detail"].as_str().unwrap().contains("was refused by a person"), "{denied}");
     let again = scene.command(&["approve", &id], &scene.ben);
     assert!(!again.status.success() && text(&again).contains("decided already"), "{}", text(&again));
-}
-
-/// The words of requests for an approval that an export of the journal shows, and how many records it shows at all.
-async fn subjects_shown(scene: &Scene) -> (Vec<String>, usize) {
-    let export = scene.house.raw(Method::GET, "/v1/receipts/export", &scene.amara, &[], None).await;
-    let text = export.text().await.unwrap();
-    let records = text.lines().skip(1).map(|line| serde_json::from_str::<ShownRecord>(line).unwrap());
-    let shown: Vec<Entry> = records.filter_map(|record| record.shown().unwrap().entry::<Entry>().ok()).collect();
-    let subject = |entry: &Entry| match entry {
-        Entry::ApprovalAsked(asked) => Some(asked.subject.clone()),
-        _ => None,
-    };
-    (shown.iter().filter_map(subject).collect(), shown.len())
-}
-
-#[tokio::test]
-async fn the_words_of_a_request_are_shown_to_nobody_once_its_answer_quotes_what_was_erased() {
-    const UNANSWERED: &str = "Who signs the discharge letters on Sundays?";
-    let scene = Scene::new().await;
-    for question in [QUESTION, UNANSWERED] {
-        assert_eq!(scene.ask(&scene.chiara, question).await.0, 403);
-    }
-    let waiting = scene.waiting().await;
-    let asked = waiting.iter().find(|request| request["subject"] == QUESTION).unwrap();
-    let approve = json!({"approve": true, "minutes": 5});
-    assert_eq!(scene.decide(&scene.ben, asked["id"].as_str().unwrap(), approve).await.0, 200);
-    let (status, answer) = scene.ask(&scene.chiara, QUESTION).await;
-    assert_eq!((status, &answer["citations"][0]["document_id"]), (200, &json!("letters")), "{answer}");
-    let (subjects, shown) = subjects_shown(&scene).await;
-    assert_eq!((subjects, shown > 3), (vec![QUESTION.to_owned(), UNANSWERED.to_owned()], true));
-
-    erase(&scene.house, &scene.amara, "letters").await;
-    let (subjects, _) = subjects_shown(&scene).await;
-    assert_eq!(subjects, [UNANSWERED], "what nobody answered quotes nothing");
 }

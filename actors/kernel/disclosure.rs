@@ -335,6 +335,13 @@ impl Shown {
         chain::link(journal, self.position, self.epoch, &self.previous, &self.payload)
     }
 
+    /// Whether it says that it is of a document: a part of its sealed bytes, and so of its chain hash. Its key may have gone with
+    /// the document.
+    #[must_use]
+    pub fn is_of_document(&self) -> bool {
+        slot_named(&self.payload).is_some()
+    }
+
     /// The version of the tenant's key its own key is sealed under: a part of its sealed bytes, and so of its chain hash.
     #[must_use]
     pub fn key_version(&self) -> Option<u32> {

@@ -298,7 +298,7 @@ impl Verify {
     }
 
     fn say_export(&self, header: &Header, exported: &Exported, traced: Option<&Traced>) {
-        let Exported { head, unshown } = exported;
+        let Exported { head, unshown, uncounted } = exported;
         let charged = NanoUsd(head.charged_nano_usd);
         if self.output == Output::Json {
             let told = json!({
@@ -313,10 +313,14 @@ impl Verify {
         }
         say(format!("holds: the journal of {}, {} records, {}", header.tenant, head.size, self.whose(header)));
         say(format!("  head signed {}", rfc3339(head.at_unix_ms)));
-        if *unshown == 0 {
+        if *uncounted == 0 {
             say(format!("  {} answers, charged {charged} USD together: none is missing", head.answers));
         } else {
-            say(format!("  the words of {unshown} records are not shown: that no answer is missing is not proved"));
+            say(format!("  the words of {uncounted} records are not shown: that no answer is missing is not proved"));
+        }
+        let of_documents = unshown.saturating_sub(*uncounted);
+        if of_documents > 0 {
+            say(format!("  {of_documents} records were shredded with their documents"));
         }
         if let Some(Traced { lines, unproved }) = traced {
             say(format!("  the {lines} lines of lineage are what its records say, in their order: none is missing"));

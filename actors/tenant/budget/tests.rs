@@ -215,7 +215,8 @@ fn what_a_call_may_cost_is_exact_however_large() {
     for (price, tokens, cost) in [
         (price(1, 1), (1, 1), 2),
         (price(150, 600), (1_001, 4_096), 2_607_750),
-        (price(1_000_000_000_007, 3), (9_007, 1), 9_007_000_000_063_052),
+        (price(1, 11), (9, 100), 1_109),
+        (price(1_000_000_000_007, 3), (9_013, 1), 9_013_000_000_063_094),
     ] {
         let (prompt_tokens, max_tokens) = tokens;
         let one = Candidate { price, ..candidate(0, max_tokens, false) };

@@ -65,18 +65,29 @@ impl Sums {
         }
     }
 
-    /// How many there are, their sum, and the sum of their squares.
+    /// Their mean; nothing where there are none.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53 answers of one tenant")]
-    pub fn in_ones(&self) -> (f64, f64, f64) {
-        (self.count as f64, self.sum as f64 / PARTS, Self::in_ones_squared(self.squares))
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum as f64 / PARTS / self.count as f64)
     }
 
-    /// A sum of products of two shares in parts.
+    /// How they vary, unbiased; nothing where one value says nothing of how far others lie from it.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^53 answers of one tenant")]
-    pub fn in_ones_squared(products: u64) -> f64 {
-        products as f64 / PARTS / PARTS
+    pub fn variance(&self) -> Option<f64> {
+        self.covariance(self, self.squares)
+    }
+
+    /// How they go together with as many others, unbiased, by the sum of the products of both in parts. Reckoned in whole
+    /// numbers: of shares that never differ it is nothing, and no rest of rounding that something could be divided by.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "what is lost is far below one part")]
+    pub fn covariance(&self, others: &Self, products: u64) -> Option<f64> {
+        let count = i128::from(self.count);
+        let sums = i128::from(self.sum).saturating_mul(i128::from(others.sum));
+        let about_means = count.saturating_mul(i128::from(products)).saturating_sub(sums);
+        let pairs = count.saturating_mul(count.saturating_sub(1));
+        (pairs > 0).then(|| about_means as f64 / pairs as f64 / PARTS / PARTS)
     }
 }
 

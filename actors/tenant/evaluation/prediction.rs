@@ -50,11 +50,9 @@ struct Moments {
     variance: Option<f64>,
 }
 
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53 answers of one tenant")]
 fn moments(sums: &Sums) -> Option<Moments> {
-    let (count, sum, squares) = sums.in_ones();
-    let mean = (count > 0.0).then(|| sum / count)?;
-    let variance = (count > 1.0).then(|| ((squares - sum * mean) / (count - 1.0)).max(0.0));
-    Some(Moments { count, mean, variance })
+    Some(Moments { count: sums.count() as f64, mean: sums.mean()?, variance: sums.variance() })
 }
 
 /// The mean of the verdicts over all answers; nothing where there is no verdict. `figures` are those of all answers, judged or
@@ -71,8 +69,7 @@ fn with_figures(verdicts: &Verdicts, figures: &Sums, alone: Corrected) -> Option
     let said = moments(&verdicts.verdicts).filter(|_| alone.sample.count >= VERDICTS_MIN)?;
     let judged = moments(&verdicts.figures)?;
     let others = moments(&figures.without(&verdicts.figures))?;
-    let covariance =
-        (Sums::in_ones_squared(verdicts.products) - said.count * said.mean * judged.mean) / (said.count - 1.0);
+    let covariance = verdicts.verdicts.covariance(&verdicts.figures, verdicts.products)?;
     let (of_said, of_judged, of_others) = (said.variance?, judged.variance?, others.variance?);
     let ratio = said.count / others.count;
     // the variance of the mean as a function of the weight is a parabola, and this its lowest point

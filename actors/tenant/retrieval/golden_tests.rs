@@ -133,6 +133,5 @@ async fn a_tenant_that_sleeps_is_rehearsed_by_meaning_all_the_same() {
     tenant.passivate().await;
     assert!(tenant.desk.corpus.dense.arm.load().is_none());
     let searched = tenant.rehearsed(with(Some(settings())), &["car"]).await;
-    assert_eq!(first(&searched), (Some("auto"), Some("auto")));
-    assert_eq!(searched.before, BY_MEANING);
+    assert_eq!((first(&searched), &searched.before), ((Some("auto"), Some("auto")), &BY_MEANING));
 }

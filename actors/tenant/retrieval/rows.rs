@@ -35,13 +35,18 @@ impl Row {
 /// A version of a document that is not kept any more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Left {
+    pub(super) id: String,
     pub(super) seq: u64,
     pub(super) body: String,
 }
 
 impl Left {
     pub(super) fn of(held: &Held) -> Self {
-        Self { seq: held.seq, body: body_name(&held.accepted.id, &held.accepted.text_sha256) }
+        Self::version(&held.accepted, held.seq)
+    }
+
+    fn version(accepted: &DocumentAccepted, seq: u64) -> Self {
+        Self { id: accepted.id.clone(), seq, body: body_name(&accepted.id, &accepted.text_sha256) }
     }
 }
 
@@ -55,7 +60,7 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn note(&mut self, id: String, document: Option<(DocumentAccepted, u64)>) {
         if let Some(Some((earlier, seq))) = self.documents.insert(id, document) {
-            self.replaced.push(Left { seq, body: body_name(&earlier.id, &earlier.text_sha256) });
+            self.replaced.push(Left::version(&earlier, seq));
         }
     }
 }

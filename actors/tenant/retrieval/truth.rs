@@ -17,7 +17,7 @@ use bailiwick_policy::dense::{Judged, Learnt};
 use bailiwick_policy::retention::Erasable;
 use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const SHELF: &str = "documents";
@@ -30,6 +30,8 @@ const ERASURE: Key = Key::of("erasure");
 const OPEN: Key = Key::of("open");
 /// Documents gathered in a replay before they are written to the shelf.
 const REPLAY_BATCH: usize = 1_024;
+/// Versions whose bodies are looked for at the end of a replay.
+const LEFT_MAX: usize = 65_536;
 
 /// Why the room's state could not be read or written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -170,7 +172,7 @@ impl Truth {
     }
 
     fn fold(&self, judge: Judge<'_>) -> Result<(), TruthError> {
-        let mut found = Found::default();
+        let (mut found, mut left) = (Found::default(), Vec::new());
         let mut trouble = None;
         let mut changed = self.mark().changed;
         let mut visit = |position: Position, entry: Entry| {
@@ -193,21 +195,27 @@ impl Truth {
             if found.documents.len() < REPLAY_BATCH {
                 return Ok(());
             }
-            self.fold_batch(std::mem::take(&mut found), changed, changed, judge)
+            left.extend(self.fold_batch(std::mem::take(&mut found), changed, changed, judge)?);
+            // those before them went when they were left, unless the shelf was lost with them
+            left.drain(..left.len().saturating_sub(LEFT_MAX));
+            Ok(())
         };
         let end = self.journal.replay(Position(self.mark().applied), |position, _hash, entry| {
             if trouble.is_none() {
                 trouble = visit(position, entry).err();
             }
         })?;
-        match trouble {
-            Some(error) => Err(error),
-            None if end.0 == self.mark().applied => Ok(()),
-            None => self.fold_batch(found, end.0, changed, judge),
+        if let Some(error) = trouble {
+            return Err(error);
         }
+        if end.0 != self.mark().applied {
+            left.extend(self.fold_batch(found, end.0, changed, judge)?);
+        }
+        // at the end alone: a later version may have the body of an earlier one
+        self.forget_bodies(left)
     }
 
-    fn fold_batch(&self, found: Found, applied: u64, changed: u64, judge: Judge<'_>) -> Result<(), TruthError> {
+    fn fold_batch(&self, found: Found, applied: u64, changed: u64, judge: Judge<'_>) -> Result<Vec<Left>, TruthError> {
         let mut held = Vec::new();
         let mut gone = Vec::new();
         for (id, document) in found.documents {
@@ -391,7 +399,8 @@ impl Truth {
         let removed: Vec<String> = removed.iter().map(|leave| leave.id().to_owned()).collect();
         let next = last.next().0;
         let change = Change { held, removed: &removed, replaced: Vec::new(), applied: next, changed: next };
-        self.apply(change, claim)
+        let left = self.apply(change, claim)?;
+        self.forget_bodies(left)
     }
 
     /// Writes another verdict on documents that stay what they are.
@@ -403,7 +412,8 @@ impl Truth {
         Ok(self.shelf.apply(&puts, &[])?)
     }
 
-    fn apply(&self, change: Change<'_>, claim: &mut Claim) -> Result<(), TruthError> {
+    /// Gives the versions that are kept no more. Their records do not open any more; their bodies are still there.
+    fn apply(&self, change: Change<'_>, claim: &mut Claim) -> Result<Vec<Left>, TruthError> {
         let Change { held, removed, mut replaced, applied, changed } = change;
         let mut mark = self.mark();
         mark.applied = applied;
@@ -415,28 +425,16 @@ impl Truth {
             replaced.extend(latest.insert(held.accepted.id.clone(), held).map(|earlier| Left::of(&earlier)));
         }
         for id in latest.keys().chain(removed) {
-<<<<<<< ours
             // what was replaced by itself, in a replay, is no former version
             let Some(row) = self.row(id)? else { continue };
             mark.documents = mark.documents.saturating_sub(1);
             mark.bytes = mark.bytes.saturating_sub(row.bytes);
             removals.extend(self.keys_of_vectors(&row)?);
             if latest.get(id).is_none_or(|held| held.seq != row.seq) {
-                replaced.push(Left { seq: row.seq, body: row.body.clone() });
-                let (owing, forgotten) = self.parting(&row)?;
-                owed.extend(owing);
-                removals.extend(forgotten);
-=======
-            if let Some(former) = self.get(id)? {
-                mark.documents = mark.documents.saturating_sub(1);
-                mark.bytes = mark.bytes.saturating_sub(former.accepted.bytes);
-                freed.push(Footprint::from(&former.accepted));
-                removals.extend(self.keys_of_vectors(&former)?);
-                let parting = self.parting(&former)?;
+                replaced.push(Left { id: id.clone(), seq: row.seq, body: row.body.clone() });
+                let parting = self.parting(&row)?;
                 owed.extend(parting.owing);
                 removals.extend(parting.forgotten);
-                bodies.push(body_name(id, &former.accepted.text_sha256));
->>>>>>> theirs
             }
             freed.extend(self.held(row)?.map(|former| Footprint::from(&former.accepted)));
         }
@@ -444,13 +442,9 @@ impl Truth {
             mark.documents = mark.documents.saturating_add(1);
             mark.bytes = mark.bytes.saturating_add(held.accepted.bytes);
         }
-        let kept: BTreeSet<String> =
-            latest.values().map(|held| body_name(&held.accepted.id, &held.accepted.text_sha256)).collect();
         let records: Vec<Position> = replaced.iter().map(|left| Position(left.seq)).collect();
-        let bodies: Vec<String> =
-            replaced.into_iter().map(|left| left.body).filter(|body| !kept.contains(body)).collect();
         // before the shelf forgets them: what a crash leaves undone is done by the next replay
-        self.journal.shred(&records, &bodies)?;
+        self.journal.shred(&records, &[])?;
         let added: Vec<Footprint> = latest.values().map(|held| Footprint::from(&held.accepted)).collect();
         let mut puts: Vec<_> = latest.values().map(document).collect();
         puts.push((MARK, Kept::Mark(mark)));
@@ -462,6 +456,18 @@ impl Truth {
         added.iter().for_each(|document| books.storage.keep(document));
         books.storage.redeem(claim, &added, &freed);
         drop(books);
+        Ok(replaced)
+    }
+
+    /// Takes away the bodies of versions that are kept no more, unless the version that is kept has the same one.
+    fn forget_bodies(&self, left: Vec<Left>) -> Result<(), TruthError> {
+        let mut bodies = Vec::new();
+        for Left { id, body, .. } in left {
+            if self.row(&id)?.is_none_or(|row| row.body != body) {
+                bodies.push(body);
+            }
+        }
+        self.journal.shred(&[], &bodies)?;
         for body in bodies {
             self.journal.blob_delete(&body)?;
         }

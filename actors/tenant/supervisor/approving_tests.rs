@@ -4,6 +4,8 @@ use super::messages::*;
 use crate::approvals::messages::{ApprovalState, ApprovalView, DecideApproval, ReadApprovals};
 use crate::approvals::rules::Decision;
 use crate::entry::Entry;
+use crate::erasures::rules::removed_for;
+use crate::proofs::messages::ShowRecords;
 use crate::question::{Matter, Reply, Search};
 use crate::retrieval::messages::{ListDocuments, RemoveDocument, ShowDocument};
 use crate::turn::ReplyLine;
@@ -208,4 +210,38 @@ async fn what_is_logged_is_durable_before_it_is_told() {
     assert_eq!(told.unwrap_err().code, Code::Internal);
     let shown = tenant.told(|reply| ShowDocument { id: "archive".into(), principal: dana(), reply }).await;
     assert_eq!(shown.unwrap_err().code, Code::Internal);
+}
+
+/// The words of requests for an approval that an export of the journal shows.
+async fn subjects_shown(tenant: &Tenant) -> Vec<String> {
+    let show = |reply| ShowRecords { from: 0, max: 256, principal: dana(), reply };
+    let records = tenant.told(show).await.unwrap();
+    let entries = records.iter().filter_map(|record| record.shown().unwrap().entry::<Entry>().ok());
+    let subject = |entry: Entry| match entry {
+        Entry::ApprovalAsked(asked) => Some(asked.subject),
+        _ => None,
+    };
+    entries.filter_map(subject).collect()
+}
+
+#[actix_rt::test]
+async fn the_words_of_a_request_are_shown_to_nobody_once_its_answer_quotes_what_was_erased() {
+    let (answered, unanswered) = ("What is the codeword?", "What is the codeword, then?");
+    let stage = Stage::new();
+    let policy = policy("default", |texts| requiring(texts, "ask", "approve"));
+    let tenant = stage.start(1, &policy).with_documents(vec![document("archive", TEXT)]).await;
+    stage.meter.release(9);
+    for words in [answered, unanswered] {
+        asked(&tenant, omar(), question(words)).await.unwrap_err();
+    }
+    let id = open(&tenant).await.into_iter().find(|request| request.subject == answered).unwrap().id;
+    decided(&tenant, &id, HOUR, dana()).await.unwrap();
+    let Reply::Answer(answer) = asked(&tenant, omar(), question(answered)).await.unwrap() else { panic!("an answer") };
+    assert!(!answer.citations.is_empty(), "{answer:?}");
+    assert_eq!(subjects_shown(&tenant).await, [answered, unanswered]);
+
+    let by = removed_for("er-1");
+    let removed = Entry::DocumentRemoved { id: "archive".into(), at_unix_ms: NOW, by };
+    tenant.journal().append(&[removed]).await.unwrap();
+    assert_eq!(subjects_shown(&tenant).await, [unanswered], "what nobody answered quotes nothing");
 }

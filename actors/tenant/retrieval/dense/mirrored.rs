@@ -57,22 +57,17 @@ impl Owed {
     }
 }
 
-<<<<<<< ours
-fn waiting_key(place: u64) -> Key {
-    WAITING.number(place)
-=======
 /// What is written down where a version goes.
 #[derive(Default)]
 pub(in super::super) struct Parting {
     /// That its points have to go.
-    pub(in super::super) owing: Vec<(Vec<u8>, Kept)>,
+    pub(in super::super) owing: Vec<(Key, Kept)>,
     /// Keys of what need not be brought there any more.
-    pub(in super::super) forgotten: Vec<Vec<u8>>,
+    pub(in super::super) forgotten: Vec<Key>,
 }
 
-fn waiting_key(place: u64) -> Vec<u8> {
-    [WAITING, &place.to_be_bytes()].concat()
->>>>>>> theirs
+fn waiting_key(place: u64) -> Key {
+    WAITING.number(place)
 }
 
 fn owed_key(version: u64) -> Key {
@@ -108,23 +103,13 @@ impl Truth {
     }
 
     /// What notes that the points of a version have to go, and what need not be brought there any more.
-<<<<<<< ours
-    pub(in super::super) fn parting(&self, former: &Row) -> Result<(Vec<(Key, Kept)>, Vec<Key>), TruthError> {
-=======
-    pub(in super::super) fn parting(&self, former: &Held) -> Result<Parting, TruthError> {
->>>>>>> theirs
+    pub(in super::super) fn parting(&self, former: &Row) -> Result<Parting, TruthError> {
         if self.mirror_mark()?.is_none() {
             return Ok(Parting::default());
         }
-<<<<<<< ours
         let owed = Owed { version: former.seq, chunks: former.chunks };
-        let puts = vec![(owed_key(owed.version), Kept::Owed(owed.chunks))];
-        Ok((puts, owed.places().map(waiting_key).collect()))
-=======
-        let owed = Owed { version: former.seq, chunks: former.accepted.chunks };
         let owing = vec![(owed_key(owed.version), Kept::Owed(owed.chunks))];
         Ok(Parting { owing, forgotten: owed.places().map(waiting_key).collect() })
->>>>>>> theirs
     }
 
     /// Places that wait, in order.
