@@ -61,7 +61,7 @@ fn ask() -> Value {
 }
 
 fn chat() -> Value {
-    json!({"model": "fake-model", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]})
+    json!({"model": "fake-model", "max_tokens": 200, "messages": [{"role": "user", "content": "hello"}]})
 }
 
 fn embed() -> Value {

@@ -17,7 +17,9 @@ pub mod messages;
 #[cfg(test)]
 mod model_tests;
 pub mod records;
+mod refusal;
 pub mod rules;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod till;

@@ -7,6 +7,8 @@ use super::counters::{Bound, CounterKey, Counters};
 use super::hold::{Candidate, Embedding};
 use super::ledger::Ledger;
 use super::messages::BookLate;
+use super::refusal::exceeded;
+use super::sums::{FULL, least, most, within};
 use crate::entry::{Entry, HoldClosed, HoldTaken, Lump, Reconciled};
 use bailiwick_kernel::money::NanoUsd;
 use bailiwick_kernel::outcome::{Code, Rejection};
@@ -260,7 +262,7 @@ impl Balance {
         }
         let may_ever = candidates.iter().any(|one| fits(&shortest(one), call.prompt_tokens, at_rest));
         if !may_ever {
-            return Weighed::Refused(exceeded(&candidates, call, &bounds, now_unix_ms));
+            return Weighed::Refused(exceeded(&candidates, call.prompt_tokens, &bounds, now_unix_ms));
         }
         let wanted = candidates.iter().map(|one| worst(one, call.prompt_tokens)).fold(FULL, least);
         let tight: Vec<_> = bounds
@@ -278,7 +280,7 @@ impl Balance {
         // nothing will come back: what is left buys a shorter answer
         let cut: Vec<_> = candidates.iter().filter_map(|one| shrunk(one, call.prompt_tokens, room)).collect();
         if cut.is_empty() {
-            return Weighed::Refused(exceeded(&candidates, call, &bounds, now_unix_ms));
+            return Weighed::Refused(exceeded(&candidates, call.prompt_tokens, &bounds, now_unix_ms));
         }
         Weighed::Fits(fit(cut, call.prompt_tokens, bounds, room))
     }
@@ -442,20 +444,6 @@ impl Balance {
     }
 }
 
-const FULL: Sum = Sum { money: NanoUsd(u64::MAX), tokens: u64::MAX };
-
-fn least(one: Sum, other: Sum) -> Sum {
-    Sum { money: one.money.min(other.money), tokens: one.tokens.min(other.tokens) }
-}
-
-fn most(one: Sum, other: Sum) -> Sum {
-    Sum { money: one.money.max(other.money), tokens: one.tokens.max(other.tokens) }
-}
-
-fn within(sum: Sum, room: Sum) -> bool {
-    sum.money <= room.money && sum.tokens <= room.tokens
-}
-
 /// Holds for one call after the other where there is room, because a call that breaks off may have been billed; else the
 /// dearest of what may be called. What does not fit was struck.
 fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>, room: Sum) -> Fit {
@@ -463,59 +451,4 @@ fn fit(candidates: Vec<Candidate>, prompt_tokens: u64, bounds: Vec<Bound>, room:
     let all = worst().fold(Sum::default(), Sum::plus);
     let sum = if within(all, room) { all } else { worst().fold(Sum::default(), most) };
     Fit { candidates, embedding: None, sum, bounds }
-}
-
-/// A refusal with the numbers that justify it: those of the ceiling that refuses for longest.
-fn exceeded(candidates: &[Candidate], call: &Call, bounds: &[Bound], now_unix_ms: u64) -> Rejection {
-    let needed = candidates.iter().map(|one| worst(&shortest(one), call.prompt_tokens)).fold(FULL, least);
-    let lacking = bounds
-        .iter()
-        .filter(|bound| !within(needed, bound.room_at_rest()))
-        .max_by_key(|bound| bound.key.stretch.ends_unix_ms);
-    let Some(bound) = lacking.or(bounds.first()) else {
-        return Rejection::new(Code::BudgetExceeded, "holding money for this call: this tenant has no budget");
-    };
-    let whose = match &bound.key.account {
-        super::accounts::Account::Tenant => "the tenant".to_owned(),
-        super::accounts::Account::Domain(name) => format!("domain {name}"),
-        super::accounts::Account::Usecase(name) => format!("use case {name}"),
-        super::accounts::Account::User(name) => format!("user {name}"),
-        super::accounts::Account::Key(name) => format!("key {name}"),
-    };
-    let window = bound.key.window.as_str();
-    let Sum { money, tokens } = bound.counter.posted;
-    let numbers = match (bound.limit, bound.limit_tokens) {
-        _ if bound.is_unknown => "more accounts than can be kept apart".to_owned(),
-        (Some(limit), _) if needed.money > bound.room_at_rest().money => {
-            format!(
-                "{} USD are needed, {money} USD of {limit} USD are spent and {} USD held",
-                needed.money, bound.counter.pending.money
-            )
-        }
-        (_, Some(limit)) => {
-            format!(
-                "{} tokens are needed, {tokens} of {limit} are used and {} held",
-                needed.tokens, bound.counter.pending.tokens
-            )
-        }
-        (limit, None) => format!("{} USD are needed of {} USD", needed.money, limit.unwrap_or_default()),
-    };
-    let fits_an_empty_window = within(
-        needed,
-        Sum { money: bound.limit.unwrap_or(FULL.money), tokens: bound.limit_tokens.unwrap_or(FULL.tokens) },
-    );
-    if bound.is_unknown || !fits_an_empty_window {
-        let detail = format!(
-            "holding the worst case of this call: {numbers} in this {window} by {whose}, and no {window} to come has room for it; ask for less or raise budget in router.yaml"
-        );
-        return Rejection::new(Code::BudgetExceeded, detail);
-    }
-    let detail = format!(
-        "holding the worst case of this call: {numbers} in this {window} by {whose}; wait for the next {window} or raise budget in router.yaml"
-    );
-    Rejection::retry_after(
-        Code::BudgetExceeded,
-        detail,
-        bound.key.stretch.ends_unix_ms.saturating_sub(now_unix_ms).max(1),
-    )
 }

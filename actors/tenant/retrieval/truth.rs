@@ -480,14 +480,10 @@ impl Truth {
     /// [`TruthError::Journal`].
     pub fn touched_since(&self, from: u64) -> Result<Vec<String>, TruthError> {
         let mut ids = std::collections::BTreeSet::new();
-        self.journal.replay(Position(from), |_position, _hash, entry: Entry| match entry {
-            Entry::DocumentAccepted(accepted) => {
-                ids.insert(accepted.id);
-            }
-            Entry::DocumentRemoved { id, .. } => {
+        self.journal.replay(Position(from), |_position, _hash, entry: Entry| {
+            if let Entry::DocumentAccepted(DocumentAccepted { id, .. }) | Entry::DocumentRemoved { id, .. } = entry {
                 ids.insert(id);
             }
-            _ => {}
         })?;
         Ok(ids.into_iter().collect())
     }
