@@ -60,7 +60,7 @@ fn ask() -> Value {
 }
 
 fn chat() -> Value {
-    json!({"model": "fake-model", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]})
+    json!({"model": "fake-model", "max_tokens": 200, "messages": [{"role": "user", "content": "hello"}]})
 }
 
 fn grounded() -> Value {
@@ -141,7 +141,7 @@ async fn duplicates_sent_together_are_one_call_with_one_charge() {
 }
 
 fn other_limit() -> Value {
-    json!({"model": "fake-model", "max_tokens": 51, "messages": [{"role": "user", "content": "hello"}]})
+    json!({"model": "fake-model", "max_tokens": 201, "messages": [{"role": "user", "content": "hello"}]})
 }
 
 #[tokio::test]

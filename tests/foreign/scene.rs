@@ -111,7 +111,20 @@ impl Scene {
             let id = format!("pond-{pond}");
             let text = format!("The heron of the {pond} pond stands in shallow water.");
             self.house.teach(&self.own_key, &id, &format!("Pond {pond}"), &text).await;
-            self.own_documents.push(id);
+        }
+        self.own_documents = self.in_order().await;
+    }
+
+    /// The own documents, page by page, in the order pages have.
+    async fn in_order(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        loop {
+            let after = all.last().map(|id| format!("&after={id}")).unwrap_or_default();
+            let path = format!("/v1/documents?limit=1{after}");
+            let (status, page) = self.house.call(Method::GET, &path, &self.own_key, None).await;
+            assert_eq!(status, 200, "{page}");
+            let Some(next) = page["documents"][0]["id"].as_str() else { return all };
+            all.push(next.to_owned());
         }
     }
 

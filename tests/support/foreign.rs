@@ -42,7 +42,7 @@ use Level::{Http, Registry, Tenant};
 pub const FIELDS: &[Field] = &[
     at(Tenant, 200_000, "ShowDocument.id", "not found, as an unknown one"),
     at(Tenant, 80_000, "RemoveDocument.id", "not found; nothing is recorded or removed"),
-    at(Tenant, 60_000, "ListDocuments.after", "the own documents behind it, as any text would sort"),
+    at(Tenant, 60_000, "ListDocuments.after", "the own documents behind it, wherever its digest stands"),
     at(Tenant, 170_000, "ReadLineage.query_id", "not found, as an unknown one"),
     at(Tenant, 20_000, "ReadReceipt.query_id", "not found, as an unknown one"),
     at(Tenant, 2_000, "ReadWitness.journal", "not found, as an unknown one"),
@@ -90,7 +90,7 @@ pub const FIELDS: &[Field] = &[
     at(Http, 200, "/admin/v1/certificates/{id}", "forbidden, as an unknown tenant"),
     at(Http, 100, "/v1/models/{model}", "as an unknown model"),
     at(Http, 200, "/ofrep/v1/evaluate/flags/{key}", "as an unknown flag"),
-    at(Http, 1_000, "?after", "the same page as behind an unknown id"),
+    at(Http, 1_000, "?after", "a page of the own documents, as behind an unknown id"),
     at(Http, 1_500, "?query_id", "as an unknown answer"),
     at(Http, 200, "?journal", "as an unknown journal"),
     at(Http, 1_500, "x-bailiwick-tenant", "as an absent tenant, on every route that heeds it"),

@@ -79,7 +79,7 @@ impl Walk<'_> {
             self.house.indexed(&self.key, id).await;
         }
         self.send("POST documents again", Method::POST, "/v1/documents", Some(body)).await;
-        for path in ["/v1/documents", "/v1/documents?limit=2", "/v1/documents/leave", "/v1/documents/moat"] {
+        for path in ["/v1/documents", "/v1/documents?limit=100", "/v1/documents/leave", "/v1/documents/moat"] {
             self.get(path).await;
         }
         self.send("DELETE moat", Method::DELETE, "/v1/documents/moat", None).await;

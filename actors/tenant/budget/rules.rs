@@ -11,7 +11,7 @@ use super::refusal::exceeded;
 use super::sums::{FULL, least, most, within};
 use crate::entry::{Entry, HoldClosed, HoldTaken, Lump, Reconciled};
 use bailiwick_kernel::money::NanoUsd;
-use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_kernel::outcome::Rejection;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::schema::{BreakerAction, BudgetBreaker, HoldRecords};
 use std::collections::BTreeMap;

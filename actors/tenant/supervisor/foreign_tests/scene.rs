@@ -127,6 +127,17 @@ pub(super) async fn listed(tenant: &Tenant) -> Vec<DocumentView> {
     tenant.told(|reply| ListDocuments { after: None, limit: 1_000, principal: principal(), reply }).await.unwrap()
 }
 
+/// All documents, page by page, in the order pages have.
+async fn in_order(tenant: &Tenant) -> Vec<DocumentView> {
+    let (mut all, mut after): (Vec<DocumentView>, Option<String>) = (Vec::new(), None);
+    loop {
+        let list = |reply| ListDocuments { after: after.clone(), limit: 1, principal: principal(), reply };
+        let Some(next) = tenant.told(list).await.unwrap().pop() else { return all };
+        after = Some(next.id.clone());
+        all.push(next);
+    }
+}
+
 pub(super) async fn hits(tenant: &Tenant, search: Search, wishes: Wishes) -> Arc<[Passage]> {
     let awaiting = tenant.knock_with(principal(), wishes, Matter::Search(search), ReplyLine::whole());
     match awaiting.reply().await.unwrap() {
@@ -303,7 +314,7 @@ impl Scene {
             .flat_map(|record| record.lines)
             .filter(|line| own_queries.contains(&line.query_id))
             .collect();
-        let own_documents = listed(&own).await.into_iter().filter(|view| view.id.starts_with("ours-")).collect();
+        let own_documents = in_order(&own).await.into_iter().filter(|view| view.id.starts_with("ours-")).collect();
         let own_hits = hits(&own, search(), Wishes::default()).await;
         let own_flags = own.told(|reply| ReadFlags { reply }).await.unwrap();
         let lone = Stage::new();
