@@ -220,9 +220,12 @@ impl Scene {
         let page: Value = answer.json().await.unwrap();
         let listed: Vec<_> =
             page["documents"].as_array().into_iter().flatten().map(|view| view["id"].clone()).collect();
-        let is_page =
-            |at: usize| self.own_documents.iter().skip(at).take(2).map(|id| json!(id)).eq(listed.iter().cloned());
-        // where a text stands among the own documents says a keyed digest of it
+        // where a text stands among the own documents says a keyed digest of it; a page is in the order of ids
+        let is_page = |at: usize| {
+            let mut ids: Vec<&String> = self.own_documents.iter().skip(at).take(2).collect();
+            ids.sort();
+            ids.into_iter().map(|id| json!(id)).eq(listed.iter().cloned())
+        };
         (!(0..=self.own_documents.len()).any(is_page)).then(|| format!("{after:?}: {page}"))
     }
 

@@ -378,7 +378,8 @@ async fn lists_come_in_portions() {
         seen.extend(portion);
     }
     assert!(seen.iter().all(|view| view.id == format!("d{}", view.metadata["n"])), "{seen:?}");
-    assert_eq!(seen, list(None, 100).await, "in an order that stays");
+    let again = list(None, 100).await;
+    assert!(seen.iter().map(|view| &view.id).eq(again.iter().map(|view| &view.id)), "in an order that stays");
     seen.sort_by(|one, other| one.id.cmp(&other.id));
     assert_eq!(
         seen.iter().map(|view| view.id.as_str()).collect::<Vec<_>>(),
@@ -387,7 +388,8 @@ async fn lists_come_in_portions() {
     // whoever goes on after a document that went meanwhile goes on where it stood
     let whole = list(None, 100).await;
     tenant.remove(&whole[2].id).await.unwrap();
-    assert_eq!(list(Some(&whole[2].id), 100).await, whole[3..]);
+    let ids = |views: &[DocumentView]| views.iter().map(|view| view.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&list(Some(&whole[2].id), 100).await), ids(&whole[3..]));
 }
 
 #[actix::test]
