@@ -82,8 +82,8 @@ def main():
             put(f"corpus/ward {number % 7}/note-{number}.txt", f"Note {number}: the codeword of ward {number} is heron{number}.")
         put("elsewhere/secret.txt", "Not of this folder.")
         odd = ["corpus//odd.txt", "corpus/ward 3//odd.txt"]
-        for key in odd:
-            put(key, "Nobody reads it.")
+        for name in odd:
+            put(name, "Nobody reads it.")
         recorder = Recorder(upstream)
         threading.Thread(target=recorder.serve_forever, daemon=True).start()
         config = f"""
@@ -104,8 +104,8 @@ every_s = 1
             print(f"1200 objects of two pages taken in within {took:.1f} s, searchable")
             bucket = bucket_of(served, TENANT)
             assert (bucket["objects"], bucket["skipped"]) == (1202, 2) and "2 objects are left out" in bucket["trouble"], bucket
-            for key in odd:
-                s3.delete_object(Bucket=BUCKET, Key=key)
+            for name in odd:
+                s3.delete_object(Bucket=BUCKET, Key=name)
             until("nothing is left out any more", lambda: bucket_of(served, TENANT).get("trouble") is None)
             print("two whose key has an empty part were left out, and told: " + bucket["trouble"])
             fetched = len(recorder.fetched)
