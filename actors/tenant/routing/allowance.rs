@@ -1,7 +1,6 @@
 //! How much of an answer may be told: no more tokens than were held for, whatever its provider sends. Counted while words are
 //! still coming, and cheaply: as long as there are fewer bytes than tokens held nothing is counted, and from there on each
-//! word about once. Blanks that are counted apart may count for less than together: an answer of little else ends a few tokens
-//! late, and is charged what was held.
+//! word about once. Blanks counted apart may count for less than together: each piece counts for a few more, and near the end all is counted anew.
 use super::output;
 use super::tokens;
 use crate::budget::hold::Candidate;
@@ -11,6 +10,9 @@ use serde_json::Value;
 
 /// Bytes of a last word that may still go on; a longer one is counted as it stands.
 const LAST_WORD_BYTES_MAX: usize = 512;
+
+/// What a piece counts for beyond its own tokens: what lies across its edges may be more tokens than on both sides.
+const EDGE_TOKENS: u64 = 4;
 
 /// The tokens held for an answer, and how many of its words were counted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,10 +45,13 @@ impl Allowance {
         }
         let rest = heard.get(self.counted_bytes..).unwrap_or_default();
         let (words, last) = rest.split_at(whole_words(rest));
-        let of_words = self.counted.saturating_add(tokens::count_where_it_fits(words).await);
+        let own = tokens::count_where_it_fits(words).await;
+        let of_words = self.counted.saturating_add(own).saturating_add(EDGE_TOKENS);
         if of_words <= self.tokens_max {
             (self.counted, self.counted_bytes) = (of_words, self.counted_bytes.saturating_add(words.len()));
-            if self.is_surely_within(heard) || self.counted.saturating_add(tokens::count(last)) <= self.tokens_max {
+            if self.is_surely_within(heard)
+                || self.counted.saturating_add(tokens::count(last)).saturating_add(EDGE_TOKENS) <= self.tokens_max
+            {
                 return None;
             }
         }
@@ -168,8 +173,7 @@ mod tests {
         fn what_is_within_is_never_cut_however_it_comes(text in "[a-c \\n{}é]{0,600}", piece_chars in 1_usize..40, spare in 0_u32..3) {
             let tokens = u32::try_from(tokens::count(&text)).unwrap();
             prop_assert_eq!(ends(&text, piece_chars, tokens + spare), None);
-            // blanks that belong together count for less apart: what is counted in pieces may come out a little low
-            if let Some(fewer) = tokens.checked_sub(tokens / 8 + 4 + spare) {
+            if let Some(fewer) = tokens.checked_sub(1 + spare) {
                 let end = ends(&text, piece_chars, fewer);
                 prop_assert!(end.is_some_and(|end| tokens::count(&text[..end]) <= u64::from(fewer)), "{:?}", end);
             }
