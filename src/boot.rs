@@ -13,6 +13,7 @@ use bailiwick_control::registry::housing::Housing;
 use bailiwick_kernel::clock::{SharedClock, SystemClock};
 use bailiwick_kernel::erasures::{self, Ledger};
 use bailiwick_kernel::fair::FairPool;
+use bailiwick_kernel::residue;
 use bailiwick_kernel::shelf::Vault;
 use bailiwick_tenant::bucket::Buckets;
 use bailiwick_tenant::cache::SharedService;
@@ -72,6 +73,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let vault = Vault::open(&config.data)?;
     let ledger = Arc::new(Ledger::open(&config.data.join(erasures::FILE), keys.ledger_keys()?)?);
     let arbiters: Vec<Arbiter> = (0..config.workers()).map(|_| Arbiter::new()).collect();
+    actix::spawn(residue::attend());
+    for arbiter in &arbiters {
+        arbiter.spawn(residue::attend());
+    }
     let handles = arbiters.iter().map(Arbiter::handle).collect();
     let shared = Shared::open(config, Arc::clone(&clock))?;
     let (pools, clients) = (shared.pools.clone(), Arc::clone(&shared.clients));

@@ -33,6 +33,6 @@ pub async fn end(running: Running, server: ServerHandle) -> anyhow::Result<()> {
     for arbiter in arbiters {
         arbiter.stop();
     }
-    tokio::task::spawn_blocking(move || vault.sync()).await??;
+    bailiwick_kernel::residue::spawn_blocking(move || vault.sync()).await??;
     Ok(())
 }

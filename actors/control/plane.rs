@@ -155,7 +155,7 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let signer = PlatformSigner::from_seed(&keys.policy_signing_seed()?);
     let reopen = opener(vault.clone(), &keys)?;
     let first = Arc::clone(&reopen);
-    let opening = tokio::task::spawn_blocking(move || {
+    let opening = bailiwick_kernel::residue::spawn_blocking(move || {
         Ok::<_, StartError>((first().map_err(OpeningError::from)?, Folders::open(&tenants, guardrails)?))
     });
     let ((journal, mut directory), folders) = opening.await.map_err(|_panicked| StartError::Interrupted)??;

@@ -1,5 +1,6 @@
 //! Threads for work that may take longer while others are being answered: the operating system prefers everybody else.
 use crate::outcome::{Outcome, Rejection};
+use crate::residue;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
@@ -78,8 +79,8 @@ impl Background {
     /// [`Rejection::lost`] where it panicked.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
         let done = match &self.0.runtime {
-            Some(runtime) => runtime.spawn_blocking(work),
-            None => tokio::task::spawn_blocking(work),
+            Some(runtime) => runtime.spawn_blocking(move || residue::leaving_nothing(work)),
+            None => residue::spawn_blocking(work),
         };
         done.await.map_err(|_panicked| Rejection::lost())
     }

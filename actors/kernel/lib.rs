@@ -18,6 +18,7 @@ pub mod mail;
 pub mod money;
 pub mod obituary;
 pub mod outcome;
+pub mod residue;
 pub mod shelf;
 pub mod trace;
 pub mod transparency;

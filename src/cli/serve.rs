@@ -110,7 +110,7 @@ async fn renew(mut renewal: Renewal) {
     let mut said = None;
     loop {
         tokio::time::sleep(LOOK).await;
-        let looking = tokio::task::spawn_blocking(move || (renewal.look(), renewal));
+        let looking = bailiwick_kernel::residue::spawn_blocking(move || (renewal.look(), renewal));
         let Ok((looked, same)) = looking.await else { return };
         renewal = same;
         let problem = match looked {

@@ -139,7 +139,9 @@ pub(super) async fn tenant_metrics(request: HttpRequest, tenant: web::Path<Strin
 }
 
 async fn written(write: impl FnOnce() -> String + Send + 'static) -> Result<String, Failure> {
-    web::block(write).await.map_err(|_ended| Failure::new(Code::Internal, "writing the figures down was cut short"))
+    bailiwick_kernel::residue::spawn_blocking(write)
+        .await
+        .map_err(|_ended| Failure::new(Code::Internal, "writing the figures down was cut short"))
 }
 
 fn exposed(figures: String) -> HttpResponse {

@@ -90,7 +90,7 @@ where
     if body.len() <= PARSED_INLINE_BYTES_MAX {
         return parse(&body);
     }
-    web::block(move || parse(&body))
+    bailiwick_kernel::residue::spawn_blocking(move || parse(&body))
         .await
         .unwrap_or_else(|_lost| Err(bailiwick_kernel::outcome::Rejection::lost().into()))
 }

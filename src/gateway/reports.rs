@@ -64,7 +64,8 @@ pub(super) async fn compliance(request: HttpRequest, tenant: web::Path<String>) 
 /// A report as a file to keep. Drawn beside what answers.
 async fn drawn(report: Report) -> Result<HttpResponse, Failure> {
     let name = format!("compliance-{}-{}.pdf", report.tenant, report.week);
-    let drawing = tokio::task::spawn_blocking(move || pdf(&report)).await.map_err(|_panicked| Rejection::lost())?;
+    let drawing =
+        bailiwick_kernel::residue::spawn_blocking(move || pdf(&report)).await.map_err(|_panicked| Rejection::lost())?;
     let bytes = drawing.map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
     Ok(HttpResponse::Ok()
         .content_type("application/pdf")

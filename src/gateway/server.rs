@@ -7,6 +7,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpServer};
+use bailiwick_kernel::residue;
 use rustls::ServerConfig;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub fn serve(
     let edge = web::Data::new(edge);
     let workers = workers.max(1);
     let server = HttpServer::new(move || {
+        // on each worker's thread
+        actix_web::rt::spawn(residue::attend());
         App::new().app_data(web::Data::clone(&edge)).wrap(from_fn(frame)).configure(extra.clone()).configure(configure)
     });
     let connections = (settings.connections_max / workers).max(1);

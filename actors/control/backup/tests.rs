@@ -302,7 +302,7 @@ async fn a_point_is_of_one_moment_however_much_comes_and_goes() {
         .collect();
     for point in 1..=POINTS {
         let (backups, to) = (node.backups.clone(), node.path("backup"));
-        let made = tokio::task::spawn_blocking(move || backups.make(&to, &backed(&[1], None)));
+        let made = bailiwick_kernel::residue::spawn_blocking(move || backups.make(&to, &backed(&[1], None)));
         assert_eq!(made.await.unwrap().unwrap().point, point);
     }
     done.store(true, Ordering::SeqCst);

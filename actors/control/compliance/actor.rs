@@ -101,7 +101,7 @@ where
 
 /// Does blocking work.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
+    bailiwick_kernel::residue::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
 }
 
 /// Everything that is known of a tenant, and the head of its journal.

@@ -104,6 +104,6 @@ async fn read(
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, FolderError> + Send + 'static) -> Outcome<T> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost())?;
+    let done = bailiwick_kernel::residue::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost())?;
     done.map_err(|error| Rejection::new(Code::Internal, error.to_string()))
 }

@@ -42,7 +42,7 @@ pub async fn fetch(client: Option<reqwest::Client>, source: KeySource) -> Result
     match (source, client) {
         (KeySource::File(path), _) => {
             let named = path.display().to_string();
-            let reading = tokio::task::spawn_blocking(move || read_file(&path));
+            let reading = bailiwick_kernel::residue::spawn_blocking(move || read_file(&path));
             let bytes = reading.await.map_err(|_panicked| String::from("it was interrupted"));
             let bytes = bytes.and_then(|read| read).map_err(|problem| format!("{named}: {problem}"))?;
             Ok(Fetched { bytes, fresh_ms: *KEY_SET_FRESH_MS.start() })

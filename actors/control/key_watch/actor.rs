@@ -127,7 +127,7 @@ impl KeyWatch {
         let looks = stream::iter(wanted).map(move |Wanted { tenant, is_sealed, custody }| {
             let (keys, began_unix_ms) = (keys.clone(), clock.now_unix_ms());
             async move {
-                let looking = tokio::task::spawn_blocking(move || keys.look(tenant, custody.wish()));
+                let looking = bailiwick_kernel::residue::spawn_blocking(move || keys.look(tenant, custody.wish()));
                 let look =
                     looking.await.unwrap_or_else(|_panicked| Look::Unreached("the look itself failed".to_owned()));
                 (tenant, is_sealed, look, began_unix_ms)

@@ -45,7 +45,7 @@ impl Actor for Observability {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(TIDY, |room, _| {
             let exposition = Arc::clone(&room.exposition);
-            let _tidied = tokio::task::spawn_blocking(move || exposition.tidy());
+            let _tidied = bailiwick_kernel::residue::spawn_blocking(move || exposition.tidy());
         });
     }
 }

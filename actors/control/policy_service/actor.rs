@@ -163,7 +163,7 @@ fn too_slow() -> Rejection {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
+    bailiwick_kernel::residue::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
 }
 
 impl Handler<Examine> for PolicyService {

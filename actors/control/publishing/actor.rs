@@ -139,7 +139,9 @@ async fn look(shared: Arc<Shared>, paused: Vec<(usize, TenantKey)>) -> Done {
 
 /// Runs what blocks.
 async fn off<T: Send + 'static>(job: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
-    tokio::task::spawn_blocking(job).await.unwrap_or_else(|_panicked| Err("it was interrupted".to_owned()))
+    bailiwick_kernel::residue::spawn_blocking(job)
+        .await
+        .unwrap_or_else(|_panicked| Err("it was interrupted".to_owned()))
 }
 
 async fn asked<M, T>(to: &Recipient<M>, question: impl FnOnce(ReplySlot<T>) -> M) -> Outcome<T>

@@ -34,7 +34,7 @@ impl Registry {
         work: impl FnOnce(&Backups, &[Backed]) -> Result<T, BackupError> + Send + 'static,
     ) {
         let (backups, backed) = (self.backups.clone(), self.backed());
-        let working = tokio::task::spawn_blocking(move || work(&backups, &backed));
+        let working = bailiwick_kernel::residue::spawn_blocking(move || work(&backups, &backed));
         actix::spawn(async move {
             let outcome = working.await.unwrap_or_else(|_panicked| {
                 Err(BackupError::Refused("backing up: it ended in the middle; try again".to_owned()))

@@ -136,8 +136,9 @@ impl Registry {
         then: impl FnOnce(&mut Self, &mut Context<Self>, Outcome<T>) + 'static,
     ) {
         self.busy = true;
-        let working =
-            async { tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost())) };
+        let working = async {
+            bailiwick_kernel::residue::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
+        };
         ctx.spawn(working.into_actor(self).map(|outcome, act, ctx| {
             act.busy = false;
             then(act, ctx, outcome);
@@ -207,7 +208,7 @@ impl Registry {
     fn reread(&mut self, ctx: &mut Context<Self>) {
         self.busy = true;
         let reopen = Arc::clone(&self.reopen);
-        let reading = tokio::task::spawn_blocking(move || reopen());
+        let reading = bailiwick_kernel::residue::spawn_blocking(move || reopen());
         ctx.spawn(reading.into_actor(self).map(|read, act, ctx| {
             act.busy = false;
             match read {

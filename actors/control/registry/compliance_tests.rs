@@ -25,7 +25,7 @@ async fn until(bench: &Bench, name: &str, number: usize) -> Vec<String> {
             return found;
         }
         look().await;
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        bailiwick_kernel::residue::spawn_blocking(|| ()).await.unwrap();
     }
     panic!("{name} has no {number} weekly reports");
 }

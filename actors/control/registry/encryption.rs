@@ -126,7 +126,7 @@ impl Registry {
     pub(super) fn show_encryption(&self, key: TenantKey, slot: ReplySlot<EncryptionView>, ctx: &mut Context<Self>) {
         let Some(tenant) = self.directory.tenant(key) else { return slot.answer(Err(no_such_tenant())) };
         let (housing, own, days) = (Arc::clone(&self.housing), kms_key_id(tenant), rotation_days(tenant));
-        let looking = tokio::task::spawn_blocking(move || {
+        let looking = bailiwick_kernel::residue::spawn_blocking(move || {
             let seen = housing.keys_of(key, own.as_deref())?;
             Ok(view(seen, own, days))
         });
@@ -162,7 +162,7 @@ impl Registry {
             None => return answer(slot, Err(no_such_tenant())),
         };
         let housing = Arc::clone(&self.housing);
-        let rotating = tokio::task::spawn_blocking(move || {
+        let rotating = bailiwick_kernel::residue::spawn_blocking(move || {
             let made = housing.rotate(key, own.as_deref(), rotation)?;
             let seen = housing.keys_of(key, own.as_deref())?;
             Ok((made, view(seen, own, days)))

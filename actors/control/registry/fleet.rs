@@ -17,6 +17,7 @@ use bailiwick_kernel::clock::rfc3339;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::mail::ReplySlot;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
+use bailiwick_kernel::residue;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::commit::Standing;
 use bailiwick_policy::compile::TENANT;
@@ -316,7 +317,9 @@ impl Registry {
                 };
                 backups.destroying(key, &by, shred, || housing.shred_outside(&name))
             };
-            tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()))
+            let destroyed = residue::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Rejection::lost()));
+            residue::overwrite_everywhere();
+            destroyed
         };
         ctx.spawn(destroying.into_actor(self).map(move |outcome, act, ctx| match (outcome, slot) {
             (Ok(write), slot) => act.enqueue(Change::Destroyed(key, write, slot), ctx),

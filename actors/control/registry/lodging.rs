@@ -112,7 +112,7 @@ impl Registry {
         let opening = async move {
             let _permit = openings.acquire_owned().await.map_err(|_closed| Rejection::lost())?;
             let work = move || housing.open(key, &name, Generation(generation), policy);
-            tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(panicked()))
+            bailiwick_kernel::residue::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(panicked()))
         };
         ctx.spawn(opening.into_actor(self).map(move |outcome, act, ctx| act.opened(key, opened_with, outcome, ctx)));
     }

@@ -89,7 +89,7 @@ async fn due(tenant: &Scheduled) -> Option<u64> {
 
 async fn begin(folders: &Folders, tenant: &Scheduled, due_unix_ms: u64) -> Outcome<()> {
     let (folders, name) = (folders.clone(), tenant.name.clone());
-    let reading = tokio::task::spawn_blocking(move || golden(&folders, &name));
+    let reading = bailiwick_kernel::residue::spawn_blocking(move || golden(&folders, &name));
     let golden = reading.await.unwrap_or_else(|_panicked| Err(Rejection::lost()))?;
     let (reply, begun) = ReplySlot::pair();
     let evaluate = Evaluate { golden, by: asker(), due_unix_ms: Some(due_unix_ms), reply };

@@ -361,7 +361,7 @@ impl Follower {
 
 /// What a hundred thousand objects take is nothing for a thread that serves others.
 async fn off_the_reactor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost())
+    bailiwick_kernel::residue::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost())
 }
 
 /// True where the same wish may come through by itself a moment later.

@@ -121,7 +121,7 @@ pub async fn run(corpus: Arc<Corpus>, clock: SharedClock, Orders { mut queue, ro
     }
     let Indexer { engine, permit, folder, .. } = indexer;
     // Closing a writer joins its threads: not on an arbiter.
-    let _closed = tokio::task::spawn_blocking(move || drop((engine, permit, folder))).await;
+    let _closed = bailiwick_kernel::residue::spawn_blocking(move || drop((engine, permit, folder))).await;
 }
 
 impl Indexer {
@@ -167,7 +167,7 @@ impl Indexer {
     /// Opens the engine, for which an answer may be waiting.
     async fn open(&mut self) -> Result<Step, Trouble> {
         let mut engine = self.engine().await?;
-        let done = tokio::task::spawn_blocking(move || {
+        let done = bailiwick_kernel::residue::spawn_blocking(move || {
             let outcome = engine.open();
             (engine, outcome)
         });
@@ -280,7 +280,7 @@ impl Indexer {
         tracing::error!(tenant = %self.corpus.tenant(), %trouble, "the search index cannot be built; searches are refused");
         self.corpus.hide();
         let (engine, folder) = (self.engine.take(), self.folder.take());
-        let _closed = tokio::task::spawn_blocking(move || drop((engine, folder))).await;
+        let _closed = bailiwick_kernel::residue::spawn_blocking(move || drop((engine, folder))).await;
         self.permit = None;
         let detail = "searching: the index of this tenant cannot be built; see the log of the node";
         Err(Rejection::retry_after(Code::Internal, detail, 1_000))
@@ -333,7 +333,7 @@ impl Indexer {
         self.corpus.hide();
         let (engine, permit, folder) = (self.engine.take(), self.permit.take(), self.folder.take());
         // Closing a writer joins its threads: not on an arbiter.
-        let closed = tokio::task::spawn_blocking(move || drop((engine, permit, folder)));
+        let closed = bailiwick_kernel::residue::spawn_blocking(move || drop((engine, permit, folder)));
         closed.await.map_err(|_panicked| Rejection::lost())
     }
 }

@@ -129,7 +129,7 @@ fn keeping<T>(slot: Slot, work: impl FnOnce() -> T) -> impl FnOnce() -> T {
 }
 
 async fn answering<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost())
+    bailiwick_kernel::residue::spawn_blocking(work).await.map_err(|_panicked| Rejection::lost())
 }
 
 /// Runs blocking work in a slot, on a thread that answers; on one that gives way where others of its lane wait for the

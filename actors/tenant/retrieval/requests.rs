@@ -38,7 +38,7 @@ pub(super) fn requests_about(held: &Held, open: &OpenRequests, erasures: &Tenant
 /// Writes to the erasure ledger on a thread that may block; nothing is done before it is durable.
 pub(super) async fn noted(erasures: &TenantErasures, events: Vec<Event>, now_unix_ms: u64) -> Outcome<()> {
     let (erasures, tenant) = (erasures.clone(), erasures.tenant());
-    let noting = tokio::task::spawn_blocking(move || erasures.note(events, now_unix_ms));
+    let noting = bailiwick_kernel::residue::spawn_blocking(move || erasures.note(events, now_unix_ms));
     let noted = noting.await.map_err(|_panicked| Rejection::lost())?;
     noted.map_err(|error: LedgerError| {
         tracing::error!(%tenant, %error, "the erasure ledger");

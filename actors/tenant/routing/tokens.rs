@@ -111,7 +111,7 @@ pub async fn end_of_where_it_fits(text: &str, tokens_max: u64) -> usize {
 /// Runs a count, or another reckoning of some milliseconds, off the reactor, few at a time. `None` where it failed.
 pub async fn off_reactor<T: Send + 'static>(reckoning: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let _turn = COUNTS.acquire().await.ok()?;
-    tokio::task::spawn_blocking(reckoning).await.ok()
+    bailiwick_kernel::residue::spawn_blocking(reckoning).await.ok()
 }
 
 fn count_value(value: &Value) -> u64 {

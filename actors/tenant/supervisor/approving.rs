@@ -23,7 +23,7 @@ impl Supervisor {
 /// Open requests with all that is asked, read from where they stand in the journal.
 async fn shown(journal: Journal, open: Vec<Open>) -> Outcome<Vec<ApprovalView>> {
     let read_in = journal.clone();
-    let read = tokio::task::spawn_blocking(move || {
+    let read = bailiwick_kernel::residue::spawn_blocking(move || {
         let mut views = Vec::with_capacity(open.len());
         for open in open {
             if let Some((_, Entry::ApprovalAsked(asked))) = journal.entry::<Entry>(open.asked)? {

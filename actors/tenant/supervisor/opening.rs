@@ -32,7 +32,7 @@ pub(super) async fn on_derived<T: Send + 'static>(
     let mut derived = derived.lock_owned().await;
     let tenant = derived.tenant();
     // a panic inside a job leaves a fold that is at worst behind, and the journal makes it current
-    let done = tokio::task::spawn_blocking(move || job(&mut derived).map_err(|error| error.to_string()));
+    let done = bailiwick_kernel::residue::spawn_blocking(move || job(&mut derived).map_err(|error| error.to_string()));
     let done = done.await.map_err(|_panicked| "reading derived state panicked".to_owned()).flatten();
     if let Err(reason) = &done {
         tracing::error!(%tenant, %reason, "reading the journal failed");
@@ -48,7 +48,7 @@ pub(super) async fn open(
     rollout: Arc<SharedRollout>,
     clock: SharedClock,
 ) -> Result<Opened, String> {
-    let opening = tokio::task::spawn_blocking(move || match former {
+    let opening = bailiwick_kernel::residue::spawn_blocking(move || match former {
         Some(former) => Ok::<_, String>((belongings.reacquire().map_err(|error| error.to_string())?, former)),
         None => {
             let derived = Derived::open(&belongings).map_err(|error| error.to_string())?;

@@ -68,7 +68,7 @@ impl Handler<VerifyJournal> for Supervisor {
                 let folded =
                     on_derived(derived, |derived| derived.catch_up().map(|fold| (fold.next.0, fold.chain))).await;
                 let (head, signed) = folded.map_err(|reason| super::audit::unreadable(&reason))?;
-                let reading = tokio::task::spawn_blocking(move || {
+                let reading = bailiwick_kernel::residue::spawn_blocking(move || {
                     let before = *shared.lock().unwrap_or_else(PoisonError::into_inner);
                     let (reached, problem) = read_on(&journal, begin(before, &journal, now_unix_ms), head);
                     // another reading may have gone further meanwhile: its head is later than the one signed then

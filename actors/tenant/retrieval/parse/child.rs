@@ -69,7 +69,7 @@ impl Sandbox {
         }
         // The slot goes along: a caller that gives up must not let one more in while this one still runs. A panic
         // ends in the join error.
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = bailiwick_kernel::residue::spawn_blocking(move || {
             let _until_done = slot;
             read(format, &bytes)
         });

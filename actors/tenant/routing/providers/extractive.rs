@@ -51,7 +51,7 @@ impl Provider for Extractive {
         Box::pin(async move {
             let sink = call.sink.clone();
             let permit = readers.acquire_owned().await.map_err(|_closed| stopped())?;
-            let reading = tokio::task::spawn_blocking(move || {
+            let reading = bailiwick_kernel::residue::spawn_blocking(move || {
                 let _held_while_reading = permit;
                 look_up(&call)
             });
