@@ -351,7 +351,7 @@ enum Line {
 async fn paced_p99_us(url: &str, key: &str, line: Line) -> u64 {
     let http = reqwest::Client::builder().tcp_nodelay(true).build().unwrap();
     let (url, key, runtime) = (format!("{url}/v1/chat/completions"), key.to_owned(), tokio::runtime::Handle::current());
-    let paced = tokio::task::spawn_blocking(move || {
+    let paced = bailiwick_kernel::residue::spawn_blocking(move || {
         let began = Instant::now();
         let (mut answered, mut on_their_way) = (Vec::with_capacity(PACED_AT_ONCE), Vec::new());
         for number in 0..PACED_AT_ONCE {

@@ -206,7 +206,7 @@ fn start_child(orders: &Orders) -> Child {
 }
 
 async fn report(child: Child) -> Report {
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    let output = bailiwick_kernel::residue::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -227,7 +227,7 @@ impl Felt {
 async fn victim(house: &House, key: &str, per_second: f64, seconds: u64) -> Felt {
     let (bodies, url) = (searches(), format!("{}/v1/search", house.url));
     let (runtime, http, key) = (tokio::runtime::Handle::current(), house.http.clone(), key.to_owned());
-    let pace = tokio::task::spawn_blocking(move || {
+    let pace = bailiwick_kernel::residue::spawn_blocking(move || {
         let began = Instant::now();
         let all = (0..(per_second * seconds as f64) as usize).map(|number| {
             let due = began + Duration::from_secs_f64(number as f64 / per_second);

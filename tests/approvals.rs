@@ -60,6 +60,15 @@ impl Scene {
         list["approvals"].as_array().unwrap().clone()
     }
 
+    /// The same list, among those of all tenants.
+    async fn waiting_in_fleet(&self) -> Value {
+        let (status, list) =
+            self.house.call(Method::GET, "/admin/v1/approvals", &self.house.operator_key(), None).await;
+        assert_eq!(status, 200, "{list}");
+        assert_eq!(list["unread"], json!([]), "every tenant was asked");
+        list["approvals"].clone()
+    }
+
     async fn decide(&self, key: &str, id: &str, body: Value) -> (u16, Value) {
         self.house.call(Method::POST, &format!("/admin/v1/approvals/{TENANT}/{id}"), key, Some(body)).await
     }
@@ -94,6 +103,9 @@ async fn a_word_is_asked_for_given_and_used_over_power_cuts() {
     let waiting = scene.waiting().await;
     assert_eq!(waiting.len(), 1, "{waiting:?}");
     let request = &waiting[0];
+    let mut named = request.clone();
+    named["tenant"] = json!(TENANT);
+    assert_eq!(scene.waiting_in_fleet().await, json!([named]));
     let id = request["id"].as_str().unwrap();
     assert!(refused["detail"].as_str().unwrap().contains(id), "{refused}");
     assert_eq!((&request["state"], &request["subject"]), (&json!("waiting"), &json!(QUESTION)));

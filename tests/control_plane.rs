@@ -220,12 +220,56 @@ async fn the_life_of_a_tenant() {
     assert_eq!(status, 200, "{view}");
     assert_eq!(usage().await.0, 401);
     assert_eq!(house.call(Method::GET, &format!("{tenants}/harbour"), &operator, None).await.0, 404);
+    tells_its_life(&house, made["id"].as_str().unwrap()).await;
     let (status, made_again) = post(&house, tenants, &operator, new_tenant("harbour")).await;
     assert_eq!(status, 201, "{made_again}");
     assert_ne!(made_again["id"], made["id"]);
     let key = house.key("harbour", "owner").await;
     let (status, usage) = house.call(Method::GET, "/v1/usage", &key, None).await;
     assert_eq!((status, &usage["corpus"]["documents"]), (200, &json!(0)), "{usage}");
+}
+
+/// The audit trail has the whole life of a tenant, also when it is over, and an outsider can verify it.
+async fn tells_its_life(house: &House, id: &str) {
+    let operator = house.operator_key();
+    let (status, page) = house.call(Method::GET, &format!("/admin/v1/audit?tenant={id}"), &operator, None).await;
+    assert_eq!((status, &page["next"]), (200, &Value::Null), "{page}");
+    let entries = page["entries"].as_array().unwrap();
+    let said: Vec<_> = entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    for action in ["tenant_registered", "key_issued", "tenant_changed", "destruction_begun", "destruction_done"] {
+        assert!(said.contains(&action), "{action} in {said:?}");
+    }
+    let operator_id = operator.split('_').nth(1).unwrap();
+    let begun = entries.iter().find(|entry| entry["action"] == "destruction_begun").unwrap();
+    assert_eq!(begun["by"], operator_id, "who had it destroyed");
+    let standings = entries.iter().filter(|entry| entry["action"] == "standing_changed");
+    let standings: Vec<_> = standings.map(|entry| entry["details"]["standing"].as_str().unwrap()).collect();
+    assert_eq!(standings, ["suspended", "active", "archived", "active", "deleted"]);
+    for wrong in ["?limit=0", "?limit=1001", "?from=first", "?tenat=x"] {
+        assert_eq!(
+            house.call(Method::GET, &format!("/admin/v1/audit{wrong}"), &operator, None).await.0,
+            400,
+            "{wrong}"
+        );
+    }
+
+    let export = house.http.get(format!("{}/admin/v1/audit/export", house.url)).bearer_auth(&operator).send().await;
+    let text = export.unwrap().error_for_status().unwrap().text().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.jsonl");
+    let verified = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let verify = ["verify", file.to_str().unwrap(), "--output", "json"];
+        std::process::Command::new(env!("CARGO_BIN_EXE_bailiwick")).args(verify).output().unwrap()
+    };
+    let held = verified(&text);
+    assert!(held.status.success(), "{}", String::from_utf8_lossy(&held.stderr));
+    let told: Value = serde_json::from_slice(&held.stdout).unwrap();
+    let of_it: Vec<_> = entries.iter().map(|entry| &entry["hash"]).collect();
+    let proved: Vec<_> = told["entries"].as_array().unwrap().iter().map(|entry| &entry["hash"]).collect();
+    assert!(of_it.iter().all(|hash| proved.contains(hash)), "what was told is what is proved");
+    let shorter = &text[..text.trim_end().rfind('\n').unwrap()];
+    assert!(!verified(shorter).status.success(), "its last entry is left out");
 }
 
 /// Everything a caller can see of a tenant that a restart must keep.
@@ -259,7 +303,7 @@ async fn a_restart_keeps_everything() {
     assert_eq!(post(&first, suspend, &operator, json!({"reason": "unpaid"})).await.0, 200);
     let before = memory(&first, &owner, &query_id).await;
     let house = first.0.take().unwrap();
-    let (code, log) = tokio::task::spawn_blocking(move || house.terminate()).await.unwrap();
+    let (code, log) = bailiwick_kernel::residue::spawn_blocking(move || house.terminate()).await.unwrap();
     assert_eq!(code, Some(0), "{}", log.join("\n"));
 
     let again = support::Ended(Some(House::start_on(folder.path(), None)));
@@ -294,7 +338,7 @@ async fn a_policy_that_was_replaced_does_not_serve_after_a_restart_either() {
     assert_eq!(commits[1]["version"], "1.0.1", "{commits}");
     assert_eq!(commits[1]["signed_by"], json!(["samples@bailiwick.example"]), "{commits}");
     let killed = first.0.take().unwrap();
-    tokio::task::spawn_blocking(move || killed.kill()).await.unwrap();
+    bailiwick_kernel::residue::spawn_blocking(move || killed.kill()).await.unwrap();
 
     copy_files(&kept, &policies);
     let again = support::Ended(Some(House::start_on(folder.path(), None)));

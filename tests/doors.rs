@@ -365,7 +365,7 @@ async fn a_house_that_is_asked_to_end_finishes_its_sentence() {
     let mut text = answer.chunk().await.unwrap().unwrap().to_vec();
     let ending = house.0.take().unwrap();
     let (url, http) = (ending.url.clone(), ending.http.clone());
-    let ended = tokio::task::spawn_blocking(move || ending.terminate());
+    let ended = bailiwick_kernel::residue::spawn_blocking(move || ending.terminate());
     until("no new request is taken", async || match http.get(format!("{url}/readyz")).send().await {
         Ok(answer) if answer.status() == 200 => None,
         Ok(_) | Err(_) => Some(()),

@@ -243,7 +243,7 @@ async fn what_vault_says_of_a_key_is_understood_and_bounded() {
         (Verdict::Nonsense, "failed"),
         (Verdict::Mute, "failed"),
     ];
-    tokio::task::spawn_blocking(move || {
+    bailiwick_kernel::residue::spawn_blocking(move || {
         let wrapped = key.wrap_key(&[5; 32], &context).unwrap();
         assert!(wrapped.starts_with(b"vault:v1:"));
         assert_eq!(*key.unwrap_key(&wrapped, &context).unwrap(), [5; 32]);

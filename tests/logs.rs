@@ -43,7 +43,7 @@ async fn every_line_of_a_tenants_room_says_whose_it_is() {
         statuses.push(asked.status().as_u16());
     }
     assert!(statuses.contains(&502), "the model is gone: {statuses:?}");
-    let ended = tokio::task::spawn_blocking(move || house.terminate());
+    let ended = bailiwick_kernel::residue::spawn_blocking(move || house.terminate());
     let (code, log) = ended.await.unwrap();
     assert_eq!(code, Some(0));
 

@@ -300,7 +300,7 @@ async fn what_waits_is_sent_when_the_house_ends() {
     house.teach(&key, "leave", "Leave", LEAVE).await;
     assert_eq!(ask(&house, &key, &[("traceparent", CALLER)]).await.status(), 200);
     assert!(collector.came().is_empty());
-    let ended = tokio::task::spawn_blocking(move || house.terminate());
+    let ended = bailiwick_kernel::residue::spawn_blocking(move || house.terminate());
     let (code, log) = ended.await.unwrap();
     assert_eq!(code, Some(0), "{}", log.join("\n"));
     let came = collector.came();

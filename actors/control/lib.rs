@@ -1,4 +1,5 @@
 //! The control plane: the rooms that govern tenants by message. Only the registry hands addresses out.
+pub mod audit;
 pub mod backup;
 pub mod compliance;
 pub mod cost;

@@ -31,6 +31,7 @@ use bailiwick_kernel::erasures::Ledger;
 use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::mail::{Awaited, ReplySlot};
 use bailiwick_kernel::shelf::Vault;
+use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use bailiwick_policy::guardrails::Guardrails;
 use bailiwick_policy::sovereignty::Region;
 use bailiwick_tenant::supervisor::messages::Happened;
@@ -165,7 +166,9 @@ pub async fn start(parts: Parts) -> Result<ControlPlane, StartError> {
     let cipher = keys.cipher_for(control_key(), || vault.traces(control_key())).map_err(OpeningError::from)?;
     let backups = Backups::open(&data, vault.clone(), keys.clone(), folders.clone(), ledger, Arc::clone(&clock))?;
     let slo = slo::start(alerts).map_err(StartError::Alerts)?;
-    let opened = Opened { directory, journal, reopen, checkpoint, backups, keys: keys.clone(), tls, slo, exposition };
+    let heads = keys.head_signer(control_key())?;
+    let opened =
+        Opened { directory, journal, reopen, checkpoint, backups, keys: keys.clone(), heads, tls, slo, exposition };
     let (door, registry) = join(opened, Arc::clone(&clock), folders.clone(), signer, node.clone(), housing);
     let watched = key_watch::messages::Registry {
         rules: registry.clone().recipient(),
@@ -195,6 +198,8 @@ pub(crate) struct Opened {
     pub(crate) backups: Backups,
     /// Says how keys are kept.
     pub(crate) keys: KeyService,
+    /// Signs heads of the control journal.
+    pub(crate) heads: HeadSigner,
     /// What the listener speaks.
     pub(crate) tls: Option<&'static str>,
     /// Tells who is to know of service levels.
@@ -252,8 +257,8 @@ pub(crate) fn join(
         notify: opened.slo.clone().recipient(),
     };
     let housing = housing(observability.recipient());
-    let Opened { directory, journal, reopen, checkpoint, backups, .. } = opened;
-    let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, node, backups, rooms };
+    let Opened { directory, journal, reopen, checkpoint, backups, heads, .. } = opened;
+    let parts = Belongings { directory, journal, reopen, clock, housing, folders, signer, node, backups, heads, rooms };
     let door = vestibule.start(parts, checkpoint);
     (door, registry)
 }

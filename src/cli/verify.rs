@@ -1,8 +1,9 @@
-//! `bailiwick verify`: whether a receipt, an export or a lineage file is what a tenant has signed. Needs no server and no
-//! network.
-//! `bailiwick verify`: whether a receipt or an export is what a tenant has signed, and a report what its evidence says. Needs no server and no network.
+//! `bailiwick verify`: whether a receipt, an export or a lineage file is what was signed, and a report what its evidence says.
+//! Needs no server and no network.
 use super::{Output, say};
 use anyhow::{Context, bail};
+use bailiwick_control::audit::rules::AuditLine;
+use bailiwick_control::audit::verification::Audit;
 use bailiwick_control::compliance::report::{self, Report};
 use bailiwick_control::compliance::verification::verified as verified_report;
 use bailiwick_kernel::clock::rfc3339;
@@ -11,7 +12,7 @@ use bailiwick_kernel::transparency::checkpoint::Head;
 use bailiwick_tenant::entry::LineageChunk;
 use bailiwick_tenant::proofs::certificates::{CERTIFICATE, ErasureCertificate, verified};
 use bailiwick_tenant::proofs::forms::{
-    CHECKPOINT, EXPORT, Header, PublishedHead, RECEIPT, Receipt, ShownRecord, WITNESS,
+    AUDIT, CHECKPOINT, EXPORT, Header, PublishedHead, RECEIPT, Receipt, ShownRecord, WITNESS,
 };
 use bailiwick_tenant::proofs::lineage::{Lineage, Traced};
 use bailiwick_tenant::proofs::records::AnswerGrounded;
@@ -30,17 +31,15 @@ const LINE_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// A receipt (`GET /v1/receipts?query_id=`), an export (`GET /v1/receipts/export`) or a certificate of erasure
-    /// (`GET /v1/erasures/{id}/certificate`).
     /// A receipt (`GET /v1/receipts?query_id=`), an export (`GET /v1/receipts/export`), published heads, what a witness shows
-    /// (`GET /v1/receipts/witnessed?journal=`), or a lineage file (`GET /v1/lineage/export`) with the export it is held against
-    /// (--journal).
-    /// A receipt (`GET /v1/receipts?query_id=`), an export (`GET /v1/receipts/export`), or a compliance report as JSON.
+    /// (`GET /v1/receipts/witnessed?journal=`), a certificate of erasure (`GET /v1/erasures/{id}/certificate`), a compliance
+    /// report as JSON, the audit trail (`GET /admin/v1/audit/export`), or a lineage file (`GET /v1/lineage/export`) with the
+    /// export it is held against (--journal).
     file: PathBuf,
     /// The export of the journal a lineage file was told from.
     #[arg(long)]
     journal: Option<PathBuf>,
-    /// The tenant's verifier key, as you were given it before. Without it the file is held against the key it brings itself,
+    /// The verifier key of the tenant, or of the control plane, as you were given it before. Without it the file is held against the key it brings itself,
     /// which shows that it is whole and not whose it is.
     #[arg(long)]
     verifier_key: Option<String>,
@@ -90,6 +89,10 @@ impl Verify {
                 let exported = self.export(&header, &mut lines).with_context(|| format!("{shown} does not hold"))?;
                 self.say_export(&header, &exported, None);
             }
+            AUDIT => {
+                let header: Header = serde_json::from_str(&first).with_context(read)?;
+                self.audit(&header, &mut lines).with_context(|| format!("{shown} does not hold"))?;
+            }
             WITNESS => {
                 let receipt: Receipt = serde_json::from_str(&first).with_context(read)?;
                 let proved = witness::witnessed(&receipt, self.verifier_key.as_deref());
@@ -132,6 +135,35 @@ impl Verify {
             take(export.record(&record)?)?;
         }
         Ok(export.end()?)
+    }
+
+    /// The audit trail, told line by line where that is asked for as JSON: what was told stands once the end has come.
+    fn audit(&self, header: &Header, lines: &mut Lines) -> anyhow::Result<()> {
+        let earlier = self.since.as_deref().map(earlier).transpose()?;
+        let mut trail = Audit::begin(header, self.verifier_key.as_deref(), earlier.as_deref())?;
+        let mut entries = Vec::new();
+        while let Some(line) = lines.next_line()? {
+            let record: ShownRecord = serde_json::from_str(&line)
+                .with_context(|| format!("reading line {}: it is no record", lines.number))?;
+            entries.push(trail.record(&record)?);
+        }
+        let head = trail.end()?;
+        if self.output == Output::Json {
+            let told = json!({
+                "holds": true, "of": header.tenant, "records": head.size, "signed_at": rfc3339(head.at_unix_ms),
+                "key_named": self.verifier_key.is_some(), "grown_from_earlier": self.since.is_some(), "entries": entries,
+            });
+            say(told.to_string());
+            return Ok(());
+        }
+        say(format!("holds: the audit trail of the {}, {} entries, {}", header.tenant, head.size, self.whose(header)));
+        say(format!("  head signed {}", rfc3339(head.at_unix_ms)));
+        for AuditLine { at, action, by, tenant_id, details, .. } in entries {
+            let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+            let tenant = tenant_id.map_or_else(String::new, |id| format!(" of {id}"));
+            say(format!("  {at} {action}{tenant}{by} {details}"));
+        }
+        Ok(())
     }
 
     /// A lineage file against the export of its journal, both read once.

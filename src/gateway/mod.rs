@@ -6,6 +6,7 @@
 mod admin;
 mod approvals;
 mod ask;
+mod audit;
 mod backups;
 mod body;
 mod connection;
@@ -19,8 +20,10 @@ mod evaluations;
 mod feedback;
 mod figures;
 mod frame;
+mod heeded;
 pub mod hints;
 mod imports;
+mod journal_export;
 mod keys;
 mod knock;
 mod lineage;

@@ -31,11 +31,15 @@ impl Page {
     pub(super) fn of(request: &HttpRequest, limit_max: usize) -> Result<Self, Failure> {
         let PageQuery { after, limit } = body::query(request)?;
         body::bounded_option("after", after.as_deref(), NAME_CHARS_MAX)?;
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=limit_max).contains(&limit) {
-            let detail = format!("reading limit: send a number from 1 to {limit_max}");
-            return Err(Failure::invalid(detail).with_param("limit"));
-        }
-        Ok(Self { after, limit })
+        Ok(Self { after, limit: within(limit, limit_max)? })
     }
+}
+
+/// So many items as were asked for, of `limit_max` at most.
+pub(super) fn within(limit: Option<usize>, limit_max: usize) -> Result<usize, Failure> {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if (1..=limit_max).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Failure::invalid(format!("reading limit: send a number from 1 to {limit_max}")).with_param("limit"))
 }

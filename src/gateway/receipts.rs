@@ -1,15 +1,13 @@
 //! `/v1/receipts`: what proves an answer, and the whole journal, to somebody who does not trust this node.
-use super::errors::{Failure, json_bytes};
+use super::errors::Failure;
 use super::reply::ok;
-use super::{body, knock};
-use actix_web::http::header;
+use super::{body, journal_export, knock};
 use actix_web::{HttpRequest, HttpResponse};
 use bailiwick_control::registry::handles::AuditHandle;
-use bailiwick_kernel::limits::{EXPORT_PORTION_MAX, NAME_CHARS_MAX};
+use bailiwick_kernel::limits::NAME_CHARS_MAX;
 use bailiwick_kernel::outcome::Rejection;
-use bytes::Bytes;
-use futures_util::stream;
-use serde::{Deserialize, Serialize};
+use bailiwick_tenant::proofs::forms::{EXPORT, ShownRecord};
+use serde::Deserialize;
 
 /// Query of `/v1/receipts`.
 #[derive(Deserialize)]
@@ -56,60 +54,16 @@ pub(super) async fn witnessed(request: HttpRequest) -> Result<HttpResponse, Fail
     Ok(ok(&handle.witness(journal).await?))
 }
 
-/// What is left of an export.
-struct Rest {
-    handle: AuditHandle,
-    next: u64,
-    size: u64,
-}
-
-impl Rest {
-    /// The next lines; nothing at the end.
-    async fn lines(&mut self) -> Result<Option<Bytes>, Rejection> {
-        let left = usize::try_from(self.size.saturating_sub(self.next)).unwrap_or(usize::MAX);
-        if left == 0 {
-            return Ok(None);
-        }
-        let records = self.handle.records(self.next, left.min(EXPORT_PORTION_MAX)).await?;
-        let count = records.len().min(left);
-        if count == 0 {
-            return Err(Rejection::lost());
-        }
-        self.next = self.next.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-        let mut lines = Vec::new();
-        records.iter().take(count).for_each(|record| line(record, &mut lines));
-        Ok(Some(Bytes::from(lines)))
-    }
-}
-
-fn line(value: &impl Serialize, lines: &mut Vec<u8>) {
-    lines.extend_from_slice(&json_bytes(value));
-    lines.push(b'\n');
-}
-
-/// `GET /v1/receipts/export`: the head that is signed first decides how far it goes. The first portion decides the status; a
-/// failure after it cuts the connection, so that nobody takes a part for the whole.
+/// `GET /v1/receipts/export`: the head that is signed first decides how far it goes.
 pub(super) async fn export(request: HttpRequest) -> Result<HttpResponse, Failure> {
     let handle = knock::edge(&request)?.door.audit(knock::claim(&request)).await?;
     let head = handle.signed_head(None).await?;
-    let mut rest = Rest { handle, next: 0, size: head.size };
-    let mut first = Vec::new();
-    line(&head.header(), &mut first);
-    first.extend_from_slice(&rest.lines().await?.unwrap_or_default());
-    let portions = stream::unfold((rest, Some(Bytes::from(first))), |(mut rest, first)| async move {
-        match first {
-            Some(first) => Some((Ok(first), (rest, None))),
-            None => match rest.lines().await {
-                Ok(lines) => lines.map(|lines| (Ok(lines), (rest, None))),
-                Err(rejection) => {
-                    rest.next = rest.size;
-                    Some((Err(rejection), (rest, None)))
-                }
-            },
-        }
-    });
-    Ok(HttpResponse::Ok()
-        .content_type("application/jsonl")
-        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"journal.jsonl\""))
-        .streaming(portions))
+    let size = head.size;
+    journal_export::whole(&head.header(EXPORT), size, "journal.jsonl", handle).await
+}
+
+impl journal_export::Source for AuditHandle {
+    async fn portion(&self, from: u64, max: usize) -> Result<Vec<ShownRecord>, Rejection> {
+        self.records(from, max).await
+    }
 }

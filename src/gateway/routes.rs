@@ -1,6 +1,6 @@
 //! The route table as data: method, path, right. Mounted, documented and tested from this one list.
 use super::admin::{ActorList, SuspendBody, TenantList};
-use super::approvals::{ApprovalList, DecideBody};
+use super::approvals::{ApprovalList, DecideBody, FleetApprovals};
 use super::ask::AskBody;
 use super::backups::BackupBody;
 use super::costs::UsageView;
@@ -8,6 +8,7 @@ use super::documents::{DocumentList, DocumentText, IngestAnswer};
 use super::erasures::{ErasureBody, ErasureList};
 use super::feedback::FeedbackBody;
 use super::figures::{QuotaView, SloView};
+use super::heeded::TOLD_AGAIN;
 use super::imports::{ImportBody, ImportedBody};
 use super::keys::KeyList;
 use super::money::{ApproveBody, ApprovedView, ReconcileBody, ReconciledView};
@@ -21,9 +22,11 @@ use super::search::{SearchAnswer, SearchBody};
 use super::service::OverrideBody;
 use super::upload::DocumentsBody;
 use super::{
-    admin, approvals, ask, backups, costs, documents, encryption, erasures, evaluations, feedback, figures, imports,
-    keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, reports, search, service, session,
+    admin, approvals, ask, audit, backups, costs, documents, encryption, erasures, evaluations, feedback, figures,
+    imports, keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, reports, search, service,
+    session,
 };
+use bailiwick_control::audit::trail::AuditPage;
 use bailiwick_control::backup::views::{PointView, PruneView};
 use bailiwick_control::compliance::report::Report;
 use bailiwick_control::cost::messages::{CostReport, FleetCosts};
@@ -48,29 +51,6 @@ use bailiwick_tenant::question::Answer;
 use bailiwick_tenant::slo::rules::ReleasesView;
 use bailiwick_tenant::supervisor::messages::Lineage;
 use serde_json::{Map, Value};
-
-/// What a call whose answer may be told again heeds.
-const TOLD_AGAIN: &[(&str, &str)] = &[
-    (
-        "X-Bailiwick-Conversation",
-        "1 to 256 visible ASCII characters. While a new release of the tenant's policy, models or flags is on its way to \
-         everybody, one conversation is served by one release. A follow-up is understood by what the same asker asked in \
-         it, and a model is told what it was answered, as far as the policy lets it. `conversation_id` of a question's body \
-         says the same, and `user` for which of its users a key speaks. Without it every request is a conversation of its \
-         own; a WebSocket session is one.",
-    ),
-    (
-        "Idempotency-Key",
-        "1 to 256 visible ASCII characters. The same key and body within 24 hours give the same answer and are charged \
-         once; the repeat carries `x-bailiwick-idempotent-replay: true` and a cost of 0. Another body is a `conflict`.",
-    ),
-    (
-        "Cache-Control",
-        "`no-cache` has the answer made anew and remembered, `no-store` made anew and forgotten. Where the tenant has a \
-         cache, `x-bailiwick-cache` says `hit`, `semantic-hit` (the answer to a question of the same meaning), `miss` or \
-         `bypass`; a hit costs 0, a semantic hit the embedding of the question.",
-    ),
-];
 
 /// A free JSON object.
 type Object = Map<String, Value>;
@@ -449,6 +429,10 @@ pub const ROUTES: &[Route] = &[
         r.to(policies::release)
     })
     .gives::<ReleaseFiles>(200),
+    route("GET", "/admin/v1/approvals", Some(Fleet), "Requests that need somebody's approval, of all tenants", |r| {
+        r.to(approvals::of_fleet)
+    })
+    .gives::<FleetApprovals>(200),
     route("GET", "/admin/v1/approvals/{id}", Some(Audit), "Requests that need somebody's approval", |r| {
         r.to(approvals::list)
     })
@@ -474,6 +458,11 @@ pub const ROUTES: &[Route] = &[
         r.to(backups::certificate)
     })
     .gives::<ErasureCertificate>(200),
+    route("GET", "/admin/v1/audit", Some(Fleet), "Who did what in the control plane", |r| r.to(audit::list))
+        .gives::<AuditPage>(200),
+    route("GET", "/admin/v1/audit/export", Some(Fleet), "The control plane's journal with its signed head", |r| {
+        r.to(audit::export)
+    }),
     route("GET", "/admin/v1/actors", Some(Fleet), "The live tree of rooms", |r| r.to(admin::actors))
         .gives::<ActorList>(200),
     route("GET", "/healthz", None, "The process answers", |r| r.to(probes::alive)).gives::<Health>(200),

@@ -30,6 +30,7 @@ use bailiwick_kernel::journal::Journal;
 use bailiwick_kernel::limits::OPENINGS_AT_ONCE;
 use bailiwick_kernel::mail::{ReplySlot, offer};
 use bailiwick_kernel::outcome::{Code, Rejection};
+use bailiwick_kernel::transparency::checkpoint::HeadSigner;
 use bailiwick_policy::access::Right;
 use bailiwick_policy::sovereignty::Region;
 use bailiwick_tenant::supervisor::messages::RoomView;
@@ -77,6 +78,7 @@ pub struct Registry {
     pub(super) signer: PlatformSigner,
     pub(super) node: Region,
     pub(super) backups: Backups,
+    pub(super) heads: HeadSigner,
     /// What the registry itself wrote there.
     pub(super) writes: Writes,
     pub(super) rooms: Rooms,
@@ -114,6 +116,8 @@ pub struct Belongings {
     pub node: Region,
     /// Its backups, and the erasure ledger.
     pub backups: Backups,
+    /// Signs heads of the control journal.
+    pub heads: HeadSigner,
     /// The rooms it sends to.
     pub rooms: Rooms,
 }
@@ -132,6 +136,7 @@ impl Registry {
             signer: parts.signer,
             node: parts.node,
             backups: parts.backups,
+            heads: parts.heads,
             writes: Writes::default(),
             rooms: parts.rooms,
             openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),
@@ -379,6 +384,7 @@ impl Handler<Fleet> for Registry {
             FleetRequest::BackUp(to, slot) => self.back_up(to, slot),
             FleetRequest::PruneBackups(from, slot) => self.prune_backups(from, slot),
             FleetRequest::Certificate(id, slot) => self.certificate(&id, slot),
+            FleetRequest::Audit(wish) => self.audit(wish),
             request => self.enqueue(Change::Fleet { by, request }, ctx),
         }
     }

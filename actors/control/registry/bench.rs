@@ -1,7 +1,7 @@
 //! A registry with its rooms over a real store, and tenants whose supervisor is a probe.
 use super::actor::Registry;
 use super::credentials::forge;
-use super::directory::Directory;
+use super::directory::{Directory, control_key};
 use super::door::Door;
 use super::entry::Entry;
 use super::fixtures::{NOW, key_record, signer};
@@ -401,6 +401,7 @@ impl Bench {
                 reopen,
                 checkpoint,
                 backups,
+                heads: keys.head_signer(control_key()).unwrap(),
                 keys,
                 tls: Some(""),
                 slo,

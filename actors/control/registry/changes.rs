@@ -93,6 +93,7 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         FleetRequest::BackUp(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::PruneBackups(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Certificate(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::Audit(wish) => wish.refuse(rejection),
     }
 }
 

@@ -134,6 +134,7 @@ impl Registry {
             | FleetRequest::BackUp(..)
             | FleetRequest::PruneBackups(..)
             | FleetRequest::Certificate(..)
+            | FleetRequest::Audit(_)
             | FleetRequest::Drift(..)
             | FleetRequest::LastWeeks(..)
             | FleetRequest::Services(_)

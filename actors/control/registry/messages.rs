@@ -1,4 +1,5 @@
 //! What the registry takes and gives.
+use super::audits::AuditWish;
 use super::directory::CommitView;
 use super::encryption::EncryptionView;
 use super::handles::{AskHandle, AuditHandle, FeedbackHandle, FleetHandle, GovernHandle, IngestHandle, ObserveHandle};
@@ -243,6 +244,8 @@ pub enum FleetRequest {
     PruneBackups(PathBuf, ReplySlot<PruneView>),
     /// The certificate of a tenant's destruction, by its id.
     Certificate(String, ReplySlot<ErasureCertificate>),
+    /// Reads the audit trail.
+    Audit(AuditWish),
     /// Where answers have changed, over all tenants.
     Drift(ReplySlot<DriftMap>),
     /// The last weekly compliance report of every tenant.

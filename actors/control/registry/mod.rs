@@ -7,6 +7,9 @@
 pub mod actor;
 mod approvals;
 mod arrivals;
+#[cfg(test)]
+mod audit_tests;
+pub mod audits;
 mod backups;
 #[cfg(test)]
 pub(crate) mod bench;

@@ -11,6 +11,8 @@ pub const RECEIPT: &str = "bailiwick-receipt-1";
 /// What an export's `format` says.
 pub const EXPORT: &str = "bailiwick-export-1";
 
+/// What the `format` of an export of the control plane's journal says.
+pub const AUDIT: &str = "bailiwick-audit-1";
 /// What a published head's `format` says.
 pub const CHECKPOINT: &str = "bailiwick-checkpoint-1";
 /// What the `format` of a head somebody else has witnessed says.
@@ -33,7 +35,7 @@ pub struct PublishedHead {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// [`RECEIPT`], [`EXPORT`] or [`WITNESS`].
+    /// [`RECEIPT`], [`EXPORT`], [`AUDIT`] or [`WITNESS`].
     pub format: String,
     /// The tenant's name.
     pub tenant: String,
@@ -95,11 +97,11 @@ pub struct SignedHead {
 }
 
 impl SignedHead {
-    /// The head of an export that ends with it.
+    /// The first line of an export of this format that ends with it: [`EXPORT`] or [`AUDIT`].
     #[must_use]
-    pub fn header(self) -> Header {
+    pub fn header(self, format: &str) -> Header {
         let Self { tenant, tenant_key, checkpoint, verifier_key, .. } = self;
-        Header { format: EXPORT.to_owned(), tenant, tenant_key, checkpoint, verifier_key }
+        Header { format: format.to_owned(), tenant, tenant_key, checkpoint, verifier_key }
     }
 }
 

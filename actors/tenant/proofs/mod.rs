@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod extension;
 pub mod forms;
+pub mod growth;
 pub mod lineage;
 pub mod messages;
 pub mod records;

@@ -1,5 +1,5 @@
 //! The verifier against a real journal, and against everything somebody who keeps it could do to it.
-use super::forms::{Header, Receipt, ShownRecord, SignedHead};
+use super::forms::{EXPORT, Header, Receipt, ShownRecord, SignedHead};
 use super::messages::{ReadHead, ReadReceipt, ShowRecords};
 use super::verifier::{self, Export, Exported, Grounds, Unverified};
 use crate::entry::Entry;
@@ -43,7 +43,7 @@ pub(super) async fn exported(tenant: &Tenant) -> (File, String) {
         records.extend(tenant.told(show).await.unwrap());
     }
     records.truncate(usize::try_from(size).unwrap());
-    (File { header: head.header(), records }, key)
+    (File { header: head.header(EXPORT), records }, key)
 }
 
 async fn receipt(tenant: &Tenant, query_id: &str) -> Receipt {

@@ -5,18 +5,14 @@
 //! tree from the chain, and root, size, last chain hash, number of answers and their charges are compared with what was
 //! signed. A journal that forked after an earlier head is found by that head.
 use super::forms::{Header, NotOfThisForm, Receipt, ShownRecord, hashes, journal};
+use super::growth::{Grown, Growth, compare};
 use super::records::AnswerGrounded;
 use crate::entry::{AnswerRecorded, Entry, LineageChunk, PassagesCited};
 use bailiwick_kernel::disclosure::{Shown, ShownError};
-use bailiwick_kernel::fabric::chain;
-use bailiwick_kernel::transparency::Hash;
 use bailiwick_kernel::transparency::checkpoint::{self, CheckpointError, Head};
-use bailiwick_kernel::transparency::tree::{self, TileId, Tiles, TreeError};
-use std::collections::HashMap;
+use bailiwick_kernel::transparency::tree::{self, TreeError};
 
 const OF_ANOTHER: Unverified = Unverified::NotOneAnswer("it shows records of another answer");
-/// Leaves that are put into the tree at once.
-const LEAVES_AT_ONCE: usize = 4_096;
 
 /// Why something was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -223,16 +219,6 @@ pub struct Said {
     pub entry: Option<Entry>,
 }
 
-/// Tiles of a tree that is reckoned anew.
-#[derive(Default)]
-struct Reckoned(HashMap<TileId, Vec<u8>>);
-
-impl Tiles for Reckoned {
-    fn tile(&self, id: TileId) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.0.get(&id).cloned())
-    }
-}
-
 /// What an export comes to.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Exported {
@@ -246,13 +232,7 @@ pub struct Exported {
 
 /// An export that is being verified, record by record.
 pub struct Export {
-    journal: [u8; 16],
-    head: Head,
-    earlier: Option<Head>,
-    chain: chain::Head,
-    tiles: Reckoned,
-    leaves: Vec<Hash>,
-    grown: u64,
+    growth: Growth,
     answers: u64,
     charged_nano_usd: u64,
     unshown: u64,
@@ -266,22 +246,8 @@ impl Export {
     /// # Errors
     /// [`Unverified`].
     pub fn begin(header: &Header, verifier_key: Option<&str>, earlier: Option<&str>) -> Result<Self, Unverified> {
-        let (journal, head) = signed(header, verifier_key)?;
-        let key = verifier_key.unwrap_or(&header.verifier_key);
-        let earlier = earlier.map(|note| checkpoint::read(note, key)).transpose()?;
-        Ok(Self {
-            chain: chain::Head::genesis_of(&journal),
-            journal,
-            head,
-            earlier,
-            tiles: Reckoned::default(),
-            leaves: Vec::new(),
-            grown: 0,
-            answers: 0,
-            charged_nano_usd: 0,
-            unshown: 0,
-            uncounted: 0,
-        })
+        let growth = Growth::begin(header, verifier_key, earlier)?;
+        Ok(Self { growth, answers: 0, charged_nano_usd: 0, unshown: 0, uncounted: 0 })
     }
 
     /// Takes the next record, and gives what it says.
@@ -289,22 +255,7 @@ impl Export {
     /// # Errors
     /// [`Unverified`].
     pub fn record(&mut self, record: &ShownRecord) -> Result<Said, Unverified> {
-        let shown = record.shown()?;
-        let position = shown.position.0;
-        if shown.position != self.chain.next || shown.previous != self.chain.hash {
-            let reason = format!("it should stand at {} behind the record before it", self.chain.next.0);
-            return Err(Unverified::NotInJournal { position, reason });
-        }
-        let hash = shown.chain_hash(&self.journal);
-        self.chain = chain::Head { next: shown.position.next(), hash };
-        self.leaves.push(tree::leaf(&hash));
-        let is_asked_about = self.earlier.as_ref().is_some_and(|earlier| earlier.size == self.chain.next.0);
-        if self.leaves.len() >= LEAVES_AT_ONCE || is_asked_about {
-            self.grow()?;
-        }
-        if is_asked_about {
-            self.is_as_it_was()?;
-        }
+        let Grown { shown, hash } = self.growth.record(record)?;
         let entry = if shown.key.is_some() { Some(said(&shown)?) } else { None };
         match &entry {
             None => {
@@ -318,65 +269,20 @@ impl Export {
             }
             Some(_) => {}
         }
-        Ok(Said { position, hash, entry })
-    }
-
-    fn grow(&mut self) -> Result<(), Unverified> {
-        let leaves = std::mem::take(&mut self.leaves);
-        let changed = tree::extend(&self.tiles, self.grown, &leaves).map_err(|error| self.not_reckoned(&error))?;
-        self.tiles.0.extend(changed);
-        self.grown = self.grown.saturating_add(u64::try_from(leaves.len()).unwrap_or(u64::MAX));
-        Ok(())
-    }
-
-    fn not_reckoned(&self, error: &TreeError) -> Unverified {
-        Unverified::NotInJournal { position: self.chain.next.0, reason: error.to_string() }
-    }
-
-    fn root(&self) -> Result<Hash, Unverified> {
-        tree::root(&self.tiles, self.grown).map_err(|error| self.not_reckoned(&error))
-    }
-
-    fn is_as_it_was(&self) -> Result<(), Unverified> {
-        let Some(earlier) = &self.earlier else { return Ok(()) };
-        let meaning = "the journal was written anew since the earlier head was signed";
-        compare("the root", self.root()?, earlier.root, meaning)
+        Ok(Said { position: shown.position.0, hash, entry })
     }
 
     /// Ends it: everything that was signed must have come.
     ///
     /// # Errors
     /// [`Unverified::NotTheSigned`].
-    pub fn end(mut self) -> Result<Exported, Unverified> {
-        if !self.leaves.is_empty() {
-            self.grow()?;
-        }
-        compare("a number of records", self.grown, self.head.size, "records are missing or were added")?;
-        compare("the root", self.root()?, self.head.root, "records were changed")?;
-        compare("the last chain hash", hex::encode(self.chain.hash), self.head.chain.clone(), "records were changed")?;
-        if let Some(earlier) = &self.earlier
-            && earlier.size > self.head.size
-        {
-            let meaning = "records that were signed for before are gone";
-            compare("a number of records", self.head.size, earlier.size, meaning)?;
-        }
+    pub fn end(self) -> Result<Exported, Unverified> {
+        let head = self.growth.end()?;
         if self.uncounted == 0 {
-            compare("a number of answers", self.answers, self.head.answers, "answers are missing or were added")?;
-            let charged = (self.charged_nano_usd, self.head.charged_nano_usd);
+            compare("a number of answers", self.answers, head.answers, "answers are missing or were added")?;
+            let charged = (self.charged_nano_usd, head.charged_nano_usd);
             compare("nano-dollars charged", charged.0, charged.1, "charges were changed or left out")?;
         }
-        Ok(Exported { head: self.head, unshown: self.unshown, uncounted: self.uncounted })
+        Ok(Exported { head, unshown: self.unshown, uncounted: self.uncounted })
     }
-}
-
-fn compare<T: PartialEq + ToString>(
-    what: &'static str,
-    found: T,
-    signed: T,
-    meaning: &'static str,
-) -> Result<(), Unverified> {
-    if found == signed {
-        return Ok(());
-    }
-    Err(Unverified::NotTheSigned { what, found: found.to_string(), signed: signed.to_string(), meaning })
 }

@@ -148,7 +148,7 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
         .run();
     let handle = server.handle();
     let running = actix_web::rt::spawn(server);
-    let answered = actix_web::rt::task::spawn_blocking(move || {
+    let answered = bailiwick_kernel::residue::spawn_blocking(move || {
         let mut socket = std::net::TcpStream::connect(address).unwrap();
         let body = vec![b'x'; 8 << 20];
         write!(socket, "POST /v1/ask HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
