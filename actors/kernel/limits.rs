@@ -189,6 +189,8 @@ pub const TOKEN_LEEWAY_S_MAX: u64 = 300;
 pub const TENANTS_MAX: usize = 20_000;
 /// Bytes of one file of a tenant's folder that is read as text.
 pub const TENANT_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a body that brings all files of a tenant's folder.
+pub const TENANT_BODY_BYTES_MAX: usize = 16 << 20;
 /// Files of a tenant's folder that are read as text.
 pub const TENANT_FILES_MAX: usize = 64;
 /// Folders handed to the registry at once.

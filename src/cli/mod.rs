@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod approval;
+mod archive;
 mod ask;
 mod backup;
 mod client;
@@ -18,6 +19,7 @@ mod migrate;
 mod model;
 mod observability;
 mod parse_child;
+mod patience;
 mod policy;
 mod report;
 mod rollout;

@@ -1,4 +1,5 @@
 //! `bailiwick tenant …`: the life of tenants.
+use super::archive::{Export, Import};
 use super::client::{Client, segment};
 use super::{Connection, Output, say};
 use anyhow::Context;
@@ -26,6 +27,10 @@ pub(crate) enum Tenant {
     Encryption(Named),
     /// Make a new version of that key; what was sealed before is read as before.
     RotateKey(Named),
+    /// Write a tenant to a folder: its files, documents, lineage and journal.
+    Export(Export),
+    /// Make a tenant of what an export wrote; it keeps its name and id.
+    Import(Import),
     /// Delete: soft until retention ends, or at once and for ever with --shred.
     Delete(Delete),
 }
@@ -168,6 +173,8 @@ impl Tenant {
     /// Calls the server and prints the tenant or tenants it answers with.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (connection, method, path, body) = match self {
+            Self::Export(export) => return export.run().await,
+            Self::Import(import) => return import.run().await,
             Self::Create(create) => {
                 (create.connection.clone(), Method::POST, "/admin/v1/tenants".to_owned(), Some(create.body()?))
             }

@@ -29,6 +29,7 @@ mod knock;
 mod lineage;
 mod money;
 mod mounting;
+mod moving;
 mod ofrep;
 mod openai;
 mod openai_shape;

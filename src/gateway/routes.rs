@@ -12,6 +12,7 @@ use super::heeded::TOLD_AGAIN;
 use super::imports::{ImportBody, ImportedBody};
 use super::keys::KeyList;
 use super::money::{ApproveBody, ApprovedView, ReconcileBody, ReconciledView};
+use super::moving::TenantFiles;
 use super::ofrep::{EvaluationBody, FlagAnswer, FlagAnswers, FlagsView, NOT_CHANGED};
 use super::openai_shape::{ModelList, ModelView};
 use super::policies::{CommitLog, ConflictMap, ReleaseFiles, ReleaseList, RolloutAnswer};
@@ -23,8 +24,8 @@ use super::service::OverrideBody;
 use super::upload::DocumentsBody;
 use super::{
     admin, approvals, ask, audit, backups, costs, documents, encryption, erasures, evaluations, feedback, figures,
-    imports, keys, lineage, money, ofrep, openai, openapi, policies, probes, receipts, reports, search, service,
-    session,
+    imports, keys, lineage, money, moving, ofrep, openai, openapi, policies, probes, receipts, reports, search,
+    service, session,
 };
 use bailiwick_control::audit::trail::AuditPage;
 use bailiwick_control::backup::views::{PointView, PruneView};
@@ -161,6 +162,9 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/admin/v1/tenants", Some(Fleet), "Create a tenant", |r| r.to(admin::create))
         .takes::<NewTenant>()
         .gives::<TenantView>(201),
+    route("POST", "/admin/v1/imports", Some(Fleet), "Make a tenant of files of its own", |r| r.to(moving::take_in))
+        .takes::<TenantFiles>()
+        .gives::<TenantView>(201),
     route("GET", "/admin/v1/tenants/{id}", Some(Fleet), "Show a tenant", |r| r.to(admin::show))
         .gives::<TenantView>(200),
     route("PATCH", "/admin/v1/tenants/{id}", Some(Fleet), "Change a tenant; absent fields stay", |r| {
@@ -175,6 +179,8 @@ pub const ROUTES: &[Route] = &[
         r.to(admin::delete)
     })
     .gives::<TenantView>(200),
+    route("GET", "/admin/v1/tenants/{id}/files", Some(Fleet), "The files of a tenant's folder", |r| r.to(moving::show))
+        .gives::<TenantFiles>(200),
     route("POST", "/admin/v1/tenants/{id}/suspend", Some(Fleet), "Suspend; old handles fail when answered", |r| {
         r.to(admin::suspend)
     })

@@ -32,6 +32,8 @@ pub fn sample(things: &Things, certificate: &str, route: &Route, number: usize) 
         ("POST", "/ofrep/v1/evaluate/flags" | "/ofrep/v1/evaluate/flags/{key}") => {
             Some(json!({"context": {"targetingKey": "user-1"}}))
         }
+        // let in, and told that these are no files of a tenant
+        ("POST", "/admin/v1/imports") => Some(json!({"files": {}})),
         ("POST", "/admin/v1/tenants") => Some(new_tenant(&format!("made-{number}"))),
         ("PATCH" | "PUT", "/admin/v1/tenants/{id}") => Some(json!({})),
         ("POST", "/admin/v1/tenants/{id}/suspend") => Some(json!({"reason": "the access matrix"})),

@@ -36,6 +36,14 @@ pub fn is_file_name(name: &str) -> bool {
     !name.starts_with('.') && (matches!(ending, Some("yaml" | "yml" | "sig")) || name == "allowed_signers")
 }
 
+/// True where a file of a tenant's folder is read as text, named by its place relative to the folder.
+#[must_use]
+pub fn is_place(relative: &str) -> bool {
+    let (folder, name) = relative.rsplit_once('/').map_or((None, relative), |(folder, name)| (Some(folder), name));
+    let is_plain = name.chars().all(|char| !char.is_control() && char != '\\');
+    is_plain && is_file_name(name) && folder.is_none_or(|folder| DECIDING_FOLDERS.contains(&folder))
+}
+
 /// Adds a change to a burst. A burst of more folders than are remembered means all of them.
 #[must_use]
 pub fn add(burst: Option<Scope>, change: Scope) -> Scope {

@@ -385,6 +385,7 @@ impl Handler<Fleet> for Registry {
             FleetRequest::PruneBackups(from, slot) => self.prune_backups(from, slot),
             FleetRequest::Certificate(id, slot) => self.certificate(&id, slot),
             FleetRequest::Audit(wish) => self.audit(wish),
+            FleetRequest::Files(name, slot) => self.read_files(&name, slot),
             request => self.enqueue(Change::Fleet { by, request }, ctx),
         }
     }

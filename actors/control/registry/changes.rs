@@ -76,6 +76,7 @@ impl Change {
 fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
     match request {
         FleetRequest::Create(_, slot)
+        | FleetRequest::TakeIn(_, slot)
         | FleetRequest::Get(_, slot)
         | FleetRequest::Update(_, _, slot)
         | FleetRequest::Suspend(_, _, slot)
@@ -93,6 +94,7 @@ fn refuse_fleet(request: FleetRequest, rejection: Rejection) {
         FleetRequest::BackUp(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::PruneBackups(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Certificate(_, slot) => slot.answer(Err(rejection)),
+        FleetRequest::Files(_, slot) => slot.answer(Err(rejection)),
         FleetRequest::Audit(wish) => wish.refuse(rejection),
     }
 }

@@ -21,6 +21,7 @@ use bailiwick_kernel::residue;
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::commit::Standing;
 use bailiwick_policy::compile::TENANT;
+use bailiwick_policy::parse::{FileError, FileTexts};
 use bailiwick_tenant::egress::clear_to_keep;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -118,6 +119,7 @@ impl Registry {
     pub(super) fn change_fleet(&mut self, by: &Principal, request: FleetRequest, ctx: &mut Context<Self>) {
         match request {
             FleetRequest::Create(new, slot) => self.create(new, slot, ctx),
+            FleetRequest::TakeIn(texts, slot) => self.take_in(texts, slot, ctx),
             FleetRequest::Update(name, changes, slot) => self.update(&name, &changes, by, slot, ctx),
             FleetRequest::Suspend(name, reason, slot) => {
                 self.change_standing(&name, Wish::Suspend(reason), by, slot, ctx)
@@ -135,6 +137,7 @@ impl Registry {
             | FleetRequest::PruneBackups(..)
             | FleetRequest::Certificate(..)
             | FleetRequest::Audit(_)
+            | FleetRequest::Files(..)
             | FleetRequest::Drift(..)
             | FleetRequest::LastWeeks(..)
             | FleetRequest::Services(_)
@@ -142,6 +145,21 @@ impl Registry {
                 Change::Fleet { by: by.clone(), request: other }.refuse(no_change());
             }
         }
+    }
+
+    /// Shows the files of a tenant's folder as they stand there.
+    pub(super) fn read_files(&self, name: &str, slot: ReplySlot<FileTexts>) {
+        let known = self.known(name).and_then(|key| self.directory.tenant(key).ok_or_else(no_such_tenant));
+        let (name, folders) = match known {
+            Ok(tenant) => (tenant.name.clone(), self.folders.clone()),
+            Err(rejection) => return slot.answer(Err(rejection)),
+        };
+        let reading = residue::spawn_blocking(move || folders.texts(&name));
+        actix::spawn(async move {
+            let read = reading.await.map_err(|_panicked| Rejection::lost());
+            let texts = read.and_then(|read| read.map_err(|error| invalid(&error.to_string())));
+            slot.answer(texts.and_then(|texts| texts.ok_or_else(no_such_tenant)));
+        });
     }
 
     /// createTenant: the files are compiled before anything is written, and written before anything is journaled. A
@@ -152,17 +170,41 @@ impl Registry {
             Ok(record) => record,
             Err(rejection) => return slot.answer(Err(rejection)),
         };
-        let (folders, signer, name, people) =
-            (self.folders.clone(), self.signer.clone(), record.name.clone(), new.signers);
-        let node = self.node.clone();
-        let write = move || {
+        let (signer, node, name, people) = (self.signer.clone(), self.node.clone(), record.name.clone(), new.signers);
+        let compose = move || {
             let mut texts = templates::folder(&record, &node, &rfc3339(now_unix_ms));
             signer
                 .sign_folder(&record.name, &people, &mut texts)
                 .map_err(|refusal| Rejection::new(Code::Internal, refusal.to_string()))?;
-            let policy = folders.compiled(&record.name, &texts).map_err(|problem| invalid(&problem))?;
+            Ok(texts)
+        };
+        self.settle_in(name, compose, slot, ctx);
+    }
+
+    /// A tenant comes with files of its own.
+    fn take_in(&mut self, texts: FileTexts, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
+        match lifecycle::take_in(&self.directory, &texts) {
+            Ok(record) => self.settle_in(record.name, move || Ok(texts), slot, ctx),
+            Err(rejection) => slot.answer(Err(rejection)),
+        }
+    }
+
+    fn settle_in(
+        &mut self,
+        name: String,
+        compose: impl FnOnce() -> Outcome<FileTexts> + Send + 'static,
+        slot: ReplySlot<TenantView>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (folders, node, new) = (self.folders.clone(), self.node.clone(), name.clone());
+        let now_unix_s = i64::try_from(self.clock.now_unix_ms() / 1_000).unwrap_or(i64::MAX);
+        let write = move || {
+            let texts = compose()?;
+            let policy = folders.compiled(&new, &texts).map_err(|problem| invalid(&problem))?;
             clear_to_keep(&policy.sovereignty, &node)?;
-            let write = folders.create(&record.name, &texts).map_err(|error| not_written(&error))?;
+            // what nobody signed would stand there, take the name, and never serve
+            policy.standing(None, now_unix_s).map_err(|problems| invalid(&listed(&problems)))?;
+            let write = folders.create(&new, &texts).map_err(|error| not_written(&error))?;
             Ok((Sound { policy, texts: Arc::new(texts), golden: Ok(Arc::default()) }, write))
         };
         self.prepare(write, ctx, move |act, ctx, written| {
@@ -172,7 +214,8 @@ impl Registry {
             };
             act.writes.note(&name, write);
             let Some(arrived) = act.take_sound(&name, sound, ctx) else {
-                return slot.answer(Err(act.not_taken(&name)));
+                let problem = act.not_taken(&name);
+                return act.take_away(name, problem, slot, ctx);
             };
             act.examine(vec![arrived], ctx, move |act, ctx, outcome| match outcome.map(|mut passed| passed.pop()) {
                 Ok(Some((id, policy))) => act.adopt(id, policy, Some(slot), ctx),
@@ -180,6 +223,22 @@ impl Registry {
                 Err(rejection) => slot.answer(Err(rejection)),
             });
         });
+    }
+
+    /// The folder that was just written, and is not taken, does not stay in the way of the next try.
+    fn take_away(&self, name: String, problem: Rejection, slot: ReplySlot<TenantView>, ctx: &mut Context<Self>) {
+        let (folders, folder) = (self.folders.clone(), name.clone());
+        let removing = residue::spawn_blocking(move || folders.remove(&folder));
+        ctx.spawn(removing.into_actor(self).map(move |removed, act, _ctx| {
+            match removed {
+                Ok(Ok(write)) => {
+                    act.writes.note(&name, write);
+                    act.directory.note_stray(&name, None);
+                }
+                failed => tracing::error!(folder = %name, ?failed, "taking a folder away that is not taken"),
+            }
+            slot.answer(Err(problem));
+        }));
     }
 
     fn update(
@@ -388,6 +447,10 @@ fn no_change() -> Rejection {
 fn fresh_key() -> Outcome<FreshKey> {
     let random = random_key_bytes().map_err(|error| Rejection::new(Code::Internal, error.to_string()))?;
     Ok(credentials::forge(random))
+}
+
+fn listed(problems: &[FileError]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn invalid(problem: &str) -> Rejection {

@@ -19,6 +19,7 @@ use bailiwick_kernel::outcome::{Outcome, Rejection};
 use bailiwick_policy::access::Principal;
 use bailiwick_policy::compile::PolicySnapshot;
 use bailiwick_policy::diff::Changes;
+use bailiwick_policy::parse::FileTexts;
 use bailiwick_tenant::approvals::messages::ReadApprovals;
 use bailiwick_tenant::entry::{FeedbackGiven, Reconciled, SpendingApproved};
 use bailiwick_tenant::erasures::messages::{AskErasure, ListErasures, ShowErasure};
@@ -387,6 +388,22 @@ impl FleetHandle {
     /// `conflict` where the name or id is taken, `invalid_request` where the record is not valid.
     pub async fn create(&self, new: NewTenant) -> Outcome<TenantView> {
         self.fleet(|slot| FleetRequest::Create(new, slot)).await
+    }
+
+    /// A tenant comes with files of its own: those another node has shown.
+    ///
+    /// # Errors
+    /// `conflict` where its name or id is taken, `invalid_request` where its files do not stand.
+    pub async fn take_in(&self, texts: FileTexts) -> Outcome<TenantView> {
+        self.fleet(|slot| FleetRequest::TakeIn(texts, slot)).await
+    }
+
+    /// The files of a tenant's folder, as they stand there.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn files(&self, name: String) -> Outcome<FileTexts> {
+        self.fleet(|slot| FleetRequest::Files(name, slot)).await
     }
 
     /// getTenant, by name or uuid.

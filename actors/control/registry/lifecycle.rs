@@ -3,10 +3,12 @@
 use super::directory::{CONTROL_ID, Directory, Folder, Tenant};
 use super::entry::{Entry, Standing};
 use super::messages::{NewTenant, TenantChanges};
+use crate::gitops::rules::is_place;
 use bailiwick_kernel::clock::rfc3339;
-use bailiwick_kernel::limits::{NOTE_CHARS_MAX, TENANTS_MAX};
+use bailiwick_kernel::limits::{NOTE_CHARS_MAX, TENANT_FILES_MAX, TENANTS_MAX};
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
-use bailiwick_policy::compile::{PolicySnapshot, name_problem};
+use bailiwick_policy::compile::{PolicySnapshot, TENANT, name_problem};
+use bailiwick_policy::parse::{FileTexts, parse};
 use bailiwick_policy::retention::LegalHold;
 use bailiwick_policy::schema::{Status, TenantFile};
 use uuid::Uuid;
@@ -47,11 +49,48 @@ pub fn check_name(name: &str) -> Outcome<()> {
 /// # Errors
 /// `conflict` where name or id is taken, `invalid_request`, `quota_exceeded`.
 pub fn create(directory: &Directory, new: &NewTenant, drawn: Uuid, now_unix_ms: u64) -> Outcome<TenantFile> {
-    check_name(&new.name)?;
     check_signers(&new.signers)?;
     let id = new.id.unwrap_or(drawn);
+    check_is_free(directory, &new.name, id)?;
+    let now = rfc3339(now_unix_ms);
+    Ok(TenantFile {
+        id,
+        name: new.name.clone(),
+        status: Status::Active,
+        plan: new.plan,
+        config: new.config.clone(),
+        quotas: new.quotas.clone(),
+        storage: None,
+        metadata: new.metadata.clone(),
+        created_at: Some(now.clone()),
+        updated_at: Some(now),
+    })
+}
+
+/// Decides whether a tenant of these files may come here, under the name and id its own record says.
+///
+/// # Errors
+/// `conflict` where name or id is taken, `invalid_request` where they are no files of a tenant, `quota_exceeded`.
+pub fn take_in(directory: &Directory, texts: &FileTexts) -> Outcome<TenantFile> {
+    let invalid = |problem: String| Rejection::new(Code::InvalidRequest, format!("taking a tenant in: {problem}"));
+    if texts.len() > TENANT_FILES_MAX {
+        return Err(invalid(format!("it has {} files, and {TENANT_FILES_MAX} are read", texts.len())));
+    }
+    if let Some(stranger) = texts.keys().find(|place| !is_place(place)) {
+        return Err(invalid(format!(
+            "{stranger:?} is no place of a file that is read of a tenant's folder; leave it out"
+        )));
+    }
+    let text = texts.get(TENANT).ok_or_else(|| invalid(format!("it has no {TENANT}")))?;
+    let record: TenantFile = parse(TENANT, text).map_err(|problem| invalid(problem.to_string()))?;
+    check_is_free(directory, &record.name, record.id)?;
+    Ok(record)
+}
+
+fn check_is_free(directory: &Directory, name: &str, id: Uuid) -> Outcome<()> {
+    check_name(name)?;
     check_id(directory, id)?;
-    if directory.find(&new.name).is_some() || directory.strays().contains_key(&new.name) {
+    if directory.find(name).is_some() || directory.strays().contains_key(name) {
         return Err(Rejection::new(Code::Conflict, "creating a tenant: the name is taken; choose another one"));
     }
     if directory.find_id(id).is_some() {
@@ -66,19 +105,7 @@ pub fn create(directory: &Directory, new: &NewTenant, drawn: Uuid, now_unix_ms: 
             format!("creating a tenant: this node holds {TENANTS_MAX} tenants at most"),
         ));
     }
-    let now = rfc3339(now_unix_ms);
-    Ok(TenantFile {
-        id,
-        name: new.name.clone(),
-        status: Status::Active,
-        plan: new.plan,
-        config: new.config.clone(),
-        quotas: new.quotas.clone(),
-        storage: None,
-        metadata: new.metadata.clone(),
-        created_at: Some(now.clone()),
-        updated_at: Some(now),
-    })
+    Ok(())
 }
 
 /// Each is one line; what is wrong with it as a signer is said when the folder is compiled.

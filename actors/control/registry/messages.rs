@@ -218,6 +218,10 @@ pub struct PolicyStanding {
 pub enum FleetRequest {
     /// createTenant.
     Create(NewTenant, ReplySlot<TenantView>),
+    /// A tenant with files of its own.
+    TakeIn(FileTexts, ReplySlot<TenantView>),
+    /// The files of a tenant's folder.
+    Files(String, ReplySlot<FileTexts>),
     /// getTenant, by name or uuid.
     Get(String, ReplySlot<TenantView>),
     /// updateTenant.

@@ -1,8 +1,8 @@
 //! Documents of the old corpus: sent in portions under ids that follow from place and content, taken out by the same ids.
 use super::Way;
-use super::patience::{call, problem, told};
 use super::source::Old;
 use crate::cli::client::segment;
+use crate::cli::patience::{call, problem, told};
 use anyhow::{Context, bail};
 use bailiwick_control::migration::rules::{Event, document_id};
 use bailiwick_control::migration::state::State;

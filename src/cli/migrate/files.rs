@@ -1,7 +1,7 @@
 //! The tenant's files: staged and signed beside its folder, exchanged one by one, brought into force; and put back.
 use super::Way;
-use super::patience::{problem, told};
 use crate::cli::client::segment;
+use crate::cli::patience::{problem, told};
 use crate::cli::policy::{signatures, texts};
 use crate::cli::rollout::put_back as raised;
 use anyhow::bail;

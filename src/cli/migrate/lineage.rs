@@ -1,8 +1,8 @@
 //! The old system's lineage: looked at line by line, and brought in as what another system told.
 use super::Way;
-use super::patience::{call, problem, told};
 use super::source::Old;
 use crate::cli::client::segment;
+use crate::cli::patience::{call, problem, told};
 use anyhow::{Context, bail};
 use bailiwick_control::migration::rules::{Event, Lineage};
 use bailiwick_control::migration::state::{State, digest_of};

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 mod documents;
 mod files;
 mod lineage;
-mod patience;
+
 mod source;
 
 /// Bring a single-tenant system into a tenant.

@@ -1,4 +1,4 @@
-//! Requests to a server that is busy with others: whoever migrates waits, and whoever asks does not.
+//! Requests to a server that is busy with others: whoever brings much waits, and whoever asks does not.
 use crate::cli::client::Client;
 use anyhow::{Context, bail};
 use reqwest::{RequestBuilder, StatusCode};
@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Sends a request until the server has taken it; gives status and body.
-pub(super) async fn told(request: impl Fn() -> RequestBuilder) -> anyhow::Result<(StatusCode, Value)> {
+pub(crate) async fn told(request: impl Fn() -> RequestBuilder) -> anyhow::Result<(StatusCode, Value)> {
     let mut tries = 0_u32;
     loop {
         let sent = request().send().await;
@@ -40,7 +40,7 @@ pub(super) async fn told(request: impl Fn() -> RequestBuilder) -> anyhow::Result
 }
 
 /// What a problem says.
-pub(super) fn problem(status: StatusCode, body: &Value) -> String {
+pub(crate) fn problem(status: StatusCode, body: &Value) -> String {
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     format!(
         "{} ({}, {status})",
@@ -50,7 +50,7 @@ pub(super) fn problem(status: StatusCode, body: &Value) -> String {
 }
 
 /// A JSON call that must come through.
-pub(super) async fn call(
+pub(crate) async fn call(
     client: &Client,
     method: reqwest::Method,
     path: &str,
