@@ -1,7 +1,9 @@
 //! Threads for work that may take longer while others are being answered: the operating system prefers everybody else.
 use crate::outcome::{Outcome, Rejection};
 use crate::residue;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 /// How far work gives way.
@@ -11,7 +13,7 @@ pub enum Yielding {
     /// thread it gets a tenth of a processor, so that it is never put aside for long.
     Some,
     /// It only computes, and nobody waits for it: it has a processor as long as no other thread wants one, and leaves it
-    /// the moment one does.
+    /// the moment one does. Where others want all of them without end, it is done as [`Yielding::Some`] instead.
     Most,
 }
 
@@ -57,6 +59,41 @@ pub struct Background(Arc<Threads>);
 struct Threads {
     /// `None` where the system gave none: the work is done by the usual threads.
     runtime: Option<Runtime>,
+    /// Where the others may be kept from their processors without end: threads that are not.
+    instead: Option<Instead>,
+}
+
+/// What does the work of threads that starve.
+#[derive(Debug)]
+struct Instead {
+    threads: Background,
+    /// Milliseconds since this was made until which it is used.
+    until_ms: AtomicU64,
+    made: Instant,
+}
+
+/// How long work waits for a thread to begin with it. One that has a processor at all begins within a few milliseconds.
+const STARVES_AFTER: Duration = Duration::from_millis(25);
+/// How long the other threads are used then, before it is tried again.
+const INSTEAD_FOR: Duration = Duration::from_secs(2);
+
+impl Instead {
+    fn new() -> Self {
+        Self { threads: Background::new(Yielding::Some), until_ms: AtomicU64::new(0), made: Instant::now() }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_on(&self) -> bool {
+        self.now_ms() < self.until_ms.load(Ordering::Relaxed)
+    }
+
+    fn switch_on(&self) {
+        let until_ms = self.now_ms().saturating_add(u64::try_from(INSTEAD_FOR.as_millis()).unwrap_or(u64::MAX));
+        self.until_ms.store(until_ms, Ordering::Relaxed);
+    }
 }
 
 impl Background {
@@ -70,7 +107,8 @@ impl Background {
         };
         let lower = move || yielding.lower_this_thread();
         let built = Builder::new_current_thread().thread_name(name).on_thread_start(lower).build();
-        Self(Arc::new(Threads { runtime: built.ok() }))
+        let instead = (yielding == Yielding::Most).then(Instead::new);
+        Self(Arc::new(Threads { runtime: built.ok(), instead }))
     }
 
     /// Runs blocking work.
@@ -78,12 +116,46 @@ impl Background {
     /// # Errors
     /// [`Rejection::lost`] where it panicked.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+        match &self.0.instead {
+            None => self.done(work).await,
+            Some(instead) if instead.is_on() => instead.threads.done(work).await,
+            Some(instead) => self.done_or(instead, work).await,
+        }
+    }
+
+    /// Runs work here where a thread begins with it in time, and instead where none does.
+    async fn done_or<T: Send + 'static>(
+        &self,
+        instead: &Instead,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
+        let waiting = Arc::new(Mutex::new(Some(work)));
+        let taken = Arc::clone(&waiting);
+        let mut done = std::pin::pin!(self.done(move || take(&taken).map(|work| work())));
+        if let Ok(done) = tokio::time::timeout(STARVES_AFTER, done.as_mut()).await {
+            return done?.ok_or_else(Rejection::lost);
+        }
+        match take(&waiting) {
+            Some(work) => {
+                instead.switch_on();
+                instead.threads.done(work).await
+            }
+            None => done.await?.ok_or_else(Rejection::lost),
+        }
+    }
+
+    async fn done<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
         let done = match &self.0.runtime {
             Some(runtime) => runtime.spawn_blocking(move || residue::leaving_nothing(work)),
             None => residue::spawn_blocking(work),
         };
         done.await.map_err(|_panicked| Rejection::lost())
     }
+}
+
+/// Whoever is first has it.
+fn take<W>(waiting: &Mutex<Option<W>>) -> Option<W> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 impl Drop for Threads {
@@ -97,7 +169,9 @@ impl Drop for Threads {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::{Background, NICE, Yielding};
+    use super::{Background, NICE, Yielding, take};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Barrier, Mutex};
     use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
     use thread_priority::{thread_native_id, thread_schedule_policy_param};
 
@@ -116,5 +190,59 @@ mod tests {
         let some = Background::new(Yielding::Some).run(measure).await;
         assert_eq!(some, Ok(usual.map(|(class, nice)| (class, (nice + NICE).min(19)))));
         assert_eq!(measure(), usual, "this thread is as it was");
+    }
+
+    /// Threads of the lowest class never run while others have all processors; what takes their place is told by its class.
+    #[tokio::test]
+    async fn work_that_no_thread_begins_with_is_done_by_others() {
+        let background = Background::new(Yielding::Most);
+        let instead = background.0.instead.as_ref().unwrap();
+        // a thread that never comes: its work is taken from it, as when it starves
+        let waiting = Arc::new(Mutex::new(Some(|| 1)));
+        assert_eq!(
+            (take(&waiting).map(|work| work()), take(&waiting).is_none()),
+            (Some(1), true),
+            "once, by one of them"
+        );
+        assert!(!instead.is_on());
+        instead.switch_on();
+        let other = NormalThreadSchedulePolicy::Other;
+        let class = background.run(measure).await.unwrap().map(|(class, _nice)| class);
+        assert_eq!(class, Some(ThreadSchedulePolicy::Normal(other)), "while the others starve");
+        instead.until_ms.store(0, Ordering::Relaxed);
+        let class = background.run(measure).await.unwrap().map(|(class, _nice)| class);
+        assert_eq!(class, Some(ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle)), "and not for longer");
+    }
+
+    /// Every processor of the machine is wanted by somebody else, for as long as this takes.
+    #[tokio::test]
+    async fn work_is_done_while_others_want_every_processor() {
+        let done = Arc::new(AtomicBool::default());
+        let wanting = std::thread::available_parallelism().unwrap().get().saturating_mul(2);
+        let begun = Arc::new(Barrier::new(wanting.saturating_add(1)));
+        let hogs: Vec<_> = (0..wanting)
+            .map(|_| {
+                let (done, begun) = (Arc::clone(&done), Arc::clone(&begun));
+                std::thread::spawn(move || {
+                    begun.wait();
+                    while !done.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                })
+            })
+            .collect();
+        begun.wait();
+        let background = Background::new(Yielding::Most);
+        let other = Some(ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other));
+        let mut others_took_over = false;
+        for _ in 0..10_000 {
+            others_took_over |= background.run(measure).await.unwrap().map(|(class, _nice)| class) == other;
+            if others_took_over {
+                break;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        hogs.into_iter().for_each(|hog| hog.join().unwrap());
+        assert!(others_took_over);
     }
 }

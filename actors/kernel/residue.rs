@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Bytes written over below a caller: deeper than the frames of a search or of a portion of an index reach.
-const DEPTH_BYTES: usize = if cfg!(debug_assertions) { 256 << 10 } else { 64 << 10 };
+const DEPTH_BYTES: usize = if cfg!(debug_assertions) { 256 << 10 } else { 32 << 10 };
 
 /// Counts what was destroyed. Stacks belong to the process, so this does.
 static DESTRUCTIONS: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));

@@ -50,9 +50,9 @@ pub struct Lanes {
     pub parsers: Tiers<Lane>,
     /// One slot per file being read.
     pub readers: Tiers<Lane>,
-    /// The threads that write into the store for uploads.
+    /// The threads that write into the store for uploads, and the index.
     pub writing: Background,
-    /// The threads that compute for uploads and write the index.
+    /// The threads that compute for uploads, and for searches of whoever has too many of them.
     pub computing: Background,
 }
 

@@ -184,7 +184,6 @@ impl Handler<Turn<Answered>> for Supervisor {
             if let Event::Answered { times, .. } = &mut event {
                 *times = turn.times(); // with the append, which is the exit's own time
             }
-            sideways.tell(event);
             if let Some(budget) = late {
                 bailiwick_kernel::mail::post_certain(
                     &budget,
@@ -205,6 +204,8 @@ impl Handler<Turn<Answered>> for Supervisor {
                 }
                 Err(rejection) => turn.settle_and_refuse(used, rejection),
             }
+            // behind the answer: another thread wakes for it, and would run before the one that answers
+            sideways.tell(event);
         };
         actix::spawn(ending.instrument(span));
     }
@@ -220,7 +221,7 @@ impl Handler<Turn<Grounded>> for Supervisor {
         }
         let turn = turn.found();
         let latency_ms = self.parts.clock.now_unix_ms().saturating_sub(turn.case.arrived_unix_ms);
-        self.sideways.tell(Event::Answered {
+        let event = Event::Answered {
             kind: "search",
             latency_ms,
             charged: NanoUsd::ZERO,
@@ -230,12 +231,16 @@ impl Handler<Turn<Grounded>> for Supervisor {
             times: turn.times(),
             is_good: true,
             budget_used_ppm: None,
-        });
-        turn.case.sideways.ended(Ended::Searched);
+        };
+        let sideways = turn.case.sideways.clone();
+        sideways.ended(Ended::Searched);
         let recorded = self.recorded(exit::entries_of_search(&turn.case, self.parts.clock.now_unix_ms()));
         actix::spawn(async move {
             match recorded.await {
-                Ok(()) => turn.clear_hits().reply(),
+                Ok(()) => {
+                    turn.clear_hits().reply();
+                    sideways.tell(event);
+                }
                 Err(rejection) => turn.refuse(rejection),
             }
         });
