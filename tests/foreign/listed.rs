@@ -65,6 +65,7 @@ const NO_IDS: &[(&str, &str)] = &[
     ("TenantConfig.encryption", "one of a few words"),
     ("TenantConfig.region", "a region"),
     ("TenantConfig.retention_days", "a number"),
+    ("TenantFiles.files", "a folder; the operator's"),
     ("TenantMetadata.compliance", "names of regimes"),
     ("TenantMetadata.contact_email", "an address"),
     ("TenantMetadata.industry", "a word"),
@@ -74,13 +75,14 @@ const NO_IDS: &[(&str, &str)] = &[
 const NO_IDS_IN_QUERIES: &[(&str, &str)] = &[
     ("limit", "a number"),
     ("since", "a number"),
-    ("from", "a day"),
+    ("from", "a day, or a place in the operator's audit trail"),
     ("to", "a day"),
     ("group_by", "names of dimensions"),
     ("format", "one of two words"),
     ("week", "a week"),
     ("partial", "yes or no"),
     ("shred", "yes or no; the operator's"),
+    ("tenant", "of the audit trail; the operator's, to whom every tenant is known"),
 ];
 
 /// The one query whose type stands elsewhere: filters of the fleet's list, for the operator alone.
