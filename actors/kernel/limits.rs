@@ -56,6 +56,12 @@ pub const STORE_KEY_BYTES_MAX: usize = 2 << 10;
 /// Bytes of one segment of the store's log. A page larger than a quarter of it leaves the log for a file that is never
 /// synced, and a page holds up to 17 values, or 19 while two are merged.
 pub const STORE_SEGMENT_BYTES: usize = 8 << 20;
+/// Bytes of the log ahead of the store after which the store gets what they say …
+pub const STORE_AHEAD_SEGMENT_BYTES: usize = 8 << 20;
+/// … and how many such segments the store may be behind: their changes are in memory until then.
+pub const STORE_AHEAD_SEGMENTS_MAX: usize = 6;
+/// Bytes of changes that wait for a sync before one is made for their sake.
+pub const STORE_AHEAD_BUFFER_BYTES: usize = 4 << 20;
 /// Bytes of pages the store keeps in memory.
 pub const STORE_CACHE_BYTES: u64 = 64 << 20;
 /// Blobs up to this size stand in the store, larger ones in a file of their own.

@@ -4,6 +4,7 @@ use super::embedded::Embedded;
 use super::memory::MemoryStore;
 use super::record::Unit;
 use super::store::{Keyed, SledStore, Store};
+use super::write_ahead::WriteAhead;
 use super::*;
 use crate::limits::{APPEND_RECORDS_MAX, INLINE_BLOB_BYTES_MAX};
 use std::collections::BTreeMap;
@@ -399,6 +400,7 @@ impl Subject for Over {
             Some(value) => self.journal(tenant).apply(vec![(key, value)], &[]).unwrap(),
             None => self.journal(tenant).apply(vec![], &[key]).unwrap(),
         }
+        self.store.lock().unwrap().as_ref().unwrap().sync().unwrap();
     }
 }
 
@@ -435,5 +437,10 @@ macro_rules! suite {
 suite!(on_sled, |folder, open| {
     drop(open);
     Arc::new(SledStore::open(&folder.join("store")).unwrap())
+});
+suite!(on_sled_with_a_log_ahead, |folder, open| {
+    drop(open);
+    let sled = SledStore::open(&folder.join("store")).unwrap();
+    Arc::new(WriteAhead::open(&folder.join("store/ahead"), Arc::new(sled)).unwrap())
 });
 suite!(in_memory, |_, open| open.unwrap_or_else(|| Arc::new(MemoryStore::default())));

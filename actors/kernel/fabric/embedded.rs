@@ -4,6 +4,7 @@ use super::chain::{Damage, End, Head, Walk};
 use super::seats::{Seat, Seats, Standing};
 use super::secrets::Secrets;
 use super::store::{Keyed, Pairs, SledStore, Store, StoreFailure};
+use super::write_ahead::WriteAhead;
 use super::writer::{Append, Writer, ended};
 use super::*;
 use super::{ledger, record};
@@ -122,8 +123,10 @@ impl Embedded {
     /// # Errors
     /// [`FabricError::Store`], also where another process has it open.
     pub fn open(folder: &Path) -> Result<Self, FabricError> {
-        let store =
-            SledStore::open(&folder.join("store")).map_err(|failure| failure.while_doing("opening the store"))?;
+        let opening = |failure: StoreFailure| failure.while_doing("opening the store");
+        let folder_of_store = folder.join("store");
+        let sled = SledStore::open(&folder_of_store).map_err(opening)?;
+        let store = WriteAhead::open(&folder_of_store.join("ahead"), Arc::new(sled)).map_err(opening)?;
         Self::over(Arc::new(store), folder, APPEND_QUEUE_MAX)
     }
 

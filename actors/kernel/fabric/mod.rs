@@ -27,6 +27,7 @@ mod secrets;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod write_ahead;
 mod writer;
 
 /// Bytes of one sealed payload.

@@ -224,6 +224,17 @@ impl Store for SledStore {
 #[derive(Clone, Debug)]
 struct SledTree(sled::Tree);
 
+/// Whether a store may hold these keys and values.
+///
+/// # Errors
+/// [`StoreFailure`] for the first that is too large.
+pub fn fit_a_store(puts: &Pairs) -> Result<(), StoreFailure> {
+    puts.iter().try_for_each(|(key, value)| {
+        fits("key", key.len(), STORE_KEY_BYTES_MAX)?;
+        fits("value", value.len(), STORE_VALUE_BYTES_MAX)
+    })
+}
+
 fn fits(what: &str, bytes: usize, max: usize) -> Result<(), StoreFailure> {
     if bytes > max {
         Err(StoreFailure(format!("a {what} of {bytes} bytes is larger than the limit of {max}")))
@@ -238,10 +249,7 @@ impl Keyed for SledTree {
     }
 
     fn apply(&self, mut puts: Pairs, removals: &[Vec<u8>]) -> Result<(), StoreFailure> {
-        for (key, value) in &puts {
-            fits("key", key.len(), STORE_KEY_BYTES_MAX)?;
-            fits("value", value.len(), STORE_VALUE_BYTES_MAX)?;
-        }
+        fit_a_store(&puts)?;
         // One key is atomic by itself; a batch costs three more writes of the log.
         match (puts.len(), removals) {
             (0, []) => {}

@@ -1,0 +1,199 @@
+//! The thread that gives the store what complete segments of the log say, a slice at a time.
+//!
+//! While no more than one segment waits, it pauses between slices, because somebody else may want its processor; behind by
+//! more it does not, and who syncs waits where it is behind by [`STORE_AHEAD_SEGMENTS_MAX`].
+use super::layer::Layer;
+use super::log::Segment;
+use super::{Ahead, Tree};
+use crate::fabric::store::{Pairs, StoreFailure};
+use crate::limits::STORE_AHEAD_SEGMENTS_MAX;
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Changes given to the store between two pauses.
+const SLICE_CHANGES: usize = 32;
+/// As long as a few slices take.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A complete segment with the layers that have what it says.
+#[derive(Debug)]
+pub struct Frozen {
+    /// The segment.
+    pub segment: Segment,
+    /// Its trees, each with its layer.
+    pub layers: Vec<(Arc<Tree>, Arc<Layer>)>,
+}
+
+/// Complete segments on their way to the store.
+#[derive(Default, Debug)]
+pub struct Behind {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default, Debug)]
+struct State {
+    waiting: VecDeque<Frozen>,
+    /// Segments the store does not have: those that wait, and the one under way.
+    segments: usize,
+    /// The thread shall end, or has ended.
+    ends: bool,
+}
+
+impl Behind {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+
+    /// Adds a segment.
+    pub fn push(&self, frozen: Frozen) {
+        self.change(|state| {
+            state.segments = state.segments.saturating_add(1);
+            state.waiting.push_back(frozen);
+        });
+    }
+
+    /// Returns once the store is not too far behind, or never will be less so.
+    pub fn wait_for_room(&self) {
+        let is_far = |state: &mut State| state.segments >= STORE_AHEAD_SEGMENTS_MAX && !state.ends;
+        drop(self.changed.wait_while(self.state(), is_far).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn next(&self) -> Option<Frozen> {
+        let nothing = |state: &mut State| state.waiting.is_empty() && !state.ends;
+        let mut state = self.changed.wait_while(self.state(), nothing).unwrap_or_else(PoisonError::into_inner);
+        if state.ends { None } else { state.waiting.pop_front() }
+    }
+
+    /// Pauses while nobody waits for the thread; whether it shall go on.
+    fn pause(&self) -> bool {
+        let unhurried = |state: &mut State| state.segments <= 1 && !state.ends;
+        let paused = self.changed.wait_timeout_while(self.state(), PAUSE, unhurried);
+        let (state, _time) = paused.unwrap_or_else(PoisonError::into_inner);
+        !state.ends
+    }
+}
+
+/// The thread; dropping it ends it, in the middle of a segment where need be: what the store has not, the log has.
+#[derive(Debug)]
+pub struct Folding {
+    ahead: Arc<Ahead>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Folding {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`StoreFailure`] where the system gives no thread.
+    pub fn start(ahead: Arc<Ahead>) -> Result<Self, StoreFailure> {
+        let its_own = Arc::clone(&ahead);
+        let name = String::from("store-folding");
+        let thread = std::thread::Builder::new().name(name).spawn(move || fold_until_ended(&its_own))?;
+        Ok(Self { ahead, thread: Some(thread) })
+    }
+}
+
+impl Drop for Folding {
+    fn drop(&mut self) {
+        self.ahead.behind.change(|state| state.ends = true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that gives the store what its log says panicked; the log keeps it");
+        }
+    }
+}
+
+/// Tells everybody when the thread ends, however it ends: nobody waits for it then.
+struct Ends<'a>(&'a Ahead);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.behind.change(|state| state.ends = true);
+        if std::thread::panicking() {
+            self.0.lose(&StoreFailure(String::from("the store panicked over what its log says")));
+        }
+    }
+}
+
+fn fold_until_ended(ahead: &Ahead) {
+    let _ends = Ends(ahead);
+    while let Some(frozen) = ahead.behind.next() {
+        match fold(ahead, frozen) {
+            Ok(true) => ahead.behind.change(|state| state.segments = state.segments.saturating_sub(1)),
+            Ok(false) => return,
+            Err(failure) => {
+                tracing::error!(reason = %failure, "giving the store what its log says");
+                return ahead.lose(&failure);
+            }
+        }
+    }
+}
+
+/// Gives the store one segment; whether it came to its end.
+fn fold(ahead: &Ahead, Frozen { segment, layers }: Frozen) -> Result<bool, StoreFailure> {
+    for (tree, layer) in &layers {
+        if !fold_layer(ahead, tree, layer)? {
+            return Ok(false);
+        }
+    }
+    ahead.below.sync()?;
+    for (tree, _) in layers {
+        tree.change_layers(|layers| drop(layers.frozen.pop_front()));
+    }
+    ahead.log().reuse(segment.retire()?);
+    Ok(true)
+}
+
+fn fold_layer(ahead: &Ahead, tree: &Tree, layer: &Layer) -> Result<bool, StoreFailure> {
+    if layer.read().cleared {
+        fold_slice(tree, || tree.below.clear())?;
+    }
+    let mut after = Bound::Unbounded;
+    loop {
+        let Slice { puts, removals, last } = slice_of(layer, &after);
+        let Some(last) = last else { return Ok(true) };
+        fold_slice(tree, || {
+            tree.below.append(puts)?;
+            removals.into_iter().try_for_each(|key| tree.below.apply(Vec::new(), &[key]))
+        })?;
+        if !ahead.behind.pause() {
+            return Ok(false);
+        }
+        after = Bound::Excluded(last);
+    }
+}
+
+/// Changes a dropped tree no more.
+fn fold_slice(tree: &Tree, change: impl FnOnce() -> Result<(), StoreFailure>) -> Result<(), StoreFailure> {
+    let _until_done = tree.folding.lock().unwrap_or_else(PoisonError::into_inner);
+    if tree.layers().dropped { Ok(()) } else { change() }
+}
+
+struct Slice {
+    puts: Pairs,
+    removals: Vec<Vec<u8>>,
+    last: Option<Vec<u8>>,
+}
+
+fn slice_of(layer: &Layer, after: &Bound<Vec<u8>>) -> Slice {
+    let changes = layer.read();
+    let mut slice = Slice { puts: Vec::new(), removals: Vec::new(), last: None };
+    for (key, value) in changes.by_key.range((after.clone(), Bound::Unbounded)).take(SLICE_CHANGES) {
+        match value {
+            Some(value) => slice.puts.push((key.clone(), value.clone())),
+            None => slice.removals.push(key.clone()),
+        }
+        slice.last = Some(key.clone());
+    }
+    slice
+}

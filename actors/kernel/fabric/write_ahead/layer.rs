@@ -1,0 +1,168 @@
+//! Changes of one tree that are in the log and not in the store yet, and how they are read over it.
+use super::group::Change;
+use crate::fabric::store::{Keyed, StoreFailure, Visitor};
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// What was changed since the layer began: newest values, and nothing where a key was removed.
+#[derive(Default, Debug)]
+pub struct Changes {
+    /// The tree was emptied: nothing below counts.
+    pub cleared: bool,
+    /// By key.
+    pub by_key: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl Changes {
+    /// Changes what is read.
+    pub fn carry_out(&mut self, change: Change) {
+        match change {
+            Change::Apply(puts, removals) => {
+                self.by_key.extend(puts.into_iter().map(|(key, value)| (key, Some(value))));
+                self.by_key.extend(removals.into_iter().map(|key| (key, None)));
+            }
+            Change::Clear => *self = Self { cleared: true, by_key: BTreeMap::new() },
+            Change::Create | Change::Drop => {}
+        }
+    }
+
+    /// True where nothing was changed.
+    pub fn is_empty(&self) -> bool {
+        !self.cleared && self.by_key.is_empty()
+    }
+}
+
+/// The changes of one segment to one tree.
+#[derive(Default, Debug)]
+pub struct Layer(RwLock<Changes>);
+
+impl Layer {
+    /// To read them.
+    pub fn read(&self) -> RwLockReadGuard<'_, Changes> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To add to them.
+    pub fn write(&self) -> RwLockWriteGuard<'_, Changes> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first key not before a bound, with what it was changed to.
+    fn first_from(&self, from: Bound<&[u8]>) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        let changes = self.read();
+        let (key, value) = changes.by_key.range::<[u8], _>((from, Bound::Unbounded)).next()?;
+        Some((key.clone(), value.clone()))
+    }
+}
+
+/// Layers of one tree, the newest first, and the store's tree below them.
+#[derive(Debug)]
+pub struct Stack {
+    /// The layers that count: those under one that was cleared do not.
+    layers: Vec<Arc<Layer>>,
+    below: Option<Arc<dyn Keyed>>,
+}
+
+impl Stack {
+    /// A stack of these layers, the newest first.
+    pub fn of(newest_first: impl Iterator<Item = Arc<Layer>>, below: &Arc<dyn Keyed>) -> Self {
+        let mut layers = Vec::new();
+        for layer in newest_first {
+            let (is_empty, cleared) = (layer.read().is_empty(), layer.read().cleared);
+            if !is_empty {
+                layers.push(layer);
+            }
+            if cleared {
+                return Self { layers, below: None };
+            }
+        }
+        Self { layers, below: Some(Arc::clone(below)) }
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// [`StoreFailure`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFailure> {
+        for layer in &self.layers {
+            if let Some(changed) = layer.read().by_key.get(key) {
+                return Ok(changed.clone());
+            }
+        }
+        self.below.as_ref().map_or(Ok(None), |below| below.get(key))
+    }
+
+    /// Visits keys in order, from a key on.
+    ///
+    /// # Errors
+    /// [`StoreFailure`].
+    pub fn visit(&self, from: &[u8], each: &mut Visitor<'_>) -> Result<(), StoreFailure> {
+        let Some(below) = &self.below else {
+            let _end = Over::starting_at(&self.layers, from).visit_before(None, each);
+            return Ok(());
+        };
+        if self.layers.is_empty() {
+            return below.visit(from, each);
+        }
+        let mut over = Over::starting_at(&self.layers, from);
+        let mut is_over = ControlFlow::Continue(());
+        below.visit(from, &mut |key, value| {
+            is_over = over.visit_before(Some(key), each);
+            if is_over.is_continue() && !over.replaces(key) {
+                is_over = each(key, value);
+            }
+            is_over
+        })?;
+        if is_over.is_continue() {
+            let _end = over.visit_before(None, each);
+        }
+        Ok(())
+    }
+}
+
+/// A walk over the keys of all layers. Each layer is asked for one key after the other, so that no writer waits for who reads.
+struct Over<'a> {
+    layers: &'a [Arc<Layer>],
+    /// The next key of each layer, with what it was changed to.
+    heads: Vec<Option<(Vec<u8>, Option<Vec<u8>>)>>,
+}
+
+impl<'a> Over<'a> {
+    fn starting_at(layers: &'a [Arc<Layer>], from: &[u8]) -> Self {
+        let heads = layers.iter().map(|layer| layer.first_from(Bound::Included(from))).collect();
+        Self { layers, heads }
+    }
+
+    fn next_key(&self) -> Option<&Vec<u8>> {
+        self.heads.iter().flatten().map(|(key, _)| key).min()
+    }
+
+    /// The next key with what the newest layer that knows it says, and a step further.
+    fn step(&mut self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        let key = self.next_key()?.clone();
+        let mut newest = None;
+        for (head, layer) in self.heads.iter_mut().zip(self.layers) {
+            if head.as_ref().is_some_and(|(at, _)| *at == key) {
+                let passed = std::mem::replace(head, layer.first_from(Bound::Excluded(&key)));
+                newest = newest.or(passed);
+            }
+        }
+        newest
+    }
+
+    /// Visits what the layers have before a key; everything where none is given.
+    fn visit_before(&mut self, end: Option<&[u8]>, each: &mut Visitor<'_>) -> ControlFlow<()> {
+        while self.next_key().is_some_and(|key| end.is_none_or(|end| key.as_slice() < end)) {
+            if let Some((key, Some(value))) = self.step() {
+                each(&key, &value)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Whether the layers have this key, which is where the walk stands; the walk stays there.
+    fn replaces(&self, key: &[u8]) -> bool {
+        self.next_key().is_some_and(|next| next == key)
+    }
+}

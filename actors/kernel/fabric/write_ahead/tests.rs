@@ -1,0 +1,361 @@
+//! The log ahead of a store: what is read over it, what a power cut leaves of both, and what of damage is found.
+use super::group::{self, Change, HEADER_BYTES, Kind, PAGE_BYTES, span};
+use super::log::{Found, Log, ROOM_BYTES};
+use super::{Sizes, WriteAhead};
+use crate::fabric::memory::MemoryStore;
+use crate::fabric::store::{Keyed, Pairs, Store, StoreFailure};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+const SMALL: Sizes = Sizes { segment_bytes: 3 * PAGE_BYTES, buffer_bytes: 2 * PAGE_BYTES };
+const TREES: [&str; 3] = ["a", "b", "c"];
+
+type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+type Model = BTreeMap<&'static str, Contents>;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put {
+        tree: usize,
+        keys: Vec<u8>,
+        value: u8,
+        repeated: usize,
+    },
+    Remove {
+        tree: usize,
+        keys: Vec<u8>,
+    },
+    Exchange {
+        tree: usize,
+        put: u8,
+        removed: u8,
+    },
+    Clear {
+        tree: usize,
+    },
+    Drop {
+        tree: usize,
+    },
+    Sync,
+    /// Power fails; the store below has lost what part of its writes since its last sync?
+    Cut {
+        lost: prop::sample::Index,
+    },
+    Look {
+        tree: usize,
+        from: u8,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let tree = 0..TREES.len();
+    prop_oneof![
+        8 => (tree.clone(), vec(0..24_u8, 1..4), any::<u8>(), prop_oneof![Just(9_usize), Just(900), Just(3_000)])
+            .prop_map(|(tree, keys, value, repeated)| Step::Put { tree, keys, value, repeated }),
+        3 => (tree.clone(), vec(0..24_u8, 1..4)).prop_map(|(tree, keys)| Step::Remove { tree, keys }),
+        2 => (tree.clone(), 0..24_u8, 0..24_u8).prop_map(|(tree, put, removed)| Step::Exchange { tree, put, removed }),
+        1 => tree.clone().prop_map(|tree| Step::Clear { tree }),
+        1 => tree.clone().prop_map(|tree| Step::Drop { tree }),
+        4 => Just(Step::Sync),
+        1 => any::<prop::sample::Index>().prop_map(|lost| Step::Cut { lost }),
+        4 => (tree, 0..24_u8).prop_map(|(tree, from)| Step::Look { tree, from }),
+    ]
+}
+
+fn contents(keyed: &dyn Keyed, from: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut keep = |key: &[u8], value: &[u8]| {
+        found.push((key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    };
+    keyed.visit(&[from], &mut keep).unwrap();
+    found
+}
+
+fn all(store: &dyn Store) -> Model {
+    let there = |name: &&'static str| Some((*name, contents(store.existing(name)?.as_ref(), 0).into_iter().collect()));
+    TREES.iter().filter_map(there).collect()
+}
+
+/// The trees that have anything: the store makes one before the log says so, and a cut may leave it empty.
+fn full(model: &Model) -> impl Iterator<Item = (&&'static str, &Contents)> {
+    model.iter().filter(|(_, contents)| !contents.is_empty())
+}
+
+fn carry_out(store: &WriteAhead, model: &mut Model, step: &Step) {
+    let tree = |at: usize| store.tree(TREES[at]).unwrap();
+    match step.clone() {
+        Step::Put { tree: at, keys, value, repeated } => {
+            let puts: Pairs = keys.into_iter().map(|key| (vec![key], vec![value; repeated])).collect();
+            model.entry(TREES[at]).or_default().extend(puts.iter().cloned());
+            if repeated == 9 { tree(at).append(puts).unwrap() } else { tree(at).apply(puts, &[]).unwrap() }
+        }
+        Step::Remove { tree: at, keys } => {
+            keys.iter().for_each(|key| drop(model.entry(TREES[at]).or_default().remove([*key].as_slice())));
+            let removals: Vec<_> = keys.into_iter().map(|key| vec![key]).collect();
+            tree(at).apply(Vec::new(), &removals).unwrap();
+        }
+        Step::Exchange { tree: at, put, removed } => {
+            let contents = model.entry(TREES[at]).or_default();
+            contents.insert(vec![put], vec![put]);
+            contents.remove([removed].as_slice());
+            tree(at).apply(vec![(vec![put], vec![put])], &[vec![removed]]).unwrap();
+        }
+        Step::Clear { tree: at } => {
+            model.insert(TREES[at], Contents::new());
+            tree(at).clear().unwrap();
+        }
+        Step::Drop { tree: at } => {
+            model.remove(TREES[at]);
+            store.drop_tree(TREES[at]).unwrap();
+        }
+        Step::Sync => store.sync().unwrap(),
+        Step::Cut { .. } | Step::Look { .. } => {}
+    }
+}
+
+/// Steps with power cuts: each ends in a state that was there after one of the steps, and not before the last sync.
+fn live(steps: &[Step]) -> Result<(), TestCaseError> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut below = MemoryStore::default();
+    let mut store = WriteAhead::with_sizes(folder.path(), Arc::new(below.clone()), SMALL).unwrap();
+    // what was there after each step since the last one that was certainly durable
+    let mut possible = vec![Model::new()];
+    for step in steps {
+        let mut model = possible.last().unwrap().clone();
+        match step {
+            Step::Cut { lost } => {
+                drop(store);
+                let (written, synced) = below.written_and_synced();
+                below = below.cut_after(synced + lost.index(written - synced + 1));
+                store = WriteAhead::with_sizes(folder.path(), Arc::new(below.clone()), SMALL).unwrap();
+                let left = all(&store);
+                let is_there = possible.iter().any(|model| full(model).eq(full(&left)));
+                prop_assert!(is_there, "{left:?} is none of {possible:?}");
+                possible = vec![left];
+            }
+            Step::Look { tree, from } => {
+                let expected: Option<Vec<_>> = model
+                    .get(TREES[*tree])
+                    .map(|contents| contents.range(vec![*from]..).map(|(k, v)| (k.clone(), v.clone())).collect());
+                let found = store.existing(TREES[*tree]);
+                prop_assert_eq!(found.as_ref().map(|tree| contents(tree.as_ref(), *from)), expected);
+                let one = found.and_then(|tree| tree.get(&[*from]).unwrap());
+                prop_assert_eq!(
+                    one.as_ref(),
+                    model.get(TREES[*tree]).and_then(|contents| contents.get([*from].as_slice()))
+                );
+            }
+            step => {
+                carry_out(&store, &mut model, step);
+                let was_there = |tree: &usize| possible.last().unwrap().contains_key(TREES[*tree]);
+                if matches!(step, Step::Sync) || matches!(step, Step::Drop { tree } if was_there(tree)) {
+                    possible.clear();
+                }
+                possible.push(model);
+            }
+        }
+    }
+    let left = all(&store);
+    prop_assert!(full(possible.last().unwrap()).eq(full(&left)), "{left:?} is not the last of {possible:?}");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_power_cut_leaves_what_was_there_after_one_of_the_changes_since_the_last_sync(steps in vec(step(), 1..160)) {
+        live(&steps)?;
+    }
+
+    #[test]
+    fn a_group_is_read_as_it_was_written(
+        tree in "[a-z/]{0,20}", puts in vec((vec(any::<u8>(), 0..40), vec(any::<u8>(), 0..3_000)), 0..6),
+        removals in vec(vec(any::<u8>(), 0..40), 0..4), segment: u64, number: u64, byte: prop::sample::Index, bit in 0..8_u8
+    ) {
+        let changes = [Change::Create, Change::Apply(puts, removals), Change::Clear, Change::Drop];
+        let mut whole = vec![0; HEADER_BYTES];
+        changes.iter().for_each(|change| group::encode(&tree, change, &mut whole).unwrap());
+        let bytes = whole.len() - HEADER_BYTES;
+        group::seal(Kind::Group, segment, number, &mut whole);
+        prop_assert_eq!(whole.len(), span(bytes));
+        let (header, read) = group::open(&whole).unwrap();
+        prop_assert_eq!((header.kind, header.segment, header.number, header.bytes), (Kind::Group, segment, number, bytes));
+        let decoded: Vec<_> = group::decode(read).unwrap();
+        prop_assert_eq!(decoded, changes.map(|change| (tree.clone(), change)));
+        whole[byte.index(HEADER_BYTES + bytes)] ^= 1 << bit;
+        prop_assert_eq!(group::open(&whole), None);
+    }
+
+    #[test]
+    fn any_bytes_can_be_tried_as_changes(bytes in vec(any::<u8>(), 0..200)) {
+        let _whatever = group::decode(&bytes);
+        prop_assert_eq!(group::open(&bytes), None);
+    }
+}
+
+fn change(value: u8) -> (String, Change) {
+    (String::from("tree"), Change::Apply(vec![(vec![value], vec![value; 5_000])], Vec::new()))
+}
+
+fn append(log: &mut Log, value: u8) {
+    let mut group = vec![0; ROOM_BYTES];
+    let (tree, change) = change(value);
+    group::encode(&tree, &change, &mut group).unwrap();
+    log.append(&mut group).unwrap();
+}
+
+fn read(folder: &Path) -> Result<Vec<(String, Change)>, StoreFailure> {
+    let found = Found::read(folder)?;
+    Ok(found.live.iter().flat_map(|(_, groups)| groups).flat_map(|changes| group::decode(changes).unwrap()).collect())
+}
+
+fn changes(values: std::ops::Range<u8>) -> Vec<(String, Change)> {
+    values.map(change).collect()
+}
+
+/// Two segments: groups 0 to 2 in the first, 3 to 5 in the second, of two pages each after a page that says whose it is.
+fn two_segments() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    (0..3).for_each(|value| append(&mut log, value));
+    log.begin_next().unwrap();
+    (3..6).for_each(|value| append(&mut log, value));
+    folder
+}
+
+#[test]
+fn a_group_that_was_cut_off_is_none_and_those_before_it_are_whole() {
+    let folder = two_segments();
+    let slot = folder.path().join("slot-01");
+    let whole = std::fs::read(&slot).unwrap();
+    assert_eq!((whole.len(), read(folder.path()).unwrap()), (7 * PAGE_BYTES, changes(0..6)));
+    let written = HEADER_BYTES + 5_000;
+    for cut in (5 * PAGE_BYTES..5 * PAGE_BYTES + written).step_by(97) {
+        std::fs::write(&slot, &whole[..cut]).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), changes(0..5), "cut after {cut} bytes");
+        let unwritten: Vec<u8> = whole[..cut].iter().copied().chain(vec![0xA5; whole.len() - cut]).collect();
+        std::fs::write(&slot, unwritten).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), changes(0..5), "cut after {cut} bytes, with something else behind it");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_what_was_acknowledged_is_found_and_named() {
+    let folder = two_segments();
+    let (first, second) = (folder.path().join("slot-00"), folder.path().join("slot-01"));
+    for (slot, last_group_at) in [(&first, usize::MAX), (&second, 5 * PAGE_BYTES)] {
+        let whole = std::fs::read(slot).unwrap();
+        for at in (0..whole.len()).step_by(61).filter(|at| *at < last_group_at) {
+            // what fills a page up says nothing
+            let in_group = at.saturating_sub(PAGE_BYTES) % (2 * PAGE_BYTES);
+            if in_group >= HEADER_BYTES + 5_000 || (HEADER_BYTES..PAGE_BYTES).contains(&at) {
+                continue;
+            }
+            let mut flipped = whole.clone();
+            flipped[at] ^= 4;
+            std::fs::write(slot, flipped).unwrap();
+            let failure = read(folder.path()).unwrap_err();
+            let named = failure.0.contains("is damaged") && failure.0.contains("slot-0");
+            assert!(named, "byte {at} of {}: {failure}", slot.display());
+        }
+        std::fs::write(slot, whole).unwrap();
+    }
+    assert_eq!(read(folder.path()).unwrap(), changes(0..6));
+}
+
+#[test]
+fn a_segment_that_is_missing_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    append(&mut log, 0);
+    let _first = log.begin_next().unwrap();
+    append(&mut log, 1);
+    let second = log.begin_next().unwrap();
+    append(&mut log, 2);
+    assert_eq!(read(folder.path()).unwrap(), changes(0..3));
+    drop(second.retire().unwrap());
+    assert!(read(folder.path()).unwrap_err().0.contains("is missing"));
+}
+
+#[test]
+fn a_slot_is_used_again_and_nothing_of_its_last_segment_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    (0..4).for_each(|value| append(&mut log, value));
+    let first = log.begin_next().unwrap();
+    append(&mut log, 4);
+    log.reuse(first.retire().unwrap());
+    let second = log.begin_next().unwrap();
+    append(&mut log, 5);
+    drop(second);
+    assert_eq!(read(folder.path()).unwrap(), changes(4..6));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no third file");
+    let slot = std::fs::metadata(folder.path().join("slot-00")).unwrap();
+    assert_eq!(slot.len(), (9 * PAGE_BYTES) as u64, "its groups are still there, behind the new one");
+}
+
+fn small(folder: &Path, below: &MemoryStore) -> WriteAhead {
+    WriteAhead::with_sizes(folder, Arc::new(below.clone()), SMALL).unwrap()
+}
+
+fn largest(key: u8) -> Pairs {
+    vec![(vec![key], vec![key; PAGE_BYTES])]
+}
+
+#[test]
+fn what_the_store_cannot_take_is_lost_to_nobody_and_nothing_more_is_acknowledged() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let store = small(folder.path(), &below);
+    let tree = store.tree("tree").unwrap();
+    below.before_write(Box::new(|_| Err(StoreFailure(String::from("no space")))));
+    let acknowledged =
+        (0..u8::MAX).take_while(|key| tree.apply(largest(*key), &[]).and_then(|()| store.sync()).is_ok()).count();
+    assert!((1..usize::from(u8::MAX)).contains(&acknowledged), "{acknowledged} were acknowledged");
+    let failure = store.sync().unwrap_err();
+    assert!(failure.0.contains("restart the node") && failure.0.contains("no space"), "{failure}");
+    drop((tree, store));
+    below.before_write(Box::new(|_| Ok(())));
+    let found = contents(small(folder.path(), &below).tree("tree").unwrap().as_ref(), 0);
+    assert!(found.len() >= acknowledged && found.iter().all(|(key, value)| vec![key[0]; PAGE_BYTES] == *value));
+}
+
+#[test]
+fn the_store_has_what_is_old_and_what_is_new_is_in_the_log_alone() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let store = small(folder.path(), &below);
+    let tree = store.tree("tree").unwrap();
+    let (tell, synced) = std::sync::mpsc::channel();
+    below.before_sync(Box::new(move |_| {
+        let _nobody_asks = tell.send(());
+        Ok(())
+    }));
+    tree.apply(largest(0), &[]).unwrap();
+    store.sync().unwrap();
+    assert_eq!(below.tree("tree").unwrap().get(&[0]).unwrap(), None, "it is durable, and not by the store");
+    (1..6).for_each(|key| {
+        tree.apply(largest(key), &[]).unwrap();
+        store.sync().unwrap();
+    });
+    synced.recv_timeout(std::time::Duration::from_secs(60)).expect("the store gets complete segments");
+    assert_eq!(below.tree("tree").unwrap().get(&[0]).unwrap(), Some(vec![0; PAGE_BYTES]));
+    assert_eq!(below.tree("tree").unwrap().get(&[5]).unwrap(), None);
+}
+
+#[test]
+fn what_is_too_large_for_a_store_is_refused_before_the_log_has_it() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let store = small(folder.path(), &below);
+    let tree = store.tree("tree").unwrap();
+    let too_large = vec![0; crate::limits::STORE_VALUE_BYTES_MAX + 1];
+    assert!(tree.apply(vec![(vec![1], vec![1]), (vec![2], too_large)], &[]).is_err());
+    assert_eq!(contents(tree.as_ref(), 0), []);
+    store.sync().unwrap();
+    store.drop_tree("tree").unwrap();
+    assert!(tree.get(&[1]).is_err() && tree.apply(largest(1), &[]).is_err() && store.existing("tree").is_none());
+}
