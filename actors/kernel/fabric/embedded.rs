@@ -1,4 +1,4 @@
-//! The embedded back end: one store for the node, one thread that commits for all tenants.
+//! The embedded back end: one store for the node, a log ahead of it, one thread that commits for all tenants.
 use super::blobs::Blobs;
 use super::chain::{Damage, End, Head, Walk};
 use super::seats::{Seat, Seats, Standing};

@@ -1,8 +1,9 @@
 //! The store under the embedded back end: named trees of keys and values. The one file that names sled.
 //!
-//! Four rules make sled 0.34 safe to acknowledge from: one database for the node; segments of 8 MiB and values of at
+//! Four rules make sled 0.34 safe to rely on once it was synced: one database for the node; segments of 8 MiB and values of at
 //! most 64 KiB, because larger pages leave its log for files it never syncs; a bounded cache; and an fdatasync of our
-//! own after its `flush`, which on Linux is only a `sync_file_range`.
+//! own after its `flush`, which on Linux is only a `sync_file_range`. What is acknowledged is in the log ahead of it
+//! ([`super::write_ahead`]).
 use super::FabricError;
 use crate::limits::{STORE_CACHE_BYTES, STORE_KEY_BYTES_MAX, STORE_SEGMENT_BYTES, STORE_VALUE_BYTES_MAX};
 use std::collections::BTreeMap;

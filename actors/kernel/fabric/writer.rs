@@ -270,7 +270,7 @@ fn write_until_closed(store: &dyn Store, jobs: &Receiver<Job>, waiting: &Waiting
 
 /// Writes one tenant's appends of a group and answers those that are refused.
 ///
-/// Record by record, because a batch costs the store's log a write and a wait of its own, before every answer: what was cut
+/// Record by record, because some stores pay for a unit with a write and a wait of its own, before every answer: what was cut
 /// off in the middle of an append is told by its records.
 fn write_share(appends: Vec<Append>) -> Vec<Written> {
     let Some(seat) = appends.first().map(|append| Arc::clone(&append.seat)) else { return Vec::new() };

@@ -1,6 +1,6 @@
 //! The thread that gives the store what complete segments of the log say, a slice at a time.
 //!
-//! While no more than one segment waits, it pauses between slices, because somebody else may want its processor; behind by
+//! While it is behind by few segments, it pauses between slices, because somebody else may want its processor; behind by
 //! more it does not, and who syncs waits where it is behind by [`STORE_AHEAD_SEGMENTS_MAX`].
 use super::layer::Layer;
 use super::log::Segment;
@@ -15,8 +15,13 @@ use std::time::Duration;
 
 /// Changes given to the store between two pauses.
 const SLICE_CHANGES: usize = 32;
+/// Segments it may be behind by without a hurry.
+const UNHURRIED_SEGMENTS: usize = STORE_AHEAD_SEGMENTS_MAX / 2;
 /// As long as a few slices take.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// Trees, each with one of its layers.
+pub type Changed = Vec<(Arc<Tree>, Arc<Layer>)>;
 
 /// A complete segment with the layers that have what it says.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ pub struct Frozen {
     /// The segment.
     pub segment: Segment,
     /// Its trees, each with its layer.
-    pub layers: Vec<(Arc<Tree>, Arc<Layer>)>,
+    pub layers: Changed,
 }
 
 /// Complete segments on their way to the store.
@@ -75,7 +80,7 @@ impl Behind {
 
     /// Pauses while nobody waits for the thread; whether it shall go on.
     fn pause(&self) -> bool {
-        let unhurried = |state: &mut State| state.segments <= 1 && !state.ends;
+        let unhurried = |state: &mut State| state.segments <= UNHURRIED_SEGMENTS && !state.ends;
         let paused = self.changed.wait_timeout_while(self.state(), PAUSE, unhurried);
         let (state, _time) = paused.unwrap_or_else(PoisonError::into_inner);
         !state.ends

@@ -33,6 +33,9 @@ impl Changes {
     }
 }
 
+/// A key with what it was changed to: nothing where it was removed.
+type Changed = (Vec<u8>, Option<Vec<u8>>);
+
 /// The changes of one segment to one tree.
 #[derive(Default, Debug)]
 pub struct Layer(RwLock<Changes>);
@@ -49,7 +52,7 @@ impl Layer {
     }
 
     /// The first key not before a bound, with what it was changed to.
-    fn first_from(&self, from: Bound<&[u8]>) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    fn first_from(&self, from: Bound<&[u8]>) -> Option<Changed> {
         let changes = self.read();
         let (key, value) = changes.by_key.range::<[u8], _>((from, Bound::Unbounded)).next()?;
         Some((key.clone(), value.clone()))
@@ -125,7 +128,7 @@ impl Stack {
 struct Over<'a> {
     layers: &'a [Arc<Layer>],
     /// The next key of each layer, with what it was changed to.
-    heads: Vec<Option<(Vec<u8>, Option<Vec<u8>>)>>,
+    heads: Vec<Option<Changed>>,
 }
 
 impl<'a> Over<'a> {
@@ -139,7 +142,7 @@ impl<'a> Over<'a> {
     }
 
     /// The next key with what the newest layer that knows it says, and a step further.
-    fn step(&mut self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    fn step(&mut self) -> Option<Changed> {
         let key = self.next_key()?.clone();
         let mut newest = None;
         for (head, layer) in self.heads.iter_mut().zip(self.layers) {

@@ -54,11 +54,16 @@ pub struct Log {
     group: u64,
 }
 
+/// The changes of each group of a segment …
+type Groups = Vec<Vec<u8>>;
+/// … with the numbers of the groups.
+type Numbered = Vec<(u64, Vec<u8>)>;
+
 /// What a log had to say when it was opened.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Segments the store may not have, in their order, each with its groups.
-    pub live: VecDeque<(Segment, Vec<Vec<u8>>)>,
+    pub live: VecDeque<(Segment, Groups)>,
     free: Vec<Arc<Slot>>,
     slots: usize,
     segment: u64,
@@ -97,21 +102,18 @@ impl Found {
     }
 
     /// Takes segments that follow each other without a gap, and groups that do.
-    fn take(&mut self, live: Vec<(Segment, Vec<(u64, Vec<u8>)>)>) -> Result<(), StoreFailure> {
+    fn take(&mut self, live: Vec<(Segment, Numbered)>) -> Result<(), StoreFailure> {
         let mut before: Option<(u64, Option<u64>)> = None;
         for (segment, groups) in live {
-            let numbers = groups.iter().map(|(number, _)| *number);
+            let first = groups.first().map(|(number, _)| *number);
             if let Some((earlier, last)) = before {
                 let follows = earlier.saturating_add(1) == segment.number
-                    && numbers
-                        .clone()
-                        .next()
-                        .is_none_or(|first| last.is_none_or(|last| last.saturating_add(1) == first));
+                    && first.is_none_or(|first| last.is_none_or(|last| last.saturating_add(1) == first));
                 if !follows {
                     return Err(damaged(&segment.slot, "what was written before it is missing"));
                 }
             }
-            let last = numbers.last().or(before.and_then(|(_, last)| last));
+            let last = groups.last().map(|(number, _)| *number).or(before.and_then(|(_, last)| last));
             before = Some((segment.number, last));
             self.group = last.map_or(self.group, |last| last.saturating_add(1));
             self.live.push_back((segment, groups.into_iter().map(|(_, changes)| changes).collect()));
@@ -148,7 +150,7 @@ fn header_of(slot: &Slot, bytes: &[u8]) -> Result<Option<Header>, StoreFailure> 
 
 /// The groups of a segment with their numbers, up to the first page where none begins: it was never acknowledged, unless
 /// another group follows it, which is only written once the one before it is durable.
-fn groups_of(slot: &Slot, segment: u64, bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, StoreFailure> {
+fn groups_of(slot: &Slot, segment: u64, bytes: &[u8]) -> Result<Numbered, StoreFailure> {
     let group_at = |at: usize| {
         let opened = bytes.get(at..).and_then(group::open);
         opened.filter(|(header, _)| header.kind == Kind::Group && header.segment == segment)
@@ -215,6 +217,14 @@ impl Log {
     /// Takes the slot of a retired segment back.
     pub fn reuse(&mut self, Retired(slot): Retired) {
         self.free.push(slot);
+    }
+
+    /// Makes every further write fail.
+    #[cfg(test)]
+    pub fn refuse_writes(&mut self) {
+        let path = self.current.slot.path.clone();
+        let file = File::open(&path).expect("the slot is there");
+        self.current.slot = Arc::new(Slot { file, path });
     }
 }
 

@@ -8,7 +8,7 @@
 //! the order in which they are read.
 use super::store::{Keyed, Pairs, Store, StoreFailure, Visitor, fit_a_store};
 use crate::limits::{STORE_AHEAD_BUFFER_BYTES, STORE_AHEAD_SEGMENT_BYTES};
-use folding::{Behind, Folding, Frozen};
+use folding::{Behind, Changed, Folding, Frozen};
 use group::Change;
 use layer::{Layer, Stack};
 use log::{Found, Log, ROOM_BYTES};
@@ -258,7 +258,7 @@ impl Ahead {
         Ok(())
     }
 
-    fn take_group(&self, in_use: usize) -> (Vec<u8>, Option<Vec<(Arc<Tree>, Arc<Layer>)>>) {
+    fn take_group(&self, in_use: usize) -> (Vec<u8>, Option<Changed>) {
         let mut waiting = self.waiting();
         if in_use.saturating_add(waiting.group.len()) < self.sizes.segment_bytes {
             return (std::mem::replace(&mut waiting.group, empty_group()), None);

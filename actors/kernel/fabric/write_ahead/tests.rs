@@ -4,6 +4,7 @@ use super::log::{Found, Log, ROOM_BYTES};
 use super::{Sizes, WriteAhead};
 use crate::fabric::memory::MemoryStore;
 use crate::fabric::store::{Keyed, Pairs, Store, StoreFailure};
+use crate::limits::STORE_AHEAD_SEGMENTS_MAX;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -281,6 +282,12 @@ fn a_segment_that_is_missing_is_found() {
     assert_eq!(read(folder.path()).unwrap(), changes(0..3));
     drop(second.retire().unwrap());
     assert!(read(folder.path()).unwrap_err().0.contains("is missing"));
+    let folder = two_segments();
+    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    let third = log.begin_next().unwrap();
+    drop(third.retire().unwrap());
+    let failure = read(folder.path()).unwrap_err();
+    assert!(failure.0.contains("is missing"), "what follows has no group that tells: {failure}");
 }
 
 #[test]
@@ -323,6 +330,89 @@ fn what_the_store_cannot_take_is_lost_to_nobody_and_nothing_more_is_acknowledged
     below.before_write(Box::new(|_| Ok(())));
     let found = contents(small(folder.path(), &below).tree("tree").unwrap().as_ref(), 0);
     assert!(found.len() >= acknowledged && found.iter().all(|(key, value)| vec![key[0]; PAGE_BYTES] == *value));
+}
+
+#[test]
+fn what_the_log_cannot_take_is_not_acknowledged_and_nothing_after_it() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let store = small(folder.path(), &below);
+    let tree = store.tree("tree").unwrap();
+    tree.apply(largest(1), &[]).unwrap();
+    store.sync().unwrap();
+    store.ahead.log().refuse_writes();
+    tree.apply(largest(2), &[]).unwrap();
+    store.sync().unwrap_err();
+    let failure = store.sync().unwrap_err();
+    assert!(failure.0.contains("restart the node"), "{failure}");
+    drop((tree, store));
+    assert_eq!(contents(small(folder.path(), &below).tree("tree").unwrap().as_ref(), 0), largest(1));
+}
+
+#[test]
+fn what_nobody_syncs_is_written_before_it_is_much() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let store = small(folder.path(), &below);
+    let tree = store.tree("tree").unwrap();
+    (0..40).for_each(|key| tree.apply(largest(key), &[]).unwrap());
+    drop((tree, store));
+    let left = contents(small(folder.path(), &below).tree("tree").unwrap().as_ref(), 0).len();
+    assert!(left >= 40 - SMALL.buffer_bytes / PAGE_BYTES, "{left} of 40 are left");
+}
+
+#[test]
+fn what_many_write_at_once_is_there_after_a_power_cut() {
+    const THREADS: u8 = 4;
+    const EACH: u16 = 400;
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let store = small(folder.path(), &below);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (store, tree) = (&store, store.tree("tree").unwrap());
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let key = [&[thread], number.to_be_bytes().as_slice()].concat();
+                    tree.apply(vec![(key, vec![thread; 100])], &[]).unwrap();
+                    if number % 8 == 7 {
+                        store.sync().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    drop(store);
+    let synced = below.written_and_synced().1;
+    let left = contents(small(folder.path(), &below.cut_after(synced)).tree("tree").unwrap().as_ref(), 0);
+    assert_eq!(left.len(), usize::from(EACH) * usize::from(THREADS));
+}
+
+#[test]
+fn a_store_that_is_far_behind_is_waited_for() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let store = small(folder.path(), &below);
+    let (let_go, wait_for) = std::sync::mpsc::channel::<()>();
+    below.before_sync(Box::new(move |_| {
+        let _let_go = wait_for.recv();
+        Ok(())
+    }));
+    let slots = || std::fs::read_dir(folder.path()).unwrap().count();
+    std::thread::scope(|scope| {
+        let (tree, store) = (store.tree("tree").unwrap(), &store);
+        let writing = scope.spawn(move || {
+            (0..100).for_each(|key| {
+                tree.apply(largest(key), &[]).unwrap();
+                store.sync().unwrap();
+            });
+        });
+        while slots() <= STORE_AHEAD_SEGMENTS_MAX && !writing.is_finished() {
+            std::thread::yield_now();
+        }
+        (0..1_000).for_each(|_| std::thread::yield_now());
+        assert!(!writing.is_finished(), "it waits for the store");
+        assert_eq!(slots(), STORE_AHEAD_SEGMENTS_MAX + 1, "those the store has not, and the one that is written");
+        drop(let_go);
+        writing.join().unwrap();
+    });
+    assert_eq!(contents(store.tree("tree").unwrap().as_ref(), 0).len(), 100);
 }
 
 #[test]
