@@ -346,6 +346,11 @@ impl Journal {
         Ok(Blob { name, sealed })
     }
 
+    /// Waits while the back end is behind with what was written before: for whoever writes much. Blocking.
+    pub fn keep_pace(&self) {
+        self.fabric.keep_pace();
+    }
+
     /// Stores document bodies; durable with the next acknowledged append. Blocking.
     ///
     /// # Errors

@@ -342,6 +342,10 @@ impl Fabric for Embedded {
         Ok(records)
     }
 
+    fn keep_pace(&self) {
+        self.store.keep_pace();
+    }
+
     fn blobs_put(&self, tenant: TenantKey, blobs: Vec<Blob>) -> Result<(), FabricError> {
         self.blobs.put(&self.writer, tenant, blobs)
     }

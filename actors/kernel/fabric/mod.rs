@@ -216,6 +216,10 @@ pub trait Fabric: Send + Sync + 'static {
     /// [`FabricError::Damaged`] for a gap or an altered record.
     fn read(&self, tenant: TenantKey, from: Position, max: usize) -> Result<Vec<SealedRecord>, FabricError>;
 
+    /// Waits while the back end is behind with what was written before: for whoever writes much and is not in a hurry.
+    /// Blocking.
+    fn keep_pace(&self) {}
+
     /// Stores sealed blobs. They are durable once the next append of this tenant is acknowledged. Blocking.
     ///
     /// # Errors

@@ -70,6 +70,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`StoreFailure`]: what was written since the last sync may or may not be there.
     fn sync(&self) -> Result<(), StoreFailure>;
+
+    /// Waits while the store is behind with what was written before: for whoever writes much and is not in a hurry.
+    fn keep_pace(&self) {}
 }
 
 /// One tree, in key order.

@@ -376,11 +376,12 @@ impl Truth {
         })
     }
 
-    /// Stores the texts of documents; durable with the next append.
+    /// Stores the texts of documents, at the pace of the store; durable with the next append. Blocking.
     ///
     /// # Errors
     /// [`TruthError::Journal`].
     pub fn put_bodies(&self, bodies: Vec<Blob>) -> Result<(), TruthError> {
+        self.journal.keep_pace();
         Ok(self.journal.blobs_put(bodies)?)
     }
 

@@ -1,10 +1,11 @@
 //! The thread that gives the store what complete segments of the log say, a slice at a time.
 //!
-//! While it is behind by few segments, it pauses between slices, because somebody else may want its processor; behind by
-//! more it does not, and who syncs waits where it is behind by [`STORE_AHEAD_SEGMENTS_MAX`].
+//! It gives way to whoever answers. While it is behind by few segments, it pauses between slices, too; behind by more it does
+//! not, and whoever writes much waits for it. Who syncs waits only where it is behind by [`STORE_AHEAD_SEGMENTS_MAX`].
 use super::layer::Layer;
 use super::log::Segment;
 use super::{Ahead, Tree};
+use crate::background::Yielding;
 use crate::fabric::store::{Pairs, StoreFailure};
 use crate::limits::STORE_AHEAD_SEGMENTS_MAX;
 use std::collections::VecDeque;
@@ -72,6 +73,12 @@ impl Behind {
         drop(self.changed.wait_while(self.state(), is_far).unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Returns once the store is behind by few segments, or never will be less so.
+    pub fn wait_until_unhurried(&self) {
+        let hurries = |state: &mut State| state.segments > UNHURRIED_SEGMENTS && !state.ends;
+        drop(self.changed.wait_while(self.state(), hurries).unwrap_or_else(PoisonError::into_inner));
+    }
+
     fn next(&self) -> Option<Frozen> {
         let nothing = |state: &mut State| state.waiting.is_empty() && !state.ends;
         let mut state = self.changed.wait_while(self.state(), nothing).unwrap_or_else(PoisonError::into_inner);
@@ -132,6 +139,7 @@ impl Drop for Ends<'_> {
 
 fn fold_until_ended(ahead: &Ahead) {
     let _ends = Ends(ahead);
+    Yielding::Some.lower_this_thread();
     while let Some(frozen) = ahead.behind.next() {
         match fold(ahead, frozen) {
             Ok(true) => ahead.behind.change(|state| state.segments = state.segments.saturating_sub(1)),

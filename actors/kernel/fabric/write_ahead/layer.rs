@@ -14,6 +14,13 @@ pub struct Changes {
     pub by_key: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unchanged,
+    Changed,
+    Cleared,
+}
+
 impl Changes {
     /// Changes what is read.
     pub fn carry_out(&mut self, change: Change) {
@@ -29,7 +36,15 @@ impl Changes {
 
     /// True where nothing was changed.
     pub fn is_empty(&self) -> bool {
-        !self.cleared && self.by_key.is_empty()
+        self.state() == State::Unchanged
+    }
+
+    fn state(&self) -> State {
+        match (self.cleared, self.by_key.is_empty()) {
+            (true, _) => State::Cleared,
+            (false, false) => State::Changed,
+            (false, true) => State::Unchanged,
+        }
     }
 }
 
@@ -72,12 +87,14 @@ impl Stack {
     pub fn of(newest_first: impl Iterator<Item = Arc<Layer>>, below: &Arc<dyn Keyed>) -> Self {
         let mut layers = Vec::new();
         for layer in newest_first {
-            let (is_empty, cleared) = (layer.read().is_empty(), layer.read().cleared);
-            if !is_empty {
-                layers.push(layer);
-            }
-            if cleared {
-                return Self { layers, below: None };
+            let state = layer.read().state();
+            match state {
+                State::Unchanged => {}
+                State::Changed => layers.push(layer),
+                State::Cleared => {
+                    layers.push(layer);
+                    return Self { layers, below: None };
+                }
             }
         }
         Self { layers, below: Some(Arc::clone(below)) }

@@ -313,6 +313,10 @@ impl Store for WriteAhead {
     fn sync(&self) -> Result<(), StoreFailure> {
         self.ahead.sync()
     }
+
+    fn keep_pace(&self) {
+        self.ahead.behind.wait_until_unhurried();
+    }
 }
 
 /// A tree as its users hold it.

@@ -385,6 +385,28 @@ fn what_many_write_at_once_is_there_after_a_power_cut() {
     assert_eq!(left.len(), usize::from(EACH) * usize::from(THREADS));
 }
 
+/// A reader that asked twice for what a writer waits for would hold both up for ever.
+#[test]
+fn who_reads_and_who_writes_wait_for_each_other_in_turn() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let store = small(folder.path(), &below);
+    store.tree("tree").unwrap().apply(largest(0), &[]).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 1..3_u8 {
+            let tree = store.tree("tree").unwrap();
+            scope.spawn(move || {
+                (0..20_000_u16).for_each(|at| tree.apply(vec![(vec![thread], at.to_be_bytes().to_vec())], &[]).unwrap())
+            });
+        }
+        for _ in 0..2 {
+            let tree = store.tree("tree").unwrap();
+            scope.spawn(move || (0..20_000).for_each(|_| assert!(tree.get(&[0]).unwrap().is_some())));
+        }
+    });
+    let last = 19_999_u16.to_be_bytes().to_vec();
+    assert_eq!([1, 2].map(|key| store.tree("tree").unwrap().get(&[key]).unwrap()), [Some(last.clone()), Some(last)]);
+}
+
 #[test]
 fn a_store_that_is_far_behind_is_waited_for() {
     let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
@@ -409,8 +431,12 @@ fn a_store_that_is_far_behind_is_waited_for() {
         (0..1_000).for_each(|_| std::thread::yield_now());
         assert!(!writing.is_finished(), "it waits for the store");
         assert_eq!(slots(), STORE_AHEAD_SEGMENTS_MAX + 1, "those the store has not, and the one that is written");
+        let unhurried = scope.spawn(|| store.keep_pace());
+        (0..1_000).for_each(|_| std::thread::yield_now());
+        assert!(!unhurried.is_finished(), "who writes much waits, too");
         drop(let_go);
         writing.join().unwrap();
+        unhurried.join().unwrap();
     });
     assert_eq!(contents(store.tree("tree").unwrap().as_ref(), 0).len(), 100);
 }
