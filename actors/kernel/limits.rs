@@ -56,7 +56,7 @@ pub const STORE_KEY_BYTES_MAX: usize = 2 << 10;
 /// Bytes of one segment of the store's log. A page larger than a quarter of it leaves the log for a file that is never
 /// synced, and a page holds up to 17 values, or 19 while two are merged.
 pub const STORE_SEGMENT_BYTES: usize = 8 << 20;
-/// Bytes of the log ahead of the store after which the store gets what they say …
+/// Bytes of the log ahead of the store in one segment, which the store gets once it is complete …
 pub const STORE_AHEAD_SEGMENT_BYTES: usize = 8 << 20;
 /// … and how many such segments the store may be behind: their changes are in memory until then.
 pub const STORE_AHEAD_SEGMENTS_MAX: usize = 6;

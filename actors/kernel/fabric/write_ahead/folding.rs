@@ -163,7 +163,9 @@ fn fold(ahead: &Ahead, Frozen { segment, layers }: Frozen) -> Result<bool, Store
     for (tree, _) in layers {
         tree.change_layers(|layers| drop(layers.frozen.pop_front()));
     }
-    ahead.log().reuse(segment.retire()?);
+    // whoever commits waits for the log, and must not wait for this write
+    let retired = segment.retire()?;
+    ahead.log().reuse(retired);
     Ok(true)
 }
 
