@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// Called with the tree's name before each write, or with `sync` before each sync.
+/// Called with the tree's name before each write and each drop, or with `sync` before each sync.
 pub(super) type Hook = Box<dyn FnMut(&str) -> Result<(), StoreFailure> + Send>;
 type Sorted = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -107,6 +107,7 @@ impl Store for MemoryStore {
     }
 
     fn drop_tree(&self, name: &str) -> Result<(), StoreFailure> {
+        Self::ask(&self.0.before_write, name)?;
         self.replay(Write::Drop(name.to_owned()));
         Ok(())
     }

@@ -159,6 +159,9 @@ fn fold(ahead: &Ahead, Frozen { segment, layers }: Frozen) -> Result<bool, Store
             return Ok(false);
         }
     }
+    // a tree this segment says is dropped must not come back once the segment is used again
+    drop(ahead.dropping());
+    ahead.is_there()?;
     ahead.below.sync()?;
     for (tree, _) in layers {
         tree.change_layers(|layers| drop(layers.frozen.pop_front()));

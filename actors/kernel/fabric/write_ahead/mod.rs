@@ -21,6 +21,8 @@ mod group;
 mod layer;
 mod log;
 #[cfg(test)]
+mod log_tests;
+#[cfg(test)]
 mod tests;
 
 impl From<group::Illegible> for StoreFailure {
@@ -54,6 +56,8 @@ struct Ahead {
     trees: RwLock<BTreeMap<String, Arc<Tree>>>,
     /// Held to read while a change goes into the buffer and its layer, to write while layers are frozen.
     changing: RwLock<()>,
+    /// Held from where the log says that a tree is dropped until the store has dropped it.
+    dropping: Mutex<()>,
     waiting: Mutex<Waiting>,
     log: Mutex<Log>,
     behind: Behind,
@@ -148,8 +152,8 @@ impl WriteAhead {
         }
         let waiting = Mutex::new(Waiting { group: empty_group(), changed: Vec::new() });
         let (trees, changing) = (RwLock::new(trees), RwLock::default());
-        let (behind, lost) = (Behind::default(), OnceLock::new());
-        let ahead = Arc::new(Ahead { sizes, below, trees, changing, waiting, log, behind, lost });
+        let (behind, lost, dropping) = (Behind::default(), OnceLock::new(), Mutex::default());
+        let ahead = Arc::new(Ahead { sizes, below, trees, changing, dropping, waiting, log, behind, lost });
         let folding = Folding::start(Arc::clone(&ahead))?;
         Ok(Self { ahead, folding })
     }
@@ -194,6 +198,10 @@ impl Ahead {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn dropping(&self) -> MutexGuard<'_, ()> {
+        self.dropping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn changing(&self) -> RwLockReadGuard<'_, ()> {
         self.changing.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -228,8 +236,17 @@ impl Ahead {
         if is_much { self.sync() } else { Ok(()) }
     }
 
-    /// Notes that a tree is dropped, and lets nobody change or read it any more.
+    /// Lets nobody change or read a tree any more, and drops it.
     fn drop_tree(&self, tree: &Tree) -> Result<(), StoreFailure> {
+        let _until_the_store_has_dropped_it = self.dropping();
+        self.note_drop(tree)?;
+        // the log knows before the store forgets: changes noted before would meet a tree without what was there before them
+        self.make_durable()?;
+        let _no_slice = tree.folding.lock().unwrap_or_else(PoisonError::into_inner);
+        self.below.drop_tree(&tree.name).inspect_err(|failure| self.lose(failure))
+    }
+
+    fn note_drop(&self, tree: &Tree) -> Result<(), StoreFailure> {
         let _changing = self.changing();
         let mut layers = tree.layers.write().unwrap_or_else(PoisonError::into_inner);
         group::encode(&tree.name, &Change::Drop, &mut self.waiting().group)?;
@@ -238,10 +255,14 @@ impl Ahead {
     }
 
     fn sync(&self) -> Result<(), StoreFailure> {
-        self.is_there()?;
-        self.write_group().inspect_err(|failure| self.lose(failure))?;
+        self.make_durable()?;
         self.behind.wait_for_room();
         Ok(())
+    }
+
+    fn make_durable(&self) -> Result<(), StoreFailure> {
+        self.is_there()?;
+        self.write_group().inspect_err(|failure| self.lose(failure))
     }
 
     /// Makes everything noted so far durable. A segment that is full with it is complete: its layers are frozen with the group
@@ -301,12 +322,9 @@ impl Store for WriteAhead {
         let mut trees = self.ahead.trees.write().unwrap_or_else(PoisonError::into_inner);
         let Some(tree) = trees.get(name) else { return Ok(()) };
         self.ahead.drop_tree(tree)?;
-        // the log knows before the store forgets: changes noted before would meet a tree without what was there before them
-        self.ahead.sync()?;
-        let no_slice = tree.folding.lock().unwrap_or_else(PoisonError::into_inner);
-        self.ahead.below.drop_tree(name)?;
-        drop(no_slice);
         trees.remove(name);
+        drop(trees);
+        self.ahead.behind.wait_for_room();
         Ok(())
     }
 

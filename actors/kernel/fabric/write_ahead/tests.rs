@@ -1,6 +1,5 @@
-//! The log ahead of a store: what is read over it, what a power cut leaves of both, and what of damage is found.
+//! The log ahead of a store: what is read over it, and what a power cut or a failure leaves of both.
 use super::group::{self, Change, HEADER_BYTES, Kind, PAGE_BYTES, span};
-use super::log::{Found, Log, ROOM_BYTES};
 use super::{Sizes, WriteAhead};
 use crate::fabric::memory::MemoryStore;
 use crate::fabric::store::{Keyed, Pairs, Store, StoreFailure};
@@ -11,6 +10,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 const SMALL: Sizes = Sizes { segment_bytes: 3 * PAGE_BYTES, buffer_bytes: 2 * PAGE_BYTES };
 const TREES: [&str; 3] = ["a", "b", "c"];
@@ -200,113 +201,6 @@ proptest! {
     }
 }
 
-fn change(value: u8) -> (String, Change) {
-    (String::from("tree"), Change::Apply(vec![(vec![value], vec![value; 5_000])], Vec::new()))
-}
-
-fn append(log: &mut Log, value: u8) {
-    let mut group = vec![0; ROOM_BYTES];
-    let (tree, change) = change(value);
-    group::encode(&tree, &change, &mut group).unwrap();
-    log.append(&mut group).unwrap();
-}
-
-fn read(folder: &Path) -> Result<Vec<(String, Change)>, StoreFailure> {
-    let found = Found::read(folder)?;
-    Ok(found.live.iter().flat_map(|(_, groups)| groups).flat_map(|changes| group::decode(changes).unwrap()).collect())
-}
-
-fn changes(values: std::ops::Range<u8>) -> Vec<(String, Change)> {
-    values.map(change).collect()
-}
-
-/// Two segments: groups 0 to 2 in the first, 3 to 5 in the second, of two pages each after a page that says whose it is.
-fn two_segments() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
-    (0..3).for_each(|value| append(&mut log, value));
-    log.begin_next().unwrap();
-    (3..6).for_each(|value| append(&mut log, value));
-    folder
-}
-
-#[test]
-fn a_group_that_was_cut_off_is_none_and_those_before_it_are_whole() {
-    let folder = two_segments();
-    let slot = folder.path().join("slot-01");
-    let whole = std::fs::read(&slot).unwrap();
-    assert_eq!((whole.len(), read(folder.path()).unwrap()), (7 * PAGE_BYTES, changes(0..6)));
-    let written = HEADER_BYTES + 5_000;
-    for cut in (5 * PAGE_BYTES..5 * PAGE_BYTES + written).step_by(97) {
-        std::fs::write(&slot, &whole[..cut]).unwrap();
-        assert_eq!(read(folder.path()).unwrap(), changes(0..5), "cut after {cut} bytes");
-        let unwritten: Vec<u8> = whole[..cut].iter().copied().chain(vec![0xA5; whole.len() - cut]).collect();
-        std::fs::write(&slot, unwritten).unwrap();
-        assert_eq!(read(folder.path()).unwrap(), changes(0..5), "cut after {cut} bytes, with something else behind it");
-    }
-}
-
-#[test]
-fn a_flipped_bit_in_what_was_acknowledged_is_found_and_named() {
-    let folder = two_segments();
-    let (first, second) = (folder.path().join("slot-00"), folder.path().join("slot-01"));
-    for (slot, last_group_at) in [(&first, usize::MAX), (&second, 5 * PAGE_BYTES)] {
-        let whole = std::fs::read(slot).unwrap();
-        for at in (0..whole.len()).step_by(61).filter(|at| *at < last_group_at) {
-            // what fills a page up says nothing
-            let in_group = at.saturating_sub(PAGE_BYTES) % (2 * PAGE_BYTES);
-            if in_group >= HEADER_BYTES + 5_000 || (HEADER_BYTES..PAGE_BYTES).contains(&at) {
-                continue;
-            }
-            let mut flipped = whole.clone();
-            flipped[at] ^= 4;
-            std::fs::write(slot, flipped).unwrap();
-            let failure = read(folder.path()).unwrap_err();
-            let named = failure.0.contains("is damaged") && failure.0.contains("slot-0");
-            assert!(named, "byte {at} of {}: {failure}", slot.display());
-        }
-        std::fs::write(slot, whole).unwrap();
-    }
-    assert_eq!(read(folder.path()).unwrap(), changes(0..6));
-}
-
-#[test]
-fn a_segment_that_is_missing_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
-    append(&mut log, 0);
-    let _first = log.begin_next().unwrap();
-    append(&mut log, 1);
-    let second = log.begin_next().unwrap();
-    append(&mut log, 2);
-    assert_eq!(read(folder.path()).unwrap(), changes(0..3));
-    drop(second.retire().unwrap());
-    assert!(read(folder.path()).unwrap_err().0.contains("is missing"));
-    let folder = two_segments();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
-    let third = log.begin_next().unwrap();
-    drop(third.retire().unwrap());
-    let failure = read(folder.path()).unwrap_err();
-    assert!(failure.0.contains("is missing"), "what follows has no group that tells: {failure}");
-}
-
-#[test]
-fn a_slot_is_used_again_and_nothing_of_its_last_segment_counts() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
-    (0..4).for_each(|value| append(&mut log, value));
-    let first = log.begin_next().unwrap();
-    append(&mut log, 4);
-    log.reuse(first.retire().unwrap());
-    let second = log.begin_next().unwrap();
-    append(&mut log, 5);
-    drop(second);
-    assert_eq!(read(folder.path()).unwrap(), changes(4..6));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no third file");
-    let slot = std::fs::metadata(folder.path().join("slot-00")).unwrap();
-    assert_eq!(slot.len(), (9 * PAGE_BYTES) as u64, "its groups are still there, behind the new one");
-}
-
 fn small(folder: &Path, below: &MemoryStore) -> WriteAhead {
     WriteAhead::with_sizes(folder, Arc::new(below.clone()), SMALL).unwrap()
 }
@@ -411,7 +305,7 @@ fn who_reads_and_who_writes_wait_for_each_other_in_turn() {
 fn a_store_that_is_far_behind_is_waited_for() {
     let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
     let store = small(folder.path(), &below);
-    let (let_go, wait_for) = std::sync::mpsc::channel::<()>();
+    let (let_go, wait_for) = channel::<()>();
     below.before_sync(Box::new(move |_| {
         let _let_go = wait_for.recv();
         Ok(())
@@ -446,7 +340,7 @@ fn the_store_has_what_is_old_and_what_is_new_is_in_the_log_alone() {
     let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
     let store = small(folder.path(), &below);
     let tree = store.tree("tree").unwrap();
-    let (tell, synced) = std::sync::mpsc::channel();
+    let (tell, synced) = channel();
     below.before_sync(Box::new(move |_| {
         let _nobody_asks = tell.send(());
         Ok(())
@@ -458,7 +352,7 @@ fn the_store_has_what_is_old_and_what_is_new_is_in_the_log_alone() {
         tree.apply(largest(key), &[]).unwrap();
         store.sync().unwrap();
     });
-    synced.recv_timeout(std::time::Duration::from_secs(60)).expect("the store gets complete segments");
+    synced.recv_timeout(Duration::from_secs(60)).expect("the store gets complete segments");
     assert_eq!(below.tree("tree").unwrap().get(&[0]).unwrap(), Some(vec![0; PAGE_BYTES]));
     assert_eq!(below.tree("tree").unwrap().get(&[5]).unwrap(), None);
 }
@@ -474,4 +368,50 @@ fn what_is_too_large_for_a_store_is_refused_before_the_log_has_it() {
     store.sync().unwrap();
     store.drop_tree("tree").unwrap();
     assert!(tree.get(&[1]).is_err() && tree.apply(largest(1), &[]).is_err() && store.existing("tree").is_none());
+}
+
+/// A log whose every synced group completes a segment, and what tells of each sync of the store below.
+fn always_complete(folder: &Path, below: &MemoryStore) -> (WriteAhead, Receiver<()>) {
+    let (tell, synced) = channel();
+    below.before_sync(Box::new(move |_| {
+        let _nobody_asks = tell.send(());
+        Ok(())
+    }));
+    let sizes = Sizes { segment_bytes: PAGE_BYTES + HEADER_BYTES + 1, buffer_bytes: 9 * PAGE_BYTES };
+    (WriteAhead::with_sizes(folder, Arc::new(below.clone()), sizes).unwrap(), synced)
+}
+
+#[test]
+fn a_dropped_tree_stays_dropped_although_the_segment_that_says_so_is_used_again() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let (store, synced) = always_complete(folder.path(), &below);
+    store.tree("dropped").unwrap().apply(largest(1), &[]).unwrap();
+    store.sync().unwrap();
+    synced.recv_timeout(Duration::from_secs(60)).expect("the store gets complete segments");
+    below.before_write(Box::new(move |_| {
+        // time enough for whoever should wait for the drop and does not
+        let _in_vain = synced.recv_timeout(Duration::from_millis(200));
+        Ok(())
+    }));
+    store.drop_tree("dropped").unwrap();
+    drop(store);
+    let synced = below.written_and_synced().1;
+    assert!(small(folder.path(), &below.cut_after(synced)).existing("dropped").is_none());
+}
+
+#[test]
+fn a_tree_the_store_cannot_drop_is_dropped_once_both_are_opened_again() {
+    let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+    let (store, synced) = always_complete(folder.path(), &below);
+    store.tree("dropped").unwrap().apply(largest(1), &[]).unwrap();
+    store.sync().unwrap();
+    synced.recv_timeout(Duration::from_secs(60)).expect("the store gets complete segments");
+    below.before_write(Box::new(|_| Err(StoreFailure(String::from("no space")))));
+    store.drop_tree("dropped").unwrap_err();
+    let failure = store.sync().unwrap_err();
+    assert!(failure.0.contains("restart the node") && failure.0.contains("no space"), "{failure}");
+    assert!(synced.recv_timeout(Duration::from_millis(200)).is_err(), "the segment that says so is kept");
+    drop(store);
+    below.before_write(Box::new(|_| Ok(())));
+    assert!(small(folder.path(), &below).existing("dropped").is_none());
 }
