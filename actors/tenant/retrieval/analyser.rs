@@ -7,6 +7,7 @@
 //! as long as the analyser remembers it. Finding stems is the larger half of the work of indexing.
 use super::language::Language;
 use super::words::Words;
+use bailiwick_kernel::background::Turn;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -219,11 +220,13 @@ struct Remembering {
     token: Token,
     /// Who is told of every text.
     progress: Arc<Progress>,
+    /// That of the engine's thread, which does not give way by itself.
+    turn: Turn,
 }
 
 impl Remembering {
     fn new(progress: Arc<Progress>) -> Self {
-        Self { languages: HashMap::new(), token: Token::default(), progress }
+        Self { languages: HashMap::new(), token: Token::default(), progress, turn: Turn::begin() }
     }
 }
 
@@ -245,7 +248,8 @@ impl Tokenizer for Remembering {
     type TokenStream<'a> = Terms<'a>;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms<'a> {
-        let Self { languages, token, progress } = self;
+        let Self { languages, token, progress, turn } = self;
+        turn.offer();
         progress.note();
         token.reset();
         let (language, text) = unmarked(text);

@@ -5,6 +5,7 @@ use super::index::{Chunk, FirstOfDocument, IndexError, SearchIndex, Stamp, Write
 use super::language::Language;
 use super::rules::{Held, Verdict, judge};
 use super::truth::{Truth, TruthError};
+use bailiwick_kernel::background::Turn;
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 
@@ -75,6 +76,8 @@ pub struct Engine {
     corpus: Arc<Corpus>,
     truth: Arc<Truth>,
     open: Option<Open>,
+    /// That of whichever thread writes.
+    turn: Turn,
 }
 
 struct Open {
@@ -95,7 +98,7 @@ impl Engine {
     /// An engine that has opened nothing yet.
     #[must_use]
     pub fn new(corpus: Arc<Corpus>, truth: Arc<Truth>) -> Self {
-        Self { corpus, truth, open: None }
+        Self { corpus, truth, open: None, turn: Turn::begin() }
     }
 
     fn guard(&self) -> String {
@@ -263,6 +266,7 @@ impl Engine {
     }
 
     fn put(&mut self, ready: &Ready) -> Result<(), EngineError> {
+        self.turn.offer();
         let Held { accepted, seq, verdict: Verdict { trust_score, .. } } = &ready.held;
         let was_found = *seq < self.opened()?.found_before;
         let writer = self.writer()?;

@@ -1,13 +1,13 @@
 //! Blocking work leaves the arbiter through here, bounded for the whole node and shared fairly between its tenants.
 use crate::tiers::{Tiers, weight};
-use bailiwick_kernel::background::{Background, Yielding};
+use bailiwick_kernel::background::{Background, Turn, Yielding};
 use bailiwick_kernel::fair::{FairPool, Lane, Limits, Neighbours, Slot};
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
 use bailiwick_kernel::outcome::{Outcome, Rejection};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Writers open at once on one node; each costs threads and memory (design §7).
@@ -16,9 +16,6 @@ pub const WRITERS_MAX: usize = 8;
 const SLICE_NS: u64 = 2_000_000;
 /// Files read at once on one node, in child processes or not: each may take as much memory as a parser may.
 pub const READERS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
-/// How long a thread computes at a time before it asks the system whether another one is waiting for its processor. The
-/// system itself looks every few milliseconds only.
-const GIVES_WAY_EVERY: Duration = Duration::from_micros(250);
 /// What reading a file is reckoned to take before anything is known about a tenant's, in nanoseconds.
 const FILE_NS: u64 = 200_000_000;
 /// How long a read or an upload waits for its turn before it is refused.
@@ -196,16 +193,13 @@ pub async fn fold_in_slices<S: Send + 'static, I: Send + 'static>(
     let mut slot = lane.enter(patience).await?;
     loop {
         let slice = threads.run(move || {
-            let mut gave_way = Instant::now();
+            let mut turn = Turn::begin();
             while let Some(item) = items.next() {
                 work(&mut state, item);
                 if items.as_slice().is_empty() {
                     break;
                 }
-                if gave_way.elapsed() >= GIVES_WAY_EVERY {
-                    std::thread::yield_now();
-                    gave_way = Instant::now();
-                }
+                turn.offer();
                 slot = match slot.renew() {
                     Ok(slot) => slot,
                     Err(place) => return (state, Some((place, items, work))),

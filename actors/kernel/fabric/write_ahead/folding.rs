@@ -1,11 +1,11 @@
 //! The thread that gives the store what complete segments of the log say, a slice at a time.
 //!
 //! It gives way to whoever answers. While it is behind by few segments, it pauses between slices, too; behind by more it does
-//! not, and whoever writes much waits for it. Who syncs waits only where it is behind by [`STORE_AHEAD_SEGMENTS_MAX`].
+//! not, but offers its processor, and whoever writes much waits for it. Who syncs waits only where it is behind by [`STORE_AHEAD_SEGMENTS_MAX`].
 use super::layer::Layer;
 use super::log::Segment;
 use super::{Ahead, Tree};
-use crate::background::Yielding;
+use crate::background::{Turn, Yielding};
 use crate::fabric::store::{Pairs, StoreFailure};
 use crate::limits::STORE_AHEAD_SEGMENTS_MAX;
 use std::collections::VecDeque;
@@ -15,11 +15,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Changes given to the store between two pauses.
-const SLICE_CHANGES: usize = 32;
+const SLICE_CHANGES: usize = 8;
+/// Bytes given to the store between two syncs. It writes nothing of its own accord before eight megabytes have come together,
+/// and a thread that copies as much for the disk leaves its processor to nobody meanwhile.
+const SYNCED_EVERY_BYTES: usize = 128 << 10;
 /// Segments it may be behind by without a hurry.
 const UNHURRIED_SEGMENTS: usize = STORE_AHEAD_SEGMENTS_MAX / 2;
-/// As long as a few slices take.
-const PAUSE: Duration = Duration::from_millis(1);
+/// As long as a slice takes.
+const PAUSE: Duration = Duration::from_micros(250);
 
 /// Trees, each with one of its layers.
 pub type Changed = Vec<(Arc<Tree>, Arc<Layer>)>;
@@ -154,8 +157,9 @@ fn fold_until_ended(ahead: &Ahead) {
 
 /// Gives the store one segment; whether it came to its end.
 fn fold(ahead: &Ahead, Frozen { segment, layers }: Frozen) -> Result<bool, StoreFailure> {
+    let mut giving = Giving { ahead, turn: Turn::begin(), unsynced_bytes: 0 };
     for (tree, layer) in &layers {
-        if !fold_layer(ahead, tree, layer)? {
+        if !giving.layer(tree, layer)? {
             return Ok(false);
         }
     }
@@ -172,22 +176,44 @@ fn fold(ahead: &Ahead, Frozen { segment, layers }: Frozen) -> Result<bool, Store
     Ok(true)
 }
 
-fn fold_layer(ahead: &Ahead, tree: &Tree, layer: &Layer) -> Result<bool, StoreFailure> {
-    if layer.read().cleared {
-        fold_slice(tree, || tree.below.clear())?;
-    }
-    let mut after = Bound::Unbounded;
-    loop {
-        let Slice { puts, removals, last } = slice_of(layer, &after);
-        let Some(last) = last else { return Ok(true) };
-        fold_slice(tree, || {
-            tree.below.append(puts)?;
-            removals.into_iter().try_for_each(|key| tree.below.apply(Vec::new(), &[key]))
-        })?;
-        if !ahead.behind.pause() {
-            return Ok(false);
+/// A segment on its way to the store.
+struct Giving<'a> {
+    ahead: &'a Ahead,
+    turn: Turn,
+    /// Bytes given to the store since it was last synced.
+    unsynced_bytes: usize,
+}
+
+impl Giving<'_> {
+    /// Gives the store one layer; whether it came to its end.
+    fn layer(&mut self, tree: &Tree, layer: &Layer) -> Result<bool, StoreFailure> {
+        if layer.read().cleared {
+            fold_slice(tree, || tree.below.clear())?;
         }
-        after = Bound::Excluded(last);
+        let mut after = Bound::Unbounded;
+        loop {
+            let Slice { puts, removals, bytes, last } = slice_of(layer, &after);
+            let Some(last) = last else { return Ok(true) };
+            fold_slice(tree, || {
+                tree.below.append(puts)?;
+                removals.into_iter().try_for_each(|key| tree.below.apply(Vec::new(), &[key]))
+            })?;
+            self.sync_where_due(bytes)?;
+            if !self.ahead.behind.pause() {
+                return Ok(false);
+            }
+            self.turn.offer();
+            after = Bound::Excluded(last);
+        }
+    }
+
+    fn sync_where_due(&mut self, bytes: usize) -> Result<(), StoreFailure> {
+        self.unsynced_bytes = self.unsynced_bytes.saturating_add(bytes);
+        if self.unsynced_bytes < SYNCED_EVERY_BYTES {
+            return Ok(());
+        }
+        self.unsynced_bytes = 0;
+        self.ahead.below.sync()
     }
 }
 
@@ -200,13 +226,15 @@ fn fold_slice(tree: &Tree, change: impl FnOnce() -> Result<(), StoreFailure>) ->
 struct Slice {
     puts: Pairs,
     removals: Vec<Vec<u8>>,
+    bytes: usize,
     last: Option<Vec<u8>>,
 }
 
 fn slice_of(layer: &Layer, after: &Bound<Vec<u8>>) -> Slice {
     let changes = layer.read();
-    let mut slice = Slice { puts: Vec::new(), removals: Vec::new(), last: None };
+    let mut slice = Slice { puts: Vec::new(), removals: Vec::new(), bytes: 0, last: None };
     for (key, value) in changes.by_key.range((after.clone(), Bound::Unbounded)).take(SLICE_CHANGES) {
+        slice.bytes = slice.bytes.saturating_add(key.len()).saturating_add(value.as_ref().map_or(0, Vec::len));
         match value {
             Some(value) => slice.puts.push((key.clone(), value.clone())),
             None => slice.removals.push(key.clone()),
