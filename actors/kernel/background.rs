@@ -53,27 +53,43 @@ impl Yielding {
 
 /// How long a thread computes before it offers its processor.
 const OFFERED_EVERY: Duration = Duration::from_micros(250);
+/// Who has not got its processor back after so long offers it to somebody who wants it without end: what it offers is taken
+/// from what is due to it.
+const TAKEN_WITHOUT_END: Duration = Duration::from_millis(10);
+/// How many times as long as it was taken for it is not offered again then.
+const KEPT_TIMES: u32 = 10;
 
 /// A thread's turn on its processor. Who computes for long offers the rest of it to whoever else waits: a thread that
 /// answers and wakes on the same processor would otherwise wait for the next tick of the clock, up to four milliseconds.
 #[derive(Debug)]
 pub struct Turn {
     since: Instant,
+    kept_for: Duration,
 }
 
 impl Turn {
     /// Begins one.
     #[must_use]
     pub fn begin() -> Self {
-        Self { since: Instant::now() }
+        Self { since: Instant::now(), kept_for: OFFERED_EVERY }
     }
 
-    /// Offers the rest of it where it has lasted for a quarter of a millisecond. Alone on its processor a thread goes on at once.
+    /// Offers the rest of it where it has lasted for long enough. Alone on its processor a thread goes on at once.
     pub fn offer(&mut self) {
-        if self.since.elapsed() >= OFFERED_EVERY {
+        if self.since.elapsed() >= self.kept_for {
+            let offered = Instant::now();
             std::thread::yield_now();
-            *self = Self::begin();
+            *self = Self { since: Instant::now(), kept_for: kept_for(offered.elapsed()) };
         }
+    }
+}
+
+/// How long a turn is kept after one that was taken for this long.
+const fn kept_for(taken_for: Duration) -> Duration {
+    if taken_for.as_micros() < TAKEN_WITHOUT_END.as_micros() {
+        OFFERED_EVERY
+    } else {
+        taken_for.saturating_mul(KEPT_TIMES)
     }
 }
 
@@ -195,9 +211,10 @@ impl Drop for Threads {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::{Background, NICE, Yielding, take};
+    use super::{Background, KEPT_TIMES, NICE, OFFERED_EVERY, TAKEN_WITHOUT_END, Yielding, kept_for, take};
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier, Mutex};
+    use std::time::Duration;
     use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
     use thread_priority::{thread_native_id, thread_schedule_policy_param};
 
@@ -211,11 +228,25 @@ mod tests {
         let (idle, other) = (NormalThreadSchedulePolicy::Idle, NormalThreadSchedulePolicy::Other);
         let usual = measure();
         assert_eq!(usual.map(|(class, _nice)| class), Some(ThreadSchedulePolicy::Normal(other)));
-        let most = Background::new(Yielding::Most).run(measure).await;
+        // whoever begins with it and when: other tests may want all processors
+        let most = Background::new(Yielding::Most).done(measure).await;
         assert_eq!(most.map(|most| most.map(|(class, _nice)| class)), Ok(Some(ThreadSchedulePolicy::Normal(idle))));
         let some = Background::new(Yielding::Some).run(measure).await;
         assert_eq!(some, Ok(usual.map(|(class, nice)| (class, (nice + NICE).min(19)))));
         assert_eq!(measure(), usual, "this thread is as it was");
+    }
+
+    #[test]
+    fn a_turn_is_offered_often_unless_it_is_taken_without_end() {
+        let short = TAKEN_WITHOUT_END - Duration::from_nanos(1_000);
+        assert_eq!([Duration::ZERO, short].map(kept_for), [OFFERED_EVERY; 2]);
+        let long = [TAKEN_WITHOUT_END, TAKEN_WITHOUT_END * 3];
+        assert_eq!(
+            long.map(kept_for),
+            long.map(|taken_for| taken_for * KEPT_TIMES),
+            "what is due to it is not given away"
+        );
+        assert_eq!(kept_for(Duration::MAX), Duration::MAX);
     }
 
     /// Threads of the lowest class never run while others have all processors; what takes their place is told by its class.
@@ -236,8 +267,7 @@ mod tests {
         let class = background.run(measure).await.unwrap().map(|(class, _nice)| class);
         assert_eq!(class, Some(ThreadSchedulePolicy::Normal(other)), "while the others starve");
         instead.until_ms.store(0, Ordering::Relaxed);
-        let class = background.run(measure).await.unwrap().map(|(class, _nice)| class);
-        assert_eq!(class, Some(ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle)), "and not for longer");
+        assert!(!instead.is_on(), "and not for longer");
     }
 
     /// Every processor of the machine is wanted by somebody else, for as long as this takes.

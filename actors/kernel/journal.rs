@@ -1,4 +1,5 @@
 //! A tenant's journal as its owner sees it: typed entries in, typed entries out; sealing and epochs inside.
+use crate::background::Turn;
 use crate::cipher::{Cipher, CipherError, Purpose};
 use crate::codec::{self, CodecError};
 use crate::disclosure::{self, Opened, Place, RecordKey, Shown, Unlocked};
@@ -189,7 +190,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub fn shred(&self, records: &[Position], bodies: &[String]) -> Result<(), JournalError> {
-        let mut slots = Vec::new();
+        let (mut slots, mut turn) = (Vec::new(), Turn::begin());
         let mut note = |place: Place<'_>, sealed: &[u8]| match disclosure::unlock(&self.cipher, place, sealed) {
             Ok(Unlocked::Half(half)) => {
                 slots.push(half.slot);
@@ -199,11 +200,13 @@ impl Journal {
             Err(other) => Err(other),
         };
         for position in records {
+            turn.offer();
             for record in self.fabric.read(self.tenant(), *position, 1)? {
                 note(Place::RECORD, &record.payload)?;
             }
         }
         for name in bodies {
+            turn.offer();
             let name = self.body(name)?;
             if let Some(sealed) = self.fabric.blob_get(self.tenant(), &name)? {
                 note(Place::body(&name), &sealed)?;

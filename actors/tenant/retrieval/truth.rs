@@ -7,6 +7,7 @@ use crate::entry::{DocumentAccepted, Entry};
 use crate::erasures::records::ErasureAsked;
 use crate::erasures::rules::Standing;
 use crate::limits::storage::{Claim, Footprint, Storage};
+use bailiwick_kernel::background::Turn;
 use bailiwick_kernel::codec::CodecError;
 use bailiwick_kernel::fabric::{AppendError, Blob};
 use bailiwick_kernel::ids::Position;
@@ -425,7 +426,9 @@ impl Truth {
         for held in held {
             replaced.extend(latest.insert(held.accepted.id.clone(), held).map(|earlier| Left::of(&earlier)));
         }
+        let mut turn = Turn::begin();
         for id in latest.keys().chain(removed) {
+            turn.offer();
             // what was replaced by itself, in a replay, is no former version
             let Some(row) = self.row(id)? else { continue };
             mark.documents = mark.documents.saturating_sub(1);
@@ -462,17 +465,15 @@ impl Truth {
 
     /// Takes away the bodies of versions that are kept no more, unless the version that is kept has the same one.
     fn forget_bodies(&self, left: Vec<Left>) -> Result<(), TruthError> {
-        let mut bodies = Vec::new();
+        let (mut bodies, mut turn) = (Vec::new(), Turn::begin());
         for Left { id, body, .. } in left {
+            turn.offer();
             if self.row(&id)?.is_none_or(|row| row.body != body) {
                 bodies.push(body);
             }
         }
         self.journal.shred(&[], &bodies)?;
-        for body in bodies {
-            self.journal.blob_delete(&body)?;
-        }
-        Ok(())
+        Ok(bodies.iter().try_for_each(|body| self.journal.blob_delete(body))?)
     }
 
     /// Ids of the documents that entries from a position on speak of.
