@@ -16,9 +16,6 @@ use std::time::Duration;
 
 /// Changes given to the store between two pauses.
 const SLICE_CHANGES: usize = 8;
-/// Bytes given to the store between two syncs. It writes nothing of its own accord before eight megabytes have come together,
-/// and a thread that copies as much for the disk leaves its processor to nobody meanwhile.
-const SYNCED_EVERY_BYTES: usize = 128 << 10;
 /// Segments it may be behind by without a hurry.
 const UNHURRIED_SEGMENTS: usize = STORE_AHEAD_SEGMENTS_MAX / 2;
 /// As long as a slice takes.
@@ -209,7 +206,7 @@ impl Giving<'_> {
 
     fn sync_where_due(&mut self, bytes: usize) -> Result<(), StoreFailure> {
         self.unsynced_bytes = self.unsynced_bytes.saturating_add(bytes);
-        if self.unsynced_bytes < SYNCED_EVERY_BYTES {
+        if self.unsynced_bytes < self.ahead.sizes.below_bytes {
             return Ok(());
         }
         self.unsynced_bytes = 0;

@@ -31,14 +31,21 @@ impl From<group::Illegible> for StoreFailure {
     }
 }
 
-/// How much one segment of the log holds, and how much may wait for a sync.
+/// How much one segment of the log holds, how much may wait for a sync, and how much the store gets between two syncs.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
     segment_bytes: usize,
     buffer_bytes: usize,
+    below_bytes: usize,
 }
 
-const SIZES: Sizes = Sizes { segment_bytes: STORE_AHEAD_SEGMENT_BYTES, buffer_bytes: STORE_AHEAD_BUFFER_BYTES };
+const SIZES: Sizes = Sizes {
+    segment_bytes: STORE_AHEAD_SEGMENT_BYTES,
+    buffer_bytes: STORE_AHEAD_BUFFER_BYTES,
+    // it writes nothing of its own accord before eight megabytes have come together, and a thread that copies as much for
+    // the disk leaves its processor to nobody meanwhile
+    below_bytes: 128 << 10,
+};
 
 /// A store with a log ahead of it.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-const SMALL: Sizes = Sizes { segment_bytes: 3 * PAGE_BYTES, buffer_bytes: 2 * PAGE_BYTES };
+const SMALL: Sizes = Sizes { segment_bytes: 3 * PAGE_BYTES, buffer_bytes: 2 * PAGE_BYTES, below_bytes: PAGE_BYTES };
 const TREES: [&str; 3] = ["a", "b", "c"];
 
 type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -377,7 +377,7 @@ fn always_complete(folder: &Path, below: &MemoryStore) -> (WriteAhead, Receiver<
         let _nobody_asks = tell.send(());
         Ok(())
     }));
-    let sizes = Sizes { segment_bytes: PAGE_BYTES + HEADER_BYTES + 1, buffer_bytes: 9 * PAGE_BYTES };
+    let sizes = Sizes { segment_bytes: PAGE_BYTES + HEADER_BYTES + 1, ..SMALL };
     (WriteAhead::with_sizes(folder, Arc::new(below.clone()), sizes).unwrap(), synced)
 }
 
