@@ -6,23 +6,25 @@
   … benches/quality.py --minilm [--vectors CACHE] FOLDER [collection …]
 
 With --minilm the rankings by words, by meaning and by both are printed in the place of the answers, the meaning being that of
-the model in tests/outside/minilm.py; CACHE keeps vectors between runs.
+the model in tests/outside/minilm.py; CACHE keeps vectors between runs. Last comes what a tenant is served once `bailiwick eval
+run` has asked half of the questions as golden ones (200 at most), measured on the questions of the other half.
 
 FOLDER holds `<collection>.tar.xz` archives or unpacked folders with corpus.jsonl {_id,title,text},
 queries.jsonl {_id,text[,answers][,answerable]} and qrels.tsv (query, document, grade; with a header).
 """
-import argparse, concurrent.futures, json, pathlib, sys, tarfile, tempfile
+import argparse, concurrent.futures, json, pathlib, subprocess, sys, tarfile, tempfile
 
 import pytrec_eval
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "outside"))
 import dense  # noqa: E402
-from house import house  # noqa: E402
+from house import binary, house  # noqa: E402
 
 BATCH_DOCUMENTS = 250
 BATCH_BYTES = 2_000_000
 WORKERS = 8
 TENANT = "default"
+GOLDEN_MAX = 200
 
 
 def unpack(folder, scratch):
@@ -66,12 +68,20 @@ def search(served, key, ids, query):
     return query["_id"], run
 
 
-def retrieval(served, key, ids, queries, qrels):
+def measured(served, key, ids, queries, qrels):
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         run = dict(pool.map(lambda query: search(served, key, ids, query), [query for query in queries if query["_id"] in qrels]))
-    measured = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut_10", "recall_100", "recip_rank"}).evaluate({query: found for query, found in run.items() if found})
-    mean = lambda name: sum(row[name] for row in measured.values()) / len(qrels)
+    evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut_10", "recall_100", "recip_rank"})
+    return evaluator.evaluate({query: found for query, found in run.items() if found})
+
+
+def means(rows, judged):
+    mean = lambda name: sum(rows[query][name] for query in judged if query in rows) / len(judged)
     return {"nDCG@10": mean("ndcg_cut_10"), "R@100": mean("recall_100"), "MRR": mean("recip_rank")}
+
+
+def retrieval(served, key, ids, queries, qrels):
+    return means(measured(served, key, ids, queries, qrels), qrels)
 
 
 def ask(served, key, query):
@@ -105,7 +115,25 @@ def arms(served, key, ids, queries, qrels):
     for number, (name, settings) in enumerate(ARMS.items(), start=1):
         dense.want(served, TENANT, number, untested=True, chunks_per_minute=600_000, **settings)
         dense.wait(served, key, TENANT, len(ids))
-        yield name, retrieval(served, key, ids, queries, qrels)
+        yield name, measured(served, key, ids, queries, qrels)
+
+
+def after_golden_questions(served, key, ids, queries, qrels):
+    """What is served once every other question was asked as a golden one, and those that were not."""
+    judged = [query for query in queries if query["_id"] in qrels]
+    of_document = {document: entry for entry, document in ids.items()}
+    golden = [{"question": query["text"], "relevant": [of_document[document] for document, grade in qrels[query["_id"]].items() if grade > 0 and document in of_document]}
+              for query in judged[::2]]
+    golden = [question for question in golden if question["relevant"]][:GOLDEN_MAX]
+    file = served.folder / "tenants" / TENANT / "eval" / "golden.jsonl"
+    file.write_text("".join(json.dumps(question) + "\n" for question in golden))
+    dense.want(served, TENANT, len(ARMS) + 1, chunks_per_minute=600_000, weight=0.5)
+    command = [binary(), "eval", "run", "--server", served.url, "--data", str(served.folder / "data"), "--tenant", TENANT]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # it ends with 1 where the sample's thresholds are missed
+    if not dense.standing(served, TENANT)["judged"]:
+        raise SystemExit("both searches were never compared")
+    unseen = [query["_id"] for query in judged[1::2]]
+    return measured(served, key, ids, judged[1::2], {query: qrels[query] for query in unseen}), unseen
 
 
 # nDCG@10 by words and by words and meaning, of other programs with the same model (bm25s, tantivy with one field, min-max sums)
@@ -124,6 +152,13 @@ def verdicts(name, found):
         print(f"{name}: both {hybrid - better:+.4f} beside the better arm: {held}")
         if both is not None:
             print(f"{name}: both {hybrid - both:+.4f} beside the best of others ({both})")
+
+
+def verdict_of_unseen(name, arms, rows, unseen):
+    of = lambda rows: means(rows, unseen)["nDCG@10"]
+    better = max(of(arms["lexical"]), of(arms["dense"]))
+    held = "holds" if of(rows) >= better - 0.01 else "MISSED"
+    print(f"{name}: served after golden questions {of(rows) - better:+.4f} beside the better arm, {len(unseen)} unseen questions: {held}")
 
 
 def row(name, figures):
@@ -156,10 +191,13 @@ def main():
                 ids = ingest(served, key, corpus)
                 if given.minilm:
                     found = {}
-                    for arm, figures in arms(served, key, ids, queries, qrels):
-                        row(f"{name} {arm}", figures)
-                        found[arm] = figures["nDCG@10"]
-                    verdicts(name, found)
+                    for arm, rows in arms(served, key, ids, queries, qrels):
+                        row(f"{name} {arm}", means(rows, qrels))
+                        found[arm] = rows
+                    verdicts(name, {arm: means(rows, qrels)["nDCG@10"] for arm, rows in found.items()})
+                    rows, unseen = after_golden_questions(served, key, ids, queries, qrels)
+                    row(f"{name} served", means(rows, unseen))
+                    verdict_of_unseen(name, found, rows, unseen)
                     continue
                 figures = retrieval(served, key, ids, queries, qrels)
                 figures |= answers(served, key, queries) if any("answers" in query or "answerable" in query for query in queries) else {}
