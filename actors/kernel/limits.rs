@@ -60,6 +60,9 @@ pub const STORE_SEGMENT_BYTES: usize = 8 << 20;
 pub const STORE_AHEAD_SEGMENT_BYTES: usize = 8 << 20;
 /// … and how many such segments the store may be behind: their changes are in memory until then.
 pub const STORE_AHEAD_SEGMENTS_MAX: usize = 6;
+/// Bytes of changes the store is given between two syncs. It writes nothing of its own accord before a segment of its log has come
+/// together, and a thread that copies as much for the disk leaves its processor to nobody meanwhile.
+pub const STORE_AHEAD_BELOW_BYTES: usize = 128 << 10;
 /// Bytes of changes that wait for a sync before one is made for their sake.
 pub const STORE_AHEAD_BUFFER_BYTES: usize = 4 << 20;
 /// Bytes of pages the store keeps in memory.

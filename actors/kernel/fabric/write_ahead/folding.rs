@@ -1,7 +1,8 @@
 //! The thread that gives the store what complete segments of the log say, a slice at a time.
 //!
-//! It gives way to whoever answers. While it is behind by few segments, it pauses between slices, too; behind by more it does
-//! not, but offers its processor, and whoever writes much waits for it. Who syncs waits only where it is behind by [`STORE_AHEAD_SEGMENTS_MAX`].
+//! It gives way to whoever answers, and offers its processor between slices. While it is behind by few segments, it pauses
+//! there, too; behind by more it does not, and whoever writes much waits for it. Who syncs waits only where it is behind by
+//! [`STORE_AHEAD_SEGMENTS_MAX`].
 use super::layer::Layer;
 use super::log::Segment;
 use super::{Ahead, Tree};

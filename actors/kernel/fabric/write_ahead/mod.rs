@@ -7,7 +7,7 @@
 //! Invariants: a segment of the log is used again only once the store durably has what it says; changes stand in the log in
 //! the order in which they are read.
 use super::store::{Keyed, Pairs, Store, StoreFailure, Visitor, fit_a_store};
-use crate::limits::{STORE_AHEAD_BUFFER_BYTES, STORE_AHEAD_SEGMENT_BYTES};
+use crate::limits::{STORE_AHEAD_BELOW_BYTES, STORE_AHEAD_BUFFER_BYTES, STORE_AHEAD_SEGMENT_BYTES};
 use folding::{Behind, Changed, Folding, Frozen};
 use group::Change;
 use layer::{Layer, Stack};
@@ -42,9 +42,7 @@ struct Sizes {
 const SIZES: Sizes = Sizes {
     segment_bytes: STORE_AHEAD_SEGMENT_BYTES,
     buffer_bytes: STORE_AHEAD_BUFFER_BYTES,
-    // it writes nothing of its own accord before eight megabytes have come together, and a thread that copies as much for
-    // the disk leaves its processor to nobody meanwhile
-    below_bytes: 128 << 10,
+    below_bytes: STORE_AHEAD_BELOW_BYTES,
 };
 
 /// A store with a log ahead of it.

@@ -370,24 +370,26 @@ fn what_is_too_large_for_a_store_is_refused_before_the_log_has_it() {
     assert!(tree.get(&[1]).is_err() && tree.apply(largest(1), &[]).is_err() && store.existing("tree").is_none());
 }
 
-/// A log whose every synced group completes a segment, and what tells of each sync of the store below.
-fn always_complete(folder: &Path, below: &MemoryStore) -> (WriteAhead, Receiver<()>) {
+/// A log whose every synced group completes a segment, with a tree the store has, and what tells of each further sync of the
+/// store below.
+fn with_a_tree_to_drop(folder: &Path, below: &MemoryStore) -> (WriteAhead, Receiver<()>) {
     let (tell, synced) = channel();
     below.before_sync(Box::new(move |_| {
         let _nobody_asks = tell.send(());
         Ok(())
     }));
     let sizes = Sizes { segment_bytes: PAGE_BYTES + HEADER_BYTES + 1, ..SMALL };
-    (WriteAhead::with_sizes(folder, Arc::new(below.clone()), sizes).unwrap(), synced)
+    let store = WriteAhead::with_sizes(folder, Arc::new(below.clone()), sizes).unwrap();
+    store.tree("dropped").unwrap().apply(largest(1), &[]).unwrap();
+    store.sync().unwrap();
+    synced.recv_timeout(Duration::from_secs(60)).expect("the store gets complete segments");
+    (store, synced)
 }
 
 #[test]
 fn a_dropped_tree_stays_dropped_although_the_segment_that_says_so_is_used_again() {
     let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
-    let (store, synced) = always_complete(folder.path(), &below);
-    store.tree("dropped").unwrap().apply(largest(1), &[]).unwrap();
-    store.sync().unwrap();
-    synced.recv_timeout(Duration::from_secs(60)).expect("the store gets complete segments");
+    let (store, synced) = with_a_tree_to_drop(folder.path(), &below);
     below.before_write(Box::new(move |_| {
         // time enough for whoever should wait for the drop and does not
         let _in_vain = synced.recv_timeout(Duration::from_millis(200));
@@ -402,10 +404,7 @@ fn a_dropped_tree_stays_dropped_although_the_segment_that_says_so_is_used_again(
 #[test]
 fn a_tree_the_store_cannot_drop_is_dropped_once_both_are_opened_again() {
     let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
-    let (store, synced) = always_complete(folder.path(), &below);
-    store.tree("dropped").unwrap().apply(largest(1), &[]).unwrap();
-    store.sync().unwrap();
-    synced.recv_timeout(Duration::from_secs(60)).expect("the store gets complete segments");
+    let (store, synced) = with_a_tree_to_drop(folder.path(), &below);
     below.before_write(Box::new(|_| Err(StoreFailure(String::from("no space")))));
     store.drop_tree("dropped").unwrap_err();
     let failure = store.sync().unwrap_err();
