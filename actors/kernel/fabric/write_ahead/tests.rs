@@ -370,15 +370,15 @@ fn what_is_too_large_for_a_store_is_refused_before_the_log_has_it() {
     assert!(tree.get(&[1]).is_err() && tree.apply(largest(1), &[]).is_err() && store.existing("tree").is_none());
 }
 
-/// A log whose every synced group completes a segment, with a tree the store has, and what tells of each further sync of the
-/// store below.
+/// A log whose every synced group completes a segment, which the store is synced once for, with a tree the store has; and what
+/// tells of each further sync of the store.
 fn with_a_tree_to_drop(folder: &Path, below: &MemoryStore) -> (WriteAhead, Receiver<()>) {
     let (tell, synced) = channel();
     below.before_sync(Box::new(move |_| {
         let _nobody_asks = tell.send(());
         Ok(())
     }));
-    let sizes = Sizes { segment_bytes: PAGE_BYTES + HEADER_BYTES + 1, ..SMALL };
+    let sizes = Sizes { segment_bytes: PAGE_BYTES + HEADER_BYTES + 1, below_bytes: usize::MAX, ..SMALL };
     let store = WriteAhead::with_sizes(folder, Arc::new(below.clone()), sizes).unwrap();
     store.tree("dropped").unwrap().apply(largest(1), &[]).unwrap();
     store.sync().unwrap();
