@@ -8,6 +8,7 @@ use regex::RegexSet;
 const JUDGEMENT: &str = "bailiwick guard 1";
 
 const REPEATED: &str = "selection.question_repeated_min_trust";
+const ALIKE: &str = "selection.alike_min_trust";
 /// Beyond it the least difference of trust outweighs any difference of words.
 const EXPONENT_MAX: f64 = 16.0;
 
@@ -68,8 +69,9 @@ impl Guard {
         {
             errors.extend(score_error(path, score));
         }
-        if let Some(SelectionRules { trust_exponent, question_repeated_min_trust }) = rules.selection {
+        if let Some(SelectionRules { trust_exponent, question_repeated_min_trust, alike_min_trust }) = rules.selection {
             errors.extend(question_repeated_min_trust.and_then(|score| score_error(REPEATED, score)));
+            errors.extend(alike_min_trust.and_then(|score| score_error(ALIKE, score)));
             if !(0.0..=EXPONENT_MAX).contains(&trust_exponent) {
                 let problem = format!("{trust_exponent} is no power of trust; write a number from 0 to {EXPONENT_MAX}");
                 errors.push(GuardError { path: "selection.trust_exponent".into(), problem });
@@ -123,6 +125,14 @@ impl Guard {
             ));
         }
         DocumentVerdict::Admitted { trust_score }
+    }
+
+    /// Which line of the allowlist admits a source: the nearest one, none where it is not admitted.
+    #[must_use]
+    pub fn line_of(&self, source: &str) -> Option<usize> {
+        let host = source_host(source).ok()?;
+        let lines = self.allowlist.iter().enumerate().filter(|(_, pattern)| pattern.matches(&host));
+        lines.max_by_key(|(_, pattern)| pattern.nearness()).map(|(line, _)| line)
     }
 
     /// Index of the first forbidden pattern the text contains, in time linear in the text. A chunk that contains one

@@ -116,7 +116,11 @@ fn every_error_of_the_rules_is_named() {
             ("d.org".into(), 0.9),
         ]),
         default_trust_score: f64::INFINITY,
-        selection: Some(SelectionRules { trust_exponent: f64::NAN, question_repeated_min_trust: Some(1.5) }),
+        selection: Some(SelectionRules {
+            trust_exponent: f64::NAN,
+            question_repeated_min_trust: Some(1.5),
+            alike_min_trust: Some(-0.1),
+        }),
         ..rules()
     };
     let mut paths: Vec<String> = Guard::compile(&broken).unwrap_err().into_iter().map(|error| error.path).collect();
@@ -127,6 +131,7 @@ fn every_error_of_the_rules_is_named() {
         "forbidden_patterns[0]",
         "forbidden_patterns[2]",
         "min_trust_score",
+        "selection.alike_min_trust",
         "selection.question_repeated_min_trust",
         "selection.trust_exponent",
         "trust_scores",
@@ -211,5 +216,24 @@ proptest! {
     fn a_plain_source_is_judged_by_its_host_alone(host in "[a-z]{1,8}(\\.[a-z]{1,8}){0,3}", path in "[a-z0-9/]{0,12}") {
         let admitted = matches!(LAX.judge_document(&format!("https://{host}/{path}"), false), DocumentVerdict::Admitted { .. });
         prop_assert_eq!(admitted, on_the_allowlist(&host));
+    }
+}
+
+#[test]
+fn the_nearest_line_of_the_allowlist_admits_a_source() {
+    let rules = SecurityRules {
+        allowlist: ["*.example.org", "docs.example.org", "upload.local"].map(String::from).to_vec(),
+        ..rules()
+    };
+    let guard = Guard::compile(&rules).unwrap();
+    for (source, line) in [
+        ("https://a.example.org/1", Some(0)),
+        ("https://b.a.example.org/", Some(0)),
+        ("https://DOCS.example.org./x", Some(1)),
+        ("upload.local/a.txt", Some(2)),
+        ("https://example.org/", None),
+        ("nonsense", None),
+    ] {
+        assert_eq!(guard.line_of(source), line, "{source}");
     }
 }

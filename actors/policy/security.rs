@@ -40,6 +40,11 @@ pub struct SelectionRules {
     /// A passage that repeats the question word for word counts only from sources trusted at least this far (0 to 1).
     #[serde(default)]
     pub question_repeated_min_trust: Option<f64>,
+    /// Passages of one line of the allowlist that say nearly the same, more than three of them, count only where they are
+    /// trusted at least this far (0 to 1): that is how passages look that were planted for one question. Forms and
+    /// contracts of one pattern look so, too: trust their source as far.
+    #[serde(default)]
+    pub alike_min_trust: Option<f64>,
 }
 
 fn default_trust() -> f64 {

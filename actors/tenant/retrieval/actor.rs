@@ -233,11 +233,10 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             match find(&desk, policy, patience, wanted, way).await {
                 Ok(Found { mut passages, hybrid }) => {
                     distrust.lower(&mut passages);
-                    let rules = policy.guard.selection.as_ref();
-                    let mut passages = selection::select(&question, passages, looked_at, rules);
+                    let mut passages = selection::select(&question, passages, looked_at, &policy.guard);
                     if let Some(rerank) = &policy.rerank {
                         let routed = Routed { door: &door, model: &rerank.model, asker, patience };
-                        let trust_exponent = rules.map_or(0.0, |rules| rules.trust_exponent);
+                        let trust_exponent = policy.guard.selection.map_or(0.0, |rules| rules.trust_exponent);
                         match second_look(&routed, rerank, &question, passages, trust_exponent).await {
                             Ok((ranked, looked)) => (passages, turn.case.ranked_again) = (ranked, Some(looked)),
                             Err(rejection) => return turn.refuse(rejection),

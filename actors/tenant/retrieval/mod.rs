@@ -9,6 +9,7 @@ mod asked;
 pub mod chunk;
 mod compaction;
 mod corpus;
+mod crowds;
 mod deciding;
 pub mod dense;
 mod engine;

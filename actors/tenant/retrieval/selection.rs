@@ -1,6 +1,9 @@
 //! Which of the passages found an answer is given from, where the policy weighs trust or doubts what repeats the question
-//! (specification 2.3): whoever plants passages writes them to be found, and copies the question to be found first. Pure.
+//! or itself (specification 2.3): whoever plants passages writes them to be found, and copies the question to be found
+//! first. Pure.
+use super::crowds::Crowds;
 use crate::question::Passage;
+use bailiwick_policy::guard::Guard;
 use bailiwick_policy::schema::SelectionRules;
 use std::collections::HashSet;
 
@@ -20,18 +23,25 @@ pub fn wanted(top_k: usize, rules: Option<&SelectionRules>) -> usize {
 
 /// The passages an answer is given from, best first; found passages come best first.
 #[must_use]
-pub fn select(question: &str, mut found: Vec<Passage>, top_k: usize, rules: Option<&SelectionRules>) -> Vec<Passage> {
-    let Some(rules) = rules else { return found };
+pub fn select(question: &str, found: Vec<Passage>, top_k: usize, guard: &Guard) -> Vec<Passage> {
+    let Some(rules) = &guard.selection else { return found };
+    let crowds = rules.alike_min_trust.map(|min_trust| {
+        (min_trust, Crowds::of(found.iter().map(|passage| (guard.line_of(&passage.source), passage.text.as_str()))))
+    });
+    let is_crowded = |place: usize, passage: &Passage| {
+        crowds.as_ref().is_some_and(|(min_trust, crowds)| passage.trust_score < *min_trust && crowds.is_crowded(place))
+    };
+    let mut ranked: Vec<(usize, Passage)> = found.into_iter().enumerate().collect();
     if let Some(min_trust) = rules.question_repeated_min_trust {
         let asked = shingles(question);
-        found.retain(|passage| passage.trust_score >= min_trust || !repeats(&asked, &passage.text));
+        ranked.retain(|(_, passage)| passage.trust_score >= min_trust || !repeats(&asked, &passage.text));
     }
     if rules.trust_exponent > 0.0 {
         let weight = |passage: &Passage| f64::from(passage.score) * passage.trust_score.powf(rules.trust_exponent);
-        found.sort_by(|one, other| weight(other).total_cmp(&weight(one)));
+        ranked.sort_by(|(_, one), (_, other)| weight(other).total_cmp(&weight(one)));
     }
-    found.truncate(top_k);
-    found
+    let kept = ranked.into_iter().filter(|(place, passage)| !is_crowded(*place, passage));
+    kept.take(top_k).map(|(_, passage)| passage).collect()
 }
 
 /// Every row of words of a text; none where it has too few words to say anything.
@@ -52,6 +62,7 @@ fn repeats(asked: &HashSet<String>, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bailiwick_policy::schema::SecurityRules;
 
     const QUESTION: &str = "How many points did the Panthers defense surrender?";
 
@@ -78,15 +89,27 @@ mod tests {
         passages.iter().map(|passage| passage.document_id.as_str()).collect()
     }
 
-    fn rules(trust_exponent: f64, question_repeated_min_trust: Option<f64>) -> SelectionRules {
-        SelectionRules { trust_exponent, question_repeated_min_trust }
+    fn guard(selection: Option<SelectionRules>) -> Guard {
+        let rules = SecurityRules {
+            allowlist: ["example.org", "*.example.org"].map(String::from).to_vec(),
+            forbidden_patterns: Vec::new(),
+            signature_required: false,
+            min_trust_score: 0.0,
+            trust_scores: std::collections::BTreeMap::new(),
+            default_trust_score: 0.5,
+            selection,
+        };
+        Guard::compile(&rules).unwrap()
     }
+
+    const NONE: SelectionRules =
+        SelectionRules { trust_exponent: 0.0, question_repeated_min_trust: None, alike_min_trust: None };
 
     #[test]
     fn without_rules_everything_stays_as_it_was_found() {
         let found = vec![passage("a", "one", 2.0, 0.5), passage("b", "two", 1.0, 0.9)];
-        assert_eq!(select(QUESTION, found.clone(), 2, None), found);
-        assert_eq!((wanted(8, None), wanted(8, Some(&rules(1.0, None)))), (8, FOUND));
+        assert_eq!(select(QUESTION, found.clone(), 2, &guard(None)), found);
+        assert_eq!((wanted(8, None), wanted(8, Some(&NONE))), (8, FOUND));
     }
 
     #[test]
@@ -99,16 +122,43 @@ mod tests {
             passage("faq", planted, 7.0, 0.9),
             passage("gold", "The Panthers defense gave up just 308 points, ranking sixth in the league.", 3.0, 0.7),
         ];
-        let kept = select(QUESTION, found.clone(), 5, Some(&rules(0.0, Some(0.8))));
+        let doubting = guard(Some(SelectionRules { question_repeated_min_trust: Some(0.8), ..NONE }));
+        let kept = select(QUESTION, found.clone(), 5, &doubting);
         assert_eq!(ids(&kept), ["faq", "gold"]);
         // a question of a few words is repeated by chance
-        assert_eq!(select("Panthers points?", found, 5, Some(&rules(0.0, Some(0.8)))).len(), 4);
+        assert_eq!(select("Panthers points?", found, 5, &doubting).len(), 4);
+    }
+
+    #[test]
+    fn what_repeats_itself_counts_from_trusted_sources_alone_and_makes_room_for_what_comes_behind() {
+        let planted = |number: usize, host: &str, trust_score: f64| Passage {
+            source: format!("https://{host}/{number}"),
+            ..passage(&format!("{host}-{number}"), &format!("{QUESTION} {number}."), 9.0, trust_score)
+        };
+        let doubting = guard(Some(SelectionRules { alike_min_trust: Some(0.8), ..NONE }));
+        let gold = passage("gold", "The Panthers defense gave up just 308 points.", 3.0, 0.7);
+        let of = |host: &str, trust_score: f64, count: usize| {
+            let mut found: Vec<Passage> = (0..count).map(|number| planted(number, host, trust_score)).collect();
+            found.push(gold.clone());
+            select(QUESTION, found, 2, &doubting)
+        };
+        assert_eq!(ids(&of("a.example.org", 0.7, 4)), ["gold"]);
+        assert_eq!(ids(&of("a.example.org", 0.7, 3)), ["a.example.org-0", "a.example.org-1"], "three may");
+        assert_eq!(ids(&of("a.example.org", 0.8, 4)), ["a.example.org-0", "a.example.org-1"], "trusted");
+
+        // hosts below one line are one, and what another line admits is not crowded out by them
+        let mut found = vec![planted(0, "example.org", 0.7)];
+        found.extend(["a", "b", "c", "d"].map(|name| planted(1, &format!("{name}.example.org"), 0.7)));
+        assert_eq!(ids(&select(QUESTION, found, 5, &doubting)), ["example.org-0"]);
     }
 
     #[test]
     fn trust_weighs_as_the_policy_says_and_the_score_told_is_that_found() {
         let found = vec![passage("low", "x", 3.0, 0.5), passage("high", "y", 1.0, 0.8), passage("none", "z", 9.0, 0.0)];
-        let weighed = |exponent: f64| select(QUESTION, found.clone(), 2, Some(&rules(exponent, None)));
+        let weighed = |exponent: f64| {
+            let rules = SelectionRules { trust_exponent: exponent, ..NONE };
+            select(QUESTION, found.clone(), 2, &guard(Some(rules)))
+        };
         assert_eq!(ids(&weighed(1.0)), ["low", "high"], "1.5 against 0.8");
         assert_eq!(ids(&weighed(4.0)), ["high", "low"], "0.19 against 0.41");
         assert!((weighed(4.0)[0].score - 1.0).abs() < f32::EPSILON);
