@@ -4,7 +4,6 @@ use super::dense::vectors::{DenseMark, JUDGED, LEARNT};
 use super::rows::{Change, Found, Left, Row};
 use super::rules::{Held, Mark, Verdict, body_name, may_be_found};
 use crate::entry::{DocumentAccepted, Entry};
-use crate::erasures::records::ErasureAsked;
 use crate::erasures::rules::Standing;
 use crate::limits::storage::{Claim, Footprint, Storage};
 use bailiwick_kernel::background::Turn;
@@ -20,6 +19,8 @@ use bailiwick_policy::visibility::Visible;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+mod erasures;
 
 const SHELF: &str = "documents";
 /// Documents by id.
@@ -276,55 +277,6 @@ impl Truth {
         rows.filter_map(|row| self.held(row).transpose()).collect()
     }
 
-    /// A request for erasure.
-    ///
-    /// # Errors
-    /// [`TruthError::Shelf`].
-    pub fn erasure(&self, id: &str) -> Result<Option<Standing>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(&ERASURE.name(id))? {
-            Some(Kept::Erasure(standing)) => Some(*standing),
-            _ => None,
-        })
-    }
-
-    /// Requests for erasure in an order that stays, after that of an id.
-    ///
-    /// # Errors
-    /// [`TruthError::Shelf`].
-    pub fn erasures(&self, after: Option<&str>, max: usize) -> Result<Vec<Standing>, TruthError> {
-        let after = after.map(|id| self.shelf.stored(&ERASURE.name(id))).transpose()?;
-        let found = self.shelf.scan::<Kept>(&ERASURE, after.as_ref(), max)?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(_key, kept)| if let Kept::Erasure(standing) = kept { Some(*standing) } else { None })
-            .collect())
-    }
-
-    /// The requests for erasure that are open.
-    ///
-    /// # Errors
-    /// [`TruthError::Shelf`].
-    pub fn open_erasures(&self) -> Result<Vec<ErasureAsked>, TruthError> {
-        let mut open = Vec::new();
-        for (_key, kept) in self.shelf.scan::<Kept>(&OPEN, None, usize::MAX)? {
-            let Kept::Open(id) = kept else { continue };
-            open.extend(self.erasure(&id)?.map(|standing| standing.asked));
-        }
-        Ok(open)
-    }
-
-    /// Takes over what was appended about requests for erasure; `last` is the position of the append's last record. Under
-    /// the gate, as everything the mark speaks of.
-    ///
-    /// # Errors
-    /// [`TruthError::Shelf`]; the next opening folds it again from the journal.
-    pub fn note_erasures(&self, standings: &[Standing], last: Position) -> Result<(), TruthError> {
-        let mark = Mark { applied: last.next().0, ..self.mark() };
-        self.put_erasures(standings, vec![(MARK, Kept::Mark(mark))])?;
-        self.lock().mark = mark;
-        Ok(())
-    }
-
     /// Takes over what an append says that is about no document.
     pub(super) fn note(&self, mut puts: Vec<(Key, Kept)>, last: Position) -> Result<(), TruthError> {
         let mark = Mark { applied: last.next().0, ..self.mark() };
@@ -332,19 +284,6 @@ impl Truth {
         self.shelf.apply(&puts, &[])?;
         self.lock().mark = mark;
         Ok(())
-    }
-
-    fn put_erasures(&self, standings: &[Standing], more: Vec<(Key, Kept)>) -> Result<(), TruthError> {
-        let (mut puts, mut ended) = (more, Vec::new());
-        for standing in standings {
-            let id = &standing.asked.id;
-            match standing.ended {
-                Some(_) => ended.push(OPEN.name(id)),
-                None => puts.push((OPEN.name(id), Kept::Open(id.clone()))),
-            }
-            puts.push((ERASURE.name(id), Kept::Erasure(Box::new(standing.clone()))));
-        }
-        Ok(self.shelf.apply(&puts, &ended)?)
     }
 
     /// Documents that somebody may find, in the order of [`Truth::list`].
