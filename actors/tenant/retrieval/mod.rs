@@ -3,6 +3,7 @@
 //! Sends to: budget (`Turn<Grounded>`), the supervisor's exit (searches).
 //! Never: network but through `vector_store`, another tenant's shelf, a passage the guard in force did not admit.
 //! Invariants: RET1 (nothing is taken out that something keeps), IDX1 (an index serves only under the guard it was judged by), JRN2 (201 means durable).
+mod absent;
 mod actor;
 mod analyser;
 mod asked;

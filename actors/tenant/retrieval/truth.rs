@@ -1,4 +1,5 @@
 //! The documents as the journal tells them: a shelf folded from the entries, and the bodies beside it. Blocking.
+use super::absent::Absent;
 use super::dense::mirrored::MirrorMark;
 use super::dense::vectors::{DenseMark, JUDGED, LEARNT};
 use super::rows::{Change, Found, Left, Row};
@@ -102,6 +103,7 @@ pub struct Truth {
     journal: Journal,
     pub(super) shelf: Shelf,
     books: Mutex<Books>,
+    absent: Mutex<Absent>,
 }
 
 /// Judges a document by its record and text, for documents found in a replay.
@@ -124,7 +126,7 @@ impl Truth {
             Err(error) => return Err(error.into()),
         };
         let books = Mutex::new(Books { mark, storage: Storage::of_tenant(mark.bytes) });
-        let truth = Self { journal: belongings.journal.clone(), shelf, books };
+        let truth = Self { journal: belongings.journal.clone(), shelf, books, absent: Mutex::default() };
         truth.fold(judge)?;
         Ok(truth)
     }
@@ -239,11 +241,36 @@ impl Truth {
         self.apply(change, &mut Claim::default())
     }
 
+    fn absent(&self) -> MutexGuard<'_, Absent> {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn row(&self, id: &str) -> Result<Option<Row>, TruthError> {
-        Ok(match self.shelf.get::<Kept>(&key(id))? {
-            Some(Kept::Document(row)) => Some(*row),
-            _ => None,
-        })
+        let looked = {
+            let absent = self.absent();
+            if absent.has(id) {
+                return Ok(None);
+            }
+            absent.moment()
+        };
+        if let Some(Kept::Document(row)) = self.shelf.get::<Kept>(&key(id))? {
+            return Ok(Some(*row));
+        }
+        self.absent().note(id, looked);
+        Ok(None)
+    }
+
+    /// Writes the rows of documents, with whatever else changes in the same step.
+    fn put_rows<'a>(
+        &self,
+        held: impl Iterator<Item = &'a Held> + Clone,
+        more: Vec<(Key, Kept)>,
+        removals: &[Key],
+    ) -> Result<(), TruthError> {
+        let puts: Vec<_> = held.clone().map(document).chain(more).collect();
+        self.shelf.apply(&puts, removals)?;
+        self.absent().came(held.map(|held| held.accepted.id.as_str()));
+        Ok(())
     }
 
     /// The document of a row; nothing where its record was shredded.
@@ -349,8 +376,7 @@ impl Truth {
     /// # Errors
     /// [`TruthError::Shelf`].
     pub fn rejudged(&self, held: Vec<Held>) -> Result<(), TruthError> {
-        let puts: Vec<_> = held.iter().map(document).collect();
-        Ok(self.shelf.apply(&puts, &[])?)
+        self.put_rows(held.iter(), Vec::new(), &[])
     }
 
     /// Gives the versions that are kept no more. Their records do not open any more; their bodies are still there.
@@ -389,10 +415,8 @@ impl Truth {
         // before the shelf forgets them: what a crash leaves undone is done by the next replay
         self.journal.shred(&records, &[])?;
         let added: Vec<Footprint> = latest.values().map(|held| Footprint::from(&held.accepted)).collect();
-        let mut puts: Vec<_> = latest.values().map(document).collect();
-        puts.push((MARK, Kept::Mark(mark)));
-        puts.extend(owed);
-        self.shelf.apply(&puts, &removals)?;
+        owed.push((MARK, Kept::Mark(mark)));
+        self.put_rows(latest.values(), owed, &removals)?;
         let mut books = self.lock();
         books.mark = mark;
         freed.iter().for_each(|document| books.storage.free(document));
