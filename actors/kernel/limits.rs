@@ -59,7 +59,7 @@ pub const STORE_SEGMENT_BYTES: usize = 8 << 20;
 /// Bytes of the log ahead of the store in one segment, which the store gets once it is complete …
 pub const STORE_AHEAD_SEGMENT_BYTES: usize = 8 << 20;
 /// … and how many such segments the store may be behind: their changes are in memory until then.
-pub const STORE_AHEAD_SEGMENTS_MAX: usize = 6;
+pub const STORE_AHEAD_SEGMENTS_MAX: usize = 10;
 /// Bytes of changes the store is given between two syncs. It writes nothing of its own accord before a segment of its log has come
 /// together, and a thread that copies as much for the disk leaves its processor to nobody meanwhile.
 pub const STORE_AHEAD_BELOW_BYTES: usize = 128 << 10;

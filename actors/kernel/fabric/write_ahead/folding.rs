@@ -19,8 +19,8 @@ use std::time::Duration;
 const SLICE_CHANGES: usize = 8;
 /// Segments it may be behind by without a hurry.
 const UNHURRIED_SEGMENTS: usize = STORE_AHEAD_SEGMENTS_MAX / 2;
-/// As long as a slice takes.
-const PAUSE: Duration = Duration::from_micros(250);
+/// Four times as long as a slice takes: while uploads last, the processors are theirs.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Trees, each with one of its layers.
 pub type Changed = Vec<(Arc<Tree>, Arc<Layer>)>;
