@@ -231,7 +231,7 @@ struct Slice {
 fn slice_of(layer: &Layer, after: &Bound<Vec<u8>>) -> Slice {
     let changes = layer.read();
     let mut slice = Slice { puts: Vec::new(), removals: Vec::new(), bytes: 0, last: None };
-    for (key, value) in changes.by_key.range((after.clone(), Bound::Unbounded)).take(SLICE_CHANGES) {
+    for (key, value) in changes.by_key().range((after.clone(), Bound::Unbounded)).take(SLICE_CHANGES) {
         slice.bytes = slice.bytes.saturating_add(key.len()).saturating_add(value.as_ref().map_or(0, Vec::len));
         match value {
             Some(value) => slice.puts.push((key.clone(), value.clone())),

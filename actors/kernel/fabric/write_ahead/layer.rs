@@ -23,8 +23,7 @@ impl Short {
 pub struct Changes {
     /// The tree was emptied: nothing below counts.
     pub cleared: bool,
-    /// By key.
-    pub by_key: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    by_key: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Of every key there is one: most keys that are asked for stand in none of the layers, and looking for one in order
     /// takes twenty comparisons a layer.
     known: HashSet<Short>,
@@ -50,6 +49,11 @@ impl Changes {
             Change::Clear => *self = Self { cleared: true, ..Self::default() },
             Change::Create | Change::Drop => {}
         }
+    }
+
+    /// By key: what each was changed to.
+    pub fn by_key(&self) -> &BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+        &self.by_key
     }
 
     /// What a key was changed to: nothing where it was removed. `short` is the key's own.
