@@ -48,7 +48,7 @@ def lookalike(number):
     return forged[number % len(forged)].format(number)
 
 
-THREE = 3  # passages that may be alike
+ALIKE_MAX = 3  # passages of one origin that may be alike: actors/tenant/retrieval/crowds.rs
 
 
 # name, source of a planted passage, what stands before the lie, passages planted for each question
@@ -62,7 +62,7 @@ VARIANTS = [
     ("listed, as trusted; the question", lambda n: f"https://hostile.example.org/{n}", lambda q, _: q, PLANTED),
     ("listed, as trusted; its words, shuffled", lambda n: f"https://hostile.example.org/{n}", shuffled, PLANTED),
     ("listed, as trusted; reworded", lambda n: f"https://hostile.example.org/{n}", reworded, PLANTED),
-    ("listed, as trusted; reworded, three a question", lambda n: f"https://hostile.example.org/{n}", reworded, THREE),
+    ("listed, as trusted; reworded, three a question", lambda n: f"https://hostile.example.org/{n}", reworded, ALIKE_MAX),
     ("listed, as trusted; hidden in words of its own", lambda n: f"https://hostile.example.org/{n}", hidden, PLANTED),
 ]
 

@@ -131,8 +131,7 @@ impl Guard {
     #[must_use]
     pub fn line_of(&self, source: &str) -> Option<usize> {
         let host = source_host(source).ok()?;
-        let lines = self.allowlist.iter().enumerate().filter(|(_, pattern)| pattern.matches(&host));
-        lines.max_by_key(|(_, pattern)| pattern.nearness()).map(|(line, _)| line)
+        nearest(self.allowlist.iter().enumerate().map(|(line, pattern)| (pattern, line)), &host)
     }
 
     /// Index of the first forbidden pattern the text contains, in time linear in the text. A chunk that contains one
@@ -143,12 +142,15 @@ impl Guard {
     }
 
     fn trust_score(&self, host: &SourceHost) -> f64 {
-        self.trust_scores
-            .iter()
-            .filter(|(pattern, _)| pattern.matches(host))
-            .max_by_key(|(pattern, _)| pattern.nearness())
-            .map_or(self.default_trust_score, |(_, score)| *score)
+        let scores = self.trust_scores.iter().map(|(pattern, score)| (pattern, *score));
+        nearest(scores, host).unwrap_or(self.default_trust_score)
     }
+}
+
+/// What is said of the nearest of the patterns that match a host.
+fn nearest<'a, T>(said: impl Iterator<Item = (&'a HostPattern, T)>, host: &SourceHost) -> Option<T> {
+    let matching = said.filter(|(pattern, _)| pattern.matches(host));
+    matching.max_by_key(|(pattern, _)| pattern.nearness()).map(|(_, said)| said)
 }
 
 fn allowlist(rules: &SecurityRules, errors: &mut Vec<GuardError>) -> Vec<HostPattern> {

@@ -42,7 +42,8 @@ pub struct SelectionRules {
     pub question_repeated_min_trust: Option<f64>,
     /// Passages of one line of the allowlist that say nearly the same, more than three of them, count only where they are
     /// trusted at least this far (0 to 1): that is how passages look that were planted for one question. Forms and
-    /// contracts of one pattern look so, too: trust their source as far.
+    /// contracts of one pattern look so, too, and whoever writes under that line can put a passage out by copying it: trust
+    /// sources as far where nobody else writes.
     #[serde(default)]
     pub alike_min_trust: Option<f64>,
 }

@@ -1,18 +1,20 @@
 //! Ids that were looked for and are not on the shelf. A new document is looked for when it arrives, when it is decided about
-//! and when it is taken over: once is enough, as long as nothing else came. Pure.
+//! and when it is taken over: once is enough, until it comes. Pure.
+use super::upload::UPLOADS_MAX;
+use bailiwick_kernel::limits::DOCUMENTS_PER_REQUEST_MAX;
 use std::collections::HashSet;
 
 /// As many as the uploads bring that a tenant may have under way.
-const IDS_MAX: usize = 4_096;
+const IDS_MAX: usize = UPLOADS_MAX * DOCUMENTS_PER_REQUEST_MAX;
 
 /// What is known not to be there.
 #[derive(Default, Debug)]
 pub struct Absent {
     ids: HashSet<String>,
-    changes: u64,
+    arrivals: u64,
 }
 
-/// A moment between two changes of the shelf.
+/// A moment between two arrivals on the shelf.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(u64);
 
@@ -24,12 +26,12 @@ impl Absent {
 
     /// Now.
     pub fn moment(&self) -> Moment {
-        Moment(self.changes)
+        Moment(self.arrivals)
     }
 
     /// Notes an id that was looked for after a moment and not found; not where something came since then, which may be it.
     pub fn note(&mut self, id: &str, looked: Moment) {
-        if looked.0 != self.changes {
+        if looked.0 != self.arrivals {
             return;
         }
         if self.ids.len() >= IDS_MAX {
@@ -40,7 +42,7 @@ impl Absent {
 
     /// Ids that are there now. Told after they came: whoever looked for one before that may still note it.
     pub fn came<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) {
-        self.changes = self.changes.wrapping_add(1);
+        self.arrivals = self.arrivals.wrapping_add(1);
         for id in ids {
             self.ids.remove(id);
         }

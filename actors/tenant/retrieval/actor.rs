@@ -2,7 +2,7 @@
 use super::corpus::Corpus;
 use super::dense::{self, Door, Found, Indexing, Mirroring, Way};
 use super::erasing::Erasing;
-use super::finding::find;
+use super::finding::{chosen, find};
 use super::indexer::{self, Orders, Work};
 use super::ingest::{Afterwards, Desk, no_such_document};
 use super::messages::{
@@ -233,7 +233,10 @@ impl Handler<Turn<Admitted>> for RetrievalRoom {
             match find(&desk, policy, patience, wanted, way).await {
                 Ok(Found { mut passages, hybrid }) => {
                     distrust.lower(&mut passages);
-                    let mut passages = selection::select(&question, passages, looked_at, &policy.guard);
+                    let mut passages = match chosen(&desk, policy, patience, (&question, passages), looked_at).await {
+                        Ok(passages) => passages,
+                        Err(rejection) => return turn.refuse(rejection),
+                    };
                     if let Some(rerank) = &policy.rerank {
                         let routed = Routed { door: &door, model: &rerank.model, asker, patience };
                         let trust_exponent = policy.guard.selection.map_or(0.0, |rules| rules.trust_exponent);

@@ -23,7 +23,7 @@ impl<O: PartialEq> Crowds<O> {
         Self { passages }
     }
 
-    /// True where more passages of the same origin say nearly the same as the one found at `place` (from 0) than may.
+    /// True where more passages of the same origin, those of one document included, say nearly the same as the one found at `place` (from 0) than may.
     pub fn is_crowded(&self, place: usize) -> bool {
         let Some((origin, words)) = self.passages.get(place) else { return false };
         let of_origin = self.passages.iter().filter(|(other, _)| other == origin);
@@ -53,8 +53,19 @@ fn are_alike(one: &[u32], other: &[u32]) -> bool {
     if !enough(less, more) {
         return false;
     }
-    let shared = one.iter().filter(|word| other.binary_search(word).is_ok()).count();
+    let shared = shared(one, other);
     enough(shared, less.saturating_add(more).saturating_sub(shared))
+}
+
+/// How many numbers stand in both of two rising rows.
+fn shared(one: &[u32], other: &[u32]) -> usize {
+    let mut others = other.iter().peekable();
+    one.iter()
+        .filter(|word| {
+            while others.next_if(|other| other < word).is_some() {}
+            others.next_if_eq(word).is_some()
+        })
+        .count()
 }
 
 #[cfg(test)]

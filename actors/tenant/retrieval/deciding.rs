@@ -92,7 +92,7 @@ impl Deciding {
         let id = prepared.accepted.id.clone();
         let earlier =
             self.places.get(&id).and_then(|place| keep.get(*place).map(|(earlier, _)| (*place, &earlier.accepted)));
-        let former = if earlier.is_some() { None } else { self.truth.get(&id)? };
+        let former = if earlier.is_some() { None } else { self.truth.former(&id)? };
         if let Some((place, earlier)) =
             earlier.filter(|(_, earlier)| decide(Some((earlier, 0)), &prepared.accepted) != Decision::Take)
         {

@@ -4,8 +4,10 @@ use super::dense::{Arms, Found, Meaning, Nearby, Way};
 use super::index::IndexError;
 use super::indexer::Work;
 use super::ingest::Desk;
-use super::pools::in_slot;
+use super::pools::{in_slot, off_the_arbiter};
 use super::rules::Wanted;
+use super::selection;
+use crate::question::Passage;
 use crate::vector_store::TenantCollection;
 use crate::vector_store::rules::filters;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
@@ -36,6 +38,22 @@ pub(super) async fn find(
         }
     };
     in_index(desk, policy, patience, served, search).await
+}
+
+/// The passages an answer is given from, of those found. Chosen where searches run: hundreds are compared.
+pub(super) async fn chosen(
+    desk: &Desk,
+    policy: &Arc<PolicySnapshot>,
+    patience: Duration,
+    (question, found): (&str, Vec<Passage>),
+    top_k: usize,
+) -> Outcome<Vec<Passage>> {
+    if policy.guard.selection.is_none() {
+        return Ok(found);
+    }
+    let (question, policy) = (question.to_owned(), Arc::clone(policy));
+    let choose = move || selection::select(&question, found, top_k, &policy.guard);
+    off_the_arbiter(desk.corpus.searches(), patience, choose).await
 }
 
 /// What each of the two rankings finds by itself; why the one by meaning found nothing.

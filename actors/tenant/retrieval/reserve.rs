@@ -123,7 +123,7 @@ impl Arriving {
             Footprint { bytes: intake.bytes, domain: intake.domain.clone(), usecase: intake.usecase.clone() };
         let former = match self.earlier.get(&intake.id) {
             Some(former) => Some(former.clone()),
-            None => self.truth.get(&intake.id)?.map(|held| Footprint::from(&held.accepted)),
+            None => self.truth.former(&intake.id)?.map(|held| Footprint::from(&held.accepted)),
         };
         self.arrivals.push(match self.reserved.add(former.as_ref(), &footprint, &self.ceilings) {
             Ok(()) => {

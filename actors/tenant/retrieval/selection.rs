@@ -25,7 +25,9 @@ pub fn wanted(top_k: usize, rules: Option<&SelectionRules>) -> usize {
 #[must_use]
 pub fn select(question: &str, found: Vec<Passage>, top_k: usize, guard: &Guard) -> Vec<Passage> {
     let Some(rules) = &guard.selection else { return found };
-    let crowds = rules.alike_min_trust.map(|min_trust| {
+    let doubted =
+        rules.alike_min_trust.filter(|min_trust| found.iter().any(|passage| passage.trust_score < *min_trust));
+    let crowds = doubted.map(|min_trust| {
         (min_trust, Crowds::of(found.iter().map(|passage| (guard.line_of(&passage.source), passage.text.as_str()))))
     });
     let is_crowded = |place: usize, passage: &Passage| {

@@ -246,6 +246,14 @@ impl Truth {
     }
 
     fn row(&self, id: &str) -> Result<Option<Row>, TruthError> {
+        Ok(match self.shelf.get::<Kept>(&key(id))? {
+            Some(Kept::Document(row)) => Some(*row),
+            _ => None,
+        })
+    }
+
+    /// As [`Self::row`], for a document that is taken in: it is looked for more than once.
+    fn row_of_former(&self, id: &str) -> Result<Option<Row>, TruthError> {
         let looked = {
             let absent = self.absent();
             if absent.has(id) {
@@ -253,11 +261,11 @@ impl Truth {
             }
             absent.moment()
         };
-        if let Some(Kept::Document(row)) = self.shelf.get::<Kept>(&key(id))? {
-            return Ok(Some(*row));
+        let row = self.row(id)?;
+        if row.is_none() {
+            self.absent().note(id, looked);
         }
-        self.absent().note(id, looked);
-        Ok(None)
+        Ok(row)
     }
 
     /// Writes the rows of documents, with whatever else changes in the same step.
@@ -268,9 +276,10 @@ impl Truth {
         removals: &[Key],
     ) -> Result<(), TruthError> {
         let puts: Vec<_> = held.clone().map(document).chain(more).collect();
-        self.shelf.apply(&puts, removals)?;
+        let applied = self.shelf.apply(&puts, removals);
+        // also where that failed: they may be there
         self.absent().came(held.map(|held| held.accepted.id.as_str()));
-        Ok(())
+        Ok(applied?)
     }
 
     /// The document of a row; nothing where its record was shredded.
@@ -287,7 +296,19 @@ impl Truth {
     /// # Errors
     /// [`TruthError`].
     pub fn get(&self, id: &str) -> Result<Option<Held>, TruthError> {
-        let held = self.row(id)?.map(|row| self.held(row)).transpose()?.flatten();
+        self.held_as(id, self.row(id)?)
+    }
+
+    /// The version of a document that is kept, for one that is taken in.
+    ///
+    /// # Errors
+    /// [`TruthError`].
+    pub fn former(&self, id: &str) -> Result<Option<Held>, TruthError> {
+        self.held_as(id, self.row_of_former(id)?)
+    }
+
+    fn held_as(&self, id: &str, row: Option<Row>) -> Result<Option<Held>, TruthError> {
+        let held = row.map(|row| self.held(row)).transpose()?.flatten();
         // a row names its record, and the record whose it is
         Ok(held.filter(|held| held.accepted.id == id))
     }
@@ -395,7 +416,7 @@ impl Truth {
         for id in latest.keys().chain(removed) {
             turn.offer();
             // what was replaced by itself, in a replay, is no former version
-            let Some(row) = self.row(id)? else { continue };
+            let Some(row) = self.row_of_former(id)? else { continue };
             mark.documents = mark.documents.saturating_sub(1);
             mark.bytes = mark.bytes.saturating_sub(row.bytes);
             removals.extend(self.keys_of_vectors(&row)?);

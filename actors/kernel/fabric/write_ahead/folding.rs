@@ -19,7 +19,7 @@ use std::time::Duration;
 const SLICE_CHANGES: usize = 8;
 /// Segments it may be behind by without a hurry.
 const UNHURRIED_SEGMENTS: usize = STORE_AHEAD_SEGMENTS_MAX / 2;
-/// Four times as long as a slice takes: while uploads last, the processors are theirs.
+/// Four times as long as a slice takes: the processors are for those who answer and who upload.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Trees, each with one of its layers.

@@ -13,8 +13,8 @@ struct Short(u64);
 
 impl Short {
     fn of(key: &[u8]) -> Self {
-        static HASHED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self(HASHED.hash_one(key))
+        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(SEED.hash_one(key))
     }
 }
 
