@@ -1,13 +1,14 @@
 //! Golden questions searched for a rehearsal: under the policy in force, and as another one would have it, on the index as
-//! it is, by words and meaning where that policy would. What the other guard would keep out is taken out of what is found;
+//! it is, by words and meaning where that policy would, and chosen among as that policy would. What the other guard would keep out is taken out of what is found;
 //! what only it would let in is not there yet.
 use super::RetrievalRoom;
 use super::corpus::Corpus;
 use super::dense::{self, Door, InForce, Way};
-use super::finding::{find, served};
+use super::finding::{chosen, find, served};
 use super::ingest::Desk;
 use super::messages::SearchGolden;
 use super::rules::{Wanted, may_be_retrieved, wanted};
+use super::selection;
 use super::truth::Truth;
 use crate::question::{Matter, Passage, Search};
 use crate::ruling;
@@ -49,6 +50,9 @@ pub(super) fn documents(golden: &Golden, passages: &[Passage]) -> Vec<String> {
     ranking::documents(named).into_iter().map(str::to_owned).collect()
 }
 
+/// What one question means, and the vectors its meaning is held against.
+type Meant = (Arc<Truth>, Arc<[f32]>);
+
 /// One of the two policies, and how it looks for passages.
 struct Side {
     policy: Arc<PolicySnapshot>,
@@ -79,7 +83,7 @@ impl Side {
         wanted(&Matter::Search(search), &self.policy, self.sees.clone())
     }
 
-    fn way(&self, meant: Option<&(Arc<Truth>, Arc<[f32]>)>) -> Way {
+    fn way(&self, meant: Option<&Meant>) -> Way {
         match (&self.in_force, meant) {
             (Some(Ok(in_force)), Some((truth, vector))) => Way::Both(in_force.meaning(truth, vector)),
             _ => Way::Words,
@@ -121,22 +125,37 @@ impl Rehearsing {
         for (at, golden) in self.golden.iter().enumerate() {
             let meant =
                 meant.as_ref().and_then(|(truth, vectors)| Some((Arc::clone(truth), Arc::clone(vectors.get(at)?))));
-            let (Some(now), Some(then)) = (self.before.wanted(golden), self.after.wanted(golden)) else { continue };
-            // under the guard in force: the index knows no other one
-            let guarded_by = &self.before.policy;
-            let found = find(&self.desk, guarded_by, PATIENCE, now, self.before.way(meant.as_ref())).await?;
-            let other = find(&self.desk, guarded_by, PATIENCE, then, self.after.way(meant.as_ref())).await?;
-            if let Err(reason) = found.hybrid.and(other.hybrid) {
-                return Ok(Err(reason));
-            }
-            let mut other = other.passages;
-            other.retain(|passage| may_be_retrieved(&self.after.policy.guard, passage));
-            let (before, after) = (documents(golden, &found.passages), documents(golden, &other));
+            let before = self.found(&self.before, golden, meant.as_ref()).await?;
+            let after = self.found(&self.after, golden, meant.as_ref()).await?;
+            let (before, after) = match (before, after) {
+                (Ok(before), Ok(after)) => (before, after),
+                (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
+            };
             let Golden { question, relevant, .. } = golden.clone();
             searched.push(Searched { question, relevant, before, after });
         }
         let (before, after) = (self.before.searched_by(), self.after.searched_by());
         Ok(Ok(GoldenSearch { searched, before, after }))
+    }
+
+    /// The documents of the passages an answer would be given from under one of the two policies, as the golden question calls
+    /// them; nothing for what cannot be searched.
+    ///
+    /// # Errors
+    /// Inside: why it could not be searched by its meaning after all.
+    async fn found(&self, side: &Side, golden: &Golden, meant: Option<&Meant>) -> Outcome<Result<Vec<String>, String>> {
+        let Some(mut wanted) = side.wanted(golden) else { return Ok(Ok(Vec::new())) };
+        let top_k = wanted.top_k;
+        wanted.top_k = selection::wanted(top_k, side.policy.guard.selection.as_ref());
+        // under the guard in force: the index knows no other one
+        let found = find(&self.desk, &self.before.policy, PATIENCE, wanted, side.way(meant)).await?;
+        if let Err(reason) = found.hybrid {
+            return Ok(Err(reason));
+        }
+        let mut passages = found.passages;
+        passages.retain(|passage| may_be_retrieved(&side.policy.guard, passage));
+        let passages = chosen(&self.desk, &side.policy, PATIENCE, (&golden.question, passages), top_k).await?;
+        Ok(Ok(documents(golden, &passages)))
     }
 
     /// Where a question cannot be searched by its meaning, all of them by their words: half of each would compare nothing.

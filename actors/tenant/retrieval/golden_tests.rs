@@ -10,7 +10,7 @@ use bailiwick_policy::dense::DenseSettings;
 use bailiwick_policy::golden::Golden;
 use bailiwick_policy::guard::Guard;
 use bailiwick_policy::rehearsal::{GoldenSearch, SearchedBy};
-use bailiwick_policy::schema::SecurityRules;
+use bailiwick_policy::schema::{SecurityRules, SelectionRules};
 use std::sync::Arc;
 
 fn settings() -> DenseSettings {
@@ -80,6 +80,14 @@ async fn each_policy_is_rehearsed_by_the_searches_it_would_use() {
     let kept_out = tenant.rehearsed(guarded, &["car"]).await;
     assert!(kept_out.searched[0].before.contains(&"auto".to_owned()), "{kept_out:?}");
     assert!(!kept_out.searched[0].after.contains(&"auto".to_owned()), "{kept_out:?}");
+
+    let doubting =
+        SelectionRules { trust_exponent: 0.0, question_repeated_min_trust: Some(1.0), alike_min_trust: None };
+    let doubting = SecurityRules { selection: Some(doubting), ..security() };
+    let doubting = PolicySnapshot { guard: Arc::new(Guard::compile(&doubting).unwrap()), ..with(Some(settings())) };
+    let doubted = tenant.rehearsed(doubting, &["the automobile is red"]).await;
+    assert_eq!(first(&doubted).0, Some("auto"));
+    assert!(!doubted.searched[0].after.contains(&"auto".to_owned()), "it repeats the question: {doubted:?}");
 
     let without = tenant.rehearsed(with(None), &["car"]).await;
     assert_eq!(first(&without), (Some("auto"), None));
