@@ -1,7 +1,8 @@
 //! A quiet tenant beside a noisy one of the same plan, through the real doors: the victim searches at an even pace,
 //! alone, beside its neighbour, and alone again, all in one run; its latencies count from when each search was due. What two
-//! processors cannot do is told apart by a second node on the same machine: the noisy one is its tenant there, and shares
-//! nothing with the quiet one but the machine.
+//! processors cannot do is told apart twice. A second node on the same machine: the noisy one is its tenant there, and shares
+//! nothing with the quiet one but the machine. And programs that only count, one for each processor, of the class that leaves
+//! its processor to whoever else wants it: less than that no neighbour can do who uses the machine at all.
 //!
 //! `cargo bench --bench neighbours` ; `BAILIWICK_PHASE_SECONDS=30` for longer phases.
 #![allow(
@@ -100,6 +101,8 @@ enum Work {
     Flood(f64),
     /// Nothing but the largest uploads.
     Uploads,
+    /// Nothing of any node's: it counts.
+    Counting,
 }
 
 #[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
@@ -130,6 +133,7 @@ async fn child(orders: Orders) {
         Work::Capacity => one_after_another(&orders, until, &counts).await,
         Work::Flood(per_second) => flood(&orders, per_second, until, &counts).await,
         Work::Uploads => pile_up(&orders, until, &counts).await,
+        Work::Counting => keep_all_processors(until),
     }
     let (served, refused) = (counts.served.load(Ordering::Relaxed), counts.refused.load(Ordering::Relaxed));
     let per_second = served as f64 / began.elapsed().as_secs_f64();
@@ -198,6 +202,20 @@ async fn pile_up(orders: &Orders, until: Instant, counts: &Arc<Counts>) {
     for upload in uploads.collect::<Vec<_>>() {
         upload.await.unwrap();
     }
+}
+
+/// Keeps every processor busy for whoever wants none of them.
+fn keep_all_processors(until: Instant) {
+    let processors = std::thread::available_parallelism().unwrap().get();
+    std::thread::scope(|scope| {
+        for _ in 0..processors {
+            scope.spawn(|| {
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+    });
 }
 
 fn start_child(orders: &Orders) -> Child {
@@ -301,6 +319,11 @@ impl Scene<'_> {
         Orders { url: house.url.clone(), key: key.to_owned(), seconds: self.seconds + 2, work }
     }
 
+    /// What filling the node left to do is done before anybody is measured alone.
+    async fn come_to_rest(&self) {
+        victim(self.house, self.victim, self.capacity * 0.02, self.seconds).await;
+    }
+
     /// The victim while a child carries out its orders.
     async fn beside(&self, orders: &Orders, rate: f64) -> (Felt, Report) {
         let noisy = start_child(orders);
@@ -309,7 +332,7 @@ impl Scene<'_> {
         (felt, report(noisy).await)
     }
 
-    /// Alone, with, alone; and with the noise on another node of this machine.
+    /// Alone, with, alone; and with the noise on another node of this machine, and with none but busy processors.
     async fn play(&self, load: f64, floods: bool) {
         let rate = self.capacity * load;
         let noise = if floods { Work::Flood(rate * 100.0) } else { Work::Uploads };
@@ -317,12 +340,14 @@ impl Scene<'_> {
         let by_itself = report(start_child(&self.orders(noise))).await;
         let (with, beside) = self.beside(&self.orders(noise), rate).await;
         let (apart, _) = self.beside(&self.orders_at(self.elsewhere, noise), rate).await;
+        let (busy, _) = self.beside(&self.orders(Work::Counting), rate).await;
         let after = victim(self.house, self.victim, rate, self.seconds).await;
         let alone_p99 = (before.percentile(99) + after.percentile(99)) as f64 / 2.0;
         let alone_p50 = (before.percentile(50) + after.percentile(50)) as f64 / 2.0;
         let name = if floods { "100 times the rate" } else { "largest uploads only" };
         println!("victim at {:.0} % of capacity ({rate:.0}/s) beside {name}", load * 100.0);
-        for (when, felt) in [("alone", &before), ("with", &with), ("apart", &apart), ("alone", &after)] {
+        for (when, felt) in [("alone", &before), ("with", &with), ("apart", &apart), ("busy", &busy), ("alone", &after)]
+        {
             println!(
                 "  {when:<6} p50 {:>7} us   p99 {:>7} us   refused {} of {}",
                 felt.percentile(50),
@@ -331,7 +356,7 @@ impl Scene<'_> {
                 felt.micros.len()
             );
         }
-        for (when, felt) in [("with", &with), ("apart", &apart)] {
+        for (when, felt) in [("with", &with), ("apart", &apart), ("busy", &busy)] {
             println!(
                 "  {when:<5} / alone  p50 {:.2}   p99 {:.2}",
                 felt.percentile(50) as f64 / alone_p50,
@@ -373,6 +398,7 @@ async fn measure() {
     assert_eq!(told.refused, 0);
     scene.capacity = told.per_second;
     println!("capacity {:.0} searches/s over {CONNECTIONS} connections", scene.capacity);
+    scene.come_to_rest().await;
     for load in [0.10, 0.02] {
         for floods in [true, false] {
             scene.play(load, floods).await;

@@ -6,11 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
+#[cfg(target_os = "linux")]
+mod processors;
+#[cfg(target_os = "linux")]
+pub use processors::somebody_is_answered;
+
+/// Tells that somebody is being answered now. Here threads have no processors of their own.
+#[cfg(not(target_os = "linux"))]
+pub const fn somebody_is_answered() {}
+
 /// How far work gives way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Yielding {
     /// Others may have to wait for it: it holds locks of the store now and then, or has a deadline. Beside an answering
-    /// thread it gets a tenth of a processor, so that it is never put aside for long.
+    /// thread it gets a tenth of a processor, so that it is never put aside for long; while somebody is answered it leaves one
+    /// of several processors alone ([`somebody_is_answered`]).
     Some,
     /// It only computes, and nobody waits for it: it has a processor as long as no other thread wants one, and leaves it
     /// the moment one does. Where others want all of them without end, it is done as [`Yielding::Some`] instead.

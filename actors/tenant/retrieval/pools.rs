@@ -1,6 +1,6 @@
 //! Blocking work leaves the arbiter through here, bounded for the whole node and shared fairly between its tenants.
 use crate::tiers::{Tiers, weight};
-use bailiwick_kernel::background::{Background, Turn, Yielding};
+use bailiwick_kernel::background::{self, Background, Turn, Yielding};
 use bailiwick_kernel::fair::{FairPool, Lane, Limits, Neighbours, Slot};
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::limits::{MAILBOX_MAX, TENANTS_MAX};
@@ -142,7 +142,11 @@ pub async fn in_slot<T: Send + 'static>(
 ) -> Outcome<T> {
     let should_give_way = slot.should_give_way();
     let work = keeping(slot, work);
-    if should_give_way { giving_way.run(work).await } else { answering(work).await }
+    if should_give_way {
+        return giving_way.run(work).await;
+    }
+    background::somebody_is_answered();
+    answering(work).await
 }
 
 /// Runs blocking work on a thread that gives way, as soon as its lane has a slot.
