@@ -51,7 +51,10 @@ impl Yielding {
         use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
         use thread_priority::{ThreadPriority, set_thread_priority_and_policy, thread_native_id};
         match self {
-            Self::Some => rustix::process::nice(NICE).map(drop).map_err(|error| error.to_string()),
+            Self::Some => {
+                let lowered = rustix::process::nice(NICE).map(drop);
+                lowered.and_then(|()| processors::join_the_others()).map_err(|error| error.to_string())
+            }
             Self::Most => {
                 let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
                 set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)

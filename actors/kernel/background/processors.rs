@@ -2,9 +2,9 @@
 //!
 //! A thread that answers and wakes where one of a high nice value runs waits for it until the next tick of the clock, up to
 //! four milliseconds, at every hop of an answer. Where there is a processor none of them uses, it wakes there.
-use rustix::process::{Pid, getpriority_process};
+use rustix::process::{Pid, getpid, getpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -27,20 +27,28 @@ struct Answered {
     keeper: Option<Thread>,
 }
 
-static ANSWERED: LazyLock<Answered> = LazyLock::new(|| {
-    let is_shared = sched_getaffinity(None).is_ok_and(|usable| usable.count() > 1);
-    let keeper = std::thread::Builder::new().name(String::from("processors"));
-    let keeper = if is_shared { keeper.spawn(keep).ok() } else { None };
-    Answered { since: Instant::now(), last_ms: AtomicU64::new(0), keeper: keeper.map(|keeper| keeper.thread().clone()) }
-});
+/// Made by whoever is answered first: its thread begins as those that answer do.
+static ANSWERED: OnceLock<Answered> = OnceLock::new();
 
 /// Tells that somebody is being answered now: for two seconds from now on threads that give way leave one of several
 /// processors alone. They belong to the process, not to a tenant, and so does what is known of them.
 pub fn somebody_is_answered() {
-    ANSWERED.note();
+    ANSWERED.get_or_init(Answered::nobody_yet).note();
+}
+
+fn is_somebody() -> bool {
+    ANSWERED.get().is_some_and(Answered::is_somebody)
 }
 
 impl Answered {
+    fn nobody_yet() -> Self {
+        let is_shared = usable().is_ok_and(|usable| usable.count() > 1);
+        let keeper = std::thread::Builder::new().name(String::from("processors"));
+        let keeper = if is_shared { keeper.spawn(keep).ok() } else { None };
+        let keeper = keeper.map(|keeper| keeper.thread().clone());
+        Self { since: Instant::now(), last_ms: AtomicU64::new(0), keeper }
+    }
+
     fn now_ms(&self) -> u64 {
         // one is the first: nobody was answered at zero
         u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
@@ -70,21 +78,21 @@ fn is_within(duration: Duration, last_ms: u64, now_ms: u64) -> bool {
 fn keep() {
     loop {
         std::thread::park();
-        while ANSWERED.is_somebody() {
-            tell(all_but_one);
+        while is_somebody() {
+            tell_all(all_but_one);
             let told = Instant::now();
             while let Some(rest) = LOOKED_EVERY.checked_sub(told.elapsed()).filter(|rest| !rest.is_zero()) {
                 std::thread::park_timeout(rest);
             }
         }
-        tell(|usable| usable);
+        tell_all(|usable| usable);
     }
 }
 
-/// Tells threads that give way, also those others have started, which of the processors this thread may use they may.
-fn tell(which: impl FnOnce(CpuSet) -> CpuSet) {
-    let told = sched_getaffinity(None).map_err(std::io::Error::from).and_then(|usable| {
-        let (processors, usual) = (which(usable), getpriority_process(None)?);
+/// Tells threads that give way, also those others have started, which of the usable processors they may use.
+fn tell_all(which: impl FnOnce(CpuSet) -> CpuSet) {
+    let told = usable().map_err(std::io::Error::from).and_then(|usable| {
+        let (processors, usual) = (which(usable), getpriority_process(Some(getpid()))?);
         for thread in std::fs::read_dir(THREADS)?.flatten() {
             let number = thread.file_name().to_str().and_then(|number| number.parse().ok());
             let Some(thread) = number.and_then(Pid::from_raw) else { continue };
@@ -99,6 +107,22 @@ fn tell(which: impl FnOnce(CpuSet) -> CpuSet) {
     }
 }
 
+/// Those this process may use: its first thread gives way to nobody.
+fn usable() -> rustix::io::Result<CpuSet> {
+    sched_getaffinity(Some(getpid()))
+}
+
+/// For a thread that has just begun to give way: as the others do at the moment.
+pub(super) fn join_the_others() -> rustix::io::Result<()> {
+    if !is_somebody() {
+        return Ok(());
+    }
+    let usable = usable()?;
+    sched_setaffinity(None, &all_but_one(usable))?;
+    // the others may have been told meanwhile that nobody is answered any more, before this one was as they were
+    if is_somebody() { Ok(()) } else { sched_setaffinity(None, &usable) }
+}
+
 /// All but the first; the only one stays.
 fn all_but_one(usable: CpuSet) -> CpuSet {
     let mut processors = usable;
@@ -110,8 +134,9 @@ fn all_but_one(usable: CpuSet) -> CpuSet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Background, Yielding};
+    use super::super::Yielding;
     use super::*;
+    use std::sync::mpsc::{SyncSender, sync_channel};
 
     fn set(processors: &[usize]) -> CpuSet {
         let mut set = CpuSet::new();
@@ -135,17 +160,39 @@ mod tests {
         assert_eq!([1_999, 2_000].map(|later_ms| is_within(LEFT_FOR, 1, 1 + later_ms)), [true, false]);
     }
 
-    /// Threads of other tests are told, too; none of them asks for its processors.
-    #[tokio::test]
-    async fn threads_that_give_way_leave_one_processor_for_as_long_as_somebody_is_answered() {
-        let usable = || sched_getaffinity(None).unwrap();
-        let (all, background) = (usable(), Background::new(Yielding::Some));
-        let used = || async { background.run(usable).await.unwrap() };
-        assert_eq!(used().await, all);
-        while used().await != all_but_one(all) {
-            somebody_is_answered();
+    /// A thread that gives way and says which processors it may use as often as it is asked.
+    fn giving_way() -> impl Fn() -> CpuSet {
+        let (ask, asked) = sync_channel::<SyncSender<CpuSet>>(1);
+        std::thread::spawn(move || {
+            Yielding::Some.lower_this_thread();
+            asked.iter().for_each(|answer| answer.send(sched_getaffinity(None).unwrap()).unwrap());
+        });
+        move || {
+            let (answer, told) = sync_channel(1);
+            ask.send(answer).unwrap();
+            told.recv().unwrap()
         }
-        assert_eq!(usable(), all, "whoever answers uses all of them");
-        while used().await != all {}
+    }
+
+    fn within_a_minute(what: &str, mut happens: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !happens() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        }
+    }
+
+    /// Threads of other tests are told, too; none of them asks for its processors.
+    #[test]
+    fn threads_that_give_way_leave_one_processor_for_as_long_as_somebody_is_answered() {
+        let (all, earlier) = (usable().unwrap(), giving_way());
+        assert_eq!(earlier(), all);
+        within_a_minute("one is left", || {
+            somebody_is_answered();
+            earlier() == all_but_one(all)
+        });
+        let later = giving_way();
+        assert_eq!(later(), all_but_one(all), "by whoever comes later, too");
+        assert_eq!(sched_getaffinity(None).unwrap(), all, "whoever answers uses all of them");
+        within_a_minute("all are used again", || earlier() == all && later() == all);
     }
 }
