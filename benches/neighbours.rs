@@ -1,8 +1,8 @@
 //! A quiet tenant beside a noisy one of the same plan, through the real doors: the victim searches at an even pace,
 //! alone, beside its neighbour, and alone again, all in one run; its latencies count from when each search was due. What two
 //! processors cannot do is told apart twice. A second node on the same machine: the noisy one is its tenant there, and shares
-//! nothing with the quiet one but the machine. And programs that only count, one for each processor, of the class that leaves
-//! its processor to whoever else wants it: less than that no neighbour can do who uses the machine at all.
+//! nothing with the quiet one but the machine. And a program that only counts, on every processor, of the class that leaves it
+//! to whoever else wants it: what two processors that are never at rest do to a search.
 //!
 //! `cargo bench --bench neighbours` ; `BAILIWICK_PHASE_SECONDS=30` for longer phases.
 #![allow(
@@ -319,7 +319,7 @@ impl Scene<'_> {
         Orders { url: house.url.clone(), key: key.to_owned(), seconds: self.seconds + 2, work }
     }
 
-    /// What filling the node left to do is done before anybody is measured alone.
+    /// A phase passes before anybody is measured alone: filling the node leaves work behind.
     async fn come_to_rest(&self) {
         victim(self.house, self.victim, self.capacity * 0.02, self.seconds).await;
     }

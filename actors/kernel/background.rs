@@ -19,8 +19,8 @@ pub const fn somebody_is_answered() {}
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Yielding {
     /// Others may have to wait for it: it holds locks of the store now and then, or has a deadline. Beside an answering
-    /// thread it gets a tenth of a processor, so that it is never put aside for long; while somebody is answered it leaves one
-    /// of several processors alone ([`somebody_is_answered`]).
+    /// thread it gets a tenth of a processor, so that it is never put aside for long; while somebody is answered by its process
+    /// it leaves one of several processors alone ([`somebody_is_answered`]).
     Some,
     /// It only computes, and nobody waits for it: it has a processor as long as no other thread wants one, and leaves it
     /// the moment one does. Where others want all of them without end, it is done as [`Yielding::Some`] instead.
@@ -52,8 +52,9 @@ impl Yielding {
         use thread_priority::{ThreadPriority, set_thread_priority_and_policy, thread_native_id};
         match self {
             Self::Some => {
-                let lowered = rustix::process::nice(NICE).map(drop);
-                lowered.and_then(|()| processors::join_the_others()).map_err(|error| error.to_string())
+                rustix::process::nice(NICE).map_err(|error| error.to_string())?;
+                processors::join_the_others();
+                Ok(())
             }
             Self::Most => {
                 let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);

@@ -1,4 +1,4 @@
-//! The processors of the machine while somebody is answered: threads that give way leave one of them alone then.
+//! The processors of the machine while somebody is answered: threads of a high nice value leave one of them alone then.
 //!
 //! A thread that answers and wakes where one of a high nice value runs waits for it until the next tick of the clock, up to
 //! four milliseconds, at every hop of an answer. Where there is a processor none of them uses, it wakes there.
@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 /// How long a processor is left after somebody was answered: whoever asks once a second finds it.
 const LEFT_FOR: Duration = Duration::from_secs(2);
-/// How often threads that have begun meanwhile are told, and the end of it is looked for.
+/// How often threads that have begun meanwhile are looked for, and the end of it.
 const LOOKED_EVERY: Duration = Duration::from_millis(500);
 /// Sooner than this after the one before an answer is not noted: its cost is that of every search.
 const NOTED_EVERY: Duration = Duration::from_millis(100);
+/// How often threads are allowed all processors again: some may have been started by others that were not yet.
+const PASSES: usize = 2;
 /// The threads of this process.
 const THREADS: &str = "/proc/self/task";
 
@@ -30,14 +32,15 @@ struct Answered {
 /// Made by whoever is answered first: its thread begins as those that answer do.
 static ANSWERED: OnceLock<Answered> = OnceLock::new();
 
-/// Tells that somebody is being answered now: for two seconds from now on threads that give way leave one of several
-/// processors alone. They belong to the process, not to a tenant, and so does what is known of them.
+/// Tells that somebody is being answered from now on: for two seconds threads of this process that give way leave one of
+/// several processors alone. They belong to the process, not to a tenant, and so does what is known of them.
 pub fn somebody_is_answered() {
     ANSWERED.get_or_init(Answered::nobody_yet).note();
 }
 
+/// Nobody where no thread would allow all processors again.
 fn is_somebody() -> bool {
-    ANSWERED.get().is_some_and(Answered::is_somebody)
+    ANSWERED.get().is_some_and(|answered| answered.keeper.is_some() && answered.is_somebody())
 }
 
 impl Answered {
@@ -77,34 +80,46 @@ fn is_within(duration: Duration, last_ms: u64, now_ms: u64) -> bool {
 
 fn keep() {
     loop {
-        std::thread::park();
-        while is_somebody() {
-            tell_all(all_but_one);
-            let told = Instant::now();
-            while let Some(rest) = LOOKED_EVERY.checked_sub(told.elapsed()).filter(|rest| !rest.is_zero()) {
-                std::thread::park_timeout(rest);
-            }
+        if !is_somebody() {
+            std::thread::park();
         }
-        tell_all(|usable| usable);
+        while is_somebody() {
+            say_whether(allow(all_but_one));
+            rest();
+        }
+        let mut passes = 0;
+        while passes < PASSES && !is_somebody() {
+            passes += usize::from(say_whether(allow(|usable| usable)));
+            rest();
+        }
     }
 }
 
-/// Tells threads that give way, also those others have started, which of the usable processors they may use.
-fn tell_all(which: impl FnOnce(CpuSet) -> CpuSet) {
-    let told = usable().map_err(std::io::Error::from).and_then(|usable| {
-        let (processors, usual) = (which(usable), getpriority_process(Some(getpid()))?);
-        for thread in std::fs::read_dir(THREADS)?.flatten() {
-            let number = thread.file_name().to_str().and_then(|number| number.parse().ok());
-            let Some(thread) = number.and_then(Pid::from_raw) else { continue };
-            if getpriority_process(Some(thread)).is_ok_and(|nice| nice > usual) {
-                let _gone = sched_setaffinity(Some(thread), &processors);
-            }
-        }
-        Ok(())
-    });
-    if let Err(reason) = told {
+fn rest() {
+    let began = Instant::now();
+    while let Some(left) = LOOKED_EVERY.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
+}
+
+fn say_whether(allowed: std::io::Result<()>) -> bool {
+    if let Err(reason) = &allowed {
         tracing::debug!(%reason, "background work uses the processors it used before");
     }
+    allowed.is_ok()
+}
+
+/// Allows threads that give way, also those others have started, some of the usable processors.
+fn allow(which: impl FnOnce(CpuSet) -> CpuSet) -> std::io::Result<()> {
+    let (processors, usual_nice) = (which(usable()?), getpriority_process(Some(getpid()))?);
+    for thread in std::fs::read_dir(THREADS)? {
+        let number = thread?.file_name().to_str().and_then(|number| number.parse().ok());
+        let Some(thread) = number.and_then(Pid::from_raw) else { continue };
+        if getpriority_process(Some(thread)).is_ok_and(|nice| nice > usual_nice) {
+            let _gone = sched_setaffinity(Some(thread), &processors);
+        }
+    }
+    Ok(())
 }
 
 /// Those this process may use: its first thread gives way to nobody.
@@ -113,13 +128,16 @@ fn usable() -> rustix::io::Result<CpuSet> {
 }
 
 /// For a thread that has just begun to give way: as the others do at the moment.
-pub(super) fn join_the_others() -> rustix::io::Result<()> {
-    if !is_somebody() {
-        return Ok(());
+pub(super) fn join_the_others() {
+    if is_somebody() {
+        say_whether(leave_one().map_err(std::io::Error::from));
     }
+}
+
+fn leave_one() -> rustix::io::Result<()> {
     let usable = usable()?;
     sched_setaffinity(None, &all_but_one(usable))?;
-    // the others may have been told meanwhile that nobody is answered any more, before this one was as they were
+    // the others may have been allowed all of them meanwhile, before this one was as they were
     if is_somebody() { Ok(()) } else { sched_setaffinity(None, &usable) }
 }
 
@@ -181,7 +199,7 @@ mod tests {
         }
     }
 
-    /// Threads of other tests are told, too; none of them asks for its processors.
+    /// Threads of other tests leave one, too; none of them asks for its processors.
     #[test]
     fn threads_that_give_way_leave_one_processor_for_as_long_as_somebody_is_answered() {
         let (all, earlier) = (usable().unwrap(), giving_way());
@@ -190,6 +208,7 @@ mod tests {
             somebody_is_answered();
             earlier() == all_but_one(all)
         });
+        somebody_is_answered();
         let later = giving_way();
         assert_eq!(later(), all_but_one(all), "by whoever comes later, too");
         assert_eq!(sched_getaffinity(None).unwrap(), all, "whoever answers uses all of them");

@@ -7,7 +7,8 @@ use super::dense::{self, Door, InForce, Way};
 use super::finding::{chosen, find, served};
 use super::ingest::Desk;
 use super::messages::SearchGolden;
-use super::rules::{Wanted, may_be_retrieved, wanted};
+use super::pools::off_the_arbiter;
+use super::rules::{Wanted, judged_by, wanted};
 use super::selection;
 use super::truth::Truth;
 use crate::question::{Matter, Passage, Search};
@@ -138,8 +139,8 @@ impl Rehearsing {
         Ok(Ok(GoldenSearch { searched, before, after }))
     }
 
-    /// The documents of the passages an answer would be given from under one of the two policies, as the golden question calls
-    /// them; nothing for what cannot be searched.
+    /// The documents of the passages chosen under one of the two policies, as the golden question calls them; nothing for what
+    /// cannot be searched. No model looks at them a second time, and nobody's feedback has lowered their trust.
     ///
     /// # Errors
     /// Inside: why it could not be searched by its meaning after all.
@@ -152,10 +153,19 @@ impl Rehearsing {
         if let Err(reason) = found.hybrid {
             return Ok(Err(reason));
         }
-        let mut passages = found.passages;
-        passages.retain(|passage| may_be_retrieved(&side.policy.guard, passage));
+        let passages = self.judged(side, found.passages).await?;
         let passages = chosen(&self.desk, &side.policy, PATIENCE, (&golden.question, passages), top_k).await?;
         Ok(Ok(documents(golden, &passages)))
+    }
+
+    /// What was found under the guard in force, as that of a side judges it.
+    async fn judged(&self, side: &Side, passages: Vec<Passage>) -> Outcome<Vec<Passage>> {
+        let guard = Arc::clone(&side.policy.guard);
+        if guard.fingerprint == self.before.policy.guard.fingerprint {
+            return Ok(passages);
+        }
+        let judge = move || passages.into_iter().filter_map(|passage| judged_by(&guard, passage)).collect();
+        off_the_arbiter(self.desk.corpus.searches(), PATIENCE, judge).await
     }
 
     /// Where a question cannot be searched by its meaning, all of them by their words: half of each would compare nothing.

@@ -11,6 +11,7 @@ use bailiwick_policy::golden::Golden;
 use bailiwick_policy::guard::Guard;
 use bailiwick_policy::rehearsal::{GoldenSearch, SearchedBy};
 use bailiwick_policy::schema::{SecurityRules, SelectionRules};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn settings() -> DenseSettings {
@@ -81,13 +82,18 @@ async fn each_policy_is_rehearsed_by_the_searches_it_would_use() {
     assert!(kept_out.searched[0].before.contains(&"auto".to_owned()), "{kept_out:?}");
     assert!(!kept_out.searched[0].after.contains(&"auto".to_owned()), "{kept_out:?}");
 
-    let doubting =
-        SelectionRules { trust_exponent: 0.0, question_repeated_min_trust: Some(1.0), alike_min_trust: None };
-    let doubting = SecurityRules { selection: Some(doubting), ..security() };
-    let doubting = PolicySnapshot { guard: Arc::new(Guard::compile(&doubting).unwrap()), ..with(Some(settings())) };
-    let doubted = tenant.rehearsed(doubting, &["the automobile is red"]).await;
+    let doubts = SelectionRules { trust_exponent: 0.0, question_repeated_min_trust: Some(1.0), alike_min_trust: None };
+    let doubting = |trusted: SecurityRules| {
+        let guard = Arc::new(Guard::compile(&SecurityRules { selection: Some(doubts), ..trusted }).unwrap());
+        PolicySnapshot { guard, ..with(Some(settings())) }
+    };
+    let repeated = ["the automobile is red"];
+    let doubted = tenant.rehearsed(doubting(security()), &repeated).await;
     assert_eq!(first(&doubted).0, Some("auto"));
     assert!(!doubted.searched[0].after.contains(&"auto".to_owned()), "it repeats the question: {doubted:?}");
+    let trusting = SecurityRules { trust_scores: BTreeMap::new(), default_trust_score: 1.0, ..security() };
+    let trusted = tenant.rehearsed(doubting(trusting), &repeated).await;
+    assert_eq!(first(&trusted), (Some("auto"), Some("auto")), "as far as that policy trusts it");
 
     let without = tenant.rehearsed(with(None), &["car"]).await;
     assert_eq!(first(&without), (Some("auto"), None));

@@ -1,5 +1,5 @@
 //! Work in slices on a node with one free slot: in order, whole, and never in the way of who has had less.
-use super::pools::{PATIENCE, Pools, in_slices, off_the_arbiter};
+use super::pools::{PATIENCE, Pools, in_slices, in_slot, off_the_arbiter};
 use bailiwick_kernel::background::{Background, Yielding};
 use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::fair::pool::SLICE;
@@ -82,4 +82,22 @@ async fn work_that_panics_gives_its_slot_back() {
         .unwrap_err();
     assert_eq!(lost.code, Code::Lost);
     assert_eq!(pools.fair().map(|pool| pool.in_service()).sum::<usize>(), 0);
+}
+
+/// How many processors the calling thread may use.
+#[cfg(target_os = "linux")]
+fn usable() -> usize {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:")).unwrap();
+    mask.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit.count_ones() as usize).sum()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn while_a_search_is_answered_threads_that_give_way_leave_one_of_several_processors() {
+    let pools = Pools::default();
+    let slot = pools.lanes(tenant(1)).searches.of(Plan::Pro).enter(PATIENCE).await.unwrap();
+    in_slot(&Background::new(Yielding::Most), slot, || ()).await.unwrap();
+    let left = Background::new(Yielding::Some).run(usable).await.unwrap();
+    assert_eq!(left, usable().saturating_sub(1).max(1));
 }

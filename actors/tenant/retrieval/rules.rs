@@ -401,11 +401,15 @@ pub fn may_replace(accepted: &DocumentAccepted, rules: &Rules, now_unix_ms: u64)
     })
 }
 
-/// Whether a guard would let a passage be retrieved.
+/// A passage as a guard judges it; nothing where it would not let it be retrieved.
 #[must_use]
-pub fn may_be_retrieved(guard: &Guard, passage: &Passage) -> bool {
-    let is_trusted = matches!(guard.judge_document(&passage.source, false), DocumentVerdict::Admitted { .. });
-    is_trusted && guard.judge_text(&passage.text).is_none()
+pub fn judged_by(guard: &Guard, passage: Passage) -> Option<Passage> {
+    match guard.judge_document(&passage.source, false) {
+        DocumentVerdict::Admitted { trust_score } if guard.judge_text(&passage.text).is_none() => {
+            Some(Passage { trust_score, ..passage })
+        }
+        _ => None,
+    }
 }
 
 /// Which chunks of a document may be retrieved, in order, and the verdict on the whole.
