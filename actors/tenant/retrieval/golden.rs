@@ -1,6 +1,6 @@
 //! Golden questions searched for a rehearsal: under the policy in force, and as another one would have it, on the index as
-//! it is, by words and meaning where that policy would, and chosen among as that policy would. What the other guard would keep out is taken out of what is found;
-//! what only it would let in is not there yet.
+//! it is, by words and meaning where that policy would, and chosen among as that policy would. What the other guard would
+//! keep out is taken out of what is found; what only it would let in is not there yet.
 use super::RetrievalRoom;
 use super::corpus::Corpus;
 use super::dense::{self, Door, InForce, Way};
