@@ -18,6 +18,9 @@ pub const fn somebody_is_answered() {}
 /// How far work gives way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Yielding {
+    /// Others wait for it, and it is the one that all of them wait for: as [`Yielding::Some`], but three times as much of a
+    /// processor where the two want the same.
+    Little,
     /// Others may have to wait for it: it holds locks of the store now and then, or has a deadline. Beside an answering
     /// thread it gets a tenth of a processor, so that it is never put aside for long; while somebody is answered by its process
     /// it leaves one of several processors alone ([`somebody_is_answered`]).
@@ -27,9 +30,12 @@ pub enum Yielding {
     Most,
 }
 
-/// What is added to the nice value of threads that others may wait for (POSIX: 19 is the lowest priority).
+/// What is added to the nice value of threads that others may wait for (POSIX: 19 is the lowest priority) …
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
+/// … and of those that all of them wait for: each step is worth a quarter of a processor's time.
+#[cfg(target_os = "linux")]
+const NICE_LITTLE: i32 = 5;
 
 impl Yielding {
     /// Lowers the priority of the calling thread, and with it of every thread and process it starts from now on. There
@@ -51,11 +57,8 @@ impl Yielding {
         use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
         use thread_priority::{ThreadPriority, set_thread_priority_and_policy, thread_native_id};
         match self {
-            Self::Some => {
-                rustix::process::nice(NICE).map_err(|error| error.to_string())?;
-                processors::join_the_others();
-                Ok(())
-            }
+            Self::Little => be_nice(NICE_LITTLE),
+            Self::Some => be_nice(NICE),
             Self::Most => {
                 let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
                 set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
@@ -63,6 +66,13 @@ impl Yielding {
             }
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn be_nice(by: i32) -> Result<(), String> {
+    rustix::process::nice(by).map_err(|error| error.to_string())?;
+    processors::join_the_others();
+    Ok(())
 }
 
 /// How long a thread computes before it offers its processor.
@@ -158,6 +168,7 @@ impl Background {
     #[must_use]
     pub fn new(yielding: Yielding) -> Self {
         let name = match yielding {
+            Yielding::Little => "indexing",
             Yielding::Some => "writing",
             Yielding::Most => "computing",
         };
@@ -225,7 +236,9 @@ impl Drop for Threads {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::{Background, KEPT_TIMES, NICE, OFFERED_EVERY, TAKEN_WITHOUT_END, Yielding, kept_for, take};
+    use super::{
+        Background, KEPT_TIMES, NICE, NICE_LITTLE, OFFERED_EVERY, TAKEN_WITHOUT_END, Yielding, kept_for, take,
+    };
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier, Mutex};
     use std::time::Duration;
@@ -245,8 +258,10 @@ mod tests {
         // whoever begins with it and when: other tests may want all processors
         let most = Background::new(Yielding::Most).done(measure).await;
         assert_eq!(most.map(|most| most.map(|(class, _nice)| class)), Ok(Some(ThreadSchedulePolicy::Normal(idle))));
-        let some = Background::new(Yielding::Some).run(measure).await;
-        assert_eq!(some, Ok(usual.map(|(class, nice)| (class, (nice + NICE).min(19)))));
+        for (yielding, by) in [(Yielding::Little, NICE_LITTLE), (Yielding::Some, NICE)] {
+            let nice = Background::new(yielding).run(measure).await;
+            assert_eq!(nice, Ok(usual.map(|(class, nice)| (class, (nice + by).min(19)))));
+        }
         assert_eq!(measure(), usual, "this thread is as it was");
     }
 

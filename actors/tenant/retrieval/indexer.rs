@@ -156,7 +156,7 @@ impl Indexer {
         step: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, Trouble> {
         let mut engine = self.engine().await?;
-        let done = self.corpus.lanes.writing.run(move || {
+        let done = self.corpus.lanes.indexing.run(move || {
             let outcome = step(&mut engine);
             (engine, outcome)
         });

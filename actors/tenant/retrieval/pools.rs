@@ -32,6 +32,7 @@ pub struct Pools {
     searches: Tiers<FairPool>,
     parsers: Tiers<FairPool>,
     readers: FairPool,
+    indexing: Background,
     writing: Background,
     computing: Background,
 }
@@ -47,7 +48,10 @@ pub struct Lanes {
     pub parsers: Tiers<Lane>,
     /// One slot per file being read.
     pub readers: Tiers<Lane>,
-    /// The threads that write into the store for uploads, and the index.
+    /// The threads that change indexes. Every upload waits for its tenant's in the end, and one at a time changes it: where
+    /// uploads' own threads kept it from a processor, they would wait for it on the other.
+    pub indexing: Background,
+    /// The threads that write into the store for uploads.
     pub writing: Background,
     /// The threads that compute for uploads, and for searches of whoever has too many of them.
     pub computing: Background,
@@ -67,6 +71,7 @@ impl Pools {
             searches: tiers("search"),
             parsers: tiers("parse"),
             readers: FairPool::beside("read", readers, neighbours.clone()),
+            indexing: Background::new(Yielding::Little),
             writing: Background::new(Yielding::Some),
             computing: Background::new(Yielding::Most),
         }
@@ -87,6 +92,7 @@ impl Pools {
             searches: lanes(&self.searches),
             parsers: lanes(&self.parsers),
             readers: Tiers::each(|plan| self.readers.lane(tenant, weight(plan))),
+            indexing: self.indexing.clone(),
             writing: self.writing.clone(),
             computing: self.computing.clone(),
         }

@@ -1,6 +1,7 @@
 //! The files of the log: slots of one segment each, written from front to back and used again.
 //!
-//! A file that is used again has its blocks already, so a sync writes them and nothing of the file system.
+//! A file that has its blocks already is synced by writing them and nothing of the file system's own, whose writes come one
+//! after another: a slot that is used again has them, and one that grows gets those of many small groups at once.
 use super::group::{self, HEADER_BYTES, Header, Kind, PAGE_BYTES, span};
 use crate::fabric::store::{StoreFailure, sync_folder};
 use std::collections::VecDeque;
@@ -11,6 +12,10 @@ use std::sync::Arc;
 
 /// Where a group's changes begin in the bytes given to [`Log::append`].
 pub const ROOM_BYTES: usize = HEADER_BYTES;
+/// What a slot grows to for a small group: a multiple of this.
+pub const GROWTH_BYTES: usize = 1 << 20;
+/// From here on a group is large: what it writes outweighs what its sync writes of the file system.
+pub const LARGE_GROUP_BYTES: usize = GROWTH_BYTES / 8;
 
 #[derive(Debug)]
 struct Slot {
@@ -32,6 +37,20 @@ impl Slot {
         self.file.write_all_at(&page, 0)?;
         Ok(self.file.sync_data()?)
     }
+
+    /// Writes a group durably.
+    fn write(&self, group: &mut Vec<u8>, at: usize) -> Result<(), StoreFailure> {
+        let end = at.saturating_add(group.len());
+        if group.len() < LARGE_GROUP_BYTES && as_u64(end) > self.file.metadata()?.len() {
+            group.resize(end.next_multiple_of(GROWTH_BYTES).saturating_sub(at), 0);
+        }
+        self.file.write_all_at(group, as_u64(at))?;
+        Ok(self.file.sync_data()?)
+    }
+}
+
+fn as_u64(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// A segment that is complete: kept until the store has what it says.
@@ -194,10 +213,9 @@ impl Log {
     /// [`StoreFailure`]: it may or may not be there.
     pub fn append(&mut self, group: &mut Vec<u8>) -> Result<(), StoreFailure> {
         group::seal(Kind::Group, self.current.number, self.group, group);
-        let Segment { slot, .. } = &self.current;
-        slot.file.write_all_at(group, u64::try_from(self.end).unwrap_or(u64::MAX))?;
-        slot.file.sync_data()?;
-        self.end = self.end.saturating_add(group.len());
+        let end = self.end.saturating_add(group.len());
+        self.current.slot.write(group, self.end)?;
+        self.end = end;
         self.group = self.group.saturating_add(1);
         Ok(())
     }

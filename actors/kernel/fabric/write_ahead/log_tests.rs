@@ -1,6 +1,6 @@
 //! The files of the log: what of a cut-off write counts, and what of damage is found.
 use super::group::{self, Change, HEADER_BYTES, PAGE_BYTES};
-use super::log::{Found, Log, ROOM_BYTES};
+use super::log::{Found, GROWTH_BYTES, LARGE_GROUP_BYTES, Log, ROOM_BYTES};
 use crate::fabric::store::StoreFailure;
 use std::path::Path;
 
@@ -24,6 +24,9 @@ fn changes(values: std::ops::Range<u8>) -> Vec<(String, Change)> {
     values.map(change).collect()
 }
 
+/// What a segment of three groups has in its slot.
+const THREE_GROUPS_BYTES: usize = 7 * PAGE_BYTES;
+
 /// Two segments: groups 0 to 2 in the first, 3 to 5 in the second, of two pages each after a page that says whose it is.
 fn two_segments() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -39,12 +42,12 @@ fn a_group_that_was_cut_off_is_none_and_those_before_it_are_whole() {
     let folder = two_segments();
     let slot = folder.path().join("slot-01");
     let whole = std::fs::read(&slot).unwrap();
-    assert_eq!((whole.len(), read(folder.path()).unwrap()), (7 * PAGE_BYTES, changes(0..6)));
+    assert_eq!(read(folder.path()).unwrap(), changes(0..6));
     let written = HEADER_BYTES + 5_000;
     for cut in (5 * PAGE_BYTES..5 * PAGE_BYTES + written).step_by(97) {
         std::fs::write(&slot, &whole[..cut]).unwrap();
         assert_eq!(read(folder.path()).unwrap(), changes(0..5), "cut after {cut} bytes");
-        let unwritten: Vec<u8> = whole[..cut].iter().copied().chain(vec![0xA5; whole.len() - cut]).collect();
+        let unwritten: Vec<u8> = whole[..cut].iter().copied().chain(vec![0xA5; THREE_GROUPS_BYTES - cut]).collect();
         std::fs::write(&slot, unwritten).unwrap();
         assert_eq!(read(folder.path()).unwrap(), changes(0..5), "cut after {cut} bytes, with something else behind it");
     }
@@ -56,7 +59,7 @@ fn a_flipped_bit_in_what_was_acknowledged_is_found_and_named() {
     let (first, second) = (folder.path().join("slot-00"), folder.path().join("slot-01"));
     for (slot, last_group_at) in [(&first, usize::MAX), (&second, 5 * PAGE_BYTES)] {
         let whole = std::fs::read(slot).unwrap();
-        for at in (0..whole.len()).step_by(61).filter(|at| *at < last_group_at) {
+        for at in (0..THREE_GROUPS_BYTES).step_by(61).filter(|at| *at < last_group_at) {
             // what fills a page up says nothing
             let in_group = at.saturating_sub(PAGE_BYTES) % (2 * PAGE_BYTES);
             if in_group >= HEADER_BYTES + 5_000 || (HEADER_BYTES..PAGE_BYTES).contains(&at) {
@@ -107,6 +110,39 @@ fn a_slot_is_used_again_and_nothing_of_its_last_segment_counts() {
     drop(second);
     assert_eq!(read(folder.path()).unwrap(), changes(4..6));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no third file");
-    let slot = std::fs::metadata(folder.path().join("slot-00")).unwrap();
-    assert_eq!(slot.len(), (9 * PAGE_BYTES) as u64, "its groups are still there, behind the new one");
+    let slot = std::fs::read(folder.path().join("slot-00")).unwrap();
+    assert_eq!(
+        group_at(&slot, 3 * PAGE_BYTES),
+        Some((1, 1)),
+        "groups of its last segment are still there, behind the new one"
+    );
+}
+
+/// The segment and the number of the group at a place.
+fn group_at(slot: &[u8], at: usize) -> Option<(u64, u64)> {
+    group::open(&slot[at..]).map(|(header, _)| (header.segment, header.number))
+}
+
+/// A file that grows has its size and its blocks written by every sync, one after another.
+#[test]
+fn a_slot_grows_for_many_small_groups_at_once_and_for_a_large_one_by_what_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    let bytes = || usize::try_from(std::fs::metadata(folder.path().join("slot-00")).unwrap().len()).unwrap();
+    let fit = u8::try_from((GROWTH_BYTES / PAGE_BYTES - 1) / 2).unwrap();
+    for value in 0..fit {
+        append(&mut log, value);
+        assert_eq!(bytes(), GROWTH_BYTES, "after group {value}");
+    }
+    append(&mut log, fit);
+    assert_eq!(bytes(), 2 * GROWTH_BYTES, "one that does not fit any more");
+    assert_eq!(read(folder.path()).unwrap(), changes(0..fit + 1), "what it grew by says nothing");
+
+    let before = log.bytes();
+    let mut large = vec![0; ROOM_BYTES];
+    let value = vec![7; GROWTH_BYTES];
+    assert!(value.len() > LARGE_GROUP_BYTES);
+    group::encode("tree", &Change::Apply(vec![(vec![1], value)], Vec::new()), &mut large).unwrap();
+    log.append(&mut large).unwrap();
+    assert_eq!(bytes(), log.bytes(), "from {before}");
 }

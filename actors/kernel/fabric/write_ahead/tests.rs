@@ -340,9 +340,10 @@ fn the_store_has_what_is_old_and_what_is_new_is_in_the_log_alone() {
     let (folder, below) = (tempfile::tempdir().unwrap(), MemoryStore::default());
     let store = small(folder.path(), &below);
     let tree = store.tree("tree").unwrap();
-    let (tell, synced) = channel();
+    let ((tell, synced), (_let_go, wait_for)) = (channel(), channel::<()>());
     below.before_sync(Box::new(move |_| {
         let _nobody_asks = tell.send(());
+        let _let_go = wait_for.recv();
         Ok(())
     }));
     tree.apply(largest(0), &[]).unwrap();
