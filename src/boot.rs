@@ -72,7 +72,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     })?;
     let vault = Vault::open(&config.data)?;
     let ledger = Arc::new(Ledger::open(&config.data.join(erasures::FILE), keys.ledger_keys()?)?);
-    let arbiters: Vec<Arbiter> = (0..config.workers()).map(|_| Arbiter::new()).collect();
+    let arbiters: Vec<Arbiter> = (0..config.arbiters()).map(|_| Arbiter::new()).collect();
     actix::spawn(residue::attend());
     for arbiter in &arbiters {
         arbiter.spawn(residue::attend());

@@ -16,9 +16,12 @@ use bailiwick_policy::sovereignty::{Cleared, Region};
 use bailiwick_tenant::egress::clear_to_keep;
 use bailiwick_tenant::supervisor::doors::Doors;
 use bailiwick_tenant::vector_store::VectorStores;
-use std::sync::Arc;
+use places::Places;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+
+mod places;
 
 /// How long a store outside has to delete one collection.
 const DELETE_WITHIN: Duration = Duration::from_secs(10);
@@ -50,6 +53,7 @@ pub struct House {
     vault: Vault,
     keys: KeyService,
     arbiters: Vec<ArbiterHandle>,
+    places: Mutex<Places>,
     node: Region,
     ledger: Arc<Ledger>,
     vector_stores: VectorStores,
@@ -68,15 +72,18 @@ impl House {
         vector_stores: VectorStores,
         furnish: Furnish,
     ) -> Self {
-        Self { vault, keys, arbiters, node, ledger, vector_stores, furnish }
+        let places = Mutex::new(Places::on(arbiters.len()));
+        Self { vault, keys, arbiters, places, node, ledger, vector_stores, furnish }
     }
 
-    /// The same tenant always lives on the same arbiter.
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn arbiter_of(&self, tenant: TenantKey) -> Outcome<&ArbiterHandle> {
-        let number =
-            tenant.as_bytes().iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
-        let place = number.checked_rem(self.arbiters.len()).and_then(|place| self.arbiters.get(place));
-        place.ok_or_else(|| Rejection::new(Code::Internal, "opening the tenant: the node has no arbiter for tenants"))
+        let place = self.places().of(tenant);
+        let arbiter = place.and_then(|place| self.arbiters.get(place));
+        arbiter.ok_or_else(|| Rejection::new(Code::Internal, "opening the tenant: the node has no arbiter for tenants"))
     }
 }
 
@@ -153,7 +160,9 @@ impl Housing for House {
         let failed = |error: String| Rejection::new(Code::Internal, format!("destroying the tenant: {error}"));
         // the keys first: whatever a power cut leaves of the rest opens no more
         self.keys.destroy(tenant).map_err(|error| failed(error.to_string()))?;
-        self.vault.shred(tenant).map_err(|error| failed(error.to_string()))
+        self.vault.shred(tenant).map_err(|error| failed(error.to_string()))?;
+        self.places().give_up(tenant);
+        Ok(())
     }
 
     fn shred_outside(&self, name: &str) -> Outcome<usize> {

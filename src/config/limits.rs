@@ -6,6 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 const WORKERS_MAX: usize = 256;
+/// Threads that tenants live on, for each of the gateway's: a tenant that asks rarely should find none of them taken by one that
+/// asks all the time.
+const ARBITERS_PER_WORKER: usize = 4;
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 100..=600_000;
 /// The server's clock for connections ticks twice a second: a shorter time would be over before it began.
 const CONNECTION_MS_MIN: u64 = 1_000;
@@ -85,6 +88,12 @@ impl Config {
             connections_max: limits.connections.unwrap_or(default.connections_max),
             ..default
         }
+    }
+
+    /// Threads that tenants live on.
+    #[must_use]
+    pub fn arbiters(&self) -> usize {
+        self.workers().saturating_mul(ARBITERS_PER_WORKER).min(WORKERS_MAX)
     }
 
     /// Threads of the gateway.
