@@ -15,9 +15,10 @@ use bailiwick_policy::guardrails::Guardrails;
 use secrecy::SecretString;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 
-/// Journals of the tenants that were opened.
-type Opened = Arc<Mutex<Vec<String>>>;
+/// Journals of the tenants that were opened, and the threads they were opened on.
+type Opened = Arc<Mutex<Vec<(String, ThreadId)>>>;
 
 fn ledger(data: &Path, keys: &KeyService) -> Arc<Ledger> {
     Arc::new(Ledger::open(&data.join(FILE), keys.ledger_keys().unwrap()).unwrap())
@@ -27,7 +28,8 @@ async fn plane(data: &Path, arbiters: Vec<ArbiterHandle>, opened: Opened) -> Con
     let keys = KeyService::open(data, &RootSource::File, &here()).unwrap();
     let vault = Vault::open(data).unwrap();
     let furnish: Furnish = Arc::new(move |residence| {
-        opened.lock().unwrap().push(format!("{} {:?}", residence.name, residence.belongings.journal));
+        let journal = format!("{} {:?}", residence.name, residence.belongings.journal);
+        opened.lock().unwrap().push((journal, std::thread::current().id()));
         probe_doors(residence.name, residence.policy, Arc::default())
     });
     let (house_vault, house_keys) = (vault.clone(), keys.clone());
@@ -86,7 +88,8 @@ async fn the_control_plane_starts_reads_opens_and_ends() {
     assert_eq!(elsewhere_too.code, Code::NotFound);
     let journals = opened.lock().unwrap().clone();
     assert_eq!(journals.len(), 2, "a tenant that may not be here has no journal: {journals:?}");
-    assert_ne!(journals[0].split(' ').nth(1), journals[1].split(' ').nth(1), "each has its own journal");
+    assert_ne!(journals[0].0.split(' ').nth(1), journals[1].0.split(' ').nth(1), "each has its own journal");
+    assert_ne!(journals[0].1, journals[1].1, "no two on one arbiter while another is free");
     plane.closing.close_all().await;
     assert_eq!(plane.door.audit(operator(data.path(), "acme")).await.unwrap_err().code, Code::Lost);
     elsewhere.stop();

@@ -18,8 +18,8 @@ pub const fn somebody_is_answered() {}
 /// How far work gives way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Yielding {
-    /// Others wait for it, and it is the one that all of them wait for: as [`Yielding::Some`], but three times as much of a
-    /// processor where the two want the same.
+    /// Many wait for one thread that does it. Beside an answering thread it gets a quarter of a processor, beside one of
+    /// [`Yielding::Some`] three quarters; otherwise as that.
     Little,
     /// Others may have to wait for it: it holds locks of the store now and then, or has a deadline. Beside an answering
     /// thread it gets a tenth of a processor, so that it is never put aside for long; while somebody is answered by its process
@@ -33,7 +33,7 @@ pub enum Yielding {
 /// What is added to the nice value of threads that others may wait for (POSIX: 19 is the lowest priority) …
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
-/// … and of those that all of them wait for: each step is worth a quarter of a processor's time.
+/// … and of those that many wait for: of two threads the one five steps lower gets three times as much.
 #[cfg(target_os = "linux")]
 const NICE_LITTLE: i32 = 5;
 

@@ -7,8 +7,10 @@ use serde::Deserialize;
 
 const WORKERS_MAX: usize = 256;
 /// Threads that tenants live on, for each of the gateway's: a tenant that asks rarely should find none of them taken by one that
-/// asks all the time.
+/// asks all the time …
 const ARBITERS_PER_WORKER: usize = 4;
+/// … and the most there are.
+const ARBITERS_MAX: usize = 256;
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 100..=600_000;
 /// The server's clock for connections ticks twice a second: a shorter time would be over before it began.
 const CONNECTION_MS_MIN: u64 = 1_000;
@@ -20,7 +22,7 @@ pub struct Limits {
     /// Milliseconds a question may take (100 to 600000; 30000 where absent).
     #[serde(default)]
     pub ask_deadline_ms: Option<u64>,
-    /// Threads of the gateway; one per processor where absent.
+    /// Threads of the gateway; one per processor where absent. Tenants live on four times as many, 256 at most.
     #[serde(default)]
     pub workers: Option<usize>,
     /// Milliseconds requests in flight have to end at shutdown (10000 where absent).
@@ -93,7 +95,7 @@ impl Config {
     /// Threads that tenants live on.
     #[must_use]
     pub fn arbiters(&self) -> usize {
-        self.workers().saturating_mul(ARBITERS_PER_WORKER).min(WORKERS_MAX)
+        self.workers().saturating_mul(ARBITERS_PER_WORKER).min(ARBITERS_MAX)
     }
 
     /// Threads of the gateway.

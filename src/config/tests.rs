@@ -167,6 +167,8 @@ fn secrets_are_read_by_reference_and_missing_ones_are_named() {
 fn limits_reach_the_gateway() {
     let config = Config::parse(FILE, "[limits]\nask_deadline_ms = 5000\nworkers = 3\ngrace_ms = 2500\n").unwrap();
     assert_eq!((config.settings().ask_deadline_ms, config.settings().grace_ms, config.workers()), (5_000, 2_500, 3));
+    assert_eq!(config.arbiters(), 12);
+    assert_eq!(Config::parse(FILE, "[limits]\nworkers = 100\n").unwrap().arbiters(), 256, "and no more");
     assert_eq!(config.settings().keep_alive_ms, Settings::default().keep_alive_ms);
     let config = Config::parse(FILE, "[limits]\nkeep_alive_ms = 1000\nanswer_timeout_ms = 300\n").unwrap();
     assert_eq!((config.settings().keep_alive_ms, config.settings().answer_timeout_ms), (1_000, 300));

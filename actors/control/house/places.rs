@@ -8,8 +8,8 @@ use std::collections::HashMap;
 /// The places of a node's tenants.
 #[derive(Debug)]
 pub struct Places {
-    of: HashMap<TenantKey, usize>,
-    /// How many tenants live on each arbiter.
+    by_tenant: HashMap<TenantKey, usize>,
+    /// How many tenants live on each arbiter, closed ones that may come back among them.
     tenants: Vec<usize>,
 }
 
@@ -17,25 +17,24 @@ impl Places {
     /// So many arbiters, and nobody on them.
     #[must_use]
     pub fn on(arbiters: usize) -> Self {
-        Self { of: HashMap::new(), tenants: vec![0; arbiters] }
+        Self { by_tenant: HashMap::new(), tenants: vec![0; arbiters] }
     }
 
     /// The place of a tenant, the same for all its incarnations: where it first came, the one with the fewest tenants.
     /// Nothing where there are no arbiters.
     pub fn of(&mut self, tenant: TenantKey) -> Option<usize> {
-        if let Some(place) = self.of.get(&tenant) {
+        if let Some(place) = self.by_tenant.get(&tenant) {
             return Some(*place);
         }
-        let (place, tenants) =
-            self.tenants.iter_mut().enumerate().min_by_key(|(place, tenants)| (**tenants, *place))?;
+        let (place, tenants) = self.tenants.iter_mut().enumerate().min_by_key(|(_, tenants)| **tenants)?;
         *tenants = tenants.saturating_add(1);
-        self.of.insert(tenant, place);
+        self.by_tenant.insert(tenant, place);
         Some(place)
     }
 
     /// Gives up the place of a tenant that never comes back.
     pub fn give_up(&mut self, tenant: TenantKey) {
-        let tenants = self.of.remove(&tenant).and_then(|place| self.tenants.get_mut(place));
+        let tenants = self.by_tenant.remove(&tenant).and_then(|place| self.tenants.get_mut(place));
         if let Some(tenants) = tenants {
             *tenants = tenants.saturating_sub(1);
         }

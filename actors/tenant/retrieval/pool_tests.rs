@@ -101,3 +101,18 @@ async fn while_a_search_is_answered_threads_that_give_way_leave_one_of_several_p
     let left = Background::new(Yielding::Some).run(usable).await.unwrap();
     assert_eq!(left, usable().saturating_sub(1).max(1));
 }
+
+/// How far the calling thread gives way.
+#[cfg(target_os = "linux")]
+fn nice() -> i32 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_changes_an_index_goes_before_those_who_write_for_uploads_and_after_those_who_answer() {
+    let lanes = Pools::default().lanes(tenant(1));
+    let (indexing, writing) = (lanes.indexing.run(nice).await.unwrap(), lanes.writing.run(nice).await.unwrap());
+    assert!(nice() < indexing && indexing < writing, "{} {indexing} {writing}", nice());
+}

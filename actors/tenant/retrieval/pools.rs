@@ -48,8 +48,8 @@ pub struct Lanes {
     pub parsers: Tiers<Lane>,
     /// One slot per file being read.
     pub readers: Tiers<Lane>,
-    /// The threads that change indexes. Every upload waits for its tenant's in the end, and one at a time changes it: where
-    /// uploads' own threads kept it from a processor, they would wait for it on the other.
+    /// The threads that change indexes, one at a time each tenant's. Where threads that write for uploads kept it from a
+    /// processor, those very uploads would wait for it.
     pub indexing: Background,
     /// The threads that write into the store for uploads.
     pub writing: Background,

@@ -140,7 +140,8 @@ impl Drop for Ends<'_> {
 
 fn fold_until_ended(ahead: &Ahead) {
     let _ends = Ends(ahead);
-    Yielding::Some.lower_this_thread();
+    // whoever syncs waits for it where it is far behind
+    Yielding::Little.lower_this_thread();
     while let Some(frozen) = ahead.behind.next() {
         match fold(ahead, frozen) {
             Ok(true) => ahead.behind.change(|state| state.segments = state.segments.saturating_sub(1)),

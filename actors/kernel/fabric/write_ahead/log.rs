@@ -1,7 +1,7 @@
 //! The files of the log: slots of one segment each, written from front to back and used again.
 //!
-//! A file that has its blocks already is synced by writing them and nothing of the file system's own, whose writes come one
-//! after another: a slot that is used again has them, and one that grows gets those of many small groups at once.
+//! Where a file grows, a sync writes its new blocks, and then of the file system's own what says where they are, one after the
+//! other. A slot that is used again does not grow, and one that does grows for many small groups at once.
 use super::group::{self, HEADER_BYTES, Header, Kind, PAGE_BYTES, span};
 use crate::fabric::store::{StoreFailure, sync_folder};
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Where a group's changes begin in the bytes given to [`Log::append`].
 pub const ROOM_BYTES: usize = HEADER_BYTES;
-/// What a slot grows to for a small group: a multiple of this.
+/// What a slot grows to for a small group: a multiple of this, or where its segment ends.
 pub const GROWTH_BYTES: usize = 1 << 20;
 /// From here on a group is large: what it writes outweighs what its sync writes of the file system.
 pub const LARGE_GROUP_BYTES: usize = GROWTH_BYTES / 8;
@@ -38,11 +38,13 @@ impl Slot {
         Ok(self.file.sync_data()?)
     }
 
-    /// Writes a group durably.
-    fn write(&self, group: &mut Vec<u8>, at: usize) -> Result<(), StoreFailure> {
+    /// Writes a group durably, with zeros behind it where the slot grows for it: no group begins there, and the next one is
+    /// written over them.
+    fn write(&self, group: &mut Vec<u8>, at: usize, segment_bytes: usize) -> Result<(), StoreFailure> {
         let end = at.saturating_add(group.len());
         if group.len() < LARGE_GROUP_BYTES && as_u64(end) > self.file.metadata()?.len() {
-            group.resize(end.next_multiple_of(GROWTH_BYTES).saturating_sub(at), 0);
+            let grown = end.next_multiple_of(GROWTH_BYTES).min(segment_bytes).max(end);
+            group.resize(grown.saturating_sub(at), 0);
         }
         self.file.write_all_at(group, as_u64(at))?;
         Ok(self.file.sync_data()?)
@@ -67,6 +69,8 @@ pub struct Log {
     slots: usize,
     free: Vec<Arc<Slot>>,
     current: Segment,
+    /// Where a segment ends, but for its last group.
+    segment_bytes: usize,
     /// Bytes of the current segment in use.
     end: usize,
     /// The number of the next group.
@@ -140,16 +144,17 @@ impl Found {
         Ok(())
     }
 
-    /// Opens the log for writing. What it said before must have been taken over and retired.
+    /// Opens the log for writing, with segments that are complete from so many bytes on. What it said before must have been
+    /// taken over and retired.
     ///
     /// # Errors
     /// [`StoreFailure`].
-    pub fn into_log(mut self, folder: &Path) -> Result<Log, StoreFailure> {
+    pub fn into_log(mut self, folder: &Path, segment_bytes: usize) -> Result<Log, StoreFailure> {
         let slot = next_slot(folder, &mut self.free, &mut self.slots)?;
         let current = Segment { number: self.segment.saturating_add(1), slot };
         current.slot.begin(Kind::Live, current.number)?;
         let Self { free, slots, group, .. } = self;
-        Ok(Log { folder: folder.to_owned(), slots, free, current, end: PAGE_BYTES, group })
+        Ok(Log { folder: folder.to_owned(), slots, free, current, segment_bytes, end: PAGE_BYTES, group })
     }
 }
 
@@ -214,7 +219,7 @@ impl Log {
     pub fn append(&mut self, group: &mut Vec<u8>) -> Result<(), StoreFailure> {
         group::seal(Kind::Group, self.current.number, self.group, group);
         let end = self.end.saturating_add(group.len());
-        self.current.slot.write(group, self.end)?;
+        self.current.slot.write(group, self.end, self.segment_bytes)?;
         self.end = end;
         self.group = self.group.saturating_add(1);
         Ok(())

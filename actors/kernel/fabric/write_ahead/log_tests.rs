@@ -15,6 +15,12 @@ fn append(log: &mut Log, value: u8) {
     log.append(&mut group).unwrap();
 }
 
+const SEGMENT_BYTES: usize = 2 * GROWTH_BYTES + 3 * PAGE_BYTES;
+
+fn open(folder: &Path) -> Log {
+    Found::read(folder).unwrap().into_log(folder, SEGMENT_BYTES).unwrap()
+}
+
 fn read(folder: &Path) -> Result<Vec<(String, Change)>, StoreFailure> {
     let found = Found::read(folder)?;
     Ok(found.live.iter().flat_map(|(_, groups)| groups).flat_map(|changes| group::decode(changes).unwrap()).collect())
@@ -30,7 +36,7 @@ const THREE_GROUPS_BYTES: usize = 7 * PAGE_BYTES;
 /// Two segments: groups 0 to 2 in the first, 3 to 5 in the second, of two pages each after a page that says whose it is.
 fn two_segments() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    let mut log = open(folder.path());
     (0..3).for_each(|value| append(&mut log, value));
     log.begin_next().unwrap();
     (3..6).for_each(|value| append(&mut log, value));
@@ -50,6 +56,14 @@ fn a_group_that_was_cut_off_is_none_and_those_before_it_are_whole() {
         let unwritten: Vec<u8> = whole[..cut].iter().copied().chain(vec![0xA5; THREE_GROUPS_BYTES - cut]).collect();
         std::fs::write(&slot, unwritten).unwrap();
         assert_eq!(read(folder.path()).unwrap(), changes(0..5), "cut after {cut} bytes, with something else behind it");
+        // an encoded change ends with a zero: cut there it is whole, and rightly
+        let grown: Vec<u8> = whole[..cut].iter().copied().chain(vec![0; whole.len() - cut]).collect();
+        std::fs::write(&slot, grown).unwrap();
+        assert_eq!(
+            read(folder.path()).unwrap(),
+            changes(0..5),
+            "cut after {cut} bytes, with what it grew by behind it"
+        );
     }
 }
 
@@ -80,7 +94,7 @@ fn a_flipped_bit_in_what_was_acknowledged_is_found_and_named() {
 #[test]
 fn a_segment_that_is_missing_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    let mut log = open(folder.path());
     append(&mut log, 0);
     let _first = log.begin_next().unwrap();
     append(&mut log, 1);
@@ -90,7 +104,7 @@ fn a_segment_that_is_missing_is_found() {
     drop(second.retire().unwrap());
     assert!(read(folder.path()).unwrap_err().0.contains("is missing"));
     let folder = two_segments();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    let mut log = open(folder.path());
     let third = log.begin_next().unwrap();
     drop(third.retire().unwrap());
     let failure = read(folder.path()).unwrap_err();
@@ -100,7 +114,7 @@ fn a_segment_that_is_missing_is_found() {
 #[test]
 fn a_slot_is_used_again_and_nothing_of_its_last_segment_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    let mut log = open(folder.path());
     (0..4).for_each(|value| append(&mut log, value));
     let first = log.begin_next().unwrap();
     append(&mut log, 4);
@@ -127,7 +141,7 @@ fn group_at(slot: &[u8], at: usize) -> Option<(u64, u64)> {
 #[test]
 fn a_slot_grows_for_many_small_groups_at_once_and_for_a_large_one_by_what_it_needs() {
     let folder = tempfile::tempdir().unwrap();
-    let mut log = Found::read(folder.path()).unwrap().into_log(folder.path()).unwrap();
+    let mut log = open(folder.path());
     let bytes = || usize::try_from(std::fs::metadata(folder.path().join("slot-00")).unwrap().len()).unwrap();
     let fit = u8::try_from((GROWTH_BYTES / PAGE_BYTES - 1) / 2).unwrap();
     for value in 0..fit {
@@ -138,11 +152,30 @@ fn a_slot_grows_for_many_small_groups_at_once_and_for_a_large_one_by_what_it_nee
     assert_eq!(bytes(), 2 * GROWTH_BYTES, "one that does not fit any more");
     assert_eq!(read(folder.path()).unwrap(), changes(0..fit + 1), "what it grew by says nothing");
 
+    assert_eq!(large_group(&mut log, LARGE_GROUP_BYTES), LARGE_GROUP_BYTES);
+    log.begin_next().unwrap();
+    let bytes = || usize::try_from(std::fs::metadata(folder.path().join("slot-01")).unwrap().len()).unwrap();
+    large_group(&mut log, LARGE_GROUP_BYTES);
+    assert_eq!(bytes(), log.bytes(), "a large one");
+    large_group(&mut log, LARGE_GROUP_BYTES - PAGE_BYTES);
+    assert_eq!(bytes(), GROWTH_BYTES, "one that is just not large");
+    while bytes() < SEGMENT_BYTES {
+        append(&mut log, 1);
+    }
+    assert_eq!(bytes(), SEGMENT_BYTES, "no group begins behind the end of a segment");
+    while log.bytes() <= SEGMENT_BYTES {
+        append(&mut log, 2);
+    }
+    assert_eq!(bytes(), log.bytes(), "and its last one ends where it ends");
+    assert_eq!(read(folder.path()).unwrap().last(), Some(&change(2)), "whole");
+}
+
+/// Appends a group of so many bytes, and gives them.
+fn large_group(log: &mut Log, bytes: usize) -> usize {
     let before = log.bytes();
-    let mut large = vec![0; ROOM_BYTES];
-    let value = vec![7; GROWTH_BYTES];
-    assert!(value.len() > LARGE_GROUP_BYTES);
-    group::encode("tree", &Change::Apply(vec![(vec![1], value)], Vec::new()), &mut large).unwrap();
-    log.append(&mut large).unwrap();
-    assert_eq!(bytes(), log.bytes(), "from {before}");
+    let mut group = vec![0; ROOM_BYTES];
+    let value = vec![7; bytes - PAGE_BYTES];
+    group::encode("tree", &Change::Apply(vec![(vec![1], value)], Vec::new()), &mut group).unwrap();
+    log.append(&mut group).unwrap();
+    log.bytes() - before
 }

@@ -148,7 +148,7 @@ impl WriteAhead {
     fn with_sizes(folder: &Path, below: Arc<dyn Store>, sizes: Sizes) -> Result<Self, StoreFailure> {
         let mut found = Found::read(folder)?;
         take_over(&mut found, below.as_ref())?;
-        let log = Mutex::new(found.into_log(folder)?);
+        let log = Mutex::new(found.into_log(folder, sizes.segment_bytes)?);
         let mut trees = BTreeMap::new();
         for name in below.names("") {
             if let Some(tree) = below.existing(&name) {
