@@ -9,9 +9,12 @@ fn change(value: u8) -> (String, Change) {
 }
 
 fn append(log: &mut Log, value: u8) {
+    append_change(log, &change(value));
+}
+
+fn append_change(log: &mut Log, (tree, change): &(String, Change)) {
     let mut group = vec![0; ROOM_BYTES];
-    let (tree, change) = change(value);
-    group::encode(&tree, &change, &mut group).unwrap();
+    group::encode(tree, change, &mut group).unwrap();
     log.append(&mut group).unwrap();
 }
 
@@ -173,9 +176,7 @@ fn a_slot_grows_for_many_small_groups_at_once_and_for_a_large_one_by_what_it_nee
 /// Appends a group of so many bytes, and gives them.
 fn large_group(log: &mut Log, bytes: usize) -> usize {
     let before = log.bytes();
-    let mut group = vec![0; ROOM_BYTES];
     let value = vec![7; bytes - PAGE_BYTES];
-    group::encode("tree", &Change::Apply(vec![(vec![1], value)], Vec::new()), &mut group).unwrap();
-    log.append(&mut group).unwrap();
+    append_change(log, &(String::from("tree"), Change::Apply(vec![(vec![1], value)], Vec::new())));
     log.bytes() - before
 }
