@@ -196,8 +196,28 @@ impl Walk<'_> {
     }
 }
 
-/// A's day in a world of its own.
+/// Days that are lived again because a minute of the clock ended in them, at most.
+const AGAIN_MAX: usize = 5;
+
+fn minute() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() / 60
+}
+
+/// A's day within one minute of the clock: what turned out well is counted in the journal once a minute has ended, and
+/// what comes behind stands one further.
 pub(super) async fn day(life: Life) -> Day {
+    for _ in 0..=AGAIN_MAX {
+        let begun = minute();
+        let day = any_day(life).await;
+        if minute() == begun {
+            return day;
+        }
+    }
+    panic!("no day ended within the minute it began in");
+}
+
+/// A's day in a world of its own.
+async fn any_day(life: Life) -> Day {
     let folder = tempfile::tempdir().unwrap();
     let tenants = copy_tenants(folder.path());
     let record = tenants.join(TENANT).join("tenant.yaml");
