@@ -21,6 +21,7 @@ use tantivy::schema::{IndexRecordOption, STORED, Schema, TextFieldIndexing, Text
 use tantivy::tokenizer::{Language, LowerCaser, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer};
 use tantivy::{Index, IndexWriter, TantivyDocument, Term};
 
+mod clients;
 #[path = "../tests/support/mod.rs"]
 mod support;
 use support::House;
@@ -265,6 +266,7 @@ fn upstream() -> u16 {
             let mut socket = socket.unwrap();
             socket.set_nodelay(true).unwrap();
             std::thread::spawn(move || {
+                clients::come_first();
                 let body = json!({"id": "u", "object": "chat.completion", "created": 1, "model": "fake-model",
                     "choices": [{"index": 0, "message": {"role": "assistant", "content": "x".repeat(400)}, "finish_reason": "stop"}],
                     "usage": {"prompt_tokens": 100, "completion_tokens": 100, "total_tokens": 200}})
@@ -445,10 +447,9 @@ async fn searches(raw: &Raw, house: &House, key: &str, queries: &[String]) {
     );
 }
 
-#[tokio::main]
-async fn main() {
-    let collection = collection();
-    let (raw, house, _folders) = ingests(&collection).await;
+/// Ingest and search.
+async fn documents(collection: &Collection) {
+    let (raw, house, _folders) = ingests(collection).await;
     let key = house.key("default", "owner").await;
 
     // the raw index is one segment, and so is that of an idle tenant of this size
@@ -457,20 +458,29 @@ async fn main() {
     }
     searches(&raw, &house, &key, &collection.queries).await;
     house.terminate();
+}
 
-    let (folder, port) = (tempfile::tempdir().unwrap(), upstream());
-    let house = passthrough_house(folder.path(), port);
-    let key = house.key("default", "owner").await;
-    completions(&house, &key, COMPLETIONS / 10).await;
+/// The processor time of completions that are passed through, as many as go.
+async fn passed_through(house: &House, key: &str) {
+    completions(house, key, COMPLETIONS / 10).await;
     let process = house.process_id().to_string();
     let (before, started) = (cpu_seconds(&process), Instant::now());
-    completions(&house, &key, COMPLETIONS).await;
+    completions(house, key, COMPLETIONS).await;
     let sent = (COMPLETIONS / CONNECTIONS * CONNECTIONS) as f64;
     let cpu_ms = (cpu_seconds(&process) - before) * 1_000.0 / sent;
     println!(
         "chat     {:.0} requests/s at {CONNECTIONS} connections   {cpu_ms:.3} CPU-ms a request (fastest Rust peer with guards off: 0.27)",
         sent / started.elapsed().as_secs_f64()
     );
-    added(&house, &key, port).await;
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(documents(&collection()));
+    let (folder, port) = (tempfile::tempdir().unwrap(), upstream());
+    let house = passthrough_house(folder.path(), port);
+    let key = runtime.block_on(house.key("default", "owner"));
+    runtime.block_on(passed_through(&house, &key));
+    clients::runtime().block_on(added(&house, &key, port));
     house.terminate();
 }

@@ -1,8 +1,9 @@
 //! A quiet tenant beside a noisy one of the same plan, through the real doors: the victim searches at an even pace,
-//! alone, beside its neighbour, and alone again, all in one run; its latencies count from when each search was due. What two
-//! processors cannot do is told apart twice. A second node on the same machine: the noisy one is its tenant there, and shares
-//! nothing with the quiet one but the machine. And a program that only counts, on every processor, of the class that leaves it
-//! to whoever else wants it: what two processors that are never at rest do to a search.
+//! alone, beside its neighbour, and alone again, three times in one run; its latencies count from when each search was due.
+//! Its client comes before others, its neighbour's after: both have machines of their own. What two processors cannot do is
+//! told apart twice. A second node on the same machine: the noisy one is its tenant there, and shares nothing with the quiet
+//! one but the machine. And a program that only counts, on every processor, of the class that leaves it to whoever else wants
+//! it: what two processors that are never at rest do to a search.
 //!
 //! `cargo bench --bench neighbours` ; `BAILIWICK_PHASE_SECONDS=30` for longer phases.
 #![allow(
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
+mod clients;
 #[path = "../tests/support/mod.rs"]
 mod support;
 use support::House;
@@ -39,6 +41,8 @@ const OUTSTANDING_MAX: usize = 256;
 /// Uploads of the largest request the doors take, one after another on each: as many as one tenant may have under way.
 const UPLOAD_CONNECTIONS: usize = 4;
 const DOCUMENTS_PER_UPLOAD: usize = 1_000;
+/// How often the victim is measured beside its neighbour, each time between two times alone; the middle one counts.
+const ROUNDS: usize = 3;
 /// Names the work of a child process of this program.
 const CHILD: &str = "BAILIWICK_NEIGHBOUR";
 
@@ -85,7 +89,7 @@ fn client() -> Client {
 // --- the aggressor: a process of its own -------------------------------------------------------------------------
 
 /// What a child is told, and what it tells in the end.
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct Orders {
     url: String,
     key: String,
@@ -235,9 +239,33 @@ struct Felt {
     refused: usize,
 }
 
+/// What a phase was like against the mean of the times alone before it and after it.
+struct Ratio {
+    p50: f64,
+    p99: f64,
+}
+
 impl Felt {
     fn percentile(&self, percent: usize) -> u64 {
         self.micros[(self.micros.len() - 1) * percent / 100]
+    }
+
+    fn against(&self, alone: [&Self; 2]) -> Ratio {
+        let of = |percent| {
+            let alone = alone.map(|felt| felt.percentile(percent) as f64);
+            self.percentile(percent) as f64 * 2.0 / (alone[0] + alone[1])
+        };
+        Ratio { p50: of(50), p99: of(99) }
+    }
+
+    fn print(&self, when: &str) {
+        println!(
+            "  {when:<6} p50 {:>7} us   p99 {:>7} us   refused {} of {}",
+            self.percentile(50),
+            self.percentile(99),
+            self.refused,
+            self.micros.len()
+        );
     }
 }
 
@@ -332,47 +360,51 @@ impl Scene<'_> {
         (felt, report(noisy).await)
     }
 
-    /// Alone, with, alone; and with the noise on another node of this machine, and with none but busy processors.
+    /// The victim for a phase with nobody beside it.
+    async fn alone(&self, rate: f64) -> Felt {
+        let felt = victim(self.house, self.victim, rate, self.seconds).await;
+        felt.print("alone");
+        felt
+    }
+
+    /// Alone, with, alone, with, alone; then with the noise on another node of this machine, and with none but busy
+    /// processors, each between two times alone, too.
     async fn play(&self, load: f64, floods: bool) {
         let rate = self.capacity * load;
         let noise = if floods { Work::Flood(rate * 100.0) } else { Work::Uploads };
-        let before = victim(self.house, self.victim, rate, self.seconds).await;
-        let by_itself = report(start_child(&self.orders(noise))).await;
-        let (with, beside) = self.beside(&self.orders(noise), rate).await;
-        let (apart, _) = self.beside(&self.orders_at(self.elsewhere, noise), rate).await;
-        let (busy, _) = self.beside(&self.orders(Work::Counting), rate).await;
-        let after = victim(self.house, self.victim, rate, self.seconds).await;
-        let alone_p99 = (before.percentile(99) + after.percentile(99)) as f64 / 2.0;
-        let alone_p50 = (before.percentile(50) + after.percentile(50)) as f64 / 2.0;
         let name = if floods { "100 times the rate" } else { "largest uploads only" };
         println!("victim at {:.0} % of capacity ({rate:.0}/s) beside {name}", load * 100.0);
-        for (when, felt) in [("alone", &before), ("with", &with), ("apart", &apart), ("busy", &busy), ("alone", &after)]
-        {
-            println!(
-                "  {when:<6} p50 {:>7} us   p99 {:>7} us   refused {} of {}",
-                felt.percentile(50),
-                felt.percentile(99),
-                felt.refused,
-                felt.micros.len()
-            );
+        let by_itself = report(start_child(&self.orders(noise))).await;
+        self.tell("by itself", noise, by_itself);
+        let mut scenes = vec![("with", self.orders(noise)); ROUNDS];
+        scenes.extend([("apart", self.orders_at(self.elsewhere, noise)), ("busy", self.orders(Work::Counting))]);
+        let (mut before, mut ratios) = (self.alone(rate).await, Vec::new());
+        for (when, orders) in scenes {
+            let (felt, told) = self.beside(&orders, rate).await;
+            felt.print(when);
+            if when == "with" {
+                self.tell("beside the victim", noise, told);
+            }
+            let after = self.alone(rate).await;
+            ratios.push((when, felt.against([&before, &after])));
+            before = after;
         }
-        for (when, felt) in [("with", &with), ("apart", &apart), ("busy", &busy)] {
-            println!(
-                "  {when:<5} / alone  p50 {:.2}   p99 {:.2}",
-                felt.percentile(50) as f64 / alone_p50,
-                felt.percentile(99) as f64 / alone_p99
-            );
+        let mut with: Vec<f64> = ratios.iter().take(ROUNDS).map(|(_, ratio)| ratio.p99).collect();
+        with.sort_by(f64::total_cmp);
+        for (when, Ratio { p50, p99 }) in &ratios {
+            println!("  {when:<5} / alone  p50 {p50:.2}   p99 {p99:.2}");
         }
-        for (when, told) in [("by itself", by_itself), ("beside the victim", beside)] {
-            println!(
-                "  aggressor {when:<18} {:>8.0}{} {} refused",
-                told.per_second,
-                match noise {
-                    Work::Uploads => String::from(" documents/s   "),
-                    _ => format!(" searches/s, {:.0} % of capacity   ", told.per_second * 100.0 / self.capacity),
-                },
-                told.refused
-            );
+        println!("  p99 with the neighbour is {:.2} times what it is alone, the middle of {ROUNDS}", with[ROUNDS / 2]);
+    }
+
+    fn tell(&self, when: &str, noise: Work, told: Report) {
+        let Report { per_second, refused, .. } = told;
+        match noise {
+            Work::Uploads => println!("  aggressor {when} {per_second:.0} documents/s, {refused} refused"),
+            _ => println!(
+                "  aggressor {when} {per_second:.0} searches/s, {:.0} % of capacity, {refused} refused",
+                per_second * 100.0 / self.capacity
+            ),
         }
     }
 }
@@ -414,14 +446,12 @@ async fn measure() {
 
 fn main() {
     let orders = std::env::var(CHILD).ok();
-    if orders.is_some() {
-        // a client has a machine of its own: on this one it runs when nobody else would
-        Yielding::Most.lower_this_thread();
-    }
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        match orders {
-            Some(orders) => child(serde_json::from_str(&orders).unwrap()).await,
-            None => measure().await,
+    match orders {
+        Some(orders) => {
+            // a client has a machine of its own: on this one the noisy one's runs when nobody else would
+            Yielding::Most.lower_this_thread();
+            tokio::runtime::Runtime::new().unwrap().block_on(child(serde_json::from_str(&orders).unwrap()));
         }
-    });
+        None => clients::runtime().block_on(measure()),
+    }
 }
