@@ -54,8 +54,13 @@ fn timed(rounds: usize, mut one: impl FnMut(u64) -> Duration) -> Times {
 
 /// A pick, with everything a dispatch does; and the whole of a slice: coming, being picked, giving back.
 fn fair() -> (Times, Times) {
-    let limits =
-        Limits { slots: NonZeroUsize::new(2).unwrap(), queue_max: 16, lanes_max: LANES as usize, slice_cost: 500_000 };
+    let limits = Limits {
+        slots: NonZeroUsize::new(2).unwrap(),
+        beside_crowds_max: 2,
+        queue_max: 16,
+        lanes_max: LANES as usize,
+        slice_cost: 500_000,
+    };
     let weight = |lane: u64| NonZeroU32::new(1 << (lane % 3)).unwrap();
     let mut fair = Fair::new(limits);
     for lane in (0..LANES).chain(0..LANES) {

@@ -9,6 +9,8 @@ pub mod pool;
 pub mod rules;
 
 #[cfg(test)]
+mod crowd_tests;
+#[cfg(test)]
 mod neighbour_tests;
 #[cfg(test)]
 mod oracle_tests;

@@ -1,7 +1,7 @@
 //! The rules beside a brute-force oracle: every lane looked at for every grant, nothing kept in order, costs as exact
 //! fractions over the common multiple of all weights.
-use super::rules::{Fair, Granted, Ticket};
-use super::tests::{Random, limits, weight};
+use super::rules::{Fair, Granted, Limits, Ticket};
+use super::tests::{Random, limits, limits_beside_crowds, weight};
 use std::collections::BTreeMap;
 
 const LANES: u64 = 12;
@@ -27,7 +27,9 @@ struct Oracle {
     level: i128,
     grants: usize,
     slots: usize,
-    in_service: usize,
+    beside_crowds_max: usize,
+    /// Whether each that is served was granted to a crowded lane, by its ticket.
+    served: BTreeMap<Ticket, bool>,
 }
 
 impl Oracle {
@@ -47,30 +49,33 @@ impl Oracle {
     }
 
     fn grant(&mut self) -> Option<(Ticket, i128)> {
-        if self.in_service == self.slots {
-            return None;
-        }
         let waiting = self.lanes.iter().filter(|(_, lane)| !lane.waiting.is_empty());
         let key = *waiting.min_by_key(|(key, lane)| (lane.counter, lane.last_grant, **key))?.0;
         let lane = self.lanes.get_mut(&key).unwrap();
+        let quiet = self.served.values().filter(|crowded| !**crowded).count();
+        let alone = lane.in_service == 0 && lane.waiting.len() == 1;
+        let beside = alone && quiet < self.slots && self.served.len() < self.slots + self.beside_crowds_max;
+        if self.served.len() >= self.slots && !beside {
+            return None;
+        }
         self.grants += 1;
-        self.in_service += 1;
         self.level = lane.counter;
         let reserved = i128::from(lane.estimate) * ONE / lane.weight;
         lane.counter += reserved;
         lane.last_grant = self.grants;
         lane.in_service += 1;
         let ticket = lane.waiting.remove(0);
+        self.served.insert(ticket, !lane.waiting.is_empty());
         self.forget();
         Some((ticket, reserved))
     }
 
-    fn give_back(&mut self, key: u64, weight: u32, reserved: i128, cost: u64) {
+    fn give_back(&mut self, (key, ticket): (u64, Ticket), weight: u32, reserved: i128, cost: u64) {
+        self.served.remove(&ticket).unwrap();
         let lane = self.lanes.get_mut(&key).unwrap();
         let charge = i128::from(cost) * ONE / i128::from(weight);
         lane.counter = (lane.counter - reserved + charge).max(lane.base);
         lane.in_service -= 1;
-        self.in_service -= 1;
         lane.estimate = if cost > lane.estimate {
             lane.estimate + (cost - lane.estimate) / 8
         } else {
@@ -94,10 +99,12 @@ impl Oracle {
     }
 }
 
-fn compare(slots: usize, seed: u64) {
+fn compare(limits: Limits, seed: u64) {
     let mut random = Random::seeded(seed);
-    let mut fair = Fair::new(limits(slots, SLICE));
-    let mut oracle = Oracle { slots, ..Oracle::default() };
+    let mut fair = Fair::new(limits);
+    let Limits { slots, beside_crowds_max, .. } = limits;
+    let slots = slots.get();
+    let mut oracle = Oracle { slots, beside_crowds_max, ..Oracle::default() };
     let mut tickets: Vec<(u64, Ticket)> = Vec::new();
     let mut running: Vec<(Granted<u64>, u32, i128)> = Vec::new();
     for step in 0..20_000 {
@@ -118,9 +125,9 @@ fn compare(slots: usize, seed: u64) {
                 let (granted, share, reserved) = running.swap_remove(random.below(running.len() as u64) as usize);
                 // multiples of the weights: the oracle's fractions and the rules' counters are both exact
                 let cost = random.below(300) * 8;
-                let key = granted.key();
+                let served = (granted.key(), granted.ticket());
                 fair.give_back(granted, cost);
-                oracle.give_back(key, share, reserved, cost);
+                oracle.give_back(served, share, reserved, cost);
             }
             _ => {}
         }
@@ -143,6 +150,8 @@ fn compare(slots: usize, seed: u64) {
 #[test]
 fn every_grant_is_the_one_a_brute_force_oracle_makes() {
     for slots in [1, 2, 3, 8] {
-        (0..5).for_each(|seed| compare(slots, seed * 10 + slots as u64));
+        for limits in [limits(slots, SLICE), limits_beside_crowds(slots, SLICE)] {
+            (0..5).for_each(|seed| compare(limits, seed * 10 + slots as u64));
+        }
     }
 }

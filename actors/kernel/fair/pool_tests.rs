@@ -1,7 +1,7 @@
 //! The shell: nobody leaves with a slot, however they go.
 use super::pool::{FairPool, Lane, Place, SLICE, Slot};
 use super::rules::Limits;
-use super::tests::{Random, limits, weight};
+use super::tests::{Random, limits, limits_beside_crowds, weight};
 use crate::ids::TenantKey;
 use crate::outcome::Code;
 use futures_util::FutureExt;
@@ -147,6 +147,24 @@ async fn a_slot_granted_to_who_has_gone_goes_to_the_next() {
     drop(gone);
     assert!(next.now_or_never().is_some_and(|slot| slot.is_ok()));
     assert_whole(&pool, 1);
+}
+
+#[tokio::test]
+async fn who_asks_for_one_thing_at_a_time_waits_for_no_crowd() {
+    for (limits, is_served) in [(limits_beside_crowds(1, 1_000_000), true), (limits(1, 1_000_000), false)] {
+        let pool = FairPool::new("work", limits);
+        let (crowd, other) = (lane(&pool, 1), lane(&pool, 2));
+        let first = at_once(&crowd).unwrap();
+        let mut waiting: Vec<Entering> = (0..2).map(|_| entering(&crowd)).collect();
+        assert!(waiting.iter_mut().all(|entering| entering.as_mut().now_or_never().is_none()));
+        drop(first);
+        let of_the_crowd = waiting.remove(0).now_or_never().unwrap().unwrap();
+        let beside = at_once(&other);
+        assert_eq!(beside.is_some(), is_served);
+        assert!(beside.is_none_or(|slot| !slot.should_give_way()), "it is no crowd itself");
+        drop((of_the_crowd, waiting));
+        assert_whole(&pool, 1);
+    }
 }
 
 #[tokio::test]

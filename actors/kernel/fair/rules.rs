@@ -1,16 +1,21 @@
 //! Who is served next: the waiting lane with the lowest counter of weighted service.
 //!
+//! A lane that sends more than can be served at once is *crowded*. What it is served gives way, so it keeps nobody from a
+//! processor; it would still keep others from its slots, for as long as everybody else keeps it from processors. So a lane
+//! of which one waits and none is served is granted a slot beside those, where the pool allows it.
+//!
 //! # The bound
 //!
 //! A slice is *reserved* when its slot is granted and *corrected* to what it cost when the slot comes back, both
 //! divided by the weight of its lane. Let `W` be the slots, `U` the largest slice charged and `E` the largest
-//! correction. Then no two lanes that wait are further apart than `B = U + (W − 1)·E`:
+//! correction. Then no two lanes that wait are further apart than `B = U + (W − 1)·E`, and `U + W·E` where slots are
+//! granted beside those of crowded lanes:
 //!
 //! * a lane is granted a slot at the lowest level `s` of all that wait. If it then has `a` slices in service, the new
 //!   one comes to at most `U` and each of the others is corrected upwards by at most `E`: it stands at
 //!   `s + U + (a − 1)·E` or lower until it is served again;
 //! * a lane that was waiting at that moment, with `b ≤ W − a` slices in service, is corrected downwards by at most
-//!   `b·E`: it stands at `s − b·E` or higher;
+//!   `b·E`: it stands at `s − b·E` or higher; beside crowded lanes `a` is one and `b` may be `W`;
 //! * a lane that comes later is lifted to the level of the latest grant, and no correction takes it below.
 //!
 //! So the service two lanes receive over any time in which both wait throughout differs by `2·B` at most: `2·U` where
@@ -34,6 +39,9 @@ const PATIENCE_PARTS: u64 = 2;
 pub struct Limits {
     /// Slices served at the same time.
     pub slots: NonZeroUsize,
+    /// Slices served beside those of crowded lanes, at most. None where a slot stands for something that is taken however
+    /// much its work gives way: memory, a connection.
+    pub beside_crowds_max: usize,
     /// Waiting in one lane.
     pub queue_max: usize,
     /// Lanes that wait or are served at the same time.
@@ -194,6 +202,8 @@ pub struct Fair<K> {
     /// Idle lanes that have had more than those that wait: kept until the others have caught up.
     indebted: BTreeSet<(u128, K)>,
     in_service: usize,
+    /// Of those, granted to lanes that were crowded.
+    crowded_in_service: usize,
     /// Where the lane of the latest grant stood: the lowest of those that waited then.
     level: u128,
     slice_max: u128,
@@ -214,6 +224,7 @@ impl<K: Copy + Ord> Fair<K> {
             backlogged_weight: 0,
             indebted: BTreeSet::new(),
             in_service: 0,
+            crowded_in_service: 0,
             level: 0,
             slice_max: 0,
             correction_max: 0,
@@ -249,10 +260,10 @@ impl<K: Copy + Ord> Fair<K> {
     /// Grants a free slot to the waiting lane that has had the least. To be asked again until there is nothing to
     /// grant.
     pub fn grant(&mut self) -> Option<Granted<K>> {
-        if self.in_service >= self.limits.slots.get() {
+        let (lowest, _, key) = *self.backlogged.first()?;
+        if !self.has_slot_for(self.lanes.get(&key)?) {
             return None;
         }
-        let (lowest, _, key) = *self.backlogged.first()?;
         self.note_gap();
         let lane = self.lanes.get_mut(&key)?;
         let Waiting { ticket, spent } = lane.waiting.pop_front()?;
@@ -269,6 +280,7 @@ impl<K: Copy + Ord> Fair<K> {
             self.backlogged_weight = self.backlogged_weight.saturating_sub(u64::from(weight.get()));
         }
         self.in_service = self.in_service.saturating_add(1);
+        self.crowded_in_service = self.crowded_in_service.saturating_add(usize::from(is_crowded));
         self.level = lowest;
         self.slice_max = self.slice_max.max(reserved);
         self.forgive();
@@ -324,8 +336,10 @@ impl<K: Copy + Ord> Fair<K> {
     pub fn gap(&self) -> Gap {
         let lowest = self.backlogged.first().map_or(0, |(counter, _, _)| *counter);
         let highest = self.backlogged.last().map_or(lowest, |(counter, _, _)| *counter);
-        let spare_slots = u128::try_from(self.limits.slots.get().saturating_sub(1)).unwrap_or(u128::MAX);
-        let bound = self.slice_max.saturating_add(spare_slots.saturating_mul(self.correction_max));
+        let Limits { slots, beside_crowds_max, .. } = self.limits;
+        let corrected = slots.get().saturating_sub(usize::from(beside_crowds_max == 0));
+        let corrected = u128::try_from(corrected).unwrap_or(u128::MAX);
+        let bound = self.slice_max.saturating_add(corrected.saturating_mul(self.correction_max));
         Gap { observed: highest.saturating_sub(lowest), bound }
     }
 
@@ -339,6 +353,16 @@ impl<K: Copy + Ord> Fair<K> {
     #[must_use]
     pub fn lanes(&self) -> usize {
         self.lanes.len()
+    }
+
+    /// A free slot; or one beside those of crowded lanes, for the only one of a lane.
+    fn has_slot_for(&self, lane: &LaneState) -> bool {
+        let Limits { slots, beside_crowds_max, .. } = self.limits;
+        let slots = slots.get();
+        let kept_by_others = self.in_service.saturating_sub(self.crowded_in_service);
+        let is_only_one = lane.in_service == 0 && lane.waiting.len() == 1;
+        self.in_service < slots
+            || is_only_one && kept_by_others < slots && self.in_service < slots.saturating_add(beside_crowds_max)
     }
 
     /// What a lane's n-th in the queue has to wait: the lane's own work before it, at the lane's share of the slots.
@@ -393,11 +417,12 @@ impl<K: Copy + Ord> Fair<K> {
 
     /// The slice's reservation becomes its cost.
     fn correct(&mut self, granted: Granted<K>, cost: u64) {
-        let Granted { key, weight, reserved, .. } = granted;
+        let Granted { key, weight, reserved, is_crowded, .. } = granted;
         let charge = weighted(cost, weight);
         self.slice_max = self.slice_max.max(charge);
         self.correction_max = self.correction_max.max(charge.abs_diff(reserved));
         self.in_service = self.in_service.saturating_sub(1);
+        self.crowded_in_service = self.crowded_in_service.saturating_sub(usize::from(is_crowded));
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let waits = self.backlogged.remove(&(lane.counter, lane.last_grant, key));
         let corrected = lane.counter.saturating_add(charge).saturating_sub(reserved);

@@ -196,7 +196,13 @@ mod tests {
     #[tokio::test]
     async fn another_tenants_question_comes_in_between_the_slices_of_a_long_call() {
         let (service, begun, go_on) = watched();
-        let limits = Limits { slots: NonZeroUsize::MIN, queue_max: 10, lanes_max: 10, slice_cost: 2_000_000 };
+        let limits = Limits {
+            slots: NonZeroUsize::MIN,
+            beside_crowds_max: 0,
+            queue_max: 10,
+            lanes_max: 10,
+            slice_cost: 2_000_000,
+        };
         let pool = FairPool::new("embedding", limits);
         let [crowd, other] = [1, 2].map(|id| pool.lane(key(id), NonZeroU32::MIN));
         let patience = Duration::from_secs(60);

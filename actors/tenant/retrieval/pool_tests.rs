@@ -1,8 +1,8 @@
 //! Work in slices on a node with one free slot: in order, whole, and never in the way of who has had less.
-use super::pools::{PATIENCE, Pools, in_slices, in_slot, off_the_arbiter};
+use super::pools::{Lanes, PATIENCE, Pools, in_slices, in_slot, off_the_arbiter};
 use bailiwick_kernel::background::{Background, Yielding};
-use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::fair::pool::SLICE;
+use bailiwick_kernel::fair::{Lane, Slot};
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::outcome::Code;
 use bailiwick_policy::schema::Plan;
@@ -67,6 +67,33 @@ async fn tiers_do_not_wait_for_each_other() {
     let _all = join_all((0..slots).map(|_| crowd.enter(PATIENCE))).await;
     assert!(crowd.enter(PATIENCE).now_or_never().is_none(), "the tier is full");
     assert!(uploads(&pools, 2, Plan::Enterprise).enter(PATIENCE).now_or_never().is_some_and(|slot| slot.is_ok()));
+}
+
+#[tokio::test]
+async fn a_search_waits_for_no_crowd_of_searches_and_a_file_for_memory() {
+    let pools = Pools::default();
+    let of = |number| pools.lanes(tenant(number));
+    let kinds: [fn(&Lanes) -> Lane; 3] = [
+        |lanes| lanes.searches.of(Plan::Pro).clone(),
+        |lanes| lanes.parsers.of(Plan::Pro).clone(),
+        |lanes| lanes.readers.of(Plan::Pro).clone(),
+    ];
+    let served = kinds.map(|kind| {
+        let (crowd, other) = (kind(&of(1)), kind(&of(2)));
+        let enter = |_| {
+            let lane = crowd.clone();
+            Box::pin(async move { lane.enter(PATIENCE).await.unwrap() })
+        };
+        let mut entering: Vec<_> = (0..50).map(enter).collect();
+        let first: Vec<Slot> = entering.iter_mut().filter_map(FutureExt::now_or_never).collect();
+        let mut waiting = entering.split_off(first.len());
+        // a crowd is who has others waiting when it is served
+        drop(first);
+        let held: Vec<Slot> = waiting.iter_mut().filter_map(FutureExt::now_or_never).collect();
+        assert!(!held.is_empty());
+        other.enter(PATIENCE).now_or_never().is_some()
+    });
+    assert_eq!(served, [true, false, false]);
 }
 
 #[tokio::test]

@@ -62,14 +62,17 @@ impl Pools {
     #[must_use]
     pub fn new(writers: Arc<Semaphore>) -> Self {
         let slots = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let limits = Limits { slots, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost: SLICE_NS };
+        let (queue_max, lanes_max, slice_cost) = (MAILBOX_MAX, TENANTS_MAX, SLICE_NS);
+        let limits = Limits { slots, beside_crowds_max: 0, queue_max, lanes_max, slice_cost };
+        // what a crowded lane searches gives its processor to whoever wants it, and so it would its slot
+        let searching = Limits { beside_crowds_max: slots.get(), ..limits };
         let neighbours = Neighbours::default();
-        let tiers = |kind: &str| Tiers::each(|_plan| FairPool::beside(kind, limits, neighbours.clone()));
+        let tiers = |kind: &str, limits| Tiers::each(|_plan| FairPool::beside(kind, limits, neighbours.clone()));
         let readers = Limits { slots: READERS_MAX, slice_cost: FILE_NS, ..limits };
         Self {
             writers,
-            searches: tiers("search"),
-            parsers: tiers("parse"),
+            searches: tiers("search", searching),
+            parsers: tiers("parse", limits),
             readers: FairPool::beside("read", readers, neighbours.clone()),
             indexing: Background::new(Yielding::Little),
             writing: Background::new(Yielding::Some),
