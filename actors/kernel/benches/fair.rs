@@ -56,7 +56,7 @@ fn timed(rounds: usize, mut one: impl FnMut(u64) -> Duration) -> Times {
 fn fair() -> (Times, Times) {
     let limits = Limits {
         slots: NonZeroUsize::new(2).unwrap(),
-        beside_crowds_max: 2,
+        crowds_give_way: true,
         queue_max: 16,
         lanes_max: LANES as usize,
         slice_cost: 500_000,

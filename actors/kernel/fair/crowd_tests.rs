@@ -1,5 +1,5 @@
 //! Lanes that send more than can be served at once, and those that are served beside them.
-use super::rules::{Fair, Granted, Limits};
+use super::rules::{Fair, Granted};
 use super::tests::{ANY_WAIT, COST_MAX, limits, limits_beside_crowds, simulate, weight};
 
 #[test]
@@ -49,7 +49,7 @@ fn a_hostile_schedule_comes_near_the_bound_beside_crowds() {
 
 #[test]
 fn a_crowded_lane_keeps_nobody_from_a_slot() {
-    let mut fair = Fair::new(Limits { beside_crowds_max: 2, ..limits(2, 10) });
+    let mut fair = Fair::new(limits_beside_crowds(2, 10));
     let arrive = |fair: &mut Fair<usize>, lane| assert!(fair.arrive(lane, weight(1), ANY_WAIT).is_ok());
     (0..5).for_each(|_| arrive(&mut fair, 0));
     let mut crowd: Vec<Granted<usize>> = std::iter::from_fn(|| fair.grant()).collect();
@@ -63,7 +63,7 @@ fn a_crowded_lane_keeps_nobody_from_a_slot() {
     let other = fair.grant().expect("beside the crowd, too");
     assert_eq!(other.key(), 2);
     arrive(&mut fair, 3);
-    assert!(fair.grant().is_none(), "as many as the pool allows");
+    assert!(fair.grant().is_none(), "as many as there are slots");
     fair.give_back(crowd.pop().unwrap(), 10);
     fair.give_back(one, 10);
     let next = fair.grant().expect("one of the slots beside the crowd has come back");

@@ -27,7 +27,7 @@ struct Oracle {
     level: i128,
     grants: usize,
     slots: usize,
-    beside_crowds_max: usize,
+    crowds_give_way: bool,
     /// Whether each that is served was granted to a crowded lane, by its ticket.
     served: BTreeMap<Ticket, bool>,
 }
@@ -54,7 +54,7 @@ impl Oracle {
         let lane = self.lanes.get_mut(&key).unwrap();
         let quiet = self.served.values().filter(|crowded| !**crowded).count();
         let alone = lane.in_service == 0 && lane.waiting.len() == 1;
-        let beside = alone && quiet < self.slots && self.served.len() < self.slots + self.beside_crowds_max;
+        let beside = self.crowds_give_way && alone && quiet < self.slots;
         if self.served.len() >= self.slots && !beside {
             return None;
         }
@@ -102,9 +102,9 @@ impl Oracle {
 fn compare(limits: Limits, seed: u64) {
     let mut random = Random::seeded(seed);
     let mut fair = Fair::new(limits);
-    let Limits { slots, beside_crowds_max, .. } = limits;
+    let Limits { slots, crowds_give_way, .. } = limits;
     let slots = slots.get();
-    let mut oracle = Oracle { slots, beside_crowds_max, ..Oracle::default() };
+    let mut oracle = Oracle { slots, crowds_give_way, ..Oracle::default() };
     let mut tickets: Vec<(u64, Ticket)> = Vec::new();
     let mut running: Vec<(Granted<u64>, u32, i128)> = Vec::new();
     for step in 0..20_000 {

@@ -39,9 +39,9 @@ const PATIENCE_PARTS: u64 = 2;
 pub struct Limits {
     /// Slices served at the same time.
     pub slots: NonZeroUsize,
-    /// Slices served beside those of crowded lanes, at most. None where a slot stands for something that is taken however
-    /// much its work gives way: memory, a connection.
-    pub beside_crowds_max: usize,
+    /// Whether as many again may be served beside those of crowded lanes. Not where a slot stands for something that is
+    /// taken however much its work gives way: memory, a connection.
+    pub crowds_give_way: bool,
     /// Waiting in one lane.
     pub queue_max: usize,
     /// Lanes that wait or are served at the same time.
@@ -336,8 +336,8 @@ impl<K: Copy + Ord> Fair<K> {
     pub fn gap(&self) -> Gap {
         let lowest = self.backlogged.first().map_or(0, |(counter, _, _)| *counter);
         let highest = self.backlogged.last().map_or(lowest, |(counter, _, _)| *counter);
-        let Limits { slots, beside_crowds_max, .. } = self.limits;
-        let corrected = slots.get().saturating_sub(usize::from(beside_crowds_max == 0));
+        let Limits { slots, crowds_give_way, .. } = self.limits;
+        let corrected = slots.get().saturating_sub(usize::from(!crowds_give_way));
         let corrected = u128::try_from(corrected).unwrap_or(u128::MAX);
         let bound = self.slice_max.saturating_add(corrected.saturating_mul(self.correction_max));
         Gap { observed: highest.saturating_sub(lowest), bound }
@@ -357,12 +357,10 @@ impl<K: Copy + Ord> Fair<K> {
 
     /// A free slot; or one beside those of crowded lanes, for the only one of a lane.
     fn has_slot_for(&self, lane: &LaneState) -> bool {
-        let Limits { slots, beside_crowds_max, .. } = self.limits;
-        let slots = slots.get();
+        let slots = self.limits.slots.get();
         let kept_by_others = self.in_service.saturating_sub(self.crowded_in_service);
         let is_only_one = lane.in_service == 0 && lane.waiting.len() == 1;
-        self.in_service < slots
-            || is_only_one && kept_by_others < slots && self.in_service < slots.saturating_add(beside_crowds_max)
+        self.in_service < slots || self.limits.crowds_give_way && is_only_one && kept_by_others < slots
     }
 
     /// What a lane's n-th in the queue has to wait: the lane's own work before it, at the lane's share of the slots.

@@ -24,12 +24,12 @@ impl Random {
 
 pub(super) fn limits(slots: usize, slice_cost: u64) -> Limits {
     let slots = NonZeroUsize::new(slots).unwrap();
-    Limits { slots, beside_crowds_max: 0, queue_max: 64, lanes_max: 20_000, slice_cost }
+    Limits { slots, crowds_give_way: false, queue_max: 64, lanes_max: 20_000, slice_cost }
 }
 
-/// With as many slots beside those of crowded lanes.
+/// With slots beside those of crowded lanes.
 pub(super) fn limits_beside_crowds(slots: usize, slice_cost: u64) -> Limits {
-    Limits { beside_crowds_max: slots, ..limits(slots, slice_cost) }
+    Limits { crowds_give_way: true, ..limits(slots, slice_cost) }
 }
 
 pub(super) fn weight(weight: u32) -> NonZeroU32 {
@@ -108,7 +108,7 @@ struct Simulation {
 
 impl Simulation {
     fn new(limits: Limits) -> Self {
-        let apart_max = 2 * (limits.slots.get() + usize::from(limits.beside_crowds_max > 0));
+        let apart_max = 2 * (limits.slots.get() + usize::from(limits.crowds_give_way));
         let fair = Fair::new(limits);
         Self { fair, witness: Witness::default(), running: Vec::new(), tickets: Vec::new(), events: 0, apart_max }
     }

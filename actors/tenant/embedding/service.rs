@@ -198,7 +198,7 @@ mod tests {
         let (service, begun, go_on) = watched();
         let limits = Limits {
             slots: NonZeroUsize::MIN,
-            beside_crowds_max: 0,
+            crowds_give_way: false,
             queue_max: 10,
             lanes_max: 10,
             slice_cost: 2_000_000,

@@ -63,9 +63,9 @@ impl Pools {
     pub fn new(writers: Arc<Semaphore>) -> Self {
         let slots = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let (queue_max, lanes_max, slice_cost) = (MAILBOX_MAX, TENANTS_MAX, SLICE_NS);
-        let limits = Limits { slots, beside_crowds_max: 0, queue_max, lanes_max, slice_cost };
+        let limits = Limits { slots, crowds_give_way: false, queue_max, lanes_max, slice_cost };
         // what a crowded lane searches gives its processor to whoever wants it, and so it would its slot
-        let searching = Limits { beside_crowds_max: slots.get(), ..limits };
+        let searching = Limits { crowds_give_way: true, ..limits };
         let neighbours = Neighbours::default();
         let tiers = |kind: &str, limits| Tiers::each(|_plan| FairPool::beside(kind, limits, neighbours.clone()));
         let readers = Limits { slots: READERS_MAX, slice_cost: FILE_NS, ..limits };

@@ -144,7 +144,7 @@ fn places(entry: &ProviderEntry) -> FairPool {
     let slots = NonZeroUsize::new(entry.concurrency).unwrap_or(NonZeroUsize::MIN);
     let is_on_this_machine = [EXTRACTIVE, LOCAL_EMBEDDINGS].contains(&entry.kind.as_str());
     let slice_cost = if is_on_this_machine { EMBEDDED_CALL_NS } else { CALL_NS };
-    let limits = Limits { slots, beside_crowds_max: 0, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost };
+    let limits = Limits { slots, crowds_give_way: false, queue_max: MAILBOX_MAX, lanes_max: TENANTS_MAX, slice_cost };
     FairPool::new(format!("provider {}", entry.name), limits)
 }
 
