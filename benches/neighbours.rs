@@ -347,7 +347,7 @@ impl Scene<'_> {
         Orders { url: house.url.clone(), key: key.to_owned(), seconds: self.seconds + 2, work }
     }
 
-    /// A phase passes before anybody is measured alone: filling the node leaves work behind.
+    /// A phase passes before the first measurement: filling the node leaves work behind.
     async fn come_to_rest(&self) {
         victim(self.house, self.victim, self.capacity * 0.02, self.seconds).await;
     }

@@ -50,14 +50,19 @@ fn a_hostile_schedule_comes_near_the_bound_beside_crowds() {
 #[test]
 fn a_crowded_lane_keeps_nobody_from_a_slot() {
     let mut fair = Fair::new(limits_beside_crowds(2, 10));
-    let arrive = |fair: &mut Fair<usize>, lane| assert!(fair.arrive(lane, weight(1), ANY_WAIT).is_ok());
+    // so heavy that the first of it is still the next after it was served
+    let heavy = 1;
+    let arrive = |fair: &mut Fair<usize>, lane| {
+        let weight = weight(if lane == heavy { 4 } else { 1 });
+        assert!(fair.arrive(lane, weight, ANY_WAIT).is_ok());
+    };
     (0..5).for_each(|_| arrive(&mut fair, 0));
     let mut crowd: Vec<Granted<usize>> = std::iter::from_fn(|| fair.grant()).collect();
     assert_eq!(crowd.len(), 2, "a crowd has the slots there are");
-    arrive(&mut fair, 1);
+    arrive(&mut fair, heavy);
     let one = fair.grant().expect("beside the crowd");
-    assert_eq!(one.key(), 1);
-    arrive(&mut fair, 1);
+    assert_eq!(one.key(), heavy);
+    arrive(&mut fair, heavy);
     assert!(fair.grant().is_none(), "one of a lane at a time");
     arrive(&mut fair, 2);
     let other = fair.grant().expect("beside the crowd, too");
@@ -70,6 +75,17 @@ fn a_crowded_lane_keeps_nobody_from_a_slot() {
     assert_eq!(next.key(), 3);
     fair.give_back(crowd.pop().unwrap(), 10);
     assert!(fair.grant().is_none(), "those two have the slots there are");
+}
+
+#[test]
+fn who_would_be_served_beside_a_crowd_is_not_refused_for_a_wait() {
+    let mut fair = Fair::new(limits_beside_crowds(1, 1_000));
+    for _ in 0..2 {
+        fair.arrive(0, weight(1), ANY_WAIT).unwrap();
+    }
+    let _crowd = fair.grant().unwrap();
+    assert!(fair.arrive(1, weight(1), 0).is_ok());
+    assert!(fair.arrive(1, weight(1), 0).is_err(), "the second of it waits");
 }
 
 #[test]

@@ -210,10 +210,16 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.pool.lock();
-        if state.waiting.remove(&self.ticket).is_some() {
+        let served = {
+            let mut state = self.pool.lock();
+            if state.waiting.remove(&self.ticket).is_none() {
+                return;
+            }
             state.rules.leave(self.tenant, self.ticket);
-        }
+            // who is left alone, or was behind this one, may be served beside a crowd
+            state.grant_all()
+        };
+        self.pool.hand_out(served);
     }
 }
 
@@ -260,7 +266,7 @@ impl Slot {
         self.pool.hand_out(served);
         match renewed {
             Ok(granted) => {
-                let _others_are_served = self.pool.neighbours.granted(tenant);
+                self.should_give_way = self.pool.neighbours.granted(tenant) && granted.is_crowded();
                 (self.granted, self.began) = (Some(granted), Some(Instant::now()));
                 Ok(self)
             }

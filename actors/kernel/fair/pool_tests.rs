@@ -168,6 +168,24 @@ async fn who_asks_for_one_thing_at_a_time_waits_for_no_crowd() {
 }
 
 #[tokio::test]
+async fn who_is_left_alone_beside_a_crowd_is_served_at_once() {
+    let pool = FairPool::new("work", limits_beside_crowds(1, 1_000_000));
+    let (crowd, other) = (lane(&pool, 1), lane(&pool, 2));
+    let first = at_once(&other).unwrap();
+    let mut waiting: Vec<Entering> = (0..3).map(|_| entering(&crowd)).collect();
+    assert!(waiting.iter_mut().all(|entering| entering.as_mut().now_or_never().is_none()));
+    let (mut gone, mut left) = (entering(&other), entering(&other));
+    assert!(gone.as_mut().now_or_never().is_none() && left.as_mut().now_or_never().is_none());
+    drop(first);
+    let of_the_crowd = waiting.remove(0).now_or_never().unwrap().unwrap();
+    assert!(left.as_mut().now_or_never().is_none(), "it is no only one yet");
+    drop(gone);
+    assert!(left.now_or_never().is_some_and(|slot| slot.is_ok()));
+    drop((of_the_crowd, waiting));
+    assert_whole(&pool, 1);
+}
+
+#[tokio::test]
 async fn a_full_queue_and_a_hopeless_wait_are_refused_with_a_time_to_come_back() {
     let pool = pool(1, 2);
     let (aggressor, victim) = (lane(&pool, 1), lane(&pool, 2));

@@ -1,8 +1,9 @@
 //! Who is served next: the waiting lane with the lowest counter of weighted service.
 //!
-//! A lane that sends more than can be served at once is *crowded*. What it is served gives way, so it keeps nobody from a
-//! processor; it would still keep others from its slots, for as long as everybody else keeps it from processors. So a lane
-//! of which one waits and none is served is granted a slot beside those, where the pool allows it.
+//! A lane of which one more waits when it is granted a slot is *crowded*. What it is served gives way, so it keeps nobody
+//! from a processor; it would still keep others from its slots, for as long as everybody else keeps it from processors. So
+//! where the lane that is the next to be served has one waiting and none in service, it is granted a slot beside those.
+//! That is a pool's choice; it serves twice as many slices as it has slots then, at most.
 //!
 //! # The bound
 //!
@@ -19,8 +20,8 @@
 //! * a lane that comes later is lifted to the level of the latest grant, and no correction takes it below.
 //!
 //! So the service two lanes receive over any time in which both wait throughout differs by `2·B` at most: `2·U` where
-//! costs are known beforehand, `2·W·U` where nothing about them is known. Both are reached, so neither can be improved
-//! (VTC, OSDI 2024, has the first as `2·max(w·L)`; start-time fair queueing is the single-slot case).
+//! costs are known beforehand, `2·W·U` where nothing about them is known. Both are reached where nobody is served beside
+//! crowded lanes, so neither can be improved there (VTC, OSDI 2024, has the first as `2·max(w·L)`; start-time fair queueing is the single-slot case).
 use crate::invariants::FAIR1;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -37,7 +38,7 @@ const PATIENCE_PARTS: u64 = 2;
 /// The fixed sizes of one pool.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Slices served at the same time.
+    /// Slices served at the same time, but for those beside crowded lanes.
     pub slots: NonZeroUsize,
     /// Whether as many again may be served beside those of crowded lanes. Not where a slot stands for something that is
     /// taken however much its work gives way: memory, a connection.
@@ -261,7 +262,8 @@ impl<K: Copy + Ord> Fair<K> {
     /// grant.
     pub fn grant(&mut self) -> Option<Granted<K>> {
         let (lowest, _, key) = *self.backlogged.first()?;
-        if !self.has_slot_for(self.lanes.get(&key)?) {
+        let lane = self.lanes.get(&key)?;
+        if !self.has_slot_for(lane.waiting.len(), lane.in_service) {
             return None;
         }
         self.note_gap();
@@ -298,7 +300,7 @@ impl<K: Copy + Ord> Fair<K> {
     }
 
     /// A slice ends and its work would go on with another one: in the same slot where the lane is the next to be served
-    /// in any case.
+    /// in any case, and a slot is free for it.
     ///
     /// # Errors
     /// Otherwise the slot has come back, and the work waits first in its lane, beyond what the lane's queue holds:
@@ -355,21 +357,21 @@ impl<K: Copy + Ord> Fair<K> {
         self.lanes.len()
     }
 
-    /// A free slot; or one beside those of crowded lanes, for the only one of a lane.
-    fn has_slot_for(&self, lane: &LaneState) -> bool {
+    /// A free slot, for a lane of which so many wait and are in service; or one beside those of crowded lanes.
+    fn has_slot_for(&self, waiting: usize, in_service: usize) -> bool {
         let slots = self.limits.slots.get();
         let kept_by_others = self.in_service.saturating_sub(self.crowded_in_service);
-        let is_only_one = lane.in_service == 0 && lane.waiting.len() == 1;
+        let is_only_one = waiting == 1 && in_service == 0;
         self.in_service < slots || self.limits.crowds_give_way && is_only_one && kept_by_others < slots
     }
 
     /// What a lane's n-th in the queue has to wait: the lane's own work before it, at the lane's share of the slots.
     /// There is no baseline in it that could drift.
     fn expected_wait(&self, key: K, weight: NonZeroU32, nth: usize) -> u64 {
-        if self.in_service < self.limits.slots.get() {
+        let lane = self.lanes.get(&key);
+        if self.has_slot_for(nth, lane.map_or(0, |lane| lane.in_service)) {
             return 0;
         }
-        let lane = self.lanes.get(&key);
         let (estimate, weight) =
             lane.map_or((self.limits.slice_cost, weight.get()), |lane| (lane.whole_estimate, lane.weight.get()));
         let joins = lane.is_none_or(|lane| lane.waiting.is_empty());

@@ -104,13 +104,21 @@ struct Simulation {
     events: usize,
     /// What two lanes may be apart in service, in costs.
     apart_max: usize,
+    in_service_max: usize,
 }
 
 impl Simulation {
     fn new(limits: Limits) -> Self {
-        let apart_max = 2 * (limits.slots.get() + usize::from(limits.crowds_give_way));
-        let fair = Fair::new(limits);
-        Self { fair, witness: Witness::default(), running: Vec::new(), tickets: Vec::new(), events: 0, apart_max }
+        let (slots, beside) = (limits.slots.get(), usize::from(limits.crowds_give_way));
+        Self {
+            fair: Fair::new(limits),
+            witness: Witness::default(),
+            running: Vec::new(),
+            tickets: Vec::new(),
+            events: 0,
+            apart_max: 2 * (slots + beside),
+            in_service_max: slots * (1 + beside),
+        }
     }
 
     fn arrive(&mut self, lane: usize) {
@@ -142,6 +150,7 @@ impl Simulation {
             assert!(self.witness.widest <= most, "{} of {most} after {} events", self.witness.widest, self.events);
             self.tickets.retain(|(_, ticket)| *ticket != granted.ticket());
             self.running.push((granted, cost));
+            assert!(self.running.len() <= self.in_service_max);
             self.events += 1;
         }
     }

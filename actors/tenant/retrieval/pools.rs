@@ -24,7 +24,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const PROMISED: Duration = Duration::MAX;
 
 /// The slots of one node. Every tier has queues and slots of its own for each kind of work, as many as the node has
-/// processors: a crowd in one tier does not wait in another's queue, and a tier that is alone has the whole node. The
+/// processors (searches beside a crowd as many again): a crowd in one tier does not wait in another's queue, and a tier that is alone has the whole node. The
 /// readers of files are few, because of their memory, and all tiers share them by weight.
 #[derive(Clone, Debug)]
 pub struct Pools {
@@ -64,7 +64,8 @@ impl Pools {
         let slots = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let (queue_max, lanes_max, slice_cost) = (MAILBOX_MAX, TENANTS_MAX, SLICE_NS);
         let limits = Limits { slots, crowds_give_way: false, queue_max, lanes_max, slice_cost };
-        // what a crowded lane searches gives its processor to whoever wants it, and so it would its slot
+        // what a crowded lane searches gives its processor to whoever wants it, and so it would its slot; what it reads
+        // does not give way, and there are twice as many readers as processors then, at most
         let searching = Limits { crowds_give_way: true, ..limits };
         let neighbours = Neighbours::default();
         let tiers = |kind: &str, limits| Tiers::each(|_plan| FairPool::beside(kind, limits, neighbours.clone()));
