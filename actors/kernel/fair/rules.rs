@@ -21,7 +21,8 @@
 //!
 //! So the service two lanes receive over any time in which both wait throughout differs by `2·B` at most: `2·U` where
 //! costs are known beforehand, `2·W·U` where nothing about them is known. Both are reached where nobody is served beside
-//! crowded lanes, so neither can be improved there (VTC, OSDI 2024, has the first as `2·max(w·L)`; start-time fair queueing is the single-slot case).
+//! crowded lanes, so neither can be improved there (VTC, OSDI 2024, has the first as `2·max(w·L)`; start-time fair queueing
+//! is the single-slot case).
 use crate::invariants::FAIR1;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::{NonZeroU32, NonZeroUsize};

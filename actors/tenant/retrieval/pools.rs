@@ -24,8 +24,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const PROMISED: Duration = Duration::MAX;
 
 /// The slots of one node. Every tier has queues and slots of its own for each kind of work, as many as the node has
-/// processors (searches beside a crowd as many again): a crowd in one tier does not wait in another's queue, and a tier that is alone has the whole node. The
-/// readers of files are few, because of their memory, and all tiers share them by weight.
+/// processors (searches beside a crowd as many again): a crowd in one tier does not wait in another's queue, and a tier that
+/// is alone has the whole node. The readers of files are few, because of their memory, and all tiers share them by weight.
 #[derive(Clone, Debug)]
 pub struct Pools {
     writers: Arc<Semaphore>,
