@@ -98,6 +98,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes who is served now, and says whether their work should give way.
+    fn serves(&self, granted: &Granted<TenantKey>) -> bool {
+        self.neighbours.granted(granted.key()) && granted.is_crowded()
+    }
+
     fn give_back(self: &Arc<Self>, granted: Granted<TenantKey>, cost: u64) {
         let served = {
             let mut state = self.lock();
@@ -110,8 +115,7 @@ impl Shared {
     /// Outside the lock: whoever has gone meanwhile gives the slot back here, without a slot's own `Drop` in between.
     fn hand_out(self: &Arc<Self>, mut served: Vec<(oneshot::Sender<Slot>, Granted<TenantKey>)>) {
         while let Some((waiter, granted)) = served.pop() {
-            let others_are_served = self.neighbours.granted(granted.key());
-            let should_give_way = granted.is_crowded() && others_are_served;
+            let should_give_way = self.serves(&granted);
             let slot = Slot { pool: Arc::clone(self), granted: Some(granted), began: None, should_give_way };
             let Err(mut unwanted) = waiter.send(slot) else { continue };
             if let Some(granted) = unwanted.granted.take() {
@@ -266,7 +270,7 @@ impl Slot {
         self.pool.hand_out(served);
         match renewed {
             Ok(granted) => {
-                self.should_give_way = self.pool.neighbours.granted(tenant) && granted.is_crowded();
+                self.should_give_way = self.pool.serves(&granted);
                 (self.granted, self.began) = (Some(granted), Some(Instant::now()));
                 Ok(self)
             }
