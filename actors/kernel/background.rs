@@ -1,6 +1,7 @@
 //! Threads for work that may take longer while others are being answered: the operating system prefers everybody else.
 use crate::outcome::{Outcome, Rejection};
 use crate::residue;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -164,7 +165,7 @@ impl Instead {
 
 impl Background {
     /// A pool that has no thread yet. Whoever asks bounds how many there will be: work that does not wait for a slot
-    /// or a permit has no business here.
+    /// or a permit has no business here. Of those that only compute there are no more than [`computing_threads`].
     #[must_use]
     pub fn new(yielding: Yielding) -> Self {
         let name = match yielding {
@@ -173,7 +174,11 @@ impl Background {
             Yielding::Most => "computing",
         };
         let lower = move || yielding.lower_this_thread();
-        let built = Builder::new_current_thread().thread_name(name).on_thread_start(lower).build();
+        let mut builder = Builder::new_current_thread();
+        if yielding == Yielding::Most {
+            builder.max_blocking_threads(computing_threads());
+        }
+        let built = builder.thread_name(name).on_thread_start(lower).build();
         let instead = (yielding == Yielding::Most).then(Instead::new);
         Self(Arc::new(Threads { runtime: built.ok(), instead }))
     }
@@ -220,6 +225,13 @@ impl Background {
     }
 }
 
+/// How many threads that only compute a pool has at most: two a processor, one for searches and one for uploads. A thread
+/// that has given up its slot is put aside before it can say that it is idle, since whoever gets the slot wakes and comes
+/// first; without a bound the next piece would have a new thread, each with a stack of its own in the processor's caches.
+fn computing_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).saturating_mul(2)
+}
+
 /// Whoever is first has it.
 fn take<W>(waiting: &Mutex<Option<W>>) -> Option<W> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -237,8 +249,10 @@ impl Drop for Threads {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::{
-        Background, KEPT_TIMES, NICE, NICE_LITTLE, OFFERED_EVERY, TAKEN_WITHOUT_END, Yielding, kept_for, take,
+        Background, KEPT_TIMES, NICE, NICE_LITTLE, OFFERED_EVERY, TAKEN_WITHOUT_END, Yielding, computing_threads,
+        kept_for, take,
     };
+    use std::collections::HashSet;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier, Mutex};
     use std::time::Duration;
@@ -263,6 +277,16 @@ mod tests {
             assert_eq!(nice, Ok(usual.map(|(class, nice)| (class, (nice + by).min(19)))));
         }
         assert_eq!(measure(), usual, "this thread is as it was");
+    }
+
+    #[tokio::test]
+    async fn much_that_is_computed_at_once_has_few_threads() {
+        let background = Background::new(Yielding::Most);
+        let pieces =
+            (0..computing_threads().saturating_mul(20)).map(|_| background.done(|| std::thread::current().id()));
+        let threads = futures_util::future::join_all(pieces).await;
+        let threads: HashSet<_> = threads.into_iter().collect::<Result<_, _>>().unwrap();
+        assert!((1..=computing_threads()).contains(&threads.len()), "{threads:?}");
     }
 
     #[test]

@@ -209,6 +209,15 @@ pub(super) fn json_bytes<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
+/// As [`json_bytes`], with room for what it will take about: what is long is not copied, and written over, each time it grows.
+pub(super) fn long_json_bytes<T: Serialize>(value: &T, about_bytes: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(about_bytes);
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => bytes,
+        Err(_holds_what_json_cannot) => Vec::new(),
+    }
+}
+
 impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
         Self { rejection, status: None, param: None, allow: None, documents: Vec::new(), flag: None }

@@ -1,6 +1,6 @@
 //! From a tenant's reply to an HTTP answer: waiting within patience, headers, bodies.
 use super::edge::Edge;
-use super::errors::{Failure, json_bytes};
+use super::errors::{Failure, json_bytes, long_json_bytes};
 use super::frame::Facts;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
@@ -110,6 +110,11 @@ pub(super) fn milliseconds(us: u64) -> String {
 /// A JSON answer.
 pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> HttpResponse {
     HttpResponse::build(status).content_type("application/json").body(json_bytes(body))
+}
+
+/// A JSON answer of status 200 and about so many bytes.
+pub(super) fn long_ok<T: Serialize>(body: &T, about_bytes: usize) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(long_json_bytes(body, about_bytes))
 }
 
 /// A JSON answer of status 200.

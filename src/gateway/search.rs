@@ -1,7 +1,7 @@
 //! `POST /v1/search`: passages without an answer.
 use super::errors::Failure;
 use super::frame::Facts;
-use super::reply::{of_another_kind, ok, whole};
+use super::reply::{long_ok, of_another_kind, whole};
 use super::{ask, body, knock, rates};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bailiwick_kernel::limits::JSON_BYTES_MAX;
@@ -10,6 +10,9 @@ use bailiwick_tenant::supervisor::messages::Wishes;
 use bailiwick_tenant::turn::ReplyLine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// What an answer says of a passage beside its text, about.
+const BESIDE_TEXT_BYTES: usize = 512;
 
 /// A search.
 #[derive(Clone, PartialEq, Deserialize, JsonSchema, Debug)]
@@ -56,5 +59,6 @@ pub(super) async fn search(request: HttpRequest, payload: web::Payload) -> Resul
     handle.ask(Matter::Search(wanted.search()?), wishes, Some(edge.settings.ask_deadline_ms), line);
     let replied = whole(&edge, awaiting).await?;
     let Reply::Hits(hits) = &replied.reply else { return Err(of_another_kind()) };
-    Ok(ok(&SearchAnswer { hits }))
+    let about_bytes = hits.iter().map(|hit| hit.text.len().saturating_add(BESIDE_TEXT_BYTES)).sum();
+    Ok(long_ok(&SearchAnswer { hits }, about_bytes))
 }

@@ -38,14 +38,11 @@ impl Slot {
         Ok(self.file.sync_data()?)
     }
 
-    /// Writes a group durably, with zeros behind it where the slot grows for it: no group begins there, and the next one is
-    /// written over them.
-    fn write(&self, group: &mut Vec<u8>, at: usize, segment_bytes: usize) -> Result<(), StoreFailure> {
-        let end = at.saturating_add(group.len());
-        if group.len() < LARGE_GROUP_BYTES && as_u64(end) > self.file.metadata()?.len() {
-            let grown = end.next_multiple_of(GROWTH_BYTES).min(segment_bytes).max(end);
-            group.resize(grown.saturating_sub(at), 0);
-        }
+    fn bytes(&self) -> Result<u64, StoreFailure> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn write(&self, group: &[u8], at: usize) -> Result<(), StoreFailure> {
         self.file.write_all_at(group, as_u64(at))?;
         Ok(self.file.sync_data()?)
     }
@@ -73,6 +70,8 @@ pub struct Log {
     segment_bytes: usize,
     /// Bytes of the current segment in use.
     end: usize,
+    /// Bytes of the current slot, in use or not. Kept, since asking for a file's size has its next write write its times, too.
+    slot_bytes: u64,
     /// The number of the next group.
     group: u64,
 }
@@ -153,8 +152,9 @@ impl Found {
         let slot = next_slot(folder, &mut self.free, &mut self.slots)?;
         let current = Segment { number: self.segment.saturating_add(1), slot };
         current.slot.begin(Kind::Live, current.number)?;
+        let slot_bytes = current.slot.bytes()?;
         let Self { free, slots, group, .. } = self;
-        Ok(Log { folder: folder.to_owned(), slots, free, current, segment_bytes, end: PAGE_BYTES, group })
+        Ok(Log { folder: folder.to_owned(), slots, free, current, segment_bytes, end: PAGE_BYTES, slot_bytes, group })
     }
 }
 
@@ -212,14 +212,20 @@ impl Log {
         self.end
     }
 
-    /// Writes a group, whose changes stand after [`ROOM_BYTES`] of room, and returns once it is on the disk.
+    /// Writes a group, whose changes stand after [`ROOM_BYTES`] of room, and returns once it is on the disk: with zeros behind
+    /// it where the slot grows for it. No group begins there, and the next one is written over them.
     ///
     /// # Errors
     /// [`StoreFailure`]: it may or may not be there.
     pub fn append(&mut self, group: &mut Vec<u8>) -> Result<(), StoreFailure> {
         group::seal(Kind::Group, self.current.number, self.group, group);
         let end = self.end.saturating_add(group.len());
-        self.current.slot.write(group, self.end, self.segment_bytes)?;
+        if group.len() < LARGE_GROUP_BYTES && as_u64(end) > self.slot_bytes {
+            let grown = end.next_multiple_of(GROWTH_BYTES).min(self.segment_bytes).max(end);
+            group.resize(grown.saturating_sub(self.end), 0);
+        }
+        self.current.slot.write(group, self.end)?;
+        self.slot_bytes = self.slot_bytes.max(as_u64(self.end.saturating_add(group.len())));
         self.end = end;
         self.group = self.group.saturating_add(1);
         Ok(())
@@ -233,6 +239,7 @@ impl Log {
         let slot = next_slot(&self.folder, &mut self.free, &mut self.slots)?;
         let number = self.current.number.saturating_add(1);
         slot.begin(Kind::Live, number)?;
+        self.slot_bytes = slot.bytes()?;
         self.end = PAGE_BYTES;
         Ok(std::mem::replace(&mut self.current, Segment { number, slot }))
     }
