@@ -12,10 +12,12 @@ fn append(log: &mut Log, value: u8) {
     append_change(log, &change(value));
 }
 
-fn append_change(log: &mut Log, (tree, change): &(String, Change)) {
+/// How many bytes were written for it.
+fn append_change(log: &mut Log, (tree, change): &(String, Change)) -> usize {
     let mut group = vec![0; ROOM_BYTES];
     group::encode(tree, change, &mut group).unwrap();
     log.append(&mut group).unwrap();
+    group.len()
 }
 
 const SEGMENT_BYTES: usize = 2 * GROWTH_BYTES + 3 * PAGE_BYTES;
@@ -148,8 +150,9 @@ fn a_slot_grows_for_many_small_groups_at_once_and_for_a_large_one_by_what_it_nee
     let bytes = || usize::try_from(std::fs::metadata(folder.path().join("slot-00")).unwrap().len()).unwrap();
     let fit = u8::try_from((GROWTH_BYTES / PAGE_BYTES - 1) / 2).unwrap();
     for value in 0..fit {
-        append(&mut log, value);
+        let written = append_change(&mut log, &change(value));
         assert_eq!(bytes(), GROWTH_BYTES, "after group {value}");
+        assert_eq!(written, if value == 0 { GROWTH_BYTES - PAGE_BYTES } else { 2 * PAGE_BYTES }, "of group {value}");
     }
     append(&mut log, fit);
     assert_eq!(bytes(), 2 * GROWTH_BYTES, "one that does not fit any more");
