@@ -165,20 +165,28 @@ impl Instead {
 
 impl Background {
     /// A pool that has no thread yet. Whoever asks bounds how many there will be: work that does not wait for a slot
-    /// or a permit has no business here. Of those that only compute there are no more than [`computing_threads`].
+    /// or a permit has no business here.
     #[must_use]
     pub fn new(yielding: Yielding) -> Self {
+        Self::built(yielding, &mut Builder::new_current_thread())
+    }
+
+    /// A pool of at most so many threads: as many as there are slots for its work. A thread that has given up its slot may be
+    /// put aside before it can say that it is idle, since whoever gets the slot wakes and comes first; without a bound the
+    /// next piece has a new thread then, each with a stack of its own in the processors' caches.
+    #[must_use]
+    pub fn of_at_most(threads: NonZeroUsize, yielding: Yielding) -> Self {
+        Self::built(yielding, Builder::new_current_thread().max_blocking_threads(threads.get()))
+    }
+
+    fn built(yielding: Yielding, threads: &mut Builder) -> Self {
         let name = match yielding {
             Yielding::Little => "indexing",
             Yielding::Some => "writing",
             Yielding::Most => "computing",
         };
         let lower = move || yielding.lower_this_thread();
-        let mut builder = Builder::new_current_thread();
-        if yielding == Yielding::Most {
-            builder.max_blocking_threads(computing_threads());
-        }
-        let built = builder.thread_name(name).on_thread_start(lower).build();
+        let built = threads.thread_name(name).on_thread_start(lower).build();
         let instead = (yielding == Yielding::Most).then(Instead::new);
         Self(Arc::new(Threads { runtime: built.ok(), instead }))
     }
@@ -225,13 +233,6 @@ impl Background {
     }
 }
 
-/// How many threads that only compute a pool has at most: two a processor, one for searches and one for uploads. A thread
-/// that has given up its slot is put aside before it can say that it is idle, since whoever gets the slot wakes and comes
-/// first; without a bound the next piece would have a new thread, each with a stack of its own in the processor's caches.
-fn computing_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).saturating_mul(2)
-}
-
 /// Whoever is first has it.
 fn take<W>(waiting: &Mutex<Option<W>>) -> Option<W> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -249,10 +250,12 @@ impl Drop for Threads {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::{
-        Background, KEPT_TIMES, NICE, NICE_LITTLE, OFFERED_EVERY, TAKEN_WITHOUT_END, Yielding, computing_threads,
-        kept_for, take,
+        Background, KEPT_TIMES, NICE, NICE_LITTLE, OFFERED_EVERY, TAKEN_WITHOUT_END, Yielding, kept_for, take,
     };
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
     use std::collections::HashSet;
+    use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier, Mutex};
     use std::time::Duration;
@@ -280,13 +283,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn much_that_is_computed_at_once_has_few_threads() {
-        let background = Background::new(Yielding::Most);
-        let pieces =
-            (0..computing_threads().saturating_mul(20)).map(|_| background.done(|| std::thread::current().id()));
-        let threads = futures_util::future::join_all(pieces).await;
-        let threads: HashSet<_> = threads.into_iter().collect::<Result<_, _>>().unwrap();
-        assert!((1..=computing_threads()).contains(&threads.len()), "{threads:?}");
+    async fn what_comes_beyond_a_pools_threads_waits_for_one_of_them() {
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        let background = Background::of_at_most(two, Yielding::Most);
+        let gate = Arc::new(Mutex::new(()));
+        let pieces = (0..3).map(|_piece| {
+            let gate = Arc::clone(&gate);
+            background.done(move || {
+                drop(gate.lock());
+                std::thread::current().id()
+            })
+        });
+        let mut pieces = Box::pin(join_all(pieces));
+        let shut = gate.lock().unwrap();
+        assert!(pieces.as_mut().now_or_never().is_none(), "all three have come");
+        drop(shut);
+        let threads: HashSet<_> = pieces.await.into_iter().collect::<Result<_, _>>().unwrap();
+        assert!(threads.len() <= two.get(), "{threads:?}");
     }
 
     #[test]

@@ -209,7 +209,7 @@ pub(super) fn json_bytes<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// As [`json_bytes`], with room for what it will take about: what is long is not copied, and written over, each time it grows.
+/// As [`json_bytes`], with room for about what it will take: what is long is not copied, and written over, each time it grows.
 pub(super) fn long_json_bytes<T: Serialize>(value: &T, about_bytes: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(about_bytes);
     match serde_json::to_writer(&mut bytes, value) {

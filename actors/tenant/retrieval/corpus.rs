@@ -9,6 +9,7 @@ use super::truth::{Truth, TruthError};
 use crate::question::Passage;
 use crate::vector_store::TenantCollections;
 use arc_swap::ArcSwap;
+use bailiwick_kernel::background::Background;
 use bailiwick_kernel::fair::Lane;
 use bailiwick_kernel::ids::TenantKey;
 use bailiwick_kernel::outcome::{Code, Outcome, Rejection};
@@ -121,6 +122,12 @@ impl Corpus {
     #[must_use]
     pub fn parsers(&self) -> &Lane {
         self.lanes.parsers.of(self.policy.load().tenant.plan)
+    }
+
+    /// The threads that compute for its uploads.
+    #[must_use]
+    pub fn computing(&self) -> &Background {
+        self.lanes.computing.of(self.policy.load().tenant.plan)
     }
 
     /// Where its files wait to be read.

@@ -134,7 +134,8 @@ async fn in_index<T: Send + 'static>(
     search: impl FnOnce(&Served) -> Result<T, IndexError> + Send + 'static,
 ) -> Outcome<T> {
     let slot = desk.corpus.lanes.searches.of(policy.tenant.plan).enter(patience).await?;
-    match in_slot(&desk.corpus.lanes.computing, slot, move || search(&served)).await {
+    let computing = desk.corpus.lanes.computing.of(policy.tenant.plan);
+    match in_slot(computing, slot, move || search(&served)).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => mend(desk, error.into()).await,
         Err(panicked) => mend(desk, panicked).await,

@@ -34,7 +34,7 @@ pub struct Pools {
     readers: FairPool,
     indexing: Background,
     writing: Background,
-    computing: Background,
+    computing: Tiers<Background>,
 }
 
 /// The ways of one tenant to the slots of its node.
@@ -53,8 +53,8 @@ pub struct Lanes {
     pub indexing: Background,
     /// The threads that write into the store for uploads.
     pub writing: Background,
-    /// The threads that compute for uploads, and for searches of whoever has too many of them.
-    pub computing: Background,
+    /// The threads that compute for uploads, and for searches of whoever has too many of them: as many as both have slots.
+    pub computing: Tiers<Background>,
 }
 
 impl Pools {
@@ -70,6 +70,7 @@ impl Pools {
         let neighbours = Neighbours::default();
         let tiers = |kind: &str, limits| Tiers::each(|_plan| FairPool::beside(kind, limits, neighbours.clone()));
         let readers = Limits { slots: READERS_MAX, slice_cost: FILE_NS, ..limits };
+        let computing = slots.saturating_add(slots.get());
         Self {
             writers,
             searches: tiers("search", searching),
@@ -77,7 +78,7 @@ impl Pools {
             readers: FairPool::beside("read", readers, neighbours.clone()),
             indexing: Background::new(Yielding::Little),
             writing: Background::new(Yielding::Some),
-            computing: Background::new(Yielding::Most),
+            computing: Tiers::each(|_plan| Background::of_at_most(computing, Yielding::Most)),
         }
     }
 

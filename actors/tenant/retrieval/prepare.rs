@@ -100,7 +100,7 @@ pub async fn prepare(
     let read: Vec<Result<Read, Failed>> = stream::iter(read).buffered(PARALLEL).collect().await;
     let (occasion, truth) = (occasion.clone(), Arc::clone(truth));
     let work = move |read: Result<Read, Failed>| finish(read?, &occasion, &truth);
-    in_slices(&corpus.lanes.computing, corpus.parsers(), PATIENCE, read, work).await
+    in_slices(corpus.computing(), corpus.parsers(), PATIENCE, read, work).await
 }
 
 struct Read {

@@ -34,7 +34,7 @@ impl Uploads {
             );
             Rejection::retry_after(Code::Overloaded, detail, RETRY_MS)
         })?;
-        Ok(UploadPermit { _place: place, lane: corpus.parsers().clone(), threads: corpus.lanes.computing.clone() })
+        Ok(UploadPermit { _place: place, lane: corpus.parsers().clone(), threads: corpus.computing().clone() })
     }
 
     /// True where no upload is under way.

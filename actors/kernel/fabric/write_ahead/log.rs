@@ -70,7 +70,8 @@ pub struct Log {
     segment_bytes: usize,
     /// Bytes of the current segment in use.
     end: usize,
-    /// Bytes of the current slot, in use or not. Kept, since asking for a file's size has its next write write its times, too.
+    /// Bytes of the current slot, in use or not. Kept: asking would be a system call for every group, and on newer kernels
+    /// a file that was asked has its next write write its times, too.
     slot_bytes: u64,
     /// The number of the next group.
     group: u64,
@@ -213,7 +214,8 @@ impl Log {
     }
 
     /// Writes a group, whose changes stand after [`ROOM_BYTES`] of room, and returns once it is on the disk: with zeros behind
-    /// it where the slot grows for it. No group begins there, and the next one is written over them.
+    /// it where the slot grows for it, which the group has in the end, too. No group begins there, and the next one is written
+    /// over them.
     ///
     /// # Errors
     /// [`StoreFailure`]: it may or may not be there.
