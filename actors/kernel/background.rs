@@ -254,7 +254,6 @@ mod tests {
     };
     use futures_util::FutureExt;
     use futures_util::future::join_all;
-    use std::collections::HashSet;
     use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier, Mutex};
@@ -285,21 +284,22 @@ mod tests {
     #[tokio::test]
     async fn what_comes_beyond_a_pools_threads_waits_for_one_of_them() {
         let two = NonZeroUsize::MIN.saturating_add(1);
-        let background = Background::of_at_most(two, Yielding::Most);
-        let gate = Arc::new(Mutex::new(()));
-        let pieces = (0..3).map(|_piece| {
-            let gate = Arc::clone(&gate);
-            background.done(move || {
-                drop(gate.lock());
-                std::thread::current().id()
-            })
+        let (background, opening) = (Background::of_at_most(two, Yielding::Most), Arc::new(Barrier::new(3)));
+        let held = (0..two.get()).map(|_piece| {
+            let opening = Arc::clone(&opening);
+            background.done(move || opening.wait().is_leader())
         });
-        let mut pieces = Box::pin(join_all(pieces));
-        let shut = gate.lock().unwrap();
-        assert!(pieces.as_mut().now_or_never().is_none(), "all three have come");
-        drop(shut);
-        let threads: HashSet<_> = pieces.await.into_iter().collect::<Result<_, _>>().unwrap();
-        assert!(threads.len() <= two.get(), "{threads:?}");
+        let (mut held, mut beyond) = (Box::pin(join_all(held)), Box::pin(background.done(|| ())));
+        assert!(held.as_mut().now_or_never().is_none(), "each has a thread");
+        assert!(beyond.as_mut().now_or_never().is_none(), "it has come");
+        // threads of others come and go meanwhile: one of its own would have been done with it
+        for _ in 0..100 {
+            assert_eq!(Background::new(Yielding::Most).done(|| ()).await, Ok(()));
+        }
+        assert!(beyond.as_mut().now_or_never().is_none(), "it waits");
+        opening.wait();
+        assert!(held.await.into_iter().all(|held| held.is_ok()));
+        assert_eq!(beyond.await, Ok(()));
     }
 
     #[test]
