@@ -204,9 +204,12 @@ impl Failure {
     }
 }
 
+/// Room for what most values of ours take as JSON.
+const JSON_BYTES: usize = 128;
+
 /// Serialises a value of ours; such values hold nothing that JSON cannot.
 pub(super) fn json_bytes<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
+    long_json_bytes(value, JSON_BYTES)
 }
 
 /// As [`json_bytes`], with room for about what it will take: what is long is not copied, and written over, each time it grows.
